@@ -1,0 +1,158 @@
+# One Makefile, no recursion.  Override variables in config.mak or on the
+# command line; `make help` lists the targets.
+
+PREFIX     = /usr/local
+SYSCONFDIR = /etc
+CFLAGS     = -O2 -g
+BUILD      = build$(SAN:%=-%)
+PKG_CONFIG = pkg-config
+
+-include config.mak
+
+# ---------------------------------------------------------------- the house
+#
+# Layers from the ground up.  An include points only to the same layer or to
+# one further left (tests/tidy.py checks it), and each layer is a library, so a
+# unit test links what it may see and nothing else.
+LAYERS = base backstores snapshot target/scsi target/iscsi target/tcmu target tools
+MAINS  = target/main.c tools/varve.c
+
+PKGS_base         = liburing libisal uuid
+PKGS_target/iscsi = gnutls
+PKGS_target       = jansson sqlite3 inih libsystemd gnutls
+PKGS              = $(sort $(foreach l,$(LAYERS),$(PKGS_$(l))))
+TEST_PKGS         = cmocka libiscsi
+
+# ---------------------------------------------------------------- flags
+WARN = -Wall -Wextra -Wshadow -Wvla -Wundef -Wcast-qual -Wwrite-strings \
+       -Wpointer-arith -Wstrict-prototypes -Wmissing-prototypes
+ifdef CI
+WARN += -Werror
+endif
+SAN_asan  = -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+SAN_ubsan = -fsanitize=undefined -fno-sanitize-recover=all
+SAN_tsan  = -fsanitize=thread
+
+# goals that need no compiler must work before `make deps` has run
+ifneq ($(filter-out deps help clean distclean,$(or $(MAKECMDGOALS),all)),)
+PKG_CFLAGS := $(shell $(PKG_CONFIG) --silence-errors --cflags $(PKGS) $(TEST_PKGS))
+PKG_LIBS   := $(shell $(PKG_CONFIG) --silence-errors --libs $(PKGS))
+TEST_LIBS  := $(shell $(PKG_CONFIG) --silence-errors --libs $(TEST_PKGS))
+endif
+ALL_CFLAGS = -std=gnu17 -D_GNU_SOURCE -I. -I$(BUILD) $(WARN) $(SAN_$(SAN)) $(PKG_CFLAGS) $(CPPFLAGS) $(CFLAGS)
+ALL_LIBS   = $(SAN_$(SAN)) $(LDFLAGS) $(PKG_LIBS) -lpthread -lm
+
+# ---------------------------------------------------------------- sources
+layer_src = $(filter-out $(MAINS),$(wildcard $(1)/*.c))
+layer_lib = $(BUILD)/lib/$(subst /,-,$(1)).a
+# the layer itself and all below it, as the linker wants them: top first
+below     = $(call below_,$(1),$(LAYERS),)
+below_    = $(if $(2),$(if $(filter $(1),$(firstword $(2))),$(firstword $(2)) $(3),$(call below_,$(1),$(wordlist 2,99,$(2)),$(firstword $(2)) $(3))),$(3))
+libs      = $(foreach l,$(call below,$(1)),$(call layer_lib,$(l)))
+
+PROGRAMS   = varved varve
+UNIT_TESTS = $(foreach l,$(LAYERS),$(wildcard tests/unit/$(l)/*_test.c))
+# programs of several files in tests/<dir>/: linked against everything
+TEST_DIRS  = $(patsubst tests/%/main.c,%,$(wildcard tests/*/main.c))
+FUZZERS    = $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/*_fuzz.c))
+TEST_BINS  = $(UNIT_TESTS:%.c=$(BUILD)/%) $(TEST_DIRS:%=$(BUILD)/tests/%/run) $(FUZZERS:%=$(BUILD)/tests/fuzz/%)
+
+all: $(PROGRAMS:%=$(BUILD)/%)
+tests: all $(TEST_BINS)
+
+# ---------------------------------------------------------------- rules
+say = $(if $(V),,@printf '  %-4s %s\n' $(1) $(2);)
+
+$(BUILD)/varved: $(BUILD)/target/main.o $(call libs,target)
+$(BUILD)/varve:  $(BUILD)/tools/varve.o $(call libs,tools)
+$(PROGRAMS:%=$(BUILD)/%):
+	$(call say,LD,$@) $(CC) -o $@ $^ $(ALL_LIBS)
+
+define LAYER_RULES
+$(call layer_lib,$(1)): $$(patsubst %.c,$$(BUILD)/%.o,$$(call layer_src,$(1)))
+	@mkdir -p $$(@D)
+	$$(call say,AR,$$@) rm -f $$@ && $$(AR) rcs $$@ $$^
+
+$$(patsubst %.c,$$(BUILD)/%,$$(wildcard tests/unit/$(1)/*_test.c)): %: %.o $$(wildcard tests/unit/$(1)/support/*.c) $$(call libs,$(1))
+	$$(call say,LD,$$@) $$(CC) $$(ALL_CFLAGS) -o $$@ $$(filter %.o %.c,$$^) $$(filter %.a,$$^) $$(TEST_LIBS) $$(ALL_LIBS)
+endef
+$(foreach l,$(LAYERS),$(eval $(call LAYER_RULES,$(l))))
+
+define TEST_DIR_RULES
+$(BUILD)/tests/$(1)/run: $$(patsubst %.c,$$(BUILD)/%.o,$$(wildcard tests/$(1)/*.c)) $$(call libs,tools)
+	$$(call say,LD,$$@) $$(CC) -o $$@ $$^ $$(TEST_LIBS) $$(ALL_LIBS)
+endef
+$(foreach d,$(TEST_DIRS),$(eval $(call TEST_DIR_RULES,$(d))))
+
+# A fuzzer is one file with LLVMFuzzerTestOneInput.  With CC=clang FUZZ=1 it is
+# a libFuzzer program; otherwise it links tests/fuzz/replay.c and runs a corpus.
+FUZZ_MAIN = $(if $(FUZZ),,$(BUILD)/tests/fuzz/replay.o)
+ifdef FUZZ
+SAN_asan += -fsanitize=fuzzer-no-link
+endif
+$(FUZZERS:%=$(BUILD)/tests/fuzz/%): %: %.o $(FUZZ_MAIN) $(call libs,tools)
+	$(call say,LD,$@) $(CC) $(if $(FUZZ),-fsanitize=fuzzer) -o $@ $^ $(ALL_LIBS)
+
+$(BUILD)/%.o: %.c
+	@mkdir -p $(@D)
+	$(call say,CC,$<) $(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+
+# ---------------------------------------------------------------- targets
+deps:
+	tests/deps.sh
+
+demo: deps
+	$(MAKE) all
+	BUILD=$(BUILD) tools/demo.sh
+
+test: deps
+	$(MAKE) tests
+	BUILD=$(BUILD) tests/run.sh
+
+tidy:
+	python3 tests/tidy.py
+
+bench: deps
+	$(MAKE) all
+	BUILD=$(BUILD) tests/bench/run.sh
+
+soak: deps
+	$(MAKE) tests
+	BUILD=$(BUILD) tests/soak.sh
+
+fuzz: deps
+	tests/fuzz/run.sh
+
+DOCS_MAN = $(wildcard docs/man/*.scd)
+man: $(DOCS_MAN:docs/man/%.scd=$(BUILD)/man/%)
+$(BUILD)/man/%: docs/man/%.scd
+	@mkdir -p $(@D)
+	$(call say,MAN,$@) scdoc < $< > $@
+
+install: all man
+	install -D -t $(DESTDIR)$(PREFIX)/sbin $(BUILD)/varved
+	install -D -t $(DESTDIR)$(PREFIX)/bin $(BUILD)/varve
+	install -D -m 644 -t $(DESTDIR)$(SYSCONFDIR)/varve packaging/varve.conf
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/lib/systemd/system packaging/varved.service
+	for m in $(BUILD)/man/*; do install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man$${m##*.} $$m; done
+	install -d $(DESTDIR)$(PREFIX)/share/bash-completion/completions
+	$(BUILD)/varve completion bash > $(DESTDIR)$(PREFIX)/share/bash-completion/completions/varve
+
+help:
+	@echo 'make            varved and varve in $(BUILD)/'
+	@echo 'make deps       install what building and testing needs (Debian 12, root)'
+	@echo 'make demo       make a pool and a LUN, serve it on 127.0.0.1, say how to connect'
+	@echo 'make test       every test that fits in minutes; ends with N passed, N failed'
+	@echo 'make soak|fuzz|bench   hours of simulation, fuzzing; speed against peers'
+	@echo 'make tidy       house rules;  make install  PREFIX=$(PREFIX) DESTDIR='
+	@echo 'SAN=asan|ubsan|tsan  CC=clang  V=1  BUILD=dir  CI=1 (warnings are errors)'
+
+clean:
+	rm -rf build build-asan build-ubsan build-tsan build-fuzz
+distclean: clean
+	rm -f config.mak
+
+.PHONY: all tests deps demo test tidy bench soak fuzz man install help clean distclean
+.SECONDARY:
+.DELETE_ON_ERROR:
+-include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
