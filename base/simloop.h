@@ -5,8 +5,8 @@
  * again and again the same for the same seed.  Behind the same struct loop as
  * the real one (base/loop.h); loop_sqe() is not available on it.
  */
-#ifndef BACKSTORES_SIMLOOP_H
-#define BACKSTORES_SIMLOOP_H
+#ifndef BASE_SIMLOOP_H
+#define BASE_SIMLOOP_H
 
 #include "base/loop.h"
 

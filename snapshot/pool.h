@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * A pool: one or more backstores (files, block devices) with the engine's
+ * on-disk format on them, and the thin volumes in it.  docs/on-disk-format.md
+ * describes what is on disk.
+ *
+ * A pool lives on one loop: all its volumes, its log and its checkpoints are
+ * run there, so the data path takes no lock and sends no message.  Every
+ * function is called on that loop's thread.  Functions with a done callback
+ * finish later, exactly once, never from inside the call; what they are given
+ * (names, parameters) is copied before they return.  Requests that change
+ * volumes are executed one after the other, in the order of their calls.
+ *
+ * Errors of done callbacks: 0 or -errno as listed; `problem` texts are for
+ * people and complete (what and why, without a final full stop).
+ */
+#ifndef SNAPSHOT_POOL_H
+#define SNAPSHOT_POOL_H
+
+#include "backstores/backstore.h"
+#include <uuid/uuid.h>
+
+#define POOL_NAME_MAX   63 /* characters [A-Za-z0-9._-], not starting with '-' or '.' */
+#define POOL_DEVICE_MAX 64
+#define POOL_PROBLEM_MAX 256
+
+struct pool;
+struct volume;
+
+/* Do the characters and length suit a pool, LUN or snapshot name? */
+bool pool_name_valid(const char *name);
+
+struct pool_params {
+	const char *name;
+	uuid_t uuid;                /* all zero: made at random */
+	uint64_t region_bytes;      /* 0: by size (engine.md 3.2) */
+	uint64_t log_bytes;         /* 0: by size */
+	unsigned soft_percent;      /* 0: 80: warn */
+	unsigned hard_percent;      /* 0: 95: stop background growth */
+};
+
+struct pool_limits {
+	uint64_t cache_bytes;       /* clean metadata pages; 0: 256 MiB */
+	uint64_t dirty_bytes;       /* dirty pages that start a checkpoint; 0: 64 MiB */
+	uint64_t commit_interval_ns;/* 0: 200 ms */
+	uint64_t idle_checkpoint_ns;/* 0: 60 s */
+	unsigned io_max;            /* volume I/Os in flight; 0: 4096 */
+};
+
+/* What a caller of an asynchronous pool function gives. */
+struct pool_request {
+	void (*done)(struct pool_request *request, int result);
+	char problem[POOL_PROBLEM_MAX]; /* filled when result < 0 */
+	struct pool *pool;      /* pool_create, pool_open: the result */
+	struct volume *volume;  /* volume_create, ...: the result */
+	void *arg;              /* the caller's */
+	/* the engine's, until done: */
+	struct list link;
+	struct loop_task task;
+	void *state;
+};
+
+/* Writes a new, empty pool over bs[0..count): refuses with -EEXIST if any
+ * holds a pool label, unless force.  Takes ownership of the backstores when it
+ * succeeds; on failure they stay the caller's.  -EINVAL name, sizes or block
+ * sizes; -ENOSPC too small (under 64 MiB); I/O errors. */
+void pool_create(struct loop *loop, struct backstore **bs, unsigned count,
+    const struct pool_params *params, const struct pool_limits *limits,
+    bool force, struct pool_request *request);
+
+/* Opens: labels, newest valid superblock, replay of the log, then a checkpoint
+ * before anything is appended.  Ownership as for pool_create.  -ENOENT no
+ * label; -EBADMSG damaged (problem says what and where); -EPROTO unknown
+ * incompatible feature or newer version; -ENODEV a device is missing;
+ * -EROFS may only be opened read-only (ro_compat feature).  read_only writes
+ * nothing, not even the recovery checkpoint. */
+void pool_open(struct loop *loop, struct backstore **bs, unsigned count,
+    const struct pool_limits *limits, bool read_only,
+    struct pool_request *request);
+
+/* Checkpoint, then close; -EBUSY while volume I/O is in flight.  Frees the
+ * pool and closes its backstores even when the checkpoint fails (the log has
+ * it all), and says so by result. */
+void pool_close(struct pool *pool, struct pool_request *request);
+
+/* Adds a backstore, or takes up the new size of the ones it has (bs NULL). */
+void pool_grow(
+    struct pool *pool, struct backstore *bs, struct pool_request *request);
+
+/* Makes all acknowledged writes durable and truncates the log. */
+void pool_checkpoint(struct pool *pool, struct pool_request *request);
+
+enum pool_state {
+	POOL_ONLINE,
+	POOL_READ_ONLY,
+	POOL_SUSPECT, /* a flush or metadata write failed: reads go on, writes
+			 fail; reopen after mending the device */
+};
+
+struct pool_stat {
+	char name[POOL_NAME_MAX + 1];
+	uuid_t uuid;
+	enum pool_state state;
+	char problem[POOL_PROBLEM_MAX]; /* why it is not online, or "" */
+	uint64_t size;       /* bytes of all regions */
+	uint64_t free;       /* bytes data can still take */
+	uint64_t allocated;  /* bytes held by volumes (chunks and blocks) */
+	uint64_t metadata;   /* bytes of maps, bitmaps, tables, log, labels */
+	uint64_t reserved;   /* the engine's reserve, engine.md 3.10 */
+	uint64_t promised;   /* sum of volume sizes */
+	unsigned devices, volumes;
+	unsigned soft_percent, hard_percent;
+	int level;           /* 0 normal, 1 soft, 2 hard, 3 full */
+	bool host_full;      /* the host's file system refused space */
+	uint64_t epoch;
+	/* counters since open */
+	uint64_t log_bytes, log_used, commits, checkpoints, flushes;
+	uint64_t pages_cached, pages_dirty, cache_hits, cache_misses;
+	uint64_t replayed_records, open_ns;
+	uint64_t allocation_failures;
+};
+void pool_stat_get(struct pool *pool, struct pool_stat *ret_stat);
+const char *pool_name(const struct pool *pool);
+
+/* Level changes and troubles, for events and unit attentions.  Called from
+ * the loop; NULL: none. */
+enum pool_event {
+	POOL_EVENT_LEVEL, /* pool_stat.level changed */
+	POOL_EVENT_STATE, /* pool_stat.state changed */
+	POOL_EVENT_HOST_FULL,
+};
+void pool_on_event(struct pool *pool,
+    void (*event)(void *arg, struct pool *pool, enum pool_event what),
+    void *arg);
+
+/* ---- volumes ---- */
+
+struct volume_params {
+	const char *name;
+	uint64_t size;       /* bytes, a multiple of 4096; 4 KiB .. 232 TiB */
+	uint32_t block_size; /* what SCSI shows: 512 (default if 0) or 4096 */
+	uint32_t cow_unit;   /* 4096 (default if 0), 16384, 65536 */
+	uuid_t uuid;         /* all zero: made at random */
+};
+
+/* -EEXIST name taken; -EINVAL; -E2BIG over 232 TiB; -ENOSPC no room for its
+ * record.  Durable when done. */
+void volume_create(struct pool *pool, const struct volume_params *params,
+    struct pool_request *request);
+
+/* Frees the space in the background.  -EBUSY while open.  The name is free
+ * again when done is called, which is after the deletion is durable. */
+void volume_delete(
+    struct pool *pool, struct volume *volume, struct pool_request *request);
+
+/* Shrinking discards what is past the new end; -EBUSY with I/O in flight
+ * there.  An open backstore changes its size before done is called. */
+void volume_resize(struct pool *pool, struct volume *volume, uint64_t size,
+    struct pool_request *request);
+
+/* -EEXIST, -EINVAL. */
+void volume_rename(struct pool *pool, struct volume *volume, const char *name,
+    struct pool_request *request);
+
+struct volume *volume_find(struct pool *pool, const char *name);
+struct volume *volume_find_uuid(struct pool *pool, const uuid_t uuid);
+/* In order of name: NULL starts and ends. */
+struct volume *volume_next(struct pool *pool, struct volume *volume);
+
+struct volume_stat {
+	char name[POOL_NAME_MAX + 1];
+	uuid_t uuid;
+	uint64_t size;       /* promised */
+	uint64_t live;       /* bytes the volume maps, exact to 4 KiB */
+	uint64_t allocated;  /* bytes of chunks and blocks held for it */
+	uint64_t snap_held;  /* freed if its snapshots went */
+	uint32_t block_size, cow_unit;
+	uint64_t created_unix;
+	bool open;
+	uint64_t reads, writes, read_bytes, write_bytes, unmaps;
+};
+void volume_stat_get(struct volume *volume, struct volume_stat *ret_stat);
+
+/* The volume as a backstore: block_size as created (512: sub-4K writes are
+ * read-modify-write by the engine), thin, volatile_cache (FLUSH = commit).
+ * Opened once at a time: NULL if it is open.  Its bs_close() ends the use. */
+struct backstore *volume_open(struct volume *volume);
+
+#endif
