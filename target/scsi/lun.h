@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Logical units and the I_T nexuses that see them.  A LUN has one backstore and
+ * lives, with every nexus that maps it, on that backstore's loop.  scsi knows
+ * neither the transport nor the storage format.
+ */
+#ifndef TARGET_SCSI_LUN_H
+#define TARGET_SCSI_LUN_H
+
+#include "target/scsi/task.h"
+
+#define LUN_NUMBER_MAX 16383 /* flat space addressing, SAM-5 4.7.7.4 */
+
+struct lun_params {
+	struct backstore *bs;       /* stays the caller's; closed after
+				       lun_free's done */
+	uint8_t naa[8];             /* NAA 3 (locally assigned), stable for the
+				       life of the LUN; see lun_naa_from_uuid */
+	const char *serial;         /* unit serial number, at most 36 chars */
+	const char *vendor;         /* 8 characters, NULL: "VARVE" */
+	const char *product;        /* 16 characters, NULL: "varve LUN" */
+	const char *revision;       /* 4 characters, NULL: the version's */
+	const char *label;          /* for logs and VPD 83h: "vms/web01" */
+	bool read_only;
+	bool write_cache;           /* WCE as it starts; true is normal */
+};
+
+void lun_naa_from_uuid(const uint8_t uuid[16], uint8_t ret_naa[8]);
+
+int lun_new(const struct lun_params *params, struct lun **ret_lun);
+
+/* No nexus maps it any more (scsi_nexus_unmap); done when its last task is. */
+void lun_free(struct lun *lun, void (*done)(void *arg), void *arg);
+
+/* The backstore changed size: unit attention to all nexuses. */
+void lun_capacity_changed(struct lun *lun);
+/* The pool crossed a threshold (engine.md 3.10): unit attention 38h/07h. */
+void lun_threshold_reached(struct lun *lun);
+
+struct lun_stat {
+	uint64_t reads, writes, read_bytes, write_bytes, unmaps, flushes, errors;
+	uint64_t latency_ns_total;
+	unsigned tasks, nexuses;
+	bool stopped;
+};
+void lun_stat_get(const struct lun *lun, struct lun_stat *ret_stat);
+const char *lun_label(const struct lun *lun);
+
+/* ---- nexus ---- */
+
+struct scsi_nexus_params {
+	struct loop *loop;
+	const char *initiator_port; /* iSCSI: "iqn...,i,0x<isid>" */
+	const char *target_port;    /* iSCSI: "iqn...,t,0x<tpgt>" */
+	uint16_t relative_port;     /* relative target port identifier */
+	const char *target_name;    /* SCSI target device name, VPD 83h */
+};
+/* A new nexus reports POWER ON on each LUN it maps. */
+int scsi_nexus_new(
+    const struct scsi_nexus_params *params, struct scsi_nexus **ret_nexus);
+/* Aborts its tasks (complete() comes with aborted set) and unmaps; done when
+ * no task is left. */
+void scsi_nexus_free(
+    struct scsi_nexus *nexus, void (*done)(void *arg), void *arg);
+
+/* -EEXIST number taken, -ENOMEM.  With announce, the nexus' other LUNs report
+ * REPORTED LUNS DATA HAS CHANGED. */
+int scsi_nexus_map(struct scsi_nexus *nexus, unsigned number, struct lun *lun,
+    bool read_only, bool announce);
+/* Aborts the tasks in it; done when they are gone.  -ENOENT */
+int scsi_nexus_unmap(struct scsi_nexus *nexus, unsigned number, bool announce,
+    void (*done)(void *arg), void *arg);
+struct lun *scsi_nexus_lun(const struct scsi_nexus *nexus, unsigned number);
+
+/* ---- task management, SAM-5 7 ---- */
+
+enum scsi_tmf {
+	SCSI_ABORT_TASK,
+	SCSI_ABORT_TASK_SET,
+	SCSI_CLEAR_TASK_SET,
+	SCSI_LOGICAL_UNIT_RESET,
+	SCSI_TARGET_WARM_RESET,
+	SCSI_TARGET_COLD_RESET,
+	SCSI_I_T_NEXUS_RESET,
+	SCSI_QUERY_TASK,
+	SCSI_QUERY_TASK_SET,
+	SCSI_QUERY_ASYNC_EVENT,
+};
+
+enum scsi_tmf_response {
+	SCSI_TMF_COMPLETE,
+	SCSI_TMF_SUCCEEDED,      /* of the query functions */
+	SCSI_TMF_TASK_NOT_FOUND,
+	SCSI_TMF_LUN_NOT_FOUND,
+	SCSI_TMF_REJECTED,
+	SCSI_TMF_NOT_SUPPORTED,
+};
+
+/* done comes when every affected task has stopped for good: nothing of it
+ * touches the medium or a buffer afterwards.  Tasks of other nexuses complete
+ * with TASK ABORTED status when TAS is set, else with a unit attention. */
+struct scsi_tmf_request {
+	struct scsi_nexus *nexus;
+	enum scsi_tmf function;
+	uint8_t lun_field[8];
+	uint64_t tag; /* ABORT TASK, QUERY TASK */
+	void (*done)(struct scsi_tmf_request *request);
+	enum scsi_tmf_response response;
+	uint32_t additional; /* QUERY ASYNC EVENT */
+	/* scsi's */
+	unsigned waiting;
+	struct list link;
+	struct loop_task later;
+};
+void scsi_tmf(struct scsi_tmf_request *request);
+
+#endif
