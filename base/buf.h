@@ -43,9 +43,14 @@ void buf_put(struct buf_pool *pool, void *buf);
 void buf_wait(struct buf_pool *pool, struct buf_waiter *waiter);
 void buf_wait_cancel(struct buf_pool *pool, struct buf_waiter *waiter);
 
-/* Is [p, p + length) inside the arena, i.e. usable with READ_FIXED/WRITE_FIXED
- * buffer index 0? */
+/* Is [p, p + length) usable with READ_FIXED/WRITE_FIXED, buffer index 0: inside
+ * the arena, and the arena registered with the ring?  If not, use the plain
+ * operations. */
 bool buf_is_fixed(const struct buf_pool *pool, const void *p, size_t length);
+
+/* The loop says whether the kernel took the arena as fixed buffer 0 (it may
+ * not: RLIMIT_MEMLOCK).  A new pool is not registered. */
+void buf_pool_set_registered(struct buf_pool *pool, bool registered);
 
 /* The arena, to register it. */
 struct iovec buf_pool_arena(const struct buf_pool *pool);
