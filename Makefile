@@ -105,9 +105,13 @@ demo: deps
 	$(MAKE) all
 	BUILD=$(BUILD) tools/demo.sh
 
+# Plain, then with ASan and UBSan, then (what has threads) with TSan.
+TSAN_TESTS = $(foreach l,base target/iscsi target,$(wildcard tests/unit/$(l)/*_test.c))
 test: deps
 	$(MAKE) tests
-	BUILD=$(BUILD) tests/run.sh
+	$(MAKE) SAN=asan BUILD=$(BUILD)-asan CFLAGS='-O1 -g' tests
+	$(MAKE) SAN=tsan BUILD=$(BUILD)-tsan CFLAGS='-O1 -g' $(TSAN_TESTS:%.c=$(BUILD)-tsan/%)
+	BUILD=$(BUILD) tests/run.py
 
 tidy:
 	python3 tests/tidy.py

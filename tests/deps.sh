@@ -1,0 +1,118 @@
+#!/bin/bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+#
+# Installs what building and testing varve needs on Debian 12.  Quick when it is
+# all there.  Headers that Debian ships in no -dev package (libtcmu's, libvirt's
+# storage backend interface) are unpacked from Debian's own source packages into
+# build/deps/, through a private apt configuration made of this machine's own
+# mirrors: no system file is changed.
+#
+#   deps.sh          packages and source headers
+#   deps.sh source NAME...   only unpack these source packages (the bench: fio)
+set -eu
+cd "$(dirname "$0")/.."
+deps=$PWD/build/deps
+
+build_packages="build-essential pkg-config clang liburing-dev libisal-dev
+    uuid-dev libjansson-dev libsqlite3-dev libinih-dev libgnutls28-dev
+    libsystemd-dev systemtap-sdt-dev uthash-dev scdoc"
+test_packages="libcmocka-dev libiscsi-dev libiscsi-bin qemu-utils
+    qemu-block-extra fio e2fsprogs sg3-utils python3 jq sqlite3 bash-completion
+    clang-format tgt util-linux"
+source_packages="tcmu libvirt"
+
+say() { printf '%s\n' "$*"; }
+die() { say "deps: $*" >&2; exit 1; }
+
+missing() {
+    for p in $1; do
+        dpkg-query -W -f '${db:Status-Status}' "$p" 2>/dev/null |
+            grep -qx installed || printf '%s ' "$p"
+    done
+}
+
+as_root() {
+    if [ "$(id -u)" = 0 ]; then "$@"
+    elif command -v sudo >/dev/null; then sudo "$@"
+    else die "run as root, or install these packages: $want"
+    fi
+}
+
+# tgt's and tcmu's init scripts would start daemons that nobody asked for.
+without_services() {
+    if [ -e /usr/sbin/policy-rc.d ] || [ -d /run/systemd/system ]; then
+        "$@"
+        return
+    fi
+    as_root sh -c 'printf "#!/bin/sh\nexit 101\n" > /usr/sbin/policy-rc.d
+                   chmod 755 /usr/sbin/policy-rc.d'
+    local rc=0
+    "$@" || rc=$?
+    as_root rm -f /usr/sbin/policy-rc.d
+    return $rc
+}
+
+install_packages() {
+    want=$(missing "$build_packages $test_packages")
+    [ -n "$want" ] || return 0
+    command -v apt-get >/dev/null || die "not Debian; it needs: $want"
+    say "installing: $want"
+    as_root apt-get update -qq
+    # shellcheck disable=SC2086 # a list of words
+    without_services as_root env DEBIAN_FRONTEND=noninteractive \
+        apt-get install -y -qq --no-install-recommends $want >/dev/null
+    want=$(missing "$build_packages $test_packages")
+    [ -z "$want" ] || die "could not install: $want"
+}
+
+# The machine's Debian mirrors, as deb-src, in a directory of our own.
+private_apt() {
+    mkdir -p "$deps/apt/parts" "$deps/apt/lists/partial" "$deps/apt/cache/archives/partial"
+    rm -f "$deps"/apt/parts/*
+    for f in /etc/apt/sources.list.d/*.sources; do
+        if ! grep -q debian "$f" 2>/dev/null; then continue; fi
+        sed 's/^Types:.*/Types: deb-src/' "$f" \
+            > "$deps/apt/parts/$(basename "$f")"
+    done
+    for f in /etc/apt/sources.list /etc/apt/sources.list.d/*.list; do
+        [ -e "$f" ] || continue
+        sed -n 's/^deb \(.*debian.*\)/deb-src \1/p' "$f" \
+            > "$deps/apt/parts/$(basename "$f" .list).list"
+    done
+}
+
+apt_source() {
+    apt-get -qq -o Dir::Etc::sourcelist=/dev/null \
+        -o Dir::Etc::sourceparts="$deps/apt/parts" \
+        -o Dir::State::lists="$deps/apt/lists" \
+        -o Dir::Cache="$deps/apt/cache" \
+        -o APT::Sandbox::User=root -o Acquire::Retries=3 "$@"
+}
+
+unpack_sources() {
+    local todo=
+    for s in "$@"; do
+        [ -d "$deps/src/$s" ] || todo="$todo $s"
+    done
+    [ -n "$todo" ] || return 0
+    private_apt
+    apt_source update
+    for s in $todo; do
+        say "unpacking Debian's source of $s"
+        rm -rf "$deps/tmp" && mkdir -p "$deps/tmp" "$deps/src"
+        (cd "$deps/tmp" && apt_source source --download-only "$s" >/dev/null &&
+            dpkg-source --no-check -x ./*.dsc tree >/dev/null 2>&1) ||
+            die "cannot fetch or unpack the source package of $s"
+        mv "$deps/tmp/tree" "$deps/src/$s"
+    done
+    rm -rf "$deps/tmp"
+}
+
+if [ "${1:-}" = source ]; then
+    shift
+    unpack_sources "$@"
+    exit
+fi
+install_packages
+# shellcheck disable=SC2086
+unpack_sources $source_packages
