@@ -16,6 +16,7 @@
 #include "base/assert.h"
 #include <pthread.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 
 #ifdef __has_feature
@@ -259,23 +260,34 @@ arena_map(uint64_t bytes)
 	return raw + before;
 }
 
-static int
-buf_pool_init(struct buf_pool *pool, uint64_t bytes)
+void
+buf_pool_reset(struct buf_pool *pool)
 {
 	const size_t step = BUF_MAX / BUF_MIN;
 
-	pool->bytes = (bytes + BUF_MAX - 1) / BUF_MAX * BUF_MAX;
+	while (list_pop(&pool->waiters) != NULL)
+		;
+	ASAN_POISON_MEMORY_REGION(pool->arena, pool->bytes);
+	memset(pool->pages, 0, pool->bytes / BUF_MIN * sizeof(struct page));
 	pool->free_bytes = pool->bytes;
-	list_init(&pool->waiters);
+	pool->free_orders = 0;
 	for (unsigned order = 0; order < ORDERS; order++)
 		list_init(&pool->free[order]);
+	/* last first, so that the arena is used from its start */
+	for (size_t page = pool->bytes / BUF_MIN; page > 0; page -= step)
+		block_add(pool, &pool->pages[page - step], ORDERS - 1);
+}
+
+static int
+buf_pool_init(struct buf_pool *pool, uint64_t bytes)
+{
+	pool->bytes = (bytes + BUF_MAX - 1) / BUF_MAX * BUF_MAX;
+	list_init(&pool->waiters);
 	pool->pages = calloc(pool->bytes / BUF_MIN, sizeof(struct page));
 	pool->arena = arena_map(pool->bytes);
 	if (pool->pages == NULL || pool->arena == NULL)
 		return -1;
-	/* last first, so that the arena is used from its start */
-	for (size_t page = pool->bytes / BUF_MIN; page > 0; page -= step)
-		block_add(pool, &pool->pages[page - step], ORDERS - 1);
+	buf_pool_reset(pool);
 	return 0;
 }
 

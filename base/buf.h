@@ -32,6 +32,10 @@ struct buf_waiter {
 struct buf_pool *buf_pool_new(uint64_t bytes);
 void buf_pool_free(struct buf_pool *pool); /* asserts all came back */
 
+/* Takes every buffer back and drops all waiters: for the simulator, when the
+ * machine of those who had them lost power. */
+void buf_pool_reset(struct buf_pool *pool);
+
 /* At least length bytes (1..BUF_MAX), 4 KiB aligned, contents undefined.
  * NULL when the pool is exhausted: wait with buf_wait, or answer TASK SET
  * FULL; never block. */

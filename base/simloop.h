@@ -20,7 +20,8 @@ bool simloop_step(struct loop *loop);
 /* Steps until *stop is true; false: ran out of events first. */
 bool simloop_run_until(struct loop *loop, const bool *stop);
 
-/* Forgets every queued task and timer: the machine lost power. */
+/* Forgets every queued task and timer and takes every buffer back: the machine
+ * lost power.  What was queued must still be in memory. */
 void simloop_power_off(struct loop *loop);
 void simloop_free(struct loop *loop);
 
