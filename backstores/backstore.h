@@ -63,6 +63,7 @@ struct bs_io {
 	bool fua;       /* WRITE, ZERO */
 	bool may_unmap; /* ZERO */
 	bool in_flight; /* the checker's */
+	bool in_submit; /* the checker's: inside ops->submit */
 
 	uint64_t offset, length; /* bytes, multiples of block_size */
 
