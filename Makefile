@@ -118,7 +118,7 @@ tidy:
 
 bench: deps
 	$(MAKE) all
-	BUILD=$(BUILD) tests/bench/run.sh
+	BUILD=$(BUILD) tests/bench/run.py
 
 soak: deps
 	$(MAKE) tests
