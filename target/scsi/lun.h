@@ -109,6 +109,7 @@ struct scsi_tmf_request {
 	uint32_t additional; /* QUERY ASYNC EVENT */
 	/* scsi's */
 	unsigned waiting;
+	uint64_t ticket;
 	struct list link;
 	struct loop_task later;
 };

@@ -72,6 +72,8 @@ struct scsi_task {
 	uint64_t data_length; /* bytes of Data-Out the command uses: what the
 				 carrier must deliver; at most expected_out
 				 (the carrier reports the residual) */
+	uint64_t out_full;    /* what it would be without the limit of
+				 expected_out: for the overflow residual */
 
 	/* ---- data: Data-Out before execute, Data-In after complete ----
 	 * Buffers from the loop's pool (scsi_task_buffers), or, with
@@ -90,15 +92,24 @@ struct scsi_task {
 	bool aborted;         /* by task management: SAM says no status is
 				 sent; the carrier just releases */
 
-	/* ---- scsi's, while executing ---- */
-	struct lun *lun;
+	/* ---- scsi's, from begin to complete ---- */
+	struct loop *loop;
+	struct lun *lun;      /* NULL: no logical unit there, or the task left
+				 the task set */
 	struct scsi_mapping *mapping;
-	struct list link;     /* in the LUN's task set */
+	struct list link;     /* in the LUN's task set, oldest first */
+	struct list abort_link;      /* among the tasks being aborted */
+	uint64_t abort_ticket;
+	enum scsi_status abort_status; /* TASK ABORTED: to be sent; else none */
+	bool aborting, dormant, waiting;
+	void (*next)(struct scsi_task *task); /* after this I/O */
+	struct iovec piece[SCSI_TASK_IOV_MAX]; /* the part in flight */
 	struct bs_io io;
 	uint64_t lba, block_count;
 	uint64_t cursor;      /* of commands that work in steps */
 	unsigned step;
 	void *side;           /* second buffer of VERIFY and friends */
+	size_t side_length;
 	struct buf_waiter waiter;
 	struct loop_task later;
 	uint64_t started_ns;
@@ -118,13 +129,24 @@ bool scsi_task_begin(struct scsi_task *task);
 int scsi_task_buffers(struct scsi_task *task, uint64_t length);
 
 /* All of data_length is in iov.  complete() follows, exactly once, never from
- * inside the call. */
+ * inside the call.
+ *
+ * Memory the carrier lends (borrowed) has elements that are multiples of the
+ * LUN's block size at addresses that are multiples of its backstore's
+ * mem_align where the command reads or writes blocks; for Data-In it is at
+ * least expected_in bytes.
+ *
+ * A task that task management hits while it is begun leaves the task set at
+ * once and gets aborted set (or, by another nexus under TAS, will end with
+ * TASK ABORTED): drop it, or execute it to have it completed so.
+ */
 void scsi_task_execute(struct scsi_task *task);
 
 /* A begun task that will not be executed (its connection died). */
 void scsi_task_drop(struct scsi_task *task);
 
-/* Gives the buffers back; the task is idle again. */
+/* Gives the buffers back; the task is idle again.  The nexus and the LUN may be
+ * gone by then, the loop not. */
 void scsi_task_release(struct scsi_task *task);
 
 #endif
