@@ -17,7 +17,7 @@ build_packages="build-essential pkg-config clang liburing-dev libisal-dev
     uuid-dev libjansson-dev libsqlite3-dev libinih-dev libgnutls28-dev
     libsystemd-dev systemtap-sdt-dev uthash-dev scdoc"
 test_packages="libcmocka-dev libiscsi-dev libiscsi-bin qemu-utils
-    qemu-block-extra fio e2fsprogs sg3-utils python3 jq sqlite3 bash-completion
+    qemu-block-extra qemu-system-common fuse3 fio e2fsprogs sg3-utils python3 jq sqlite3 bash-completion
     clang-format tgt util-linux"
 source_packages="tcmu libvirt"
 

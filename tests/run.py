@@ -74,12 +74,15 @@ def fuzz_jobs(build):
 
 def story_jobs():
     for directory in ("integration", "conformance"):
-        for script in sorted((TESTS / directory).glob("*.sh")):
-            if script.name == "lib.sh":
+        scripts = [p for p in (TESTS / directory).iterdir()
+                   if p.suffix in (".sh", ".py")]
+        for script in sorted(scripts):
+            if script.name in ("lib.sh", "cu.py"):
                 continue
             text = script.read_text()
             limit = re.search(r"^# timeout: (\d+)", text, re.M)
-            yield Job(f"story {directory}/{script.name}", ["bash", str(script)],
+            program = sys.executable if script.suffix == ".py" else "bash"
+            yield Job(f"story {directory}/{script.name}", [program, str(script)],
                       int(limit.group(1)) if limit else 120)
 
 
