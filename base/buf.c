@@ -14,6 +14,7 @@
  */
 #include "base/buf.h"
 #include "base/assert.h"
+#include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -56,7 +57,8 @@ struct buf_pool {
 	struct list free[ORDERS];
 	unsigned free_orders; /* bit n: free[n] is not empty */
 	bool registered;
-	bool waking;
+	bool waking; /* waiters_wake() is running */
+	bool again;  /* and has to go round once more */
 	struct list waiters;
 };
 
@@ -169,14 +171,11 @@ block_put(struct buf_pool *pool, struct page *page)
  * be what it waits for.
  */
 static void
-waiters_wake(struct buf_pool *pool)
+waiters_try(struct buf_pool *pool)
 {
 	struct list trying = LIST_INIT(trying);
 	struct list *link;
 
-	if (pool->waking) /* a waiter gave something back: it is seen below */
-		return;
-	pool->waking = true;
 	list_splice_tail(&trying, &pool->waiters);
 	while (pool->free_orders != 0 && (link = list_pop(&trying)) != NULL) {
 		struct buf_waiter *waiter =
@@ -184,6 +183,21 @@ waiters_wake(struct buf_pool *pool)
 		waiter->ready(waiter);
 	}
 	list_splice_tail(&pool->waiters, &trying);
+}
+
+/* A waiter may give back one buffer when it gets another: that is for those
+ * who have just tried in vain, but not from inside its ready(). */
+static void
+waiters_wake(struct buf_pool *pool)
+{
+	pool->again = true;
+	if (pool->waking)
+		return;
+	pool->waking = true;
+	while (pool->again) {
+		pool->again = false;
+		waiters_try(pool);
+	}
 	pool->waking = false;
 }
 
@@ -218,7 +232,7 @@ buf_is_fixed(const struct buf_pool *pool, const void *p, size_t length)
 	uintptr_t offset = (uintptr_t)p - (uintptr_t)pool->arena;
 
 	return pool->registered && offset <= pool->bytes &&
-	    length <= pool->bytes - offset;
+	       length <= pool->bytes - offset;
 }
 
 void
@@ -283,10 +297,12 @@ buf_pool_init(struct buf_pool *pool, uint64_t bytes)
 {
 	pool->bytes = (bytes + BUF_MAX - 1) / BUF_MAX * BUF_MAX;
 	list_init(&pool->waiters);
-	pool->pages = calloc(pool->bytes / BUF_MIN, sizeof(struct page));
 	pool->arena = arena_map(pool->bytes);
-	if (pool->pages == NULL || pool->arena == NULL)
-		return -1;
+	if (pool->arena == NULL)
+		return -ENOMEM;
+	pool->pages = calloc(pool->bytes / BUF_MIN, sizeof(struct page));
+	if (pool->pages == NULL)
+		return -ENOMEM;
 	buf_pool_reset(pool);
 	return 0;
 }
@@ -332,8 +348,8 @@ static void
 zeros_map(void)
 {
 	/* the kernel backs what is only read with its one page of zeros */
-	zeros = mmap(
-	    NULL, BUF_MAX, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	zeros =
+	    mmap(NULL, BUF_MAX, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	assert(zeros != MAP_FAILED);
 }
 

@@ -89,10 +89,10 @@ line_stamp(struct line *line, int level)
 
 	clock_gettime(CLOCK_REALTIME, &now);
 	gmtime_r(&now.tv_sec, &tm);
-	line->length += strftime(
-	    line->text, sizeof(line->text), "%Y-%m-%dT%H:%M:%S", &tm);
-	line_printf(line, ".%03ldZ %s: ", now.tv_nsec / 1000000,
-	    level_words[level]);
+	line->length +=
+	    strftime(line->text, sizeof(line->text), "%Y-%m-%dT%H:%M:%S", &tm);
+	line_printf(
+	    line, ".%03ldZ %s: ", now.tv_nsec / 1000000, level_words[level]);
 }
 
 /* Names come from peers: one of them must not begin a line of its own, nor
@@ -131,8 +131,7 @@ line_write(const struct line *line, int fd)
 	size_t done = 0;
 
 	while (done < line->length) {
-		ssize_t ret =
-		    write(fd, line->text + done, line->length - done);
+		ssize_t ret = write(fd, line->text + done, line->length - done);
 		if (ret < 0 && errno == EINTR)
 			continue;
 		if (ret <= 0)
@@ -201,8 +200,8 @@ log_open_file(const char *path)
 	int fd = -1, before;
 
 	if (path != NULL) {
-		fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC |
-		    O_NOCTTY, 0640);
+		fd = open(path,
+		    O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY, 0640);
 		if (fd < 0)
 			return -errno;
 	}

@@ -203,8 +203,8 @@ enter_check(int ret)
 {
 	if (ret >= 0)
 		return;
-	assert(ret == -EINTR || ret == -ETIME || ret == -EAGAIN ||
-	    ret == -EBUSY);
+	assert(
+	    ret == -EINTR || ret == -ETIME || ret == -EAGAIN || ret == -EBUSY);
 }
 
 /* The queue is full in the middle of a turn: completions stay in theirs. */
@@ -253,8 +253,8 @@ loop_cancel(struct loop *loop, struct loop_io *io)
 }
 
 static void
-completion_run(struct reactor *r, struct loop_io *io, int result,
-    uint32_t flags)
+completion_run(
+    struct reactor *r, struct loop_io *io, int result, uint32_t flags)
 {
 	if (io == NULL) /* of a cancel */
 		return;
@@ -301,7 +301,8 @@ enter_and_wait(struct reactor *r)
 	now_ns = clock_now(); /* the turn has taken its time */
 	if (timer->at_ns > now_ns) {
 		ts.tv_sec = (long long)((timer->at_ns - now_ns) / NSEC_PER_SEC);
-		ts.tv_nsec = (long long)((timer->at_ns - now_ns) % NSEC_PER_SEC);
+		ts.tv_nsec =
+		    (long long)((timer->at_ns - now_ns) % NSEC_PER_SEC);
 	}
 	return io_uring_submit_and_wait_timeout(
 	    &r->ring.uring, &cqe, 1, &ts, NULL);
@@ -439,8 +440,8 @@ reactor_settle(const struct reactor *r)
 	CPU_ZERO(&set);
 	CPU_SET((unsigned)r->cpu, &set);
 	if (pthread_setaffinity_np(pthread_self(), sizeof(set), &set) != 0)
-		log_debug("loop %u: cannot run on CPU %d", r->loop.index,
-		    r->cpu);
+		log_debug(
+		    "loop %u: cannot run on CPU %d", r->loop.index, r->cpu);
 }
 
 void
@@ -537,8 +538,8 @@ reactor_init(struct reactor *r, const struct loop_params *params)
 int
 loop_new(const struct loop_params *params, struct loop **ret_loop)
 {
-	unsigned entries = params->entries > 0 ? params->entries
-					       : ENTRIES_DEFAULT;
+	unsigned entries =
+	    params->entries > 0 ? params->entries : ENTRIES_DEFAULT;
 	struct reactor *r = aligned_alloc(64, sizeof(*r));
 	int ret;
 

@@ -88,7 +88,8 @@ loop_now(struct loop *loop)
 	return loop->ops->now(loop);
 }
 
-/* Arms or re-arms: expire() runs once, not before delay_ns from now. */
+/* Arms or re-arms: expire() runs once, not before delay_ns from now and not in
+ * this turn of the loop. */
 static inline void
 loop_timer_arm(struct loop *loop, struct loop_timer *timer, uint64_t delay_ns)
 {
@@ -142,23 +143,26 @@ struct loop_params {
 	int cpu;                /* pin to this CPU, or -1 */
 };
 
-/* Makes a loop.  The ring is set up by the thread that calls loop_run(), as
- * SINGLE_ISSUER demands; flags the kernel lacks are left out one by one.
- * 0, -ENOMEM, -ENOSYS (no io_uring: the message says how to allow it),
+/* Makes a loop.  Its ring is made here, but enabled by the thread that calls
+ * loop_run(), as SINGLE_ISSUER demands; flags the kernel lacks are left out one
+ * by one.  0, -ENOMEM, -ENOSYS (no io_uring, or older than Linux 5.13),
  * -EPERM (io_uring disabled by sysctl or seccomp). */
 int loop_new(const struct loop_params *params, struct loop **ret_loop);
 
-/* Runs on the calling thread until loop_stop(). */
+/* Runs on the calling thread until loop_stop(); again only on the same one. */
 void loop_run(struct loop *loop);
 
 /* Starts a thread that calls loop_run(); loop_join() waits for its end. */
 int loop_start(struct loop *loop);
 void loop_join(struct loop *loop);
 
-/* Any thread, async-signal-safe. */
+/* Any thread, async-signal-safe.  The tasks of this turn still run; one posted
+ * later waits for the next loop_run(), if there is one. */
 void loop_stop(struct loop *loop);
 
-/* After loop_run() returned.  Asserts that nothing is in flight. */
+/* After loop_run() returned, and when no thread posts any more.  Asserts that
+ * no I/O and no work is in flight and that all buffers came back; disarms the
+ * timers. */
 void loop_free(struct loop *loop);
 
 /* An SQE whose completion calls io->done().  Never NULL: a full queue is

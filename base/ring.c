@@ -16,7 +16,7 @@ static const unsigned wishes[] = {
 /* EXT_ARG (5.11): wait with a timeout in one call.  NODROP (5.5): no
  * completion is lost when the queue is full.  RSRC_TAGS came with 5.13, as
  * did the multishot poll that wakes us. */
-#define NEEDED \
+#define NEEDED                                                                 \
 	(IORING_FEAT_EXT_ARG | IORING_FEAT_NODROP | IORING_FEAT_RSRC_TAGS)
 
 static unsigned
@@ -34,7 +34,7 @@ ring_try(struct ring *ring, unsigned entries, unsigned flags)
 {
 	struct io_uring_params params = {
 	    .flags = flags | IORING_SETUP_R_DISABLED | IORING_SETUP_CQSIZE |
-		IORING_SETUP_CLAMP,
+		     IORING_SETUP_CLAMP,
 	    .cq_entries = 4 * entries,
 	};
 	int ret = io_uring_queue_init_params(entries, &ring->uring, &params);

@@ -3,11 +3,11 @@
  * The io_uring of one loop: making it as good as the kernel allows, and what
  * is registered with it.  Above base/, use loop.h.
  *
- *	call           by                    the ring then
- *	ring_open      any thread            exists, disabled; takes registrations
- *	ring_start     the loop's thread     is enabled; this thread alone submits
- *	ring_stop      the loop's thread     is idle
- *	ring_close     any thread            is gone
+ *	call		by			the ring then
+ *	ring_open	any thread		is there, but disabled
+ *	ring_start	the loop's thread	is enabled for this thread
+ *	ring_stop	the loop's thread	is idle
+ *	ring_close	any thread		is gone
  */
 #ifndef BASE_RING_H
 #define BASE_RING_H

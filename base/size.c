@@ -74,12 +74,26 @@ size_number(const char **text, struct size_number *number)
 	return size_digits(text, number, true);
 }
 
+/* What follows the number: "G", " GiB"; nothing is bytes, which only 0 may
+ * leave unsaid. */
+static int
+size_unit(const char *text, bool zero, const struct size_unit **ret_unit)
+{
+	if (*text == '\0' && !zero)
+		return -ENOMSG;
+	if (*text == ' ')
+		*ret_unit = size_unit_find(text + 1);
+	else
+		*ret_unit = size_unit_find(*text == '\0' ? "B" : text);
+	return *ret_unit == NULL ? -EINVAL : 0;
+}
+
 int
 size_parse(const char *text, uint64_t *ret_bytes)
 {
 	struct size_number number = {.digits = 0, .scale = 1};
-	bool negative = *text == '-';
 	const struct size_unit *unit;
+	bool negative = *text == '-';
 	unsigned __int128 bytes;
 	int ret;
 
@@ -88,15 +102,11 @@ size_parse(const char *text, uint64_t *ret_bytes)
 	ret = size_number(&text, &number);
 	if (ret < 0)
 		return ret;
-	if (*text == ' ')
-		text++;
-	unit = size_unit_find(*text == '\0' ? "B" : text);
-	if (unit == NULL)
-		return -EINVAL;
-	if (*text == '\0' && number.digits != 0)
-		return negative ? -ERANGE : -ENOMSG;
-	if (negative)
+	ret = size_unit(text, number.digits == 0, &unit);
+	if (negative && ret != -EINVAL)
 		return -ERANGE;
+	if (ret < 0)
+		return ret;
 
 	/* a fraction of a byte is dropped: 0.1K is 102 bytes */
 	bytes = (unsigned __int128)number.digits * unit->bytes / number.scale;

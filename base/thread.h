@@ -9,8 +9,8 @@
 #include <pthread.h>
 
 /* name: at most 15 characters, or NULL.  0 or -EAGAIN (thread limit). */
-int thread_start(pthread_t *ret_thread, const char *name,
-    void *(*main)(void *), void *argument);
+int thread_start(pthread_t *ret_thread, const char *name, void *(*main)(void *),
+    void *argument);
 
 void thread_set_name(const char *name);
 

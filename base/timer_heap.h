@@ -20,7 +20,7 @@ struct timer_heap {
 	uint32_t count;
 };
 
-int timer_heap_init(struct timer_heap *heap); /* 0 or -ENOMEM */
+int timer_heap_init(struct timer_heap *heap);  /* 0 or -ENOMEM */
 void timer_heap_done(struct timer_heap *heap); /* disarms those left */
 
 /* Arms the timer, or moves it if it is armed. */
