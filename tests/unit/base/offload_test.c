@@ -8,6 +8,14 @@
 #include <string.h>
 #include <sys/resource.h>
 
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define SANITIZED
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define SANITIZED
+#endif
+#endif
+
 #define WORKS 100
 
 struct traced_work {
@@ -150,8 +158,8 @@ static void
 without_any_thread_the_loop_does_the_work(void **state)
 {
 	(void)state;
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-	skip(); /* they map memory of their own */
+#ifdef SANITIZED
+	skip(); /* sanitizers map memory of their own */
 #endif
 	works_init(3, traced_run);
 	run_with(offloads_without_memory);
