@@ -444,6 +444,16 @@ reactor_settle(const struct reactor *r)
 		    "loop %u: cannot run on CPU %d", r->loop.index, r->cpu);
 }
 
+/* What follows the tasks of a turn. */
+static void
+reactor_events(struct reactor *r)
+{
+	reactor_enter(r);
+	completions_run(r);
+	timers_run(r);
+	r->stats.turns++;
+}
+
 void
 loop_run(struct loop *loop)
 {
@@ -460,14 +470,24 @@ loop_run(struct loop *loop)
 		tasks_run(r);
 		if (atomic_load(&r->stopping))
 			break;
-		reactor_enter(r);
-		completions_run(r);
-		timers_run(r);
-		r->stats.turns++;
+		reactor_events(r);
 	}
 	atomic_store(&r->stopping, false);
 	ring_stop(&r->ring);
 	current = NULL;
+}
+
+/* In the middle of a turn of loop_run(): each list is taken from one element
+ * at a time, so it may be taken from in here too. */
+void
+loop_turn(struct loop *loop)
+{
+	struct reactor *r = reactor_of(loop);
+
+	assert(loop == current);
+	if (inbox_empty(&r->inbox) && r->deferred == NULL)
+		reactor_events(r);
+	tasks_run(r);
 }
 
 void

@@ -152,6 +152,11 @@ int loop_new(const struct loop_params *params, struct loop **ret_loop);
 /* Runs on the calling thread until loop_stop(); again only on the same one. */
 void loop_run(struct loop *loop);
 
+/* From a callback of loop, for a tool that has nothing else on it: lets the
+ * loop go on until something has happened, then returns.  Callbacks run inside
+ * this call, so the caller must be ready for its own. */
+void loop_turn(struct loop *loop);
+
 /* Starts a thread that calls loop_run(); loop_join() waits for its end. */
 int loop_start(struct loop *loop);
 void loop_join(struct loop *loop);

@@ -510,6 +510,45 @@ a_signal_that_is_only_counted_does_not_end_the_wait(void **state)
 	assert_int_equal(stats().timers, 1);
 }
 
+/* ---- turns from inside a callback ---- */
+
+static bool timer_a_expired;
+
+static void
+note_timer_a(struct loop_timer *timer)
+{
+	(void)timer;
+	timer_a_expired = true;
+}
+
+static void
+wait_here_for_timer_a(struct loop_task *task)
+{
+	(void)task;
+	timer_a.expire = note_timer_a;
+	loop_timer_arm(one.loop, &timer_a, 2 * NSEC_PER_MSEC);
+	loop_post(one.loop, &a.task);
+	while (!timer_a_expired)
+		loop_turn(one.loop);
+	loop_stop(one.loop);
+}
+
+static void
+a_turn_from_inside_a_callback_runs_tasks_and_blocks_for_timers(void **state)
+{
+	struct loop_task waiter = {.run = wait_here_for_timer_a};
+
+	(void)state;
+	name_tasks();
+	timer_a_expired = false;
+	loop_post(one.loop, &waiter);
+	loop_run(one.loop);
+	assert_true(timer_a_expired);
+	assert_string_equal(one.notes, "a");
+	/* it slept, it did not spin */
+	assert_true(stats().syscalls < 8);
+}
+
 int
 main(void)
 {
@@ -533,6 +572,8 @@ main(void)
 	    one_loop_test(a_signal_handler_can_stop_a_blocked_loop),
 	    one_loop_test(a_signal_handler_can_stop_a_working_loop),
 	    one_loop_test(a_signal_that_is_only_counted_does_not_end_the_wait),
+	    one_loop_test(
+		a_turn_from_inside_a_callback_runs_tasks_and_blocks_for_timers),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
