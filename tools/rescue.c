@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "tools/rescue.h"
+#include "backstores/stores.h"
+#include "base/assert.h"
+#include "snapshot/check.h"
+#include "snapshot/pool.h"
+#include "tools/problem.h"
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+
+struct rescue {
+	struct loop *loop;
+	struct loop_task begin;
+	const json_t *paths;
+	struct backstore *stores[POOL_DEVICE_MAX];
+	unsigned count, closed;
+	bool progress;     /* show it */
+	uint64_t shown_ns; /* when it was last */
+	struct check_report report;
+	json_t *findings;
+	json_t *problem; /* NULL: finished */
+};
+
+/* ---- what the check says while it runs ---- */
+
+static void
+on_finding(
+    void *arg, enum check_severity severity, const char *code, const char *text)
+{
+	static const char *const names[] = {
+	    [CHECK_NOTE] = "note",
+	    [CHECK_LEAK] = "leak",
+	    [CHECK_DAMAGE] = "damage",
+	};
+	struct rescue *rescue = arg;
+
+	assert(severity < ARRAY_SIZE(names));
+	json_array_append_new(
+	    rescue->findings, json_pack("{s:s, s:s, s:s}", "severity",
+				  names[severity], "code", code, "text", text));
+}
+
+static void
+on_progress(void *arg, uint64_t pages_done, uint64_t pages_all)
+{
+	struct rescue *rescue = arg;
+	uint64_t now = loop_now(rescue->loop);
+
+	if (!rescue->progress || now - rescue->shown_ns < NSEC_PER_SEC / 10)
+		return;
+	rescue->shown_ns = now;
+	fprintf(stderr, "\r%3u%%  %" PRIu64 "/%" PRIu64 " pages ",
+	    pages_all > 0 ? (unsigned)(pages_done * 100 / pages_all) : 0,
+	    pages_done, pages_all);
+}
+
+/* ---- problems ---- */
+
+static json_t *
+open_problem(int error, const char *path)
+{
+	json_t *problem;
+
+	if (error == -EBUSY)
+		return problem_fix(problem_new(API_CONFLICT, "rescue.in-use",
+				       "%s is in use", path),
+		    "stop varved first: systemctl stop varved");
+	problem = problem_new(API_FAILED, "rescue.unreadable",
+	    "cannot open %s: %s", path, strerror(-error));
+	if (error == -EINVAL)
+		problem_why(problem, "it is neither a file nor a block device "
+				     "of whole blocks");
+	if (error == -EACCES || error == -EPERM)
+		problem_fix(problem, "sudo varve rescue check %s", path);
+	return problem;
+}
+
+static json_t *
+check_problem(int error)
+{
+	/* clang-format off */
+	static const struct {
+		int error;
+		enum api_exit exit;
+		const char *code, *what;
+	} rows[] = {
+		{ -ENOENT,  API_NOT_FOUND, "rescue.no-pool",
+		    "there is no pool here" },
+		{ -ENODEV,  API_FAILED, "rescue.device-missing",
+		    "the pool has further devices, which were not given" },
+		{ -EBADMSG, API_FINDINGS, "rescue.damaged",
+		    "no copy of the pool's superblock can be read" },
+		{ -EPROTO,  API_FAILED, "rescue.newer-format",
+		    "the pool was written by a newer varve" },
+	};
+	/* clang-format on */
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		if (rows[i].error == error)
+			return problem_new(
+			    rows[i].exit, rows[i].code, "%s", rows[i].what);
+	}
+	return problem_new(API_FAILED, "rescue.unreadable",
+	    "cannot read the pool: %s", strerror(-error));
+}
+
+static json_t *
+loop_problem(int error)
+{
+	json_t *problem = problem_new(API_FAILED, "internal.io-uring",
+	    "cannot set up io_uring: %s", strerror(-error));
+
+	if (error == -EPERM)
+		problem_fix(problem, "sysctl kernel.io_uring_disabled=0");
+	return problem;
+}
+
+/* ---- the run, on the loop ---- */
+
+static void
+step(void *arg)
+{
+	struct rescue *rescue = arg;
+
+	loop_turn(rescue->loop);
+}
+
+static json_t *
+open_all(struct rescue *rescue)
+{
+	const json_t *path;
+	size_t i;
+
+	json_array_foreach(rescue->paths, i, path)
+	{
+		const char *text = json_string_value(path);
+		int ret;
+		if (rescue->count == POOL_DEVICE_MAX)
+			return problem_new(API_USAGE, "usage.argument",
+			    "a pool has at most %d devices", POOL_DEVICE_MAX);
+		ret = bs_path_open(
+		    rescue->loop, text, true, &rescue->stores[rescue->count]);
+		if (ret < 0)
+			return open_problem(ret, text);
+		rescue->count++;
+	}
+	return NULL;
+}
+
+static void
+on_closed(void *arg)
+{
+	struct rescue *rescue = arg;
+
+	rescue->closed++;
+}
+
+static void
+close_all(struct rescue *rescue)
+{
+	for (unsigned i = 0; i < rescue->count; i++)
+		bs_close(rescue->stores[i], on_closed, rescue);
+	while (rescue->closed < rescue->count)
+		loop_turn(rescue->loop);
+}
+
+static void
+run(struct loop_task *task)
+{
+	struct rescue *rescue = container_of(task, struct rescue, begin);
+	int ret;
+
+	rescue->problem = open_all(rescue);
+	if (rescue->problem == NULL) {
+		ret = pool_check(rescue->stores, rescue->count, step, rescue,
+		    &rescue->report);
+		if (ret < 0)
+			rescue->problem = check_problem(ret);
+	}
+	close_all(rescue);
+	loop_stop(rescue->loop);
+}
+
+static json_t *
+rescue_answer(const struct rescue *rescue)
+{
+	const struct check_report *report = &rescue->report;
+	json_t *item = json_pack("{s:s, s:I, s:I, s:I, s:I, s:I}", "pool",
+	    report->pool, "volumes", (json_int_t)report->volumes, "pages",
+	    (json_int_t)report->pages, "data_blocks",
+	    (json_int_t)report->data_blocks, "leaked_blocks",
+	    (json_int_t)report->leaked_blocks, "log_records",
+	    (json_int_t)report->log_records);
+
+	assert(item != NULL);
+	return json_pack("{s:i, s:s, s:o, s:O}", "varve", 1, "kind",
+	    "rescue.check", "item", item, "items", rescue->findings);
+}
+
+json_t *
+rescue_check(const json_t *paths, bool progress, json_t **ret_result)
+{
+	const struct loop_params params = {.cpu = -1, .name = "varve"};
+	struct rescue rescue = {
+	    .begin.run = run,
+	    .paths = paths,
+	    .progress = progress,
+	    .findings = json_array(),
+	};
+	int ret = loop_new(&params, &rescue.loop);
+
+	if (ret < 0) {
+		json_decref(rescue.findings);
+		return loop_problem(ret);
+	}
+	rescue.report.finding = on_finding;
+	rescue.report.progress = on_progress;
+	rescue.report.arg = &rescue;
+	loop_post(rescue.loop, &rescue.begin);
+	loop_run(rescue.loop);
+	loop_free(rescue.loop);
+	if (progress)
+		fputs("\r\033[K", stderr);
+	if (rescue.problem == NULL)
+		*ret_result = rescue_answer(&rescue);
+	json_decref(rescue.findings);
+	return rescue.problem;
+}

@@ -1,0 +1,296 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "tools/value.h"
+#include "base/assert.h"
+#include "base/cleanup.h"
+#include "base/size.h"
+#include "snapshot/pool.h"
+#include "tools/problem.h"
+#include "tools/suggest.h"
+#include <ctype.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+
+#define NAME_RULE                                                              \
+	"a name has 1 to 63 characters of A-Z a-z 0-9 . _ - and does not "     \
+	"start with . or -"
+
+typedef json_t *(*value_parser)(
+    const struct api_arg *arg, const char *text, json_t **ret_value);
+
+static json_t *
+not_a(const char *what, const char *text)
+{
+	return problem_new(
+	    API_USAGE, "usage.argument", "'%s' is not %s", text, what);
+}
+
+static json_t *
+parse_text(const struct api_arg *arg, const char *text, json_t **ret_value)
+{
+	*ret_value = json_string(text);
+	if (*ret_value == NULL)
+		return problem_new(API_USAGE, "usage.argument",
+		    "%s is not valid UTF-8", arg->name);
+	return NULL;
+}
+
+static json_t *
+parse_name(const struct api_arg *arg, const char *text, json_t **ret_value)
+{
+	if (!pool_name_valid(text))
+		return problem_why(
+		    not_a(arg->type == API_POOL || arg->type == API_NEW_POOL
+			      ? "a pool's name"
+			      : "a host's name",
+			text),
+		    NAME_RULE);
+	return parse_text(arg, text, ret_value);
+}
+
+static json_t *
+parse_lun(const struct api_arg *arg, const char *text, json_t **ret_value)
+{
+	const char *slash = strchr(text, '/');
+	_cleanup_(freep) char *pool = NULL;
+
+	if (slash == NULL)
+		return problem_fix(
+		    not_a("a LUN's name", text), "POOL/LUN, as in vms/web01");
+	pool = strndup(text, (size_t)(slash - text));
+	assert(pool != NULL);
+	if (!pool_name_valid(pool) || !pool_name_valid(slash + 1))
+		return problem_why(
+		    not_a("a LUN's name (POOL/LUN)", text), NAME_RULE);
+	return parse_text(arg, text, ret_value);
+}
+
+static json_t *
+size_problem(int error, const char *text)
+{
+	json_t *problem =
+	    problem_new(API_USAGE, "usage.size", "'%s' is not a size", text);
+
+	if (error == -ENOMSG) {
+		problem_why(problem, "a bare number could be bytes, megabytes "
+				     "or gigabytes");
+		return problem_fix(problem, "did you mean %sG?", text);
+	}
+	if (error == -ERANGE)
+		return problem_why(problem, "it is negative or too large");
+	problem_why(problem, "a size is a number with a unit: K M G T P are "
+			     "powers of 1024, KB MB GB TB PB powers of 1000");
+	return problem_fix(problem, "100G, 1.5T, 500GB");
+}
+
+static json_t *
+parse_size(const struct api_arg *arg, const char *text, json_t **ret_value)
+{
+	uint64_t bytes;
+	int ret = size_parse(text, &bytes);
+
+	(void)arg;
+	if (ret < 0)
+		return size_problem(ret, text);
+	*ret_value = json_integer((json_int_t)bytes);
+	return NULL;
+}
+
+static json_t *
+parse_resize(const struct api_arg *arg, const char *text, json_t **ret_value)
+{
+	bool grows = text[0] == '+';
+	uint64_t bytes;
+	int ret = size_parse(text + grows, &bytes);
+
+	(void)arg;
+	if (ret < 0)
+		return size_problem(ret, text);
+	*ret_value = json_sprintf("%s%" PRIu64, grows ? "+" : "", bytes);
+	return NULL;
+}
+
+/* All of text is a decimal number in [0, max]; suffix may follow. */
+static int
+number_parse(
+    const char *text, const char *suffix, long long max, long long *ret_number)
+{
+	char *end;
+
+	if (!isdigit((unsigned char)text[0]))
+		return -EINVAL;
+	errno = 0;
+	*ret_number = strtoll(text, &end, 10);
+	if (errno != 0 || *ret_number > max)
+		return -ERANGE;
+	return *end == '\0' || strcmp(end, suffix) == 0 ? 0 : -EINVAL;
+}
+
+static json_t *
+parse_percent(const struct api_arg *arg, const char *text, json_t **ret_value)
+{
+	long long number;
+
+	(void)arg;
+	if (number_parse(text, "%", 100, &number) < 0)
+		return not_a("a percentage from 0% to 100%", text);
+	*ret_value = json_integer(number);
+	return NULL;
+}
+
+static json_t *
+parse_int(const struct api_arg *arg, const char *text, json_t **ret_value)
+{
+	long long number;
+
+	(void)arg;
+	if (number_parse(text, "", INT64_MAX, &number) < 0)
+		return not_a("a number", text);
+	*ret_value = json_integer(number);
+	return NULL;
+}
+
+/* The daemon has another working directory. */
+static json_t *
+parse_path(const struct api_arg *arg, const char *text, json_t **ret_value)
+{
+	_cleanup_(freep) char *directory = NULL;
+	_cleanup_(freep) char *path = NULL;
+	int length;
+
+	if (text[0] == '\0')
+		return not_a("a path", text);
+	if (text[0] == '/')
+		return parse_text(arg, text, ret_value);
+	while (strncmp(text, "./", 2) == 0)
+		text += 2;
+	directory = getcwd(NULL, 0);
+	if (directory == NULL)
+		return problem_new(API_FAILED, "usage.argument",
+		    "cannot tell the working directory, which '%s' starts "
+		    "from: %s",
+		    text, strerror(errno));
+	length = asprintf(&path, "%s/%s", directory, text);
+	assert(length >= 0);
+	return parse_text(arg, path, ret_value);
+}
+
+static json_t *
+parse_choice(const struct api_arg *arg, const char *text, json_t **ret_value)
+{
+	_cleanup_(freep) char *choices = strdup(arg->choices);
+	struct suggest suggest;
+	json_t *problem;
+	char *state;
+
+	assert(choices != NULL);
+	suggest_init(&suggest, text);
+	for (char *word = strtok_r(choices, "|", &state); word != NULL;
+	     word = strtok_r(NULL, "|", &state)) {
+		if (strcmp(word, text) == 0)
+			return parse_text(arg, text, ret_value);
+		suggest_offer(&suggest, word);
+	}
+	problem = problem_new(API_USAGE, "usage.argument", "'%s' is none of %s",
+	    text, arg->choices);
+	if (suggest.nearest != NULL)
+		problem_fix(problem, "did you mean %s?", suggest.nearest);
+	return problem;
+}
+
+/* clang-format off */
+static const struct {
+	value_parser parse;
+	const char *placeholder; /* NULL: the argument's name in capitals */
+} types[] = {
+	[API_POOL]     = { parse_name,    "POOL" },
+	[API_LUN]      = { parse_lun,     "POOL/LUN" },
+	[API_NEW_POOL] = { parse_name,    "POOL" },
+	[API_NEW_LUN]  = { parse_lun,     "POOL/LUN" },
+	[API_HOST]     = { parse_name,    "HOST" },
+	[API_NEW_HOST] = { parse_name,    "HOST" },
+	[API_IQN]      = { parse_text,    "IQN" },
+	[API_SIZE]     = { parse_size,    "SIZE" },
+	[API_RESIZE]   = { parse_resize,  "[+]SIZE" },
+	[API_PERCENT]  = { parse_percent, "PERCENT" },
+	[API_INT]      = { parse_int,     "N" },
+	[API_PATH]     = { parse_path,    NULL },
+	[API_ADDRESS]  = { parse_text,    "ADDRESS" },
+	[API_CHOICE]   = { parse_choice,  NULL },
+	[API_TEXT]     = { parse_text,    NULL },
+	[API_SECRET]   = { NULL,          "FILE" },
+	[API_SESSION]  = { parse_int,     "SESSION" },
+};
+/* clang-format on */
+
+json_t *
+value_parse(const struct api_arg *arg, const char *text, json_t **ret_value)
+{
+	assert(arg->type < ARRAY_SIZE(types));
+	assert(types[arg->type].parse != NULL);
+	return types[arg->type].parse(arg, text, ret_value);
+}
+
+static void
+upper_case(const char *name, char *buf, size_t size)
+{
+	size_t i;
+
+	for (i = 0; name[i] != '\0' && i + 1 < size; i++)
+		buf[i] = name[i] == '_' ? '-'
+					: (char)toupper((unsigned char)name[i]);
+	buf[i] = '\0';
+}
+
+const char *
+value_placeholder(const struct api_arg *arg, char *buf, size_t size)
+{
+	if (arg->type == API_CHOICE && !arg->positional)
+		return arg->choices;
+	if (types[arg->type].placeholder != NULL)
+		return types[arg->type].placeholder;
+	if (arg->type == API_PATH && !arg->positional)
+		return "PATH";
+	upper_case(arg->name, buf, size);
+	if (arg->repeated && buf[0] != '\0' && buf[strlen(buf) - 1] == 'S')
+		buf[strlen(buf) - 1] = '\0'; /* DEVICE..., from "devices" */
+	return buf;
+}
+
+char *
+value_option(const struct api_arg *arg, char buf[OPTION_NAME_MAX])
+{
+	int length = snprintf(buf, OPTION_NAME_MAX, "%s%s", arg->name,
+	    arg->type == API_SECRET ? "-file" : "");
+
+	assert(length < OPTION_NAME_MAX);
+	for (char *p = buf; *p != '\0'; p++) {
+		if (*p == '_')
+			*p = '-';
+	}
+	return buf;
+}
+
+int
+duration_parse(const char *text, unsigned *ret_ms)
+{
+	static const struct {
+		const char *suffix;
+		unsigned ms;
+	} units[] = {{"s", 1000}, {"m", 60000}, {"h", 3600000}};
+	long long number;
+	int ret = -EINVAL;
+
+	for (size_t i = 0; i < ARRAY_SIZE(units); i++) {
+		ret = number_parse(text, units[i].suffix, 86400, &number);
+		if (ret == -ERANGE)
+			return ret;
+		if (ret < 0)
+			continue;
+		if (number * units[i].ms > 86400000)
+			return -ERANGE;
+		*ret_ms = (unsigned)number * units[i].ms;
+		return 0;
+	}
+	return ret;
+}
