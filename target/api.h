@@ -62,6 +62,8 @@ enum api_type {
 	API_SECRET,   /* the client reads it: --name-file FILE or a prompt; never
 			 in argv */
 	API_SESSION,  /* number from session list */
+	API_DOCUMENT, /* a JSON object; the client reads it from a file, - is
+			 its standard input */
 };
 
 struct api_arg {
@@ -98,6 +100,10 @@ enum {
 	API_CHANGES = 1 << 1,  /* needs write access; takes dry_run ... */
 	API_DESTROYS = 1 << 2, /* asks for confirmation */
 	API_LOCAL = 1 << 3,    /* no daemon: tools/ does it by itself */
+	API_LINES = 1 << 4,    /* item.lines[] is a text to paste: people get
+				  the lines as they are, no table */
+	API_RAW = 1 << 5,      /* item.document is a JSON object: people get
+				  it as JSON, indented, no table */
 };
 
 struct api_command {
