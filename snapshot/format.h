@@ -30,6 +30,10 @@
  * A tree has a fixed number of levels (root on level levels - 1).  A pointer
  * with address 0 stands for a subtree with nothing in it: all entries zero.
  * Page index i on level l holds pointers to the pages 252 * i ... on l - 1.
+ * The tree of regions must be read before any address can be translated: its
+ * root and pointers, and only these, name a device and its block instead:
+ * device number << 34 | byte offset on the device / 4096 (its pages lie in
+ * META regions and have their bits like others).
  *
  * Pages are never overwritten while a durable superblock refers to them.  A
  * page is right only if its sum, magic, pool, type, level, owner and index are
@@ -192,6 +196,16 @@ fmt_ptr_set(struct fmt_ptr *p, uint64_t address, uint32_t birth, uint32_t gen)
 	le64_set(&p->word, address);
 	le32_set(&p->birth, birth);
 	le32_set(&p->gen, gen);
+}
+
+/* Addresses in the tree of regions. */
+#define FMT_DEVICE_SHIFT     34
+#define FMT_DEVICE_BYTES_MAX (1ull << (FMT_DEVICE_SHIFT + FMT_BLOCK_SHIFT))
+
+static inline uint64_t
+fmt_device_address(unsigned device, uint64_t offset)
+{
+	return (uint64_t)device << FMT_DEVICE_SHIFT | offset >> FMT_BLOCK_SHIFT;
 }
 
 struct fmt_root {
