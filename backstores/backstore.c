@@ -202,7 +202,9 @@ bs_complete_later(struct bs_io *io, int result)
 	assert(io->in_flight);
 	io->result = result;
 	io->later.run = complete_now;
-	loop_defer(io->bs->loop, &io->later);
+	/* posted, not deferred: a caller that submits again at once to a store
+	 * that is always done at once must not keep the loop from its ring */
+	loop_post(io->bs->loop, &io->later);
 }
 
 /* ---- optional operations ----

@@ -109,7 +109,9 @@ struct backstore_ops {
 
 	/* Makes space for [offset, offset + length) certain where the store is
 	 * itself thin (a sparse file): -ENOSPC if the host has none.  Contents
-	 * become zeros if they were holes.  May be NULL: nothing to do. */
+	 * become zeros if they were holes, and the first writes are then as
+	 * fast as overwrites.  May take as long as writing that much.  Nothing
+	 * else is in flight there meanwhile.  May be NULL: nothing to do. */
 	void (*reserve)(struct backstore *bs, uint64_t offset, uint64_t length,
 	    void (*done)(void *arg, int result), void *arg);
 
