@@ -147,6 +147,39 @@ print_notes(const json_t *result)
 	}
 }
 
+static void
+print_lines(const json_t *item)
+{
+	const json_t *line;
+	size_t i;
+
+	json_array_foreach(json_object_get(item, "lines"), i, line)
+	{
+		if (json_is_string(line))
+			print_safely(json_string_value(line), stdout);
+		fputc('\n', stdout);
+	}
+}
+
+/* As its row of the table says; false: as a table. */
+static bool
+print_unlike_table(const struct api_command *command, const json_t *result)
+{
+	const json_t *item = json_object_get(result, "item");
+
+	if (command->flags & API_LINES) {
+		print_lines(item);
+		return true;
+	}
+	if (command->flags & API_RAW) {
+		json_dumpf(
+		    json_object_get(item, "document"), stdout, JSON_INDENT(2));
+		fputc('\n', stdout);
+		return true;
+	}
+	return false;
+}
+
 void
 cli_show(struct cli *cli, const json_t *result)
 {
@@ -158,7 +191,9 @@ cli_show(struct cli *cli, const json_t *result)
 	}
 	if (globals->quiet)
 		return;
-	table_print(cli->invocation.command, result, &cli->show, stdout);
+	if (!print_unlike_table(cli->invocation.command, result))
+		table_print(
+		    cli->invocation.command, result, &cli->show, stdout);
 	fflush(stdout);
 	print_notes(result);
 	if (globals->dry_run)

@@ -164,9 +164,9 @@ json_t *
 client_connect(
     const char *address, unsigned timeout_ms, struct client **ret_client)
 {
-	const char *path;
+	const char *path = NULL;
 	json_t *problem = address_path(address, &path);
-	int fd, ret;
+	int fd = -1, ret;
 
 	if (problem != NULL)
 		return problem;

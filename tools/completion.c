@@ -113,7 +113,8 @@ offer_arg(const struct line *line, const struct api_arg *arg)
 		offer_names(line, "session");
 	else if (arg->type == API_CHOICE)
 		offer_choices(line, arg->choices);
-	else if (arg->type == API_PATH || arg->type == API_SECRET)
+	else if (arg->type == API_PATH || arg->type == API_SECRET ||
+		 arg->type == API_DOCUMENT)
 		offer_files(line);
 }
 

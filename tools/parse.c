@@ -467,10 +467,10 @@ is_given(const struct invocation *result, const struct api_arg *arg)
 static json_t *
 argument_missing(const struct api_command *command, const struct api_arg *arg)
 {
-	char placeholder[64], option[OPTION_NAME_MAX];
+	char buf[64], option[OPTION_NAME_MAX];
+	const char *placeholder = value_placeholder(arg, buf, sizeof(buf));
 	json_t *problem;
 
-	value_placeholder(arg, placeholder, sizeof(placeholder));
 	if (arg->positional)
 		problem = problem_new(API_USAGE, "usage.argument",
 		    "%s is missing: %s", placeholder, arg->help);

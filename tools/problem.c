@@ -18,6 +18,8 @@ const struct api_error problem_codes[] = {
 	    "because some take it for bytes and some for gigabytes." },
 	{ "usage.column", API_USAGE,
 	    "-o or --sort names a column that the command does not have." },
+	{ "usage.document", API_USAGE,
+	    "A file that must hold a JSON object cannot be read as one." },
 	{ "confirm.needed", API_CONFIRM,
 	    "The command destroys something, there is no terminal to ask on, "
 	    "and --yes was not given.  Nothing was done." },
@@ -55,24 +57,33 @@ const struct api_error problem_codes[] = {
 };
 /* clang-format on */
 
+json_t *
+json_string_lossy(const char *text)
+{
+	json_t *json = json_string(text);
+	_cleanup_(freep) char *copy = NULL;
+
+	if (json != NULL)
+		return json;
+	copy = strdup(text);
+	assert(copy != NULL);
+	for (char *p = copy; *p != '\0'; p++) {
+		if ((unsigned char)*p >= 0x80)
+			*p = '?';
+	}
+	json = json_string(copy);
+	assert(json != NULL);
+	return json;
+}
+
 static json_t *
 json_format(const char *format, va_list args)
 {
 	_cleanup_(freep) char *text = NULL;
-	json_t *json;
 	int length = vasprintf(&text, format, args);
 
 	assert(length >= 0);
-	/* names from argv may hold any bytes; JSON holds UTF-8 only */
-	json = json_string(text);
-	for (char *p = text; json == NULL && *p != '\0'; p++) {
-		if ((unsigned char)*p >= 0x80)
-			*p = '?';
-	}
-	if (json == NULL)
-		json = json_string(text);
-	assert(json != NULL);
-	return json;
+	return json_string_lossy(text);
 }
 
 json_t *

@@ -49,6 +49,10 @@ extern const struct api_error problem_codes[];
  * people's names reach it.  Writes '?' instead. */
 void print_safely(const char *text, FILE *file);
 
+/* A JSON string also of bytes that are no UTF-8 (a name in argv, on a disk):
+ * each byte of those beyond ASCII becomes '?'.  Never NULL. */
+json_t *json_string_lossy(const char *text);
+
 /* Scope-bound: _cleanup_(json_decrefpp) json_t *x = NULL; */
 static inline void
 json_decrefpp(json_t **json)

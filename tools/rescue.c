@@ -36,9 +36,9 @@ on_finding(
 	struct rescue *rescue = arg;
 
 	assert(severity < ARRAY_SIZE(names));
-	json_array_append_new(
-	    rescue->findings, json_pack("{s:s, s:s, s:s}", "severity",
-				  names[severity], "code", code, "text", text));
+	json_array_append_new(rescue->findings,
+	    json_pack("{s:s, s:s, s:o}", "severity", names[severity], "code",
+		code, "what", json_string_lossy(text)));
 }
 
 static void
@@ -186,10 +186,10 @@ static json_t *
 rescue_answer(const struct rescue *rescue)
 {
 	const struct check_report *report = &rescue->report;
-	json_t *item = json_pack("{s:s, s:I, s:I, s:I, s:I, s:I}", "pool",
-	    report->pool, "volumes", (json_int_t)report->volumes, "pages",
-	    (json_int_t)report->pages, "data_blocks",
-	    (json_int_t)report->data_blocks, "leaked_blocks",
+	json_t *item = json_pack("{s:o, s:I, s:I, s:I, s:I, s:I}", "pool",
+	    json_string_lossy(report->pool), "volumes",
+	    (json_int_t)report->volumes, "pages", (json_int_t)report->pages,
+	    "data_blocks", (json_int_t)report->data_blocks, "leaked_blocks",
 	    (json_int_t)report->leaked_blocks, "log_records",
 	    (json_int_t)report->log_records);
 

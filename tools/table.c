@@ -173,18 +173,22 @@ rows_sort(const struct api_command *command, struct table *table)
 }
 
 static void
-rows_take(const json_t *result, struct table *table)
+rows_take(const struct api_command *command, const json_t *result,
+    struct table *table)
 {
 	const json_t *items = json_object_get(result, "items");
-	const json_t *item = json_object_get(result, "item");
 	const json_t *row;
 	size_t i;
 
-	table->rows = calloc(json_array_size(items) + 1, sizeof(item));
+	table->rows = calloc(json_array_size(items) + 1, sizeof(row));
 	assert(table->rows != NULL);
+	if (!(command->flags & API_LIST)) {
+		row = json_object_get(result, "item");
+		if (row != NULL)
+			table->rows[table->row_count++] = row;
+		return;
+	}
 	json_array_foreach(items, i, row) table->rows[table->row_count++] = row;
-	if (item != NULL)
-		table->rows[table->row_count++] = item;
 }
 
 static void
@@ -326,14 +330,14 @@ table_print(const struct api_command *command, const json_t *result,
 		columns_usual(command, &table);
 	if (table.column_count == 0)
 		return;
-	rows_take(result, &table);
+	rows_take(command, result, &table);
 	rows_sort(command, &table);
 	cells_make(&table);
 	if (options->plain)
 		print_plain(&table, file);
-	else if (json_object_get(result, "item") != NULL)
-		print_item(&table, file);
-	else if (table.row_count > 0)
+	else if (table.row_count > 0 && (command->flags & API_LIST))
 		print_table(&table, file);
+	else if (table.row_count > 0)
+		print_item(&table, file);
 	table_done(&table);
 }

@@ -198,6 +198,35 @@ parse_choice(const struct api_arg *arg, const char *text, json_t **ret_value)
 	return problem;
 }
 
+/* A file that is here and not where varved is, so its contents go. */
+static json_t *
+parse_document(const struct api_arg *arg, const char *text, json_t **ret_value)
+{
+	json_error_t error;
+	json_t *problem;
+
+	(void)arg;
+	if (strcmp(text, "-") == 0)
+		*ret_value = json_loadf(stdin, JSON_REJECT_DUPLICATES, &error);
+	else
+		*ret_value =
+		    json_load_file(text, JSON_REJECT_DUPLICATES, &error);
+	if (json_is_object(*ret_value))
+		return NULL;
+	problem = problem_new(API_USAGE, "usage.document",
+	    "'%s' is not a file with a JSON object", text);
+	if (*ret_value != NULL)
+		problem_why(problem, "it holds another JSON value");
+	else if (error.line > 0)
+		problem_why(problem, "line %d, column %d: %s", error.line,
+		    error.column, error.text);
+	else
+		problem_why(problem, "%s", error.text);
+	json_decref(*ret_value);
+	*ret_value = NULL;
+	return problem;
+}
+
 /* clang-format off */
 static const struct {
 	value_parser parse;
@@ -220,6 +249,7 @@ static const struct {
 	[API_TEXT]     = { parse_text,    NULL },
 	[API_SECRET]   = { NULL,          "FILE" },
 	[API_SESSION]  = { parse_int,     "SESSION" },
+	[API_DOCUMENT] = { parse_document, "FILE" },
 };
 /* clang-format on */
 

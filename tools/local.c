@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The commands that do more than show varved's answer as a table.
+ */
+#include "base/assert.h"
+#include "base/cleanup.h"
+#include "base/version.h"
+#include "tools/cli.h"
+#include "tools/completion.h"
+#include "tools/problem.h"
+#include "tools/rescue.h"
+#include <string.h>
+#include <time.h>
+
+/* Shown as the table that was asked for, or in the form of its command? */
+static bool
+plain_table(const struct cli *cli)
+{
+	const struct globals *globals = &cli->invocation.globals;
+
+	return globals->json || globals->plain || globals->quiet ||
+	       globals->columns != NULL;
+}
+
+static json_t *
+run_completion(struct cli *cli, enum api_exit *ret_exit)
+{
+	const char *shell =
+	    json_string_value(json_object_get(cli->invocation.params, "shell"));
+
+	(void)ret_exit;
+	assert(shell != NULL);
+	fputs(completion_script(shell), stdout);
+	return NULL;
+}
+
+/* Our own version also when varved is away. */
+static json_t *
+run_version(struct cli *cli, enum api_exit *ret_exit)
+{
+	_cleanup_(json_decrefpp) json_t *result = NULL;
+	const json_t *item;
+	json_t *problem;
+
+	(void)ret_exit;
+	if (!plain_table(cli))
+		printf("varve   %s\n", VARVE_VERSION);
+	fflush(stdout);
+	problem = cli_call(cli, "version", NULL, &result);
+	if (problem != NULL)
+		return problem;
+	item = json_object_get(result, "item");
+	if (plain_table(cli)) {
+		cli_show(cli, result);
+		return NULL;
+	}
+	fputs("varved  ", stdout);
+	if (json_is_string(json_object_get(item, "version")))
+		print_safely(
+		    json_string_value(json_object_get(item, "version")),
+		    stdout);
+	fputc('\n', stdout);
+	return NULL;
+}
+
+/* ---- findings ---- */
+
+/* Is there more than notes? */
+static bool
+any_finding(const json_t *items)
+{
+	const json_t *item;
+	size_t i;
+
+	json_array_foreach(items, i, item)
+	{
+		const char *severity =
+		    json_string_value(json_object_get(item, "severity"));
+		if (severity == NULL || strcmp(severity, "note") != 0)
+			return true;
+	}
+	return false;
+}
+
+static void
+print_member(const json_t *item, const char *name)
+{
+	const char *text = json_string_value(json_object_get(item, name));
+
+	if (text != NULL)
+		print_safely(text, stdout);
+}
+
+/* warning: WHAT   [CODE]
+ *   fix: ... */
+static void
+print_findings(const json_t *items)
+{
+	const json_t *item;
+	size_t i;
+
+	json_array_foreach(items, i, item)
+	{
+		const char *fix =
+		    json_string_value(json_object_get(item, "fix"));
+		print_member(item, "severity");
+		fputs(": ", stdout);
+		print_member(item, "what");
+		fputs("   [", stdout);
+		print_member(item, "code");
+		fputs("]\n", stdout);
+		if (fix == NULL || fix[0] == '\0')
+			continue;
+		fputs("  fix: ", stdout);
+		print_safely(fix, stdout);
+		fputc('\n', stdout);
+	}
+}
+
+static void
+show_findings(struct cli *cli, const json_t *result, const char *none)
+{
+	const json_t *items = json_object_get(result, "items");
+
+	if (plain_table(cli)) {
+		cli_show(cli, result);
+		return;
+	}
+	print_findings(items);
+	if (json_array_size(items) == 0)
+		puts(none);
+}
+
+static json_t *
+run_health(struct cli *cli, enum api_exit *ret_exit)
+{
+	_cleanup_(json_decrefpp) json_t *result = NULL;
+	json_t *problem = cli_call(cli, "health", NULL, &result);
+
+	if (problem != NULL)
+		return problem;
+	show_findings(cli, result, "all is well");
+	if (any_finding(json_object_get(result, "items")))
+		*ret_exit = API_FINDINGS;
+	return NULL;
+}
+
+static void
+print_checked(const json_t *item)
+{
+	printf("pool %s: %lld LUNs, %lld pages, %lld data blocks, "
+	       "%lld log records\n",
+	    json_string_value(json_object_get(item, "pool")),
+	    (long long)json_integer_value(json_object_get(item, "volumes")),
+	    (long long)json_integer_value(json_object_get(item, "pages")),
+	    (long long)json_integer_value(json_object_get(item, "data_blocks")),
+	    (long long)json_integer_value(
+		json_object_get(item, "log_records")));
+}
+
+static json_t *
+run_rescue_check(struct cli *cli, enum api_exit *ret_exit)
+{
+	const struct globals *globals = &cli->invocation.globals;
+	bool progress = isatty(STDERR_FILENO) && !globals->quiet;
+	_cleanup_(json_decrefpp) json_t *result = NULL;
+	json_t *problem =
+	    rescue_check(json_object_get(cli->invocation.params, "devices"),
+		progress, &result);
+
+	if (problem != NULL)
+		return problem;
+	if (!plain_table(cli))
+		print_checked(json_object_get(result, "item"));
+	show_findings(cli, result, "no findings");
+	if (any_finding(json_object_get(result, "items")))
+		*ret_exit = API_FINDINGS;
+	return NULL;
+}
+
+/* ---- top ---- */
+
+#define TOP_INTERVAL_MS 2000
+
+static json_t *
+top_once(struct cli *cli, bool clear)
+{
+	_cleanup_(json_decrefpp) json_t *result = NULL;
+	json_t *problem = cli_call(cli, "top", cli->invocation.params, &result);
+
+	if (problem != NULL)
+		return problem;
+	if (clear)
+		fputs("\033[H\033[2J", stdout);
+	cli_show(cli, result);
+	fflush(stdout);
+	return NULL;
+}
+
+/* On a terminal until it is interrupted. */
+static json_t *
+run_top(struct cli *cli, enum api_exit *ret_exit)
+{
+	const struct timespec interval = {.tv_sec = TOP_INTERVAL_MS / 1000,
+	    .tv_nsec = TOP_INTERVAL_MS % 1000 * 1000000};
+	const struct globals *globals = &cli->invocation.globals;
+	bool refresh =
+	    isatty(STDOUT_FILENO) && !globals->json && !globals->plain;
+	json_t *problem;
+
+	(void)ret_exit;
+	while ((problem = top_once(cli, refresh)) == NULL && refresh)
+		nanosleep(&interval, NULL);
+	return problem;
+}
+
+const struct local_command local_commands[] = {
+    {"completion", "", run_completion},
+    {"version", "", run_version},
+    {"health", "", run_health},
+    {"top", "", run_top},
+    {"rescue", "check", run_rescue_check},
+    {NULL, NULL, NULL},
+};
+
+const struct local_command *
+local_find(const struct api_command *command)
+{
+	const struct local_command *local = local_commands;
+
+	for (; local->noun != NULL; local++) {
+		if (strcmp(local->noun, command->noun) == 0 &&
+		    strcmp(local->verb, command->verb) == 0)
+			return local;
+	}
+	return NULL;
+}
