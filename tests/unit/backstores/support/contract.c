@@ -115,7 +115,7 @@ test_a_new_store_reads_zeros(void **state)
 	struct contract *c = begin(state);
 
 	if (current_store->dirty_at_birth)
-		skip();
+		return;
 	expect_zeros(c, 0, 64 * KIB);
 	expect_zeros(c, c->bs->size - 64 * KIB, 64 * KIB);
 }
@@ -356,7 +356,7 @@ test_extents_tell_data_from_holes(void **state)
 	put(c, 2 * MIB, MIB, 14);
 	assert_true(range_is(c, 2 * MIB, MIB, BS_EXTENT_DATA));
 	if (!c->bs->thin)
-		skip();
+		return; /* does not promise to tell */
 	assert_int_equal(
 	    drive_zero(&c->drive, c->bs, 0, c->bs->size, true, false), 0);
 	assert_true(range_is(c, 0, c->bs->size, BS_EXTENT_HOLE));
@@ -398,7 +398,7 @@ test_grows_by_zeros_and_shrinks(void **state)
 	error = drive_resize(&c->drive, c->bs, size + 4 * MIB);
 	if (error == -EOPNOTSUPP || error == -ENOSPC) {
 		assert_int_equal(c->bs->size, size);
-		skip();
+		return; /* of one size */
 	}
 	assert_int_equal(error, 0);
 	assert_int_equal(c->bs->size, size + 4 * MIB);
