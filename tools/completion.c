@@ -20,7 +20,7 @@ struct line {
 	const struct api_arg *positional;
 	struct wanted wanted; /* the option before the current word */
 	bool options_ended;
-	bool help;
+	bool help, unknown;  /* unknown: no such verb */
 	const char *current; /* what the candidates are compared with */
 	const char *prefix;  /* what stands before it in the word */
 	int prefix_length;
@@ -228,6 +228,7 @@ line_word(struct line *line, const char *word)
 		   (line->command->verb[0] == '\0' &&
 		       api_find(line->noun, word) != NULL)) {
 		line_command(line, api_find(line->noun, word));
+		line->unknown = line->command == NULL;
 	} else if (line->positional != NULL && !line->positional->repeated) {
 		line->positional = positional_from(line->positional + 1);
 	}
@@ -319,6 +320,8 @@ complete_word(struct line *line)
 		offer_nouns(line);
 		return;
 	}
+	if (line->unknown)
+		return;
 	if (line->command == NULL || line->command->verb[0] == '\0')
 		offer_verbs(line);
 	if (line->positional != NULL && !line->help)

@@ -140,9 +140,10 @@ print_row(const char *left, const char *right, int width, FILE *file)
 {
 	int length = (int)strlen(left);
 
-	fprintf(file, "  %-*s  ", width, left);
 	if (length > width)
-		fprintf(file, "\n%*s", width + 4, "");
+		fprintf(file, "  %s\n%*s", left, width + 4, "");
+	else
+		fprintf(file, "  %-*s  ", width, left);
 	if (width + 4 + (int)strlen(right) <= WIDTH) {
 		fprintf(file, "%s\n", right);
 		return;

@@ -77,19 +77,29 @@ scdoc_literal(const char *title, const char *text, FILE *file)
 }
 
 static void
-scdoc_columns(const struct api_column *column, FILE *file)
+scdoc_column_names(
+    const struct api_column *column, bool hidden, const char *title, FILE *file)
 {
 	char name[COLUMN_NAME_MAX];
-	const char *separator = "Columns: ";
+	const char *separator = title;
 
-	if (column == NULL || column->name == NULL)
-		return;
 	for (; column->name != NULL; column++) {
-		fprintf(file, "%s*%s*%s", separator, column_name(column, name),
-		    column->hidden ? " (hidden)" : "");
+		if (column->hidden != hidden)
+			continue;
+		fprintf(file, "%s*%s*", separator, column_name(column, name));
 		separator = ", ";
 	}
-	fputs(".\n\n", file);
+	if (separator != title)
+		fputs(".\n\n", file);
+}
+
+static void
+scdoc_columns(const struct api_column *column, FILE *file)
+{
+	if (column == NULL || column->name == NULL)
+		return;
+	scdoc_column_names(column, false, "Columns: ", file);
+	scdoc_column_names(column, true, "With -o also: ", file);
 }
 
 static void
