@@ -58,13 +58,13 @@ struct scsi_task {
 
 	/* ---- request, filled in by the carrier ---- */
 	struct scsi_nexus *nexus;
-	uint8_t lun_field[8];       /* as on the wire, SAM-5 4.7 */
-	uint8_t cdb[SCSI_CDB_MAX];  /* zero padded */
-	uint8_t cdb_length;         /* as received */
+	uint8_t lun_field[8];      /* as on the wire, SAM-5 4.7 */
+	uint8_t cdb[SCSI_CDB_MAX]; /* zero padded */
+	uint8_t cdb_length;        /* as received */
 	enum scsi_attribute attribute;
-	uint64_t tag;               /* the carrier's; for ABORT TASK */
-	uint64_t expected_out;      /* bytes the initiator will send */
-	uint64_t expected_in;       /* bytes the initiator will take */
+	uint64_t tag;          /* the carrier's; for ABORT TASK */
+	uint64_t expected_out; /* bytes the initiator will send */
+	uint64_t expected_in;  /* bytes the initiator will take */
 	void (*complete)(struct scsi_task *task);
 
 	/* ---- decided by begin ---- */
@@ -81,35 +81,37 @@ struct scsi_task {
 	struct iovec iov[SCSI_TASK_IOV_MAX];
 	unsigned iov_count;
 	bool borrowed;
-	uint64_t in_length;   /* bytes of Data-In to send from iov */
-	uint64_t in_full;     /* what it would be without the limit of
-				 expected_in: for the overflow residual */
+	uint64_t in_length; /* bytes of Data-In to send from iov */
+	uint64_t in_full;   /* what it would be without the limit of
+			       expected_in: for the overflow residual */
 
 	/* ---- outcome ---- */
 	enum scsi_status status;
 	uint8_t sense[SENSE_DATA_MAX];
 	uint8_t sense_length;
-	bool aborted;         /* by task management: SAM says no status is
-				 sent; the carrier just releases */
+	bool aborted; /* by task management: SAM says no status is
+			 sent; the carrier just releases */
 
 	/* ---- scsi's, from begin to complete ---- */
 	struct loop *loop;
-	struct lun *lun;      /* NULL: no logical unit there, or the task left
-				 the task set */
+	struct lun *lun; /* NULL: no logical unit there, or the task left
+			    the task set */
 	struct scsi_mapping *mapping;
-	struct list link;     /* in the LUN's task set, oldest first */
-	struct list abort_link;      /* among the tasks being aborted */
+	struct list link;       /* in the LUN's task set, oldest first */
+	struct list abort_link; /* among the tasks being aborted */
 	uint64_t abort_ticket;
 	enum scsi_status abort_status; /* TASK ABORTED: to be sent; else none */
-	bool aborting, dormant, waiting;
-	void (*next)(struct scsi_task *task); /* after this I/O */
+	bool aborting, detached, dormant, waiting, starting;
+	void (*next)(struct scsi_task *task);  /* after this I/O */
+	void (*after)(struct scsi_task *task); /* after the whole transfer */
 	struct iovec piece[SCSI_TASK_IOV_MAX]; /* the part in flight */
 	struct bs_io io;
 	uint64_t lba, block_count;
-	uint64_t cursor;      /* of commands that work in steps */
+	uint64_t cursor; /* of commands that work in steps */
 	unsigned step;
-	void *side;           /* second buffer of VERIFY and friends */
+	void *side; /* second buffer of VERIFY and friends */
 	size_t side_length;
+	uint64_t wanted; /* bytes of the buffers it waits for */
 	struct buf_waiter waiter;
 	struct loop_task later;
 	uint64_t started_ns;
@@ -142,7 +144,8 @@ int scsi_task_buffers(struct scsi_task *task, uint64_t length);
  */
 void scsi_task_execute(struct scsi_task *task);
 
-/* A begun task that will not be executed (its connection died). */
+/* A begun task that will not be executed (its connection died): gives the
+ * buffers back; the task is idle again. */
 void scsi_task_drop(struct scsi_task *task);
 
 /* Gives the buffers back; the task is idle again.  The nexus and the LUN may be

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Unit attention conditions, SAM-5 5.14: per logical unit and I_T nexus a set,
+ * not a queue: the same condition is pending once, and the order in which they
+ * are reported is that of enum attention, resets before news.
+ */
+#include "target/scsi/internal.h"
+
+static const struct scsi_sense *const attention_sense[ATTENTION_COUNT] = {
+    [ATTENTION_POWER_ON] = &SENSE_POWER_ON,
+    [ATTENTION_BUS_RESET] = &SENSE_BUS_RESET,
+    [ATTENTION_DEVICE_RESET] = &SENSE_DEVICE_RESET,
+    [ATTENTION_NEXUS_LOSS] = &SENSE_NEXUS_LOSS,
+    [ATTENTION_COMMANDS_CLEARED] = &SENSE_COMMANDS_CLEARED,
+    [ATTENTION_CAPACITY] = &SENSE_CAPACITY_DATA_HAS_CHANGED,
+    [ATTENTION_MODE] = &SENSE_MODE_PARAMETERS_CHANGED,
+    [ATTENTION_LUNS] = &SENSE_REPORTED_LUNS_DATA_HAS_CHANGED,
+    [ATTENTION_THRESHOLD] = &SENSE_THIN_PROVISIONING_THRESHOLD,
+};
+
+static_assert(ATTENTION_COUNT <= 32, "one bit each");
+
+/* SAM-5 5.14.5: a power on tells all there is to tell; what was pending before
+ * it, and a reset of smaller scope, add nothing. */
+void
+attention_set(struct scsi_mapping *mapping, enum attention kind)
+{
+	assert(kind < ATTENTION_COUNT);
+
+	if (kind == ATTENTION_POWER_ON)
+		mapping->attentions = 0;
+	mapping->attentions |= 1u << kind;
+}
+
+void
+attention_set_lun(
+    struct lun *lun, enum attention kind, const struct scsi_mapping *except)
+{
+	struct scsi_mapping *mapping;
+
+	list_for_each (mapping, &lun->mappings, link) {
+		if (mapping != except)
+			attention_set(mapping, kind);
+	}
+}
+
+bool
+attention_take(struct scsi_mapping *mapping, struct scsi_sense *ret_sense)
+{
+	if (mapping->attentions == 0)
+		return false;
+
+	unsigned kind = (unsigned)__builtin_ctz(mapping->attentions);
+	assert(kind < ATTENTION_COUNT);
+	mapping->attentions &= ~(1u << kind);
+	if (kind == ATTENTION_LUNS)
+		/* SPC-4 7.8.7 LUICLR: told once, told for all units */
+		attention_clear_nexus(mapping->nexus, kind);
+	*ret_sense = *attention_sense[kind];
+	return true;
+}
+
+unsigned
+attention_peek(const struct scsi_mapping *mapping, struct scsi_sense *ret_sense)
+{
+	if (mapping->attentions != 0)
+		*ret_sense =
+		    *attention_sense[__builtin_ctz(mapping->attentions)];
+	return (unsigned)__builtin_popcount(mapping->attentions);
+}
+
+void
+attention_clear_nexus(struct scsi_nexus *nexus, enum attention kind)
+{
+	for (unsigned i = 0; i < nexus->mapping_slots; i++) {
+		if (nexus->mappings[i] != NULL)
+			nexus->mappings[i]->attentions &= ~(1u << kind);
+	}
+}

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What the rows of opcodes.def name: a check reads the CDB when the command
+ * begins; run works and ends the task; answer builds Data-In from what is
+ * known already.
+ */
+#ifndef TARGET_SCSI_HANDLERS_H
+#define TARGET_SCSI_HANDLERS_H
+
+#include "target/scsi/internal.h"
+
+CHECK(inquiry_check);
+ANSWER(inquiry_answer);
+ANSWER(vpd_answer); /* inquiry_answer's, for EVPD */
+bool vpd_page_exists(const struct lun *lun, uint8_t page);
+
+RUN(spc_test_unit_ready);
+RUN(spc_prevent_allow);
+ANSWER(spc_request_sense);
+
+RUN(reserve_take);
+RUN(reserve_release);
+
+CHECK(mode_sense_check);
+ANSWER(mode_sense);
+CHECK(mode_select_check);
+RUN(mode_select);
+
+CHECK(report_luns_check);
+ANSWER(report_luns);
+ANSWER(report_operation_codes);
+CHECK(report_tmf_check);
+ANSWER(report_tmf);
+
+CHECK(sbc_range_check);
+CHECK(sbc_read_check);
+RUN(sbc_read);
+CHECK(sbc_write_check);
+RUN(sbc_write);
+RUN(sbc_pre_fetch);
+RUN(sbc_synchronize_cache);
+
+RUN(sbc_start_stop);
+ANSWER(sbc_read_capacity_10);
+ANSWER(sbc_read_capacity_16);
+ANSWER(sbc_read_defect_data_10);
+ANSWER(sbc_read_defect_data_12);
+
+CHECK(sbc_verify_check);
+RUN(sbc_verify);
+RUN(sbc_write_and_verify);
+
+CHECK(sbc_write_same_check);
+RUN(sbc_write_same);
+
+CHECK(sbc_unmap_check);
+RUN(sbc_unmap);
+CHECK(sbc_get_lba_status_check);
+RUN(sbc_get_lba_status);
+
+/* Limits that VPD B0 tells and the handlers keep. */
+#define SBC_UNMAP_DESCRIPTORS_MAX 256u
+#define SBC_WRITE_SAME_MAX        (1ull << 30) /* bytes */
+#define SBC_UNMAP_GRANULARITY     4096u
+#define SBC_STEP_MAX              (256ull << 20) /* bytes of one BS_ZERO */
+
+#endif

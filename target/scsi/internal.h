@@ -1,0 +1,296 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What the files of scsi share among themselves; nobody else includes it.
+ *
+ * The way of a command:
+ *
+ *	scsi_task_begin    dispatch.c  row of the opcode table, refusals
+ *	                   ordering.c  enters the LUN's task set
+ *	scsi_task_execute  ordering.c  may it run yet?
+ *	                   op->answer  builds Data-In from what is known, or
+ *	                   op->run     works, by scsi_task_submit, step by step
+ *	scsi_task_end      task.c      leaves the task set; complete()
+ *
+ * A handler never looks at task management: between two steps task.c sees
+ * whether the task was aborted, and ends it.
+ */
+#ifndef TARGET_SCSI_INTERNAL_H
+#define TARGET_SCSI_INTERNAL_H
+
+#include "base/endian.h"
+#include "base/loop.h"
+#include "target/scsi/lun.h"
+
+/* ---- the opcode table: opcodes.def, opcodes.c ---- */
+
+enum scsi_op_flags {
+	OP_ANY_LUN = 1 << 0,    /* answers where no logical unit is, too */
+	OP_ATTENTION = 1 << 1,  /* not stopped by a unit attention */
+	OP_STOPPED = 1 << 2,    /* works while the unit is stopped */
+	OP_RESERVED = 1 << 3,   /* works under another's reservation */
+	OP_WRITE = 1 << 4,      /* writes the medium */
+	OP_THIN = 1 << 5,       /* there only if the unit is thin */
+	OP_PARAMETERS = 1 << 6, /* Data-Out is a parameter list */
+	OP_ACTION = 1 << 7,     /* has a service action */
+};
+
+/* What an answer handler fills in.  Data starts as zeros. */
+struct scsi_answer {
+	uint8_t *data;
+	size_t size;
+	size_t length; /* of the answer, set by the handler */
+};
+
+#define SCSI_ANSWER_SIZE 4096u
+
+struct scsi_op {
+	const char *name;
+	uint8_t opcode, action;
+	uint16_t flags;
+	uint8_t length;           /* of the CDB */
+	uint8_t allocation_at;    /* ALLOCATION LENGTH: first byte ... */
+	uint8_t allocation_bytes; /* ... and how many; 0: none */
+	uint8_t mask[16];         /* bits that may be set; byte 0 the opcode,
+				     service action as its value: this is the
+				     CDB USAGE DATA of SPC-4 6.35.3 */
+	/* Reads the CDB: fields, range, lengths.  May be NULL. */
+	struct scsi_sense (*check)(struct scsi_task *task);
+	/* One of these is set. */
+	void (*run)(struct scsi_task *task);
+	struct scsi_sense (*answer)(
+	    struct scsi_task *task, struct scsi_answer *answer);
+};
+
+extern const struct scsi_op scsi_ops[];
+extern const unsigned scsi_op_count;
+
+/* NULL: no such command.  *ret_known: the operation code is there with other
+ * service actions. */
+const struct scsi_op *scsi_op_find(
+    uint8_t opcode, unsigned action, bool *ret_known);
+bool scsi_op_on_lun(const struct scsi_op *op, const struct lun *lun);
+
+#define CHECK(name) struct scsi_sense name(struct scsi_task *task)
+#define RUN(name)   void name(struct scsi_task *task)
+#define ANSWER(name)                                                           \
+	struct scsi_sense name(                                                \
+	    struct scsi_task *task, struct scsi_answer *answer)
+
+/* ---- unit attentions: attention.c, in the order they are reported ---- */
+
+enum attention {
+	ATTENTION_POWER_ON,
+	ATTENTION_BUS_RESET,
+	ATTENTION_DEVICE_RESET,
+	ATTENTION_NEXUS_LOSS,
+	ATTENTION_COMMANDS_CLEARED,
+	ATTENTION_CAPACITY,
+	ATTENTION_MODE,
+	ATTENTION_LUNS,
+	ATTENTION_THRESHOLD,
+	ATTENTION_COUNT,
+};
+
+struct scsi_mapping {
+	struct scsi_nexus *nexus;
+	struct lun *lun;
+	unsigned number;
+	bool read_only;
+	struct list link;         /* lun->mappings */
+	struct list closing_link; /* nexus->closing_mappings */
+	uint32_t attentions;      /* bit per enum attention */
+	unsigned task_count;
+	bool closing;
+	void (*done)(void *arg);
+	void *arg;
+	struct loop_task later;
+};
+
+#define NEXUS_MAGIC 0x0e0512e5u
+
+struct scsi_nexus {
+	uint32_t magic;
+	struct loop *loop;
+	char initiator_port[256], target_port[256], target_name[224];
+	uint16_t relative_port;
+	struct scsi_mapping **mappings; /* by number */
+	unsigned mapping_slots;
+	unsigned mapping_count;       /* in mappings[] */
+	struct list closing_mappings; /* no longer in it, with tasks left */
+	struct list orphans;          /* tasks for LUNs that are not there */
+	unsigned tmf_count;           /* that have not called done yet */
+	bool closing;
+	void (*done)(void *arg);
+	void *arg;
+	struct loop_task later;
+};
+
+/* What MODE SELECT changes. */
+struct lun_mode {
+	bool write_cache;         /* WCE */
+	bool d_sense;             /* D_SENSE */
+	bool software_protect;    /* SWP */
+	bool task_aborted_status; /* TAS */
+};
+
+#define LUN_MAGIC     0x10610610u
+#define LUN_TASKS_MAX 4096
+
+struct lun {
+	uint32_t magic;
+	struct backstore *bs;
+	struct loop *loop;
+	unsigned block_shift;
+	uint8_t naa[8];
+	char serial[37], vendor[9], product[17], revision[5], label[256];
+	bool read_only;
+	struct lun_mode mode, mode_default;
+	bool stopped;
+	struct scsi_mapping *reserved_by; /* RESERVE(6), RESERVE(10) */
+
+	struct list tasks; /* oldest first; HEAD OF QUEUE before all */
+	unsigned task_count;
+	unsigned barriers;    /* ORDERED and HEAD OF QUEUE in the set */
+	unsigned dormant;     /* executing, but not allowed to run yet */
+	struct list aborting; /* by abort_ticket */
+	struct list tmfs;     /* that wait for those */
+	struct list mappings;
+	unsigned mapping_count;
+
+	struct bs_io flush; /* of SYNCHRONIZE CACHE with IMMED */
+	bool flush_again;
+
+	struct lun_stat stat;
+	bool closing;
+	void (*done)(void *arg);
+	void *arg;
+	struct loop_task later;
+};
+
+static inline uint64_t
+lun_blocks(const struct lun *lun)
+{
+	return lun->bs->size >> lun->block_shift;
+}
+
+void lun_close_check(struct lun *lun);
+void lun_reset(struct lun *lun);
+void lun_flush_in_background(struct lun *lun);
+bool lun_is_protected(const struct scsi_task *task, struct scsi_sense *ret);
+
+void attention_set(struct scsi_mapping *mapping, enum attention kind);
+void attention_set_lun(
+    struct lun *lun, enum attention kind, const struct scsi_mapping *except);
+/* Takes the first one; false: none pending. */
+bool attention_take(struct scsi_mapping *mapping, struct scsi_sense *ret_sense);
+/* How many are pending, and the first one. */
+unsigned attention_peek(
+    const struct scsi_mapping *mapping, struct scsi_sense *ret_sense);
+void attention_clear_nexus(struct scsi_nexus *nexus, enum attention kind);
+
+/* ---- nexus.c ---- */
+
+/* -1: not a LUN number we know a form of */
+int lun_number_decode(const uint8_t field[8]);
+void lun_number_encode(unsigned number, uint8_t field[8]);
+struct scsi_mapping *nexus_mapping(
+    const struct scsi_nexus *nexus, const uint8_t lun_field[8]);
+void mapping_close_check(struct scsi_mapping *mapping);
+void nexus_close_check(struct scsi_nexus *nexus);
+
+/* ---- ordering.c ---- */
+
+void task_set_enter(struct scsi_task *task);
+void task_set_leave(struct scsi_task *task);
+/* May the task run?  If not it is dormant, and scsi_task_start follows. */
+bool task_set_may_run(struct scsi_task *task);
+
+/* ---- tmf.c ---- */
+
+enum abort_manner {
+	ABORT_SILENTLY,    /* the nexus asked itself, or is gone */
+	ABORT_WITH_STATUS, /* TASK ABORTED */
+};
+/* A ticket for the tasks that are aborted from now on. */
+uint64_t abort_ticket(void);
+void abort_task(
+    struct scsi_task *task, enum abort_manner manner, uint64_t ticket);
+void abort_mapping(struct scsi_mapping *mapping, uint64_t ticket);
+/* A task of this LUN has ended that was being aborted. */
+void tmf_check(struct lun *lun);
+
+/* ---- dispatch.c ---- */
+
+/* Good: task->op is set, and the command may begin.  Else status and sense. */
+enum scsi_status scsi_dispatch(
+    struct scsi_task *task, struct scsi_sense *ret_sense);
+
+struct scsi_sense scsi_invalid_cdb(unsigned byte, int bit);
+struct scsi_sense scsi_invalid_parameter(unsigned byte, int bit);
+
+/* ---- task.c: for handlers ---- */
+
+/* Runs or goes on with the task; only from the loop or execute. */
+void scsi_task_start(struct scsi_task *task);
+void scsi_task_start_later(struct scsi_task *task);
+
+/* The command is over; sense NULL means GOOD. */
+void scsi_task_end(struct scsi_task *task, const struct scsi_sense *sense);
+void scsi_task_end_good(struct scsi_task *task);
+void scsi_task_end_status(struct scsi_task *task, enum scsi_status status);
+
+/* Submits task->io, filled in after scsi_task_io; next follows, unless it
+ * fails or the task is aborted: then the task ends. */
+struct bs_io *scsi_task_io(
+    struct scsi_task *task, enum bs_op op, uint64_t offset, uint64_t length);
+void scsi_task_submit(
+    struct scsi_task *task, void (*next)(struct scsi_task *task));
+/* The same for a FLUSH, left out where the store has no volatile cache. */
+void scsi_task_flush(
+    struct scsi_task *task, void (*next)(struct scsi_task *task));
+
+/* Gets the second buffer, then calls next, at once or when there is one. */
+void scsi_task_side(struct scsi_task *task, size_t length,
+    void (*next)(struct scsi_task *task));
+/* Gets buffers for Data-In into iov, then calls next. */
+void scsi_task_in_buffers(struct scsi_task *task, uint64_t length,
+    void (*next)(struct scsi_task *task));
+
+/* The parameter list of an OP_PARAMETERS command, in one piece. */
+const uint8_t *scsi_task_parameters(const struct scsi_task *task);
+
+/* Data-In of length bytes, cut to the CDB's ALLOCATION LENGTH. */
+void scsi_task_set_in(struct scsi_task *task, uint64_t length);
+/* Copies an answer in the side buffer to where Data-In goes. */
+void scsi_task_answer(struct scsi_task *task, size_t from, size_t length);
+
+static inline uint64_t
+task_offset(const struct scsi_task *task, uint64_t block)
+{
+	return block << task->lun->block_shift;
+}
+
+static inline bool
+task_is_executing(const struct scsi_task *task)
+{
+	return task->phase == SCSI_TASK_EXECUTING;
+}
+
+/* ---- sbc.c: shared by the block commands ---- */
+
+/* Fills lba and block_count from a CDB of the common layout and checks the
+ * range; *ret_count_at: where the CDB has the count, for field pointers. */
+struct scsi_sense sbc_range(struct scsi_task *task, unsigned *ret_count_at);
+bool sbc_range_ok(const struct lun *lun, uint64_t lba, uint64_t count);
+
+/* Data-Out is block_count blocks, or what the initiator sends of them. */
+struct scsi_sense sbc_check_out(struct scsi_task *task);
+
+/* Must this write be durable when it completes? */
+bool sbc_fua(const struct scsi_task *task);
+
+/* Moves length bytes between iov and the medium at lba, then calls after. */
+void sbc_transfer(struct scsi_task *task, enum bs_op op, uint64_t length,
+    bool fua, void (*after)(struct scsi_task *task));
+
+#endif

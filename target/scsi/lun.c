@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The logical unit: its identity, its state, and what the rest of the program
+ * tells it: its size changed, its pool runs full.
+ */
+#include "target/scsi/lun.h"
+#include "base/log.h"
+#include "target/scsi/internal.h"
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define VENDOR   "VARVE"
+#define PRODUCT  "varve LUN"
+#define REVISION "0001"
+
+/* NAA 3, locally assigned (SPC-4 7.8.6.6.4): 60 bits that are as unique as the
+ * uuid they are folded from. */
+void
+lun_naa_from_uuid(const uint8_t uuid[16], uint8_t ret_naa[8])
+{
+	for (unsigned i = 0; i < 8; i++)
+		ret_naa[i] = uuid[i] ^ uuid[i + 8];
+	ret_naa[0] = (uint8_t)(0x30 | (ret_naa[0] & 0x0f));
+}
+
+/* SPC-4 4.3.1: ASCII data fields hold graphic characters and spaces only. */
+static bool
+ascii_copy(char *to, size_t size, const char *from, const char *otherwise)
+{
+	if (from == NULL)
+		from = otherwise;
+	if (from == NULL || strlen(from) >= size)
+		return false;
+	for (const char *c = from; *c != '\0'; c++) {
+		if (*c < 0x20 || *c > 0x7e)
+			return false;
+	}
+	strcpy(to, from);
+	return true;
+}
+
+static bool
+lun_identify(struct lun *lun, const struct lun_params *params)
+{
+	memcpy(lun->naa, params->naa, sizeof(lun->naa));
+	return lun->naa[0] >> 4 == 3 &&
+	       ascii_copy(
+		   lun->serial, sizeof(lun->serial), params->serial, NULL) &&
+	       ascii_copy(
+		   lun->vendor, sizeof(lun->vendor), params->vendor, VENDOR) &&
+	       ascii_copy(lun->product, sizeof(lun->product), params->product,
+		   PRODUCT) &&
+	       ascii_copy(lun->revision, sizeof(lun->revision),
+		   params->revision, REVISION) &&
+	       ascii_copy(lun->label, sizeof(lun->label), params->label, "");
+}
+
+/* -EINVAL: an identification that does not fit its field; -ENOMEM */
+int
+lun_new(const struct lun_params *params, struct lun **ret_lun)
+{
+	const struct backstore *bs = params->bs;
+
+	assert(bs != NULL);
+	assert(bs->block_size >= 512 && bs->block_size <= 4096);
+	assert((bs->block_size & (bs->block_size - 1)) == 0);
+	assert(bs->mem_align <= bs->block_size);
+
+	struct lun *lun = calloc(1, sizeof(*lun));
+	if (lun == NULL)
+		return -ENOMEM;
+	if (!lun_identify(lun, params)) {
+		free(lun);
+		return -EINVAL;
+	}
+	lun->magic = LUN_MAGIC;
+	lun->bs = params->bs;
+	lun->loop = bs->loop;
+	lun->block_shift = (unsigned)__builtin_ctz(bs->block_size);
+	lun->read_only = params->read_only || bs->read_only;
+	lun->mode_default.write_cache = params->write_cache;
+	list_init(&lun->tasks);
+	list_init(&lun->aborting);
+	list_init(&lun->tmfs);
+	list_init(&lun->mappings);
+	lun_reset(lun);
+	*ret_lun = lun;
+	return 0;
+}
+
+/* SPC-4: a reset brings back the saved values, which here are the defaults. */
+void
+lun_reset(struct lun *lun)
+{
+	lun->mode = lun->mode_default;
+	lun->stopped = false;
+	lun->reserved_by = NULL;
+}
+
+static void
+lun_closed(struct loop_task *later)
+{
+	struct lun *lun = container_of(later, struct lun, later);
+	void (*done)(void *) = lun->done;
+	void *arg = lun->arg;
+
+	assert(lun->task_count == 0);
+	lun->magic = 0;
+	free(lun);
+	if (done != NULL)
+		done(arg);
+}
+
+void
+lun_close_check(struct lun *lun)
+{
+	if (!lun->closing || lun->later.queued || lun->flush.in_flight ||
+	    !list_empty(&lun->mappings) || !list_empty(&lun->tmfs))
+		return;
+	lun->later.run = lun_closed;
+	loop_defer(lun->loop, &lun->later);
+}
+
+void
+lun_free(struct lun *lun, void (*done)(void *arg), void *arg)
+{
+	const struct scsi_mapping *mapping;
+
+	ASSERT_MAGIC(lun, LUN_MAGIC);
+	assert(!lun->closing);
+	list_for_each (mapping, &lun->mappings, link)
+		assert(mapping->closing);
+	lun->closing = true;
+	lun->done = done;
+	lun->arg = arg;
+	lun_close_check(lun);
+}
+
+void
+lun_capacity_changed(struct lun *lun)
+{
+	ASSERT_MAGIC(lun, LUN_MAGIC);
+	attention_set_lun(lun, ATTENTION_CAPACITY, NULL);
+}
+
+void
+lun_threshold_reached(struct lun *lun)
+{
+	ASSERT_MAGIC(lun, LUN_MAGIC);
+	attention_set_lun(lun, ATTENTION_THRESHOLD, NULL);
+}
+
+bool
+lun_is_protected(const struct scsi_task *task, struct scsi_sense *ret)
+{
+	*ret = SENSE_NONE;
+	if (task->lun->read_only || task->mapping->read_only)
+		*ret = SENSE_WRITE_PROTECTED;
+	else if (task->lun->mode.software_protect)
+		*ret = SENSE_SOFTWARE_WRITE_PROTECTED;
+	return !sense_is_good(ret);
+}
+
+/* ---- SYNCHRONIZE CACHE with IMMED: the status is out, the flush goes on ----
+ */
+
+static void
+flush_complete(struct bs_io *io, int result)
+{
+	struct lun *lun = container_of(io, struct lun, flush);
+
+	ASSERT_MAGIC(lun, LUN_MAGIC);
+	if (result < 0)
+		/* the store stays suspect: the next flush that someone waits
+		 * for fails and tells */
+		log_debug("%s: flush: %s", lun->label, strerror(-result));
+	if (lun->flush_again && !lun->closing)
+		lun_flush_in_background(lun);
+	else
+		lun_close_check(lun);
+}
+
+void
+lun_flush_in_background(struct lun *lun)
+{
+	if (lun->flush.in_flight) {
+		lun->flush_again = true;
+		return;
+	}
+	lun->flush_again = false;
+	bs_io_init(&lun->flush);
+	lun->flush.op = BS_FLUSH;
+	lun->flush.complete = flush_complete;
+	bs_submit(lun->bs, &lun->flush);
+}
+
+void
+lun_stat_get(const struct lun *lun, struct lun_stat *ret_stat)
+{
+	ASSERT_MAGIC(lun, LUN_MAGIC);
+	*ret_stat = lun->stat;
+	ret_stat->tasks = lun->task_count;
+	ret_stat->nexuses = lun->mapping_count;
+	ret_stat->stopped = lun->stopped;
+}
+
+const char *
+lun_label(const struct lun *lun)
+{
+	ASSERT_MAGIC(lun, LUN_MAGIC);
+	return lun->label;
+}

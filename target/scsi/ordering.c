@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The task set of a logical unit, SAM-5 8: one for all nexuses (TST 000b).
+ * A task enters when it begins, in the order of arrival; HEAD OF QUEUE enters
+ * before all others.  Whether it may run is the table's answer to every task
+ * before it.  As long as only SIMPLE tasks are there, nobody is asked.
+ */
+#include "target/scsi/internal.h"
+
+enum {
+	SIMPLE,
+	ORDERED,
+	HEAD,
+	CLASS_COUNT,
+};
+
+/* SAM-5 8.6: UNTAGGED counts as SIMPLE; ACA does not get here. */
+static const uint8_t class_of[] = {
+    [SCSI_UNTAGGED] = SIMPLE,
+    [SCSI_SIMPLE] = SIMPLE,
+    [SCSI_ORDERED] = ORDERED,
+    [SCSI_HEAD_OF_QUEUE] = HEAD,
+};
+
+/* clang-format off */
+/* must a task (row) wait for one before it (column)? */
+static const bool must_wait[CLASS_COUNT][CLASS_COUNT] = {
+    /*            SIMPLE  ORDERED  HEAD  */
+    [SIMPLE]  = { false,  true,    true  },
+    [ORDERED] = { true,   true,    true  },
+    [HEAD]    = { false,  false,   false },
+};
+/* clang-format on */
+
+static unsigned
+task_class(const struct scsi_task *task)
+{
+	assert(task->attribute < ARRAY_SIZE(class_of));
+	return class_of[task->attribute];
+}
+
+static bool
+task_is_blocked(const struct scsi_task *task)
+{
+	const struct scsi_task *before;
+	unsigned class = task_class(task);
+
+	if (class == SIMPLE && task->lun->barriers == 0)
+		return false;
+	list_for_each (before, &task->lun->tasks, link) {
+		if (before == task)
+			return false;
+		if (must_wait[class][task_class(before)])
+			return true;
+	}
+	assert(!"a task is in its task set");
+	return false;
+}
+
+void
+task_set_enter(struct scsi_task *task)
+{
+	struct lun *lun = task->lun;
+
+	if (lun == NULL) {
+		list_add_tail(&task->nexus->orphans, &task->link);
+		return;
+	}
+	if (task_class(task) == HEAD)
+		list_add_head(&lun->tasks, &task->link);
+	else
+		list_add_tail(&lun->tasks, &task->link);
+	if (task_class(task) != SIMPLE)
+		lun->barriers++;
+	lun->task_count++;
+	task->mapping->task_count++;
+}
+
+bool
+task_set_may_run(struct scsi_task *task)
+{
+	struct lun *lun = task->lun;
+
+	assert(!task->dormant);
+	if (lun == NULL || !task_is_blocked(task))
+		return true;
+	task->dormant = true;
+	lun->dormant++;
+	return false;
+}
+
+/* A task that leaves may have been what others waited for. */
+static void
+task_set_wake(struct lun *lun)
+{
+	struct scsi_task *task;
+
+	if (lun->dormant == 0)
+		return;
+	list_for_each (task, &lun->tasks, link) {
+		if (!task->dormant || task_is_blocked(task))
+			continue;
+		task->dormant = false;
+		lun->dormant--;
+		scsi_task_start_later(task);
+	}
+}
+
+void
+task_set_leave(struct scsi_task *task)
+{
+	struct lun *lun = task->lun;
+
+	list_del(&task->link);
+	if (lun == NULL)
+		return;
+	assert(lun->task_count > 0);
+	assert(task->mapping->task_count > 0);
+	lun->task_count--;
+	task->mapping->task_count--;
+	if (task_class(task) != SIMPLE)
+		lun->barriers--;
+	if (task->dormant)
+		lun->dormant--;
+	task->dormant = false;
+	task_set_wake(lun);
+}

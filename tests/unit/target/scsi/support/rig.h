@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * A logical unit over a spied-on store in memory, on the simulator's loop, with
+ * two initiators; and commands to send to it, as a carrier would.
+ */
+#ifndef TESTS_UNIT_TARGET_SCSI_SUPPORT_RIG_H
+#define TESTS_UNIT_TARGET_SCSI_SUPPORT_RIG_H
+
+#include "base/endian.h"
+#include "target/scsi/internal.h"
+#include "tests/unit/base/support/cmocka.h"
+#include "tests/unit/target/scsi/support/spy.h"
+#include <string.h>
+
+#define RIG_SIZE (64ull << 20)
+
+struct rig {
+	struct loop *loop;
+	struct spy *spy;
+	struct lun *lun; /* number 0 of both */
+	struct scsi_nexus *nexus[2];
+	uint32_t block_size;
+	uint64_t blocks;
+};
+
+struct rig_params {
+	uint32_t block_size; /* 0: 512 */
+	uint64_t buffers;    /* 0: 16 MiB */
+	bool thick;          /* not thin */
+	bool volatile_cache;
+	bool read_only;
+	bool write_through;
+	bool keep_attentions; /* POWER ON is still pending */
+};
+
+void rig_open(struct rig *rig, const struct rig_params *params);
+void rig_close(struct rig *rig);
+void rig_drain(struct rig *rig); /* until nothing is left to do */
+void rig_clear_attentions(struct rig *rig);
+
+#define CMD_DATA_MAX (5u << 20)
+
+struct cmd {
+	struct rig *rig;
+	struct scsi_task task;
+	bool began, done;
+	unsigned completions;
+	const void *out;
+};
+
+/* To LUN 0 from nexus 0, SIMPLE; expects plenty in, nothing out. */
+void cmd_init(struct cmd *cmd, struct rig *rig, const void *cdb, size_t length);
+void cmd_out(struct cmd *cmd, const void *data, uint64_t length);
+bool cmd_begin(struct cmd *cmd);
+void cmd_execute(struct cmd *cmd);
+/* Both, and waits for the end; status. */
+enum scsi_status cmd_run(struct cmd *cmd);
+/* Data-In in one piece; valid until the next call. */
+const uint8_t *cmd_in(struct cmd *cmd);
+struct scsi_sense cmd_sense(const struct cmd *cmd);
+void cmd_release(struct cmd *cmd);
+
+#define CMD(cmd, rig, ...)                                                     \
+	do {                                                                   \
+		const uint8_t cdb_[] = {__VA_ARGS__};                          \
+		cmd_init((cmd), (rig), cdb_, sizeof(cdb_));                    \
+	} while (0)
+
+#define BE16(v) (uint8_t)((v) >> 8), (uint8_t)(v)
+#define BE32(v) BE16((uint32_t)(v) >> 16), BE16(v)
+#define BE64(v) BE32((uint64_t)(v) >> 32), BE32(v)
+
+#define assert_good(cmd) assert_status_((cmd), NULL, __FILE__, __LINE__)
+#define assert_sense(cmd, name)                                                \
+	assert_status_((cmd), &SENSE_##name, __FILE__, __LINE__)
+void assert_status_(const struct cmd *cmd, const struct scsi_sense *sense,
+    const char *file, int line);
+
+/* Runs, asserts the outcome, releases. */
+#define run_good(cmd)                                                          \
+	do {                                                                   \
+		cmd_run(cmd);                                                  \
+		assert_good(cmd);                                              \
+		cmd_release(cmd);                                              \
+	} while (0)
+#define run_sense(cmd, name)                                                   \
+	do {                                                                   \
+		cmd_run(cmd);                                                  \
+		assert_sense(cmd, name);                                       \
+		cmd_release(cmd);                                              \
+	} while (0)
+/* An error in a field of the CDB. */
+#define run_field(cmd, byte, bit)                                              \
+	do {                                                                   \
+		cmd_run(cmd);                                                  \
+		assert_sense(cmd, INVALID_FIELD_IN_CDB);                       \
+		struct scsi_sense sense_ = cmd_sense(cmd);                     \
+		assert_true(sense_.field_valid &&sense_.field_in_cdb);         \
+		assert_int_equal(sense_.field_byte, (byte));                   \
+		assert_int_equal(sense_.field_bit, (bit));                     \
+		cmd_release(cmd);                                              \
+	} while (0)
+
+/* Shorthands that must succeed. */
+void rig_write(struct rig *rig, uint64_t lba, const void *data, uint32_t count);
+void rig_read(struct rig *rig, uint64_t lba, void *data, uint32_t count);
+void rig_fill(struct rig *rig, uint64_t lba, uint32_t count, int byte);
+bool rig_is(struct rig *rig, uint64_t lba, uint32_t count, int byte);
+
+int rig_setup_512(void **state);
+int rig_setup_4096(void **state);
+int rig_teardown(void **state);
+
+/* Both block sizes. */
+#define rig_tests(f)                                                           \
+	{#f " [512]", f, rig_setup_512, rig_teardown, NULL},                   \
+	{                                                                      \
+#f " [4096]", f, rig_setup_4096, rig_teardown, NULL            \
+	}
+#define rig_test(f)                                                            \
+	{                                                                      \
+#f, f, rig_setup_512, rig_teardown, NULL                       \
+	}
+
+#endif
