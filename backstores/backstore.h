@@ -31,8 +31,8 @@
 #include <stdint.h>
 #include <sys/uio.h>
 
-#define BS_IO_MAGIC  0xb510b510u
-#define BS_IOV_MAX   64
+#define BS_IO_MAGIC 0xb510b510u
+#define BS_IOV_MAX  64
 
 enum bs_op {
 	BS_READ,    /* into iov */
@@ -86,10 +86,10 @@ struct bs_io {
 	void (*complete)(struct bs_io *io, int result);
 
 	/* For whoever implements the backstore, while in flight. */
-	struct backstore *bs;     /* set by bs_submit */
-	struct list link;         /* initialised by bs_submit */
-	struct loop_io kernel;    /* a leaf's ring operation */
-	struct loop_task later;   /* bs_complete_later */
+	struct backstore *bs;   /* set by bs_submit */
+	struct list link;       /* initialised by bs_submit */
+	struct loop_io kernel;  /* a leaf's ring operation */
+	struct loop_task later; /* bs_complete_later */
 	struct iovec scratch[2];
 	void *priv;
 	int result;
@@ -116,30 +116,29 @@ struct backstore_ops {
 	    void (*done)(void *arg, int result), void *arg);
 
 	/* Nothing is in flight.  Frees bs; then calls done. */
-	void (*close)(
-	    struct backstore *bs, void (*done)(void *arg), void *arg);
+	void (*close)(struct backstore *bs, void (*done)(void *arg), void *arg);
 };
 
 /* First member of every implementation. */
 struct backstore {
 	const struct backstore_ops *ops;
 	struct loop *loop;
-	char name[128];       /* for logs: the path, or pool/lun */
-	uint64_t size;        /* bytes */
-	uint32_t block_size;  /* granularity of offset and length: 512..4096 */
+	char name[128];      /* for logs: the path, or pool/lun */
+	uint64_t size;       /* bytes */
+	uint32_t block_size; /* granularity of offset and length: 512..4096 */
 	uint32_t physical_block_size; /* writes of this unit are not RMW */
-	uint32_t mem_align;   /* of buffers, a power of two, at most 4096 */
-	uint32_t optimal_io;  /* bytes, or 0 unknown */
-	uint32_t max_io;      /* bytes per READ/WRITE; larger is the caller's
-				 to split; at least 1 MiB */
+	uint32_t mem_align;  /* of buffers, a power of two, at most 4096 */
+	uint32_t optimal_io; /* bytes, or 0 unknown */
+	uint32_t max_io;     /* bytes per READ/WRITE; larger is the caller's
+				to split; at least 1 MiB */
 	bool read_only;
-	bool volatile_cache;  /* completed writes need FLUSH to be durable */
-	bool thin;            /* ZERO with may_unmap gives space back, and
-				 EXTENTS tells holes */
+	bool volatile_cache; /* completed writes need FLUSH to be durable */
+	bool thin;           /* ZERO with may_unmap gives space back, and
+				EXTENTS tells holes */
 	bool rotational;
-	bool suspect;         /* a FLUSH failed: later ones fail too */
+	bool suspect; /* a FLUSH failed: later ones fail too */
 
-	unsigned in_flight;   /* the checker's */
+	unsigned in_flight; /* the checker's */
 	uint64_t ops_done[BS_OP_COUNT], bytes_done[BS_OP_COUNT];
 	uint64_t errors;
 };

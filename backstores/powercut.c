@@ -1,28 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The simulator's disk.
+ * The simulator's disk: an image with unflushed versions (cut_image.h), and
+ * what is in flight.
  *
- * There are two images of it: `newest`, what a READ returns, and `platter`,
- * what is durable.  A mutation takes effect when it completes, after a random
- * latency, so operations in flight together take effect in any order.  If it
- * is durable then (FUA, or no volatile cache), it goes to both images;
- * otherwise to `newest`, and each sector it wrote is kept as a version:
- *
- *     slots[sector] -> version (newest) -> version -> ... -> platter
- *
- * A FLUSH remembers the sequence number of its submission; when it completes,
- * each sector's newest version up to that number becomes the platter's.
- *
- * At a cut, what is in flight is added as versions, then for each version it is
- * drawn whether it ever reached the platter, and the newest that did is what
- * the sector holds.  Three writes of four are kept or lost whole and the fourth
- * is torn sector by sector: if all were torn, hardly any block of eight sectors
- * would survive, and what a program does with old blocks that are whole would
- * never be tried.
- *
- * Costs: a cut or a flush is proportional to the unflushed sectors, never to
- * the size of the disk, and the images are sparse.
+ * A change takes effect when it completes, after a random latency, so
+ * operations in flight together take effect in any order.  What is in flight
+ * at a cut is added to the unflushed: it may have got anywhere.
  */
+#include "backstores/cut_image.h"
 #include "backstores/sparse.h"
 #include "backstores/testing.h"
 #include "base/simloop.h"
@@ -30,20 +15,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SECTOR  512u
 #define MAX_IO  (1u << 20)
 #define GARBAGE 0xd5 /* what a discarded sector may read as */
-
-/* slots[]: no versions; on the dirty list or not */
-#define SLOT_CLEAN  0u
-#define SLOT_LISTED UINT32_MAX
-
-struct version {
-	uint32_t older; /* 1 + index, or 0 */
-	uint64_t sequence;
-	uint64_t salt; /* one for all sectors of a write */
-	uint8_t data[SECTOR];
-};
 
 /* An operation in flight. */
 struct flight {
@@ -58,17 +31,7 @@ struct powercut {
 	struct backstore bs; /* first */
 	struct bs_powercut_params params;
 	uint64_t random;
-
-	uint8_t *newest, *platter;
-	uint32_t *slots; /* per sector: 1 + index of the newest version */
-
-	uint64_t *dirty; /* sectors that may have versions, in any order */
-	uint64_t dirty_count, dirty_max;
-
-	struct version *versions;
-	uint32_t version_count, version_max;
-	uint32_t version_free; /* 1 + index, linked by older */
-	uint64_t sequence;     /* of mutations that took effect */
+	struct cut_image image;
 
 	struct list in_flight, idle; /* struct flight */
 	uint64_t ticks, cut_at;
@@ -86,108 +49,8 @@ powercut_of(struct backstore *bs)
 	struct powercut *pc = container_of(bs, struct powercut, bs);
 
 	assert(bs->ops != NULL);
-	assert(pc->newest != NULL);
+	assert(pc->image.newest != NULL);
 	return pc;
-}
-
-static void *
-grow(void *array, uint64_t count, size_t element)
-{
-	array = realloc(array, count * element);
-	assert(array != NULL);
-	return array;
-}
-
-/* ---- versions ---- */
-
-static uint32_t
-version_take(struct powercut *pc)
-{
-	uint32_t index;
-
-	if (pc->version_free != 0) {
-		index = pc->version_free;
-		pc->version_free = pc->versions[index - 1].older;
-		return index;
-	}
-	if (pc->version_count == pc->version_max) {
-		pc->version_max = pc->version_max ? 2 * pc->version_max : 256;
-		pc->versions =
-		    grow(pc->versions, pc->version_max, sizeof(struct version));
-	}
-	return ++pc->version_count;
-}
-
-/* Frees index and all older ones. */
-static void
-versions_drop(struct powercut *pc, uint32_t index)
-{
-	while (index != 0) {
-		struct version *version = &pc->versions[index - 1];
-		uint32_t older = version->older;
-		version->older = pc->version_free;
-		pc->version_free = index;
-		index = older;
-	}
-}
-
-static uint32_t
-slot_newest(const struct powercut *pc, uint64_t sector)
-{
-	uint32_t slot = pc->slots[sector];
-
-	return slot == SLOT_LISTED ? 0 : slot;
-}
-
-static void
-dirty_add(struct powercut *pc, uint64_t sector)
-{
-	if (pc->dirty_count == pc->dirty_max) {
-		pc->dirty_max = pc->dirty_max ? 2 * pc->dirty_max : 256;
-		pc->dirty = grow(pc->dirty, pc->dirty_max, sizeof(uint64_t));
-	}
-	pc->dirty[pc->dirty_count++] = sector;
-}
-
-/* Remembers what newest holds now as a version of the sector. */
-static void
-version_add(struct powercut *pc, uint64_t sector, uint64_t salt)
-{
-	uint32_t index = version_take(pc);
-	struct version *version = &pc->versions[index - 1];
-
-	if (pc->slots[sector] == SLOT_CLEAN)
-		dirty_add(pc, sector);
-	version->older = slot_newest(pc, sector);
-	version->sequence = pc->sequence;
-	version->salt = salt;
-	memcpy(version->data, pc->newest + sector * SECTOR, SECTOR);
-	pc->slots[sector] = index;
-}
-
-/* What newest holds is durable: nothing older can come back. */
-static void
-sector_harden(struct powercut *pc, uint64_t sector)
-{
-	versions_drop(pc, slot_newest(pc, sector));
-	if (pc->slots[sector] != SLOT_CLEAN)
-		pc->slots[sector] = SLOT_LISTED;
-	memcpy(pc->platter + sector * SECTOR, pc->newest + sector * SECTOR,
-	    SECTOR);
-}
-
-/* The version at *from, if any, is durable, and older ones are gone. */
-static void
-version_harden(struct powercut *pc, uint64_t sector, uint32_t *from)
-{
-	uint32_t index = *from;
-
-	if (index == 0)
-		return;
-	memcpy(pc->platter + sector * SECTOR, pc->versions[index - 1].data,
-	    SECTOR);
-	*from = 0;
-	versions_drop(pc, index);
 }
 
 /* ---- effects ---- */
@@ -197,8 +60,10 @@ discard_newest(struct powercut *pc, const struct bs_io *io)
 {
 	switch (sim_below(&pc->random, 3)) {
 	case 0: break;
-	case 1: memset(pc->newest + io->offset, 0, io->length); break;
-	case 2: memset(pc->newest + io->offset, GARBAGE, io->length); break;
+	case 1: memset(pc->image.newest + io->offset, 0, io->length); break;
+	case 2:
+		memset(pc->image.newest + io->offset, GARBAGE, io->length);
+		break;
 	}
 }
 
@@ -206,9 +71,10 @@ static void
 change_newest(struct powercut *pc, const struct bs_io *io)
 {
 	if (io->op == BS_WRITE)
-		sparse_gather(pc->newest + io->offset, io->iov, io->iov_count);
+		sparse_gather(
+		    pc->image.newest + io->offset, io->iov, io->iov_count);
 	else if (io->op == BS_ZERO)
-		memset(pc->newest + io->offset, 0, io->length);
+		memset(pc->image.newest + io->offset, 0, io->length);
 	else
 		discard_newest(pc, io);
 }
@@ -217,37 +83,9 @@ change_newest(struct powercut *pc, const struct bs_io *io)
 static void
 mutate(struct powercut *pc, const struct bs_io *io, bool durable)
 {
-	uint64_t sector = io->offset / SECTOR;
-	uint64_t end = (io->offset + io->length) / SECTOR;
-	uint64_t salt = sim_random(&pc->random);
-
-	pc->sequence++;
 	change_newest(pc, io);
-	for (; sector < end; sector++) {
-		if (durable)
-			sector_harden(pc, sector);
-		else
-			version_add(pc, sector, salt);
-	}
-}
-
-static void
-flush(struct powercut *pc, uint64_t sequence)
-{
-	uint64_t kept = 0;
-
-	for (uint64_t i = 0; i < pc->dirty_count; i++) {
-		uint64_t sector = pc->dirty[i];
-		uint32_t head = slot_newest(pc, sector), *at = &head;
-
-		while (*at != 0 && pc->versions[*at - 1].sequence > sequence)
-			at = &pc->versions[*at - 1].older;
-		version_harden(pc, sector, at);
-		pc->slots[sector] = head == 0 ? SLOT_CLEAN : head;
-		if (head != 0)
-			pc->dirty[kept++] = sector;
-	}
-	pc->dirty_count = kept;
+	cut_image_changed(&pc->image, io->offset, io->length,
+	    sim_random(&pc->random), durable);
 }
 
 static void
@@ -274,9 +112,10 @@ take_effect(struct powercut *pc, struct flight *flight)
 	else if (is_mutation(io))
 		mutate(pc, io, io->fua || !pc->params.volatile_cache);
 	else if (io->op == BS_FLUSH)
-		flush(pc, flight->flush_sequence);
+		cut_image_flush(&pc->image, flight->flush_sequence);
 	else if (io->op == BS_READ)
-		sparse_scatter(pc->newest + io->offset, io->iov, io->iov_count);
+		sparse_scatter(
+		    pc->image.newest + io->offset, io->iov, io->iov_count);
 	else
 		one_extent(io);
 }
@@ -347,7 +186,7 @@ powercut_submit(struct backstore *bs, struct bs_io *io)
 		return; /* came after the cut: never happened */
 	flight = flight_take(pc);
 	flight->io = io;
-	flight->flush_sequence = pc->sequence;
+	flight->flush_sequence = pc->image.sequence;
 	list_add_tail(&pc->in_flight, &flight->link);
 	loop_timer_arm(bs->loop, &flight->timer, draw_latency(pc));
 	if (is_mutation(io) || io->op == BS_FLUSH)
@@ -355,45 +194,6 @@ powercut_submit(struct backstore *bs, struct bs_io *io)
 }
 
 /* ---- the cut ---- */
-
-/* Any function that spreads its input over its output will do (the finalizer
- * of splitmix64, Steele et al. 2014). */
-static uint64_t
-mix(uint64_t x)
-{
-	x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9ull;
-	x = (x ^ x >> 27) * 0x94d049bb133111ebull;
-	return x ^ x >> 31;
-}
-
-/* Did this version of the sector ever reach the platter? */
-static bool
-version_survives(const struct powercut *pc, const struct version *version,
-    uint64_t sector, uint64_t cut_salt)
-{
-	uint64_t draw = mix(version->salt ^ cut_salt);
-
-	if (draw % 4 == 0) /* torn */
-		draw = mix(draw + sector);
-	return (draw >> 8) % 100 < pc->params.keep_percent;
-}
-
-static void
-cut_sector(struct powercut *pc, uint64_t sector, uint64_t cut_salt)
-{
-	uint32_t head = slot_newest(pc, sector), at = head;
-
-	while (at != 0 &&
-	       !version_survives(pc, &pc->versions[at - 1], sector, cut_salt))
-		at = pc->versions[at - 1].older;
-	if (at != 0)
-		memcpy(pc->platter + sector * SECTOR, pc->versions[at - 1].data,
-		    SECTOR);
-	versions_drop(pc, head);
-	pc->slots[sector] = SLOT_CLEAN;
-	memcpy(pc->newest + sector * SECTOR, pc->platter + sector * SECTOR,
-	    SECTOR);
-}
 
 /* Those in flight may have got anywhere, in either order. */
 static void
@@ -417,14 +217,11 @@ void
 bs_powercut_cut(struct backstore *bs)
 {
 	struct powercut *pc = powercut_of(bs);
-	uint64_t cut_salt;
 
 	assert(bs->loop != NULL);
 	cut_in_flight(pc);
-	cut_salt = sim_random(&pc->random);
-	for (uint64_t i = 0; i < pc->dirty_count; i++)
-		cut_sector(pc, pc->dirty[i], cut_salt);
-	pc->dirty_count = 0;
+	cut_image_cut(
+	    &pc->image, pc->params.keep_percent, sim_random(&pc->random));
 	pc->dead = true;
 	pc->cut_at = 0;
 	pc->drop_next_write = false;
@@ -465,19 +262,6 @@ bs_powercut_ticks(const struct backstore *bs)
 
 /* ---- faults ---- */
 
-/* Calls change() on every copy of the sector there is. */
-static void
-sector_change_all(struct powercut *pc, uint64_t sector,
-    void (*change)(uint8_t *data, const void *arg), const void *arg)
-{
-	uint32_t at = slot_newest(pc, sector);
-
-	change(pc->newest + sector * SECTOR, arg);
-	change(pc->platter + sector * SECTOR, arg);
-	for (; at != 0; at = pc->versions[at - 1].older)
-		change(pc->versions[at - 1].data, arg);
-}
-
 static void
 flip(uint8_t *data, const void *arg)
 {
@@ -492,8 +276,8 @@ bs_powercut_flip_bit(struct backstore *bs, uint64_t bit_offset)
 	uint64_t bit = bit_offset % (SECTOR * 8);
 
 	assert(bit_offset / 8 < bs->size);
-	sector_change_all(
-	    powercut_of(bs), bit_offset / (SECTOR * 8), flip, &bit);
+	cut_image_change_all(
+	    &powercut_of(bs)->image, bit_offset / (SECTOR * 8), flip, &bit);
 }
 
 void
@@ -510,7 +294,7 @@ bs_powercut_peek(
 
 	assert(length <= bs->size);
 	assert(offset <= bs->size - length);
-	memcpy(buf, pc->newest + offset, length);
+	memcpy(buf, pc->image.newest + offset, length);
 }
 
 struct poke {
@@ -538,8 +322,8 @@ bs_powercut_poke(
 		poke.at = offset % SECTOR;
 		poke.length =
 		    SECTOR - poke.at < length ? SECTOR - poke.at : length;
-		sector_change_all(
-		    powercut_of(bs), offset / SECTOR, poke_sector, &poke);
+		cut_image_change_all(&powercut_of(bs)->image, offset / SECTOR,
+		    poke_sector, &poke);
 		poke.from += poke.length;
 		offset += poke.length;
 		length -= poke.length;
@@ -548,12 +332,6 @@ bs_powercut_poke(
 
 /* ---- life ---- */
 
-static uint64_t
-slots_bytes(uint64_t size)
-{
-	return size / SECTOR * sizeof(uint32_t);
-}
-
 static void
 powercut_free(struct powercut *pc)
 {
@@ -561,12 +339,19 @@ powercut_free(struct powercut *pc)
 
 	while ((link = list_pop(&pc->idle)) != NULL)
 		free(list_entry(link, struct flight, link));
-	sparse_unmap(pc->newest, pc->bs.size);
-	sparse_unmap(pc->platter, pc->bs.size);
-	sparse_unmap(pc->slots, slots_bytes(pc->bs.size));
-	free(pc->versions);
-	free(pc->dirty);
+	cut_image_done(&pc->image);
 	free(pc);
+}
+
+static void
+powercut_resize(struct backstore *bs, uint64_t size,
+    void (*done)(void *arg, int result), void *arg)
+{
+	struct powercut *pc = powercut_of(bs);
+
+	cut_image_resize(&pc->image, size);
+	bs->size = size;
+	done(arg, 0);
 }
 
 static void
@@ -582,6 +367,7 @@ powercut_close(struct backstore *bs, void (*done)(void *arg), void *arg)
 static const struct backstore_ops powercut_ops = {
     .name = "powercut",
     .submit = powercut_submit,
+    .resize = powercut_resize,
     .close = powercut_close,
 };
 
@@ -617,14 +403,11 @@ bs_powercut_new(struct loop *loop, const struct bs_powercut_params *params,
 	    .volatile_cache = params->volatile_cache,
 	};
 	pc->params = *params;
-	pc->random = mix(params->seed + 1);
+	pc->random = cut_image_mix(params->seed + 1);
 	list_init(&pc->in_flight);
 	list_init(&pc->idle);
-	pc->newest = sparse_map(params->size);
-	pc->platter = sparse_map(params->size);
-	pc->slots = sparse_map(slots_bytes(params->size));
-	if (pc->newest == NULL || pc->platter == NULL || pc->slots == NULL) {
-		powercut_free(pc);
+	if (cut_image_init(&pc->image, params->size) < 0) {
+		free(pc);
 		return -ENOMEM;
 	}
 	*ret_bs = &pc->bs;

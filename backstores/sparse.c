@@ -23,3 +23,17 @@ sparse_scatter(const void *from, const struct iovec *iov, unsigned count)
 		p += iov[i].iov_len;
 	}
 }
+
+void
+sparse_clear(void *p, uint64_t offset, uint64_t end)
+{
+	const uint64_t page = 4096;
+	uint64_t whole = (offset + page - 1) / page * page;
+	uint8_t *bytes = p;
+
+	if (whole > end)
+		whole = end;
+	memset(bytes + offset, 0, whole - offset);
+	if (whole < end)
+		madvise(bytes + whole, end - whole, MADV_DONTNEED);
+}

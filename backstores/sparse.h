@@ -28,6 +28,10 @@ sparse_remap(void *p, uint64_t bytes, uint64_t new_bytes)
 	return p == MAP_FAILED ? NULL : p;
 }
 
+/* Zeros from offset to end, which is the end of the mapping: its whole pages
+ * are given back. */
+void sparse_clear(void *p, uint64_t offset, uint64_t end);
+
 static inline void
 sparse_unmap(void *p, uint64_t bytes)
 {

@@ -14,8 +14,8 @@ struct bs_file_params {
 	bool create;          /* O_EXCL: -EEXIST if it is there */
 	bool preallocate;     /* with create: no sparse file */
 	bool read_only;
-	bool page_cache;      /* no O_DIRECT even where the file takes it */
-	bool no_lock;         /* offline readers of a live store */
+	bool page_cache; /* no O_DIRECT even where the file takes it */
+	bool no_lock;    /* offline readers of a live store */
 };
 
 /* A regular file: O_DIRECT where the file system takes it; FLUSH is

@@ -42,11 +42,12 @@ int bs_delay_new(struct backstore *below, const struct bs_delay_params *params,
  */
 struct bs_powercut_params {
 	uint64_t size;
-	uint32_t block_size;    /* 512 or 4096 */
+	uint32_t block_size; /* 512 or 4096 */
 	uint64_t seed;
-	bool volatile_cache;    /* false: completed = durable (PLP) */
-	unsigned keep_percent;  /* chance that an unflushed sector survives */
-	uint64_t latency_min_ns, latency_max_ns; /* completion order is random */
+	bool volatile_cache;     /* false: completed = durable (PLP) */
+	unsigned keep_percent;   /* chance that an unflushed sector survives */
+	uint64_t latency_min_ns; /* completion order is random */
+	uint64_t latency_max_ns;
 };
 int bs_powercut_new(struct loop *loop, const struct bs_powercut_params *params,
     struct backstore **ret_bs);
@@ -54,16 +55,18 @@ int bs_powercut_new(struct loop *loop, const struct bs_powercut_params *params,
 /* Cut when the n-th write, zero, discard or flush from now is submitted
  * (n = 1: the next): hook(arg) is called once at that moment, from submit, and
  * must make the scheduler stop; call bs_powercut_cut() then.  0: never. */
-void bs_powercut_arm(struct backstore *bs, uint64_t n,
-    void (*hook)(void *arg), void *arg);
-/* Mutating operations submitted so far, to choose n. */
+void bs_powercut_arm(
+    struct backstore *bs, uint64_t n, void (*hook)(void *arg), void *arg);
+/* What is submitted after that moment never happens.
+ * Mutating operations submitted so far, to choose n. */
 uint64_t bs_powercut_ticks(const struct backstore *bs);
 void bs_powercut_cut(struct backstore *bs);
 void bs_powercut_attach(struct backstore *bs, struct loop *loop);
 
 /* Faults beyond the cut, for directed tests. */
 void bs_powercut_flip_bit(struct backstore *bs, uint64_t bit_offset);
-void bs_powercut_drop_next_write(struct backstore *bs);  /* lost write */
+void bs_powercut_drop_next_write(struct backstore *bs); /* lost write */
+/* What a READ would return; poke changes every copy, flushed or not. */
 void bs_powercut_peek(
     struct backstore *bs, uint64_t offset, void *buf, uint64_t length);
 void bs_powercut_poke(

@@ -433,6 +433,26 @@ test_flips_and_pokes_reach_every_copy(void **state)
 }
 
 static void
+test_a_new_size_survives(void **state)
+{
+	(void)state;
+	open_disk(10, true, 0);
+	put(0, 'a', true);
+	put(255, 'b', false); /* the last, unflushed */
+	assert_int_equal(drive_resize(&drive, disk, 255 * BLOCK), 0);
+	assert_int_equal(drive_resize(&drive, disk, 2 * MIB), 0);
+	assert_int_equal(sectors_of(255, 0), 8);
+	put(300, 'c', false);
+	assert_int_equal(drive_flush(&drive, disk), 0);
+	cut_and_reboot();
+	assert_int_equal(disk->size, 2 * MIB);
+	assert_int_equal(sectors_of(0, 'a'), 8);
+	assert_int_equal(sectors_of(255, 0), 8);
+	assert_int_equal(sectors_of(300, 'c'), 8);
+	close_disk();
+}
+
+static void
 test_refuses_nonsense(void **state)
 {
 	struct bs_powercut_params params = {.size = MIB, .block_size = 1024};
@@ -468,6 +488,7 @@ main(void)
 	    cmocka_unit_test(
 		test_a_dropped_write_completes_and_changes_nothing),
 	    cmocka_unit_test(test_flips_and_pokes_reach_every_copy),
+	    cmocka_unit_test(test_a_new_size_survives),
 	    cmocka_unit_test(test_refuses_nonsense),
 	};
 
