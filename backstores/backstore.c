@@ -5,6 +5,7 @@
  * a caller may rely on; what comes from a peer was validated above.
  */
 #include "backstores/backstore.h"
+#include "base/probe.h"
 #include <errno.h>
 #include <stdlib.h>
 
@@ -105,6 +106,7 @@ bs_submit(struct backstore *bs, struct bs_io *io)
 	io->extent_count = 0;
 	list_init(&io->link);
 	bs->in_flight++;
+	PROBE4(bs_submit, bs->name, io->op, io->offset, io->length);
 
 	result = refused(bs, io);
 	if (result < 0) {
@@ -184,6 +186,7 @@ bs_complete(struct bs_io *io, int result)
 	bs->in_flight--;
 	io->in_flight = false;
 	io->result = result;
+	PROBE4(bs_complete, bs->name, io->op, io->offset, result);
 	io->complete(io, result);
 }
 
