@@ -10,12 +10,16 @@
 #include "tools/problem.h"
 #include "tools/table.h"
 #include "tools/value.h"
+#include <ctype.h>
 #include <string.h>
 
-/* scdoc(5): * and _ start formatting, \ escapes. */
+/* scdoc(5): * and _ start formatting, some signs mean something at the start of
+ * a line, \ escapes. */
 static void
 print_escaped(const char *text, FILE *file)
 {
+	if (strchr("-#.;[|]", text[0]) != NULL)
+		fputc('\\', file);
 	for (; *text != '\0'; text++) {
 		if (strchr("*_\\", *text) != NULL)
 			fputc('\\', file);
@@ -102,6 +106,15 @@ scdoc_columns(const struct api_column *column, FILE *file)
 	scdoc_column_names(column, true, "With -o also: ", file);
 }
 
+/* A phrase of the table as a sentence. */
+static void
+scdoc_sentence(const char *phrase, FILE *file)
+{
+	fputc(toupper((unsigned char)phrase[0]), file);
+	print_escaped(phrase + 1, file);
+	fputc('.', file);
+}
+
 static void
 scdoc_command(const struct api_command *command, FILE *file)
 {
@@ -109,15 +122,16 @@ scdoc_command(const struct api_command *command, FILE *file)
 	    command->verb[0] != '\0' ? " " : "", command->verb);
 	synopsis_print(command, SYNOPSIS_SCDOC, file);
 	fputs("\n\n", file);
-	print_escaped(
-	    command->description != NULL && command->description[0] != '\0'
-		? command->description
-		: command->summary,
-	    file);
+	if (command->description != NULL && command->description[0] != '\0')
+		print_escaped(command->description, file);
+	else
+		scdoc_sentence(command->summary, file);
 	fputs("\n\n", file);
 	for (const struct api_arg *arg = command->args; arg->name; arg++)
 		scdoc_arg(arg, file);
-	scdoc_columns(command->columns, file);
+	/* the other commands of a noun answer with the same columns */
+	if (command->flags & API_LIST)
+		scdoc_columns(command->columns, file);
 	scdoc_literal("Example", command->example, file);
 	scdoc_literal("Exit codes", command->exits, file);
 }
