@@ -1,0 +1,475 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The login phase, RFC 7143 section 6.3, the target's side: requests come one
+ * at a time, each is answered by one response.  Text that does not fit a PDU is
+ * continued in both directions (the C bit).  Memory is bounded: a connection
+ * that has not logged in holds less than 24 KiB.
+ */
+#include "target/iscsi/login.h"
+#include "target/iscsi/reactor.h"
+#include "target/iscsi/session.h"
+#include "base/log.h"
+#include <errno.h>
+#include <stdlib.h>
+
+static_assert(sizeof(struct iscsi_login) + sizeof(struct iscsi_conn) <
+	(22u << 10),
+    "what a peer can make us hold before it says who it is");
+
+/* Requests in one login: the longest sensible one needs about six, a text of
+ * 8 KiB in small pieces some more. */
+#define ROUNDS_MAX 64
+
+static const struct {
+	enum iscsi_login_status status;
+	const char *text;
+} status_texts[] = {
+#define LOGIN_STATUS(name, code, wording) {(code), (wording)},
+#include "target/iscsi/login_status.def"
+#undef LOGIN_STATUS
+};
+
+struct iscsi_login *
+iscsi_login_new(struct iscsi_server *server)
+{
+	struct iscsi_login *login = calloc(1, sizeof(*login));
+
+	if (login == NULL)
+		return NULL;
+	iscsi_negotiation_init(&login->keys, &server->limits);
+	login->out.data = login->out_data;
+	login->out.size = sizeof(login->out_data);
+	return login;
+}
+
+void
+iscsi_login_free(struct iscsi_login *login)
+{
+	if (login == NULL)
+		return;
+	iscsi_access_unref(login->access);
+	free(login);
+}
+
+static void
+login_timeout(struct loop_timer *timer)
+{
+	struct iscsi_conn *conn = container_of(timer, struct iscsi_conn, timer);
+
+	iscsi_count(conn->server, timeouts);
+	iscsi_conn_close(conn, "login timeout");
+}
+
+void
+iscsi_login_start(struct iscsi_conn *conn)
+{
+	struct iscsi_server *server = conn->server;
+
+	conn->state = ISCSI_CONN_LOGIN;
+	list_add_tail(&server->logging_in, &conn->link);
+	server->logging_in_count++;
+	iscsi_count(server, unauthenticated);
+	iscsi_conn_attach(conn, iscsi_door(server));
+	conn->timer.expire = login_timeout;
+	loop_timer_arm(conn->loop, &conn->timer,
+	    server->limits.login_timeout_ms * NSEC_PER_MSEC);
+	iscsi_rx_resume(conn);
+}
+
+void
+iscsi_login_left(struct iscsi_conn *conn)
+{
+	struct iscsi_server *server = conn->server;
+
+	if (list_empty(&conn->link))
+		return;
+	list_del(&conn->link);
+	assert(server->logging_in_count > 0);
+	server->logging_in_count--;
+	iscsi_uncount(server, unauthenticated);
+}
+
+/* ---- Responses ---- */
+
+static const char *
+status_text(enum iscsi_login_status status)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(status_texts); i++) {
+		if (status_texts[i].status == status)
+			return status_texts[i].text;
+	}
+	return "?";
+}
+
+static void
+login_respond(struct iscsi_conn *conn, uint8_t flags,
+    enum iscsi_login_status status, const char *text, uint32_t length)
+{
+	const struct iscsi_login *login = conn->login;
+	union {
+		struct iscsi_bhs bhs;
+		struct iscsi_login_response response;
+	} u = {.response = {
+		   .opcode = ISCSI_LOGIN_RESPONSE,
+		   .flags = flags,
+		   .status_class = (uint8_t)(status >> 8),
+		   .status_detail = (uint8_t)status,
+	       }};
+
+	memcpy(u.response.isid, login->isid, sizeof(u.response.isid));
+	be16_set(&u.response.tsih,
+	    conn->session != NULL ? conn->session->tsih : login->tsih);
+	be32_set(&u.response.itt, login->itt);
+	iscsi_tx_control(conn, &u.bhs, ISCSI_STATSN_USE, text, length);
+}
+
+void
+iscsi_login_fail(struct iscsi_conn *conn, enum iscsi_login_status status)
+{
+	char peer[64];
+
+	log_debug("iscsi %s: login of %s: %s",
+	    iscsi_address_format(&conn->peer, peer),
+	    conn->login->keys.initiator_name, status_text(status));
+	iscsi_count(conn->server, login_failures);
+	/* 11.13.5: on failure the other fields mean nothing */
+	login_respond(conn, 0, status, NULL, 0);
+	iscsi_conn_close_when_sent(conn, "login failed");
+}
+
+static uint8_t
+stage_flags(const struct iscsi_login *login)
+{
+	return (uint8_t)(login->stage << 2);
+}
+
+/* The next piece of the answer: as much as the initiator can receive. */
+static const char *
+login_piece(struct iscsi_login *login, uint32_t *ret_length)
+{
+	const char *at = login->out.data + login->out_sent;
+	uint32_t length = (uint32_t)login->out.length - login->out_sent;
+	const uint32_t most =
+	    ISCSI_PARAM(&login->keys.result, MaxRecvDataSegmentLength);
+
+	if (length > most)
+		length = most;
+	login->out_sent += length;
+	*ret_length = length;
+	return at;
+}
+
+static bool
+login_answered(const struct iscsi_login *login)
+{
+	return login->out_sent == login->out.length;
+}
+
+/* Answers with the next piece, C set while there is more. */
+static void
+login_continue(struct iscsi_conn *conn, uint8_t flags)
+{
+	struct iscsi_login *login = conn->login;
+	uint32_t length;
+	const char *text = login_piece(login, &length);
+
+	if (!login_answered(login))
+		flags |= ISCSI_LOGIN_CONTINUE;
+	login_respond(conn, flags, ISCSI_LOGIN_SUCCESS, text, length);
+}
+
+static uint32_t
+login_left(const struct iscsi_login *login)
+{
+	return (uint32_t)login->out.length - login->out_sent;
+}
+
+void
+iscsi_login_succeed(struct iscsi_conn *conn)
+{
+	struct iscsi_login *login = conn->login;
+
+	assert(conn->session != NULL);
+	login_continue(conn,
+	    ISCSI_LOGIN_TRANSIT | stage_flags(login) |
+		ISCSI_STAGE_FULL_FEATURE);
+	iscsi_count(conn->server, logins);
+	conn->login = NULL;
+	iscsi_login_free(login);
+}
+
+/* ---- Stages ---- */
+
+static enum iscsi_login_status
+auth_choose(struct iscsi_login *login)
+{
+	const char *offer = login->auth_offer;
+	bool can_chap, can_none;
+
+	can_chap = login->host != NULL && login->host->chap.user[0] != '\0' &&
+	    iscsi_text_list_has(offer, "CHAP");
+	can_none = !login->authentication_required &&
+	    iscsi_text_list_has(offer, "None");
+	if (!can_chap && !can_none)
+		return ISCSI_LOGIN_AUTHENTICATION;
+	login->auth = can_none ? ISCSI_AUTH_NONE : ISCSI_AUTH_CHAP;
+	iscsi_text_add(&login->out, "AuthMethod", can_none ? "None" : "CHAP");
+	return ISCSI_LOGIN_SUCCESS;
+}
+
+static bool
+is_authenticated(const struct iscsi_login *login)
+{
+	if (login->auth == ISCSI_AUTH_CHAP)
+		return login->chap.step == CHAP_DONE;
+	return !login->authentication_required;
+}
+
+static enum iscsi_login_status
+chap_request(struct iscsi_conn *conn)
+{
+	struct iscsi_login *login = conn->login;
+	int ret = chap_step(&login->chap, login->host, &login->out);
+
+	if (ret == 0)
+		return ISCSI_LOGIN_SUCCESS;
+	iscsi_count(conn->server, chap_failures);
+	if (ret == -EIO)
+		return ISCSI_LOGIN_TARGET_ERROR;
+	return ret == -EPROTO ? ISCSI_LOGIN_INITIATOR_ERROR
+			      : ISCSI_LOGIN_AUTHENTICATION;
+}
+
+static enum iscsi_login_status
+security_request(struct iscsi_conn *conn)
+{
+	struct iscsi_login *login = conn->login;
+	enum iscsi_login_status status = ISCSI_LOGIN_SUCCESS;
+
+	if (login->auth_offer != NULL && login->auth == ISCSI_AUTH_OPEN)
+		status = auth_choose(login);
+	if (status == ISCSI_LOGIN_SUCCESS && login->auth == ISCSI_AUTH_CHAP)
+		status = chap_request(conn);
+	return status;
+}
+
+static enum iscsi_login_status
+operational_request(struct iscsi_conn *conn)
+{
+	struct iscsi_login *login = conn->login;
+
+	/* 6.3.1: an initiator may leave the security stage out, the target may
+	 * insist on it */
+	if (!is_authenticated(login))
+		return ISCSI_LOGIN_AUTHENTICATION;
+	if (login->declared)
+		return ISCSI_LOGIN_SUCCESS;
+	login->declared = true;
+	iscsi_text_addf(&login->out, "MaxRecvDataSegmentLength", "%u",
+	    conn->server->limits.max_recv_segment);
+	return ISCSI_LOGIN_SUCCESS;
+}
+
+/* ---- Requests ---- */
+
+static const struct iscsi_login_request *
+request_of(const struct iscsi_conn *conn)
+{
+	return (const void *)&conn->rx.bhs;
+}
+
+static void
+request_first(struct iscsi_login *login, const struct iscsi_login_request *r)
+{
+	login->started = true;
+	memcpy(login->isid, r->isid, sizeof(login->isid));
+	login->tsih = be16_get(&r->tsih);
+	login->cid = be16_get(&r->cid);
+	login->itt = be32_get(&r->itt);
+	login->cmdsn = be32_get(&r->cmdsn);
+	login->stage = iscsi_login_csg(r->flags);
+}
+
+/* 11.12.1 ff.: what must hold of every request. */
+static enum iscsi_login_status
+request_check(struct iscsi_login *login, const struct iscsi_login_request *r)
+{
+	const unsigned csg = iscsi_login_csg(r->flags);
+	const unsigned nsg = iscsi_login_nsg(r->flags);
+	const bool transit = r->flags & ISCSI_LOGIN_TRANSIT;
+
+	if (r->version_min > 0)
+		return ISCSI_LOGIN_VERSION;
+	if (csg > ISCSI_STAGE_OPERATIONAL || csg != login->stage)
+		return ISCSI_LOGIN_INITIATOR_ERROR;
+	if (transit && (nsg <= csg || nsg == 2))
+		return ISCSI_LOGIN_INITIATOR_ERROR;
+	if (transit && (r->flags & ISCSI_LOGIN_CONTINUE) != 0)
+		return ISCSI_LOGIN_INITIATOR_ERROR;
+	if (memcmp(r->isid, login->isid, sizeof(login->isid)) != 0 ||
+	    be16_get(&r->tsih) != login->tsih ||
+	    be16_get(&r->cid) != login->cid ||
+	    be32_get(&r->itt) != login->itt)
+		return ISCSI_LOGIN_INITIATOR_ERROR;
+	if (++login->rounds > ROUNDS_MAX)
+		return ISCSI_LOGIN_INITIATOR_ERROR;
+	return ISCSI_LOGIN_SUCCESS;
+}
+
+static void
+request_take_security(
+    struct iscsi_login *login, enum iscsi_key key, const char *value)
+{
+	if (key == ISCSI_KEY_AuthMethod)
+		login->auth_offer = value;
+	else if (key != ISCSI_KEY_COUNT)
+		chap_take(&login->chap, key, value);
+}
+
+/* Answers go straight into login->out. */
+static int
+request_keys(struct iscsi_login *login)
+{
+	const enum iscsi_key_when when = login->stage == ISCSI_STAGE_SECURITY
+	    ? ISCSI_WHEN_SECURITY
+	    : ISCSI_WHEN_OPERATIONAL;
+	char *at = login->in, *end = login->in + login->in_length;
+	const char *key, *value;
+	enum iscsi_key which;
+	int ret;
+
+	login->in_length = 0;
+	login->auth_offer = NULL;
+	while ((ret = iscsi_text_next(&at, end, &key, &value)) > 0) {
+		ret = iscsi_negotiate(
+		    &login->keys, when, key, value, &login->out, &which);
+		if (ret < 0)
+			return ret;
+		request_take_security(login, which, value);
+	}
+	return ret;
+}
+
+/* 13.9: "the target SHALL return this key in the first response" of a login
+ * that names a target. */
+static void
+request_first_answer(struct iscsi_conn *conn)
+{
+	struct iscsi_login *login = conn->login;
+
+	login->identified = true;
+	if (login->target == NULL)
+		return;
+	iscsi_text_addf(
+	    &login->out, "TargetPortalGroupTag", "%u", conn->tag);
+	if (login->target->alias[0] != '\0')
+		iscsi_text_add(
+		    &login->out, "TargetAlias", login->target->alias);
+}
+
+/* A whole text, maybe of several requests, is in. */
+static enum iscsi_login_status
+request_text(struct iscsi_conn *conn)
+{
+	struct iscsi_login *login = conn->login;
+	enum iscsi_login_status status = ISCSI_LOGIN_SUCCESS;
+
+	login->out.length = login->out_sent = 0;
+	if (request_keys(login) < 0)
+		return ISCSI_LOGIN_INITIATOR_ERROR;
+	if (!login->identified) {
+		status = iscsi_admit_identify(conn);
+		if (status == ISCSI_LOGIN_SUCCESS)
+			request_first_answer(conn);
+	}
+	if (status == ISCSI_LOGIN_SUCCESS)
+		status = login->stage == ISCSI_STAGE_SECURITY
+		    ? security_request(conn)
+		    : operational_request(conn);
+	if (status == ISCSI_LOGIN_SUCCESS && login->out.overflow)
+		status = ISCSI_LOGIN_INITIATOR_ERROR;
+	return status;
+}
+
+/* The request is understood: answer it, and go to the next stage if both sides
+ * are ready and all of the answer fits this response. */
+static void
+request_answer(struct iscsi_conn *conn, uint8_t request_flags)
+{
+	struct iscsi_login *login = conn->login;
+	const enum iscsi_stage next = iscsi_login_nsg(request_flags);
+	const bool transit = (request_flags & ISCSI_LOGIN_TRANSIT) != 0 &&
+	    is_authenticated(login) &&
+	    login_left(login) <= ISCSI_PARAM(&login->keys.result,
+		MaxRecvDataSegmentLength);
+
+	if (!transit) {
+		login_continue(conn, stage_flags(login));
+	} else if (next == ISCSI_STAGE_FULL_FEATURE) {
+		conn->state = ISCSI_CONN_WAITING;
+		iscsi_rx_pause(conn);
+		iscsi_admit(conn);
+	} else {
+		login_continue(conn,
+		    (uint8_t)(ISCSI_LOGIN_TRANSIT | stage_flags(login) |
+			next));
+		login->stage = next;
+	}
+}
+
+int
+iscsi_login_header(struct iscsi_conn *conn)
+{
+	struct iscsi_login *login = conn->login;
+	const uint32_t length = conn->rx.data_length;
+
+	if (iscsi_opcode(&conn->rx.bhs) != ISCSI_LOGIN_REQUEST) {
+		/* 6.3: anything but a Login Request on a new connection */
+		if (login->started)
+			iscsi_login_fail(conn, ISCSI_LOGIN_INVALID_REQUEST);
+		else
+			iscsi_conn_close(conn, "first PDU is not a login");
+		return -EPROTO;
+	}
+	if (length > sizeof(login->in) - login->in_length) {
+		if (!login->started)
+			request_first(login, request_of(conn));
+		iscsi_login_fail(conn, ISCSI_LOGIN_INITIATOR_ERROR);
+		return -EPROTO;
+	}
+	iscsi_rx_into_memory(
+	    conn, (uint8_t *)login->in + login->in_length, length, false);
+	return 0;
+}
+
+void
+iscsi_login_body(struct iscsi_conn *conn)
+{
+	struct iscsi_login *login = conn->login;
+	const struct iscsi_login_request *request = request_of(conn);
+	enum iscsi_login_status status;
+
+	if (!login->started)
+		request_first(login, request);
+	status = request_check(login, request);
+	login->in_length += conn->rx.data_length;
+	if (status != ISCSI_LOGIN_SUCCESS) {
+		iscsi_login_fail(conn, status);
+		return;
+	}
+	if ((request->flags & ISCSI_LOGIN_CONTINUE) != 0) {
+		login_respond(conn, stage_flags(login), ISCSI_LOGIN_SUCCESS,
+		    NULL, 0);
+		return;
+	}
+	/* 6.2: while our answer is continued the initiator sends nothing */
+	if (!login_answered(login))
+		status = login->in_length == 0 ? ISCSI_LOGIN_SUCCESS
+					       : ISCSI_LOGIN_INITIATOR_ERROR;
+	else
+		status = request_text(conn);
+	if (status != ISCSI_LOGIN_SUCCESS)
+		iscsi_login_fail(conn, status);
+	else
+		request_answer(conn, request->flags);
+}

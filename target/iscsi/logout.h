@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Logout, RFC 7143 11.14 and 11.15. */
+#ifndef TARGET_ISCSI_LOGOUT_H
+#define TARGET_ISCSI_LOGOUT_H
+
+#include "target/iscsi/conn.h"
+
+int iscsi_logout_header(struct iscsi_conn *conn, const uint8_t *ahs);
+void iscsi_logout_body(struct iscsi_conn *conn);
+
+#endif

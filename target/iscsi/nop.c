@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Pings both ways.  A peer that says nothing for nop_interval is asked; if he
+ * stays silent for nop_timeout more, he is gone.  One timer per connection,
+ * which looks at the time of the last receive: nothing is armed per PDU.
+ */
+#include "target/iscsi/nop.h"
+#include "target/iscsi/reactor.h"
+#include "target/iscsi/session.h"
+#include <errno.h>
+#include <stdlib.h>
+
+/* A peer who lives but does not send the data he was asked for. */
+#define DATA_TIMEOUT_NS (60 * NSEC_PER_SEC)
+
+/* ---- The initiator asks ---- */
+
+static const struct iscsi_nop *
+nop_of(const struct iscsi_conn *conn)
+{
+	return (const void *)&conn->rx.bhs;
+}
+
+int
+iscsi_nop_header(struct iscsi_conn *conn, const uint8_t *ahs)
+{
+	const uint32_t length = conn->rx.data_length;
+	uint8_t *memory;
+
+	(void)ahs;
+	/* 11.18.1: without a tag it is an answer, which is immediate */
+	if (be32_get(&nop_of(conn)->itt) == ISCSI_TAG_NONE) {
+		if (!iscsi_is_immediate(&conn->rx.bhs))
+			iscsi_reject(conn, ISCSI_REJECT_PROTOCOL);
+		return 0;
+	}
+	if (length == 0)
+		return 0;
+	memory = malloc(length);
+	if (memory == NULL) {
+		iscsi_conn_close(conn, "no memory");
+		return -ENOMEM;
+	}
+	iscsi_rx_into_memory(conn, memory, length, true);
+	return 0;
+}
+
+/* 11.19: "a duplicate of the ping data", as much as he can receive. */
+static void
+nop_answer(struct iscsi_conn *conn)
+{
+	const struct iscsi_nop *nop = nop_of(conn);
+	uint32_t length = conn->rx.data_length;
+	union {
+		struct iscsi_bhs bhs;
+		struct iscsi_nop nop;
+	} u = {.nop = {.opcode = ISCSI_NOP_IN, .flags = ISCSI_FINAL}};
+
+	if (length > ISCSI_PARAM(&conn->params, MaxRecvDataSegmentLength))
+		length = ISCSI_PARAM(&conn->params, MaxRecvDataSegmentLength);
+	memcpy(u.nop.lun, nop->lun, sizeof(u.nop.lun));
+	u.nop.itt = nop->itt;
+	be32_set(&u.nop.ttt, ISCSI_TAG_NONE);
+	iscsi_tx_control(
+	    conn, &u.bhs, ISCSI_STATSN_USE, conn->rx.memory, length);
+}
+
+void
+iscsi_nop_body(struct iscsi_conn *conn)
+{
+	/* an answer of his has done its work by being received */
+	if (be32_get(&nop_of(conn)->itt) != ISCSI_TAG_NONE)
+		nop_answer(conn);
+}
+
+/* ---- We ask ---- */
+
+static void
+nop_ask(struct iscsi_conn *conn)
+{
+	union {
+		struct iscsi_bhs bhs;
+		struct iscsi_nop nop;
+	} u = {.nop = {.opcode = ISCSI_NOP_IN, .flags = ISCSI_FINAL}};
+
+	if (++conn->ping_tag == ISCSI_TAG_NONE)
+		conn->ping_tag = 0;
+	be32_set(&u.nop.itt, ISCSI_TAG_NONE);
+	be32_set(&u.nop.ttt, conn->ping_tag);
+	conn->ping_ns = loop_now(conn->loop);
+	/* 11.19.3: StatSN is the next one and not used up */
+	iscsi_tx_control(conn, &u.bhs, ISCSI_STATSN_SHOW, NULL, 0);
+}
+
+/* When did the peer last give a sign of life?  While it is us who do not
+ * receive, what counts is whether he takes what we send. */
+static uint64_t
+last_sign(const struct iscsi_conn *conn)
+{
+	if (conn->rx.io.in_flight)
+		return conn->rx.last_ns;
+	return conn->tx.io.in_flight ? conn->tx.last_ns : loop_now(conn->loop);
+}
+
+static void
+watch_timeout(struct iscsi_conn *conn, const char *why)
+{
+	iscsi_count(conn->server, timeouts);
+	iscsi_conn_close(conn, why);
+}
+
+static uint64_t
+interval_ns(const struct iscsi_conn *conn)
+{
+	return conn->server->limits.nop_interval_ms * NSEC_PER_MSEC;
+}
+
+static uint64_t
+timeout_ns(const struct iscsi_conn *conn)
+{
+	return conn->server->limits.nop_timeout_ms * NSEC_PER_MSEC;
+}
+
+/* Returns the time until the next look, or 0: closed. */
+static uint64_t
+watch(struct iscsi_conn *conn)
+{
+	const uint64_t now = loop_now(conn->loop), sign = last_sign(conn);
+	const uint64_t interval = interval_ns(conn);
+	const uint64_t timeout = timeout_ns(conn);
+	const uint64_t silent = now - sign;
+
+	if (conn->awaiting > 0 && now - conn->data_last_ns > DATA_TIMEOUT_NS) {
+		watch_timeout(conn, "Data-Out timeout");
+		return 0;
+	}
+	if (silent < interval) {
+		conn->ping_ns = 0;
+		return interval - silent;
+	}
+	if (conn->ping_ns == 0 && !conn->session->discovery) {
+		nop_ask(conn);
+		return timeout;
+	}
+	if (silent >= interval + timeout) {
+		watch_timeout(conn, "silent peer");
+		return 0;
+	}
+	return interval + timeout - silent;
+}
+
+static void
+watch_expired(struct loop_timer *timer)
+{
+	struct iscsi_conn *conn = container_of(timer, struct iscsi_conn, timer);
+	const uint64_t next = watch(conn);
+
+	if (next > 0 && iscsi_conn_is_open(conn))
+		loop_timer_arm(conn->loop, timer, next);
+}
+
+void
+iscsi_nop_start(struct iscsi_conn *conn)
+{
+	conn->timer.expire = watch_expired;
+	conn->ping_ns = 0;
+	loop_timer_arm(conn->loop, &conn->timer, interval_ns(conn));
+}

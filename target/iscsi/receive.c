@@ -1,0 +1,393 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The way in.  Bytes are received into a staging buffer, so that one system
+ * call brings many commands; when a PDU's data is not wholly staged, the rest
+ * is received straight into the buffers of its task, and what follows it into
+ * the staging, with one scatter receive.  Only what was staged is copied.
+ */
+#include "target/iscsi/conn.h"
+#include "target/iscsi/reactor.h"
+#include "target/iscsi/task.h"
+#include "base/crc32c.h"
+#include "base/log.h"
+#include "base/probe.h"
+#include <errno.h>
+#include <liburing.h>
+#include <stdlib.h>
+
+static void rx_done(struct loop_io *io, int result, uint32_t flags);
+static void rx_resume_run(struct loop_task *task);
+
+void
+iscsi_rx_init(struct iscsi_conn *conn, uint8_t *staging, unsigned size)
+{
+	struct iscsi_rx *rx = &conn->rx;
+	const unsigned staged = rx->tail - rx->head;
+
+	assert(!rx->io.in_flight);
+	assert(staged <= size);
+	if (staged > 0)
+		memcpy(staging, rx->staging + rx->head, staged);
+	rx->staging = staging;
+	rx->size = size;
+	rx->head = 0;
+	rx->tail = staged;
+	loop_io_init(&rx->io, rx_done);
+	rx->resume.run = rx_resume_run;
+}
+
+/* ---- Where data goes ---- */
+
+void
+iscsi_rx_into_memory(
+    struct iscsi_conn *conn, uint8_t *memory, uint32_t length, bool owned)
+{
+	assert(conn->rx.memory == NULL && conn->rx.keep == 0);
+	conn->rx.memory = memory;
+	conn->rx.memory_owned = owned;
+	conn->rx.keep = length;
+}
+
+void
+iscsi_rx_into_task(struct iscsi_conn *conn, struct iscsi_task *task,
+    uint32_t offset, uint32_t length)
+{
+	assert(length <= conn->rx.data_length);
+	conn->rx.task = task;
+	conn->rx.task_offset = offset;
+	conn->rx.keep = length;
+}
+
+/* The part of the data segment not received yet that is wanted, as memory. */
+static unsigned
+rx_target(struct iscsi_rx *rx, uint32_t length, struct iovec *iov)
+{
+	assert(rx->data_done + length <= rx->keep);
+	if (rx->memory != NULL) {
+		iov->iov_base = rx->memory + rx->data_done;
+		iov->iov_len = length;
+		return 1;
+	}
+	return bs_iov_slice(rx->task->scsi.iov, rx->task->scsi.iov_count,
+	    rx->task_offset + rx->data_done, length, iov, SCSI_TASK_IOV_MAX);
+}
+
+/* Of the data segment, length bytes lie at data. */
+static void
+rx_data_staged(struct iscsi_rx *rx, const uint8_t *data, uint32_t length)
+{
+	struct iovec iov[SCSI_TASK_IOV_MAX];
+	uint32_t wanted = 0;
+	unsigned count = 0;
+
+	if (rx->data_digest)
+		rx->crc = crc32c_add(rx->crc, data, length);
+	if (rx->data_done < rx->keep) {
+		wanted = rx->keep - rx->data_done;
+		if (wanted > length)
+			wanted = length;
+		count = rx_target(rx, wanted, iov);
+	}
+	for (unsigned i = 0; i < count; i++) {
+		memcpy(iov[i].iov_base, data, iov[i].iov_len);
+		data += iov[i].iov_len;
+	}
+	rx->data_done += length;
+}
+
+/* Of the data segment, length bytes were received into rx->iov. */
+static void
+rx_data_direct(struct iscsi_rx *rx, uint32_t length)
+{
+	rx->data_done += length;
+	if (!rx->data_digest)
+		return;
+	for (unsigned i = 0; length > 0; i++) {
+		const struct iovec *v = &rx->iov[i];
+		const size_t n = v->iov_len < length ? v->iov_len : length;
+		rx->crc = crc32c_add(rx->crc, v->iov_base, n);
+		length -= (uint32_t)n;
+	}
+}
+
+/* ---- Stages: each returns true when it went on, false if it lacks bytes ---- */
+
+static bool
+rx_header_digest_ok(const struct iscsi_rx *rx, const uint8_t *at, unsigned size)
+{
+	uint32_t sum;
+
+	if (!rx->header_digest)
+		return true;
+	sum = crc32c(at, size);
+	/* RFC 7143 13.1: the sum goes out least significant byte first */
+	return load_le32(at + size) == sum;
+}
+
+static void
+rx_pdu_start(struct iscsi_rx *rx, const uint8_t *at)
+{
+	memcpy(&rx->bhs, at, sizeof(rx->bhs));
+	rx->data_length = be24_get(&rx->bhs.data_length);
+	rx->data_done = 0;
+	rx->keep = 0;
+	rx->crc = CRC32C_SEED;
+	rx->memory = NULL;
+	rx->memory_owned = false;
+	rx->task = NULL;
+	rx->ignored = rx->rejected = false;
+}
+
+static bool
+rx_header(struct iscsi_conn *conn)
+{
+	struct iscsi_rx *rx = &conn->rx;
+	const uint8_t *at = rx->staging + rx->head;
+	const unsigned staged = rx->tail - rx->head;
+	unsigned size, whole;
+
+	if (staged < ISCSI_BHS_LENGTH)
+		return false;
+	size = ISCSI_BHS_LENGTH + at[4] * 4u;
+	whole = size + (rx->header_digest ? ISCSI_DIGEST_LENGTH : 0);
+	if (whole > rx->size) {
+		iscsi_conn_close(conn, "additional headers during login");
+		return false;
+	}
+	if (staged < whole)
+		return false;
+	if (!rx_header_digest_ok(rx, at, size)) {
+		/* 7.7: the length of what follows cannot be trusted */
+		iscsi_count(conn->server, digest_errors);
+		iscsi_conn_close(conn, "header digest error");
+		return false;
+	}
+	rx_pdu_start(rx, at);
+	rx->head += whole;
+	if (rx->data_length > rx->segment_max) {
+		iscsi_conn_close(conn, "data segment too long");
+		return false;
+	}
+	PROBE3(iscsi_pdu_in, conn, rx->bhs.opcode, rx->data_length);
+	rx->stage = ISCSI_RX_DATA;
+	return iscsi_dispatch_header(conn, at + ISCSI_BHS_LENGTH) == 0;
+}
+
+static bool
+rx_data(struct iscsi_conn *conn)
+{
+	struct iscsi_rx *rx = &conn->rx;
+	uint32_t n = rx->data_length - rx->data_done;
+
+	if (n > rx->tail - rx->head)
+		n = rx->tail - rx->head;
+	if (n > 0)
+		rx_data_staged(rx, rx->staging + rx->head, n);
+	rx->head += n;
+	if (rx->data_done < rx->data_length)
+		return false;
+	rx->stage = ISCSI_RX_TRAILER;
+	return true;
+}
+
+static void
+rx_pdu_end(struct iscsi_conn *conn, bool data_ok)
+{
+	struct iscsi_rx *rx = &conn->rx;
+
+	rx->stage = ISCSI_RX_HEADER;
+	if (!data_ok) {
+		iscsi_count(conn->server, digest_errors);
+		iscsi_dispatch_bad_data(conn);
+	} else if (!rx->ignored) {
+		iscsi_dispatch_body(conn);
+	}
+	if (rx->memory_owned)
+		free(rx->memory);
+	rx->memory = NULL;
+	rx->memory_owned = false;
+	rx->task = NULL;
+}
+
+static bool
+rx_trailer(struct iscsi_conn *conn)
+{
+	struct iscsi_rx *rx = &conn->rx;
+	const uint32_t pad = iscsi_pad(rx->data_length);
+	const bool digest = rx->data_digest && rx->data_length > 0;
+	const unsigned whole = pad + (digest ? ISCSI_DIGEST_LENGTH : 0);
+	const uint8_t *at = rx->staging + rx->head;
+	bool ok = true;
+
+	if (rx->tail - rx->head < whole)
+		return false;
+	if (digest) {
+		/* 11.2.4: the digest covers the padding */
+		rx->crc = crc32c_add(rx->crc, at, pad);
+		ok = load_le32(at + pad) == crc32c_end(rx->crc);
+	}
+	rx->head += whole;
+	rx_pdu_end(conn, ok);
+	return true;
+}
+
+static bool
+rx_stalled(struct iscsi_conn *conn)
+{
+	(void)conn;
+	return false;
+}
+
+static bool (*const rx_stages[])(struct iscsi_conn *conn) = {
+    [ISCSI_RX_HEADER] = rx_header,
+    [ISCSI_RX_STALLED] = rx_stalled,
+    [ISCSI_RX_DATA] = rx_data,
+    [ISCSI_RX_TRAILER] = rx_trailer,
+};
+
+/* ---- Receiving ---- */
+
+/* Makes room behind the unread bytes, which are few when this is called. */
+static void
+rx_compact(struct iscsi_rx *rx)
+{
+	if (rx->head == 0)
+		return;
+	memmove(rx->staging, rx->staging + rx->head, rx->tail - rx->head);
+	rx->tail -= rx->head;
+	rx->head = 0;
+}
+
+static void
+rx_prepare(struct iscsi_conn *conn, struct io_uring_sqe *sqe, unsigned count)
+{
+	struct iscsi_rx *rx = &conn->rx;
+	const int file = conn->slot >= 0 ? conn->slot : conn->fd;
+
+	if (count == 1) {
+		io_uring_prep_recv(
+		    sqe, file, rx->iov[0].iov_base, rx->iov[0].iov_len, 0);
+	} else {
+		rx->msg = (struct msghdr){
+		    .msg_iov = rx->iov, .msg_iovlen = count};
+		io_uring_prep_recvmsg(sqe, file, &rx->msg, 0);
+	}
+	if (conn->slot >= 0)
+		io_uring_sqe_set_flags(sqe, IOSQE_FIXED_FILE);
+	/* saves the kernel a look at a socket known to be empty */
+	if (rx->socket_dry)
+		sqe->ioprio |= IORING_RECVSEND_POLL_FIRST;
+}
+
+static void
+rx_receive(struct iscsi_conn *conn)
+{
+	struct iscsi_rx *rx = &conn->rx;
+	unsigned count = 0;
+
+	assert(!rx->io.in_flight);
+	rx_compact(rx);
+	assert(rx->tail < rx->size);
+	if (rx->stage == ISCSI_RX_DATA && rx->data_done < rx->keep)
+		count = rx_target(rx, rx->keep - rx->data_done, rx->iov);
+	rx->iov[count].iov_base = rx->staging + rx->tail;
+	rx->iov[count].iov_len = rx->size - rx->tail;
+	rx_prepare(conn, loop_sqe(conn->loop, &rx->io), count + 1);
+}
+
+/* Goes through the stages until bytes run out. */
+static void
+rx_run(struct iscsi_conn *conn)
+{
+	struct iscsi_rx *rx = &conn->rx;
+	bool more = true;
+
+	while (more && iscsi_conn_is_open(conn)) {
+		if (rx->stage == ISCSI_RX_HEADER && rx->paused)
+			return;
+		more = rx_stages[rx->stage](conn);
+	}
+	if (!iscsi_conn_is_open(conn) || rx->stage == ISCSI_RX_STALLED ||
+	    rx->io.in_flight || conn->state == ISCSI_CONN_MOVING)
+		return;
+	rx_receive(conn);
+}
+
+/* result bytes are in: the first of them maybe where the data belongs. */
+static void
+rx_received(struct iscsi_rx *rx, unsigned result)
+{
+	uint32_t direct = 0;
+
+	if (rx->stage == ISCSI_RX_DATA && rx->data_done < rx->keep) {
+		direct = rx->keep - rx->data_done;
+		if (direct > result)
+			direct = result;
+		rx_data_direct(rx, direct);
+	}
+	rx->tail += result - direct;
+	assert(rx->tail <= rx->size);
+	rx->socket_dry = rx->tail < rx->size;
+}
+
+static void
+rx_done(struct loop_io *io, int result, uint32_t flags)
+{
+	struct iscsi_conn *conn = container_of(io, struct iscsi_conn, rx.io);
+
+	ASSERT_MAGIC(conn, ISCSI_CONN_MAGIC);
+	if (!iscsi_conn_is_open(conn)) {
+		iscsi_conn_closing_step(conn);
+		return;
+	}
+	if (result == -EINTR || result == -EAGAIN) {
+		rx_receive(conn);
+		return;
+	}
+	if (result <= 0) {
+		iscsi_conn_close(
+		    conn, result == 0 ? "closed by peer" : "receive error");
+		return;
+	}
+	conn->rx.last_ns = loop_now(conn->loop);
+	rx_received(&conn->rx, (unsigned)result);
+	if ((flags & IORING_CQE_F_SOCK_NONEMPTY) != 0)
+		conn->rx.socket_dry = false;
+	rx_run(conn);
+}
+
+static void
+rx_resume_run(struct loop_task *task)
+{
+	struct iscsi_conn *conn =
+	    container_of(task, struct iscsi_conn, rx.resume);
+
+	if (iscsi_conn_is_open(conn) && !conn->rx.io.in_flight)
+		rx_run(conn);
+}
+
+/* Later, not here: the caller may be in the middle of a PDU. */
+void
+iscsi_rx_resume(struct iscsi_conn *conn)
+{
+	if (!iscsi_conn_is_open(conn))
+		return;
+	conn->rx.paused = false;
+	if (!conn->rx.resume.queued)
+		loop_defer(conn->loop, &conn->rx.resume);
+}
+
+void
+iscsi_rx_pause(struct iscsi_conn *conn)
+{
+	conn->rx.paused = true;
+}
+
+void
+iscsi_rx_unstall(struct iscsi_conn *conn)
+{
+	assert(conn->rx.stage == ISCSI_RX_STALLED);
+	conn->rx.stage = ISCSI_RX_DATA;
+	if (iscsi_conn_is_open(conn) && !conn->rx.resume.queued)
+		loop_defer(conn->loop, &conn->rx.resume);
+}

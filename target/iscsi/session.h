@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * A session: one I_T nexus, its command numbering, its tasks, and the
+ * connections it runs over (one, until MaxConnections is negotiated higher).
+ * The door makes it when a login is through; it lives on its target's loop, and
+ * when it is over the door frees it.
+ *
+ *	state    what is going on
+ *	NEW      posted to its loop with its leading connection
+ *	ACTIVE   full feature phase
+ *	CLOSING  connections go, then the nexus
+ *	GONE     posted to the door
+ */
+#ifndef TARGET_ISCSI_SESSION_H
+#define TARGET_ISCSI_SESSION_H
+
+#include "target/iscsi/conn.h"
+
+#define ISCSI_SESSION_MAGIC 0x15c51535u
+#define ISCSI_COMMANDS_MAX  16384
+#define ISCSI_TMF_SLOTS     16
+#define ISCSI_IMMEDIATE_SLOTS 8
+#define ISCSI_HASH_SLOTS    256 /* a power of two */
+
+enum iscsi_session_state {
+	ISCSI_SESSION_NEW,
+	ISCSI_SESSION_ACTIVE,
+	ISCSI_SESSION_CLOSING,
+	ISCSI_SESSION_GONE,
+};
+
+struct iscsi_mapping {
+	unsigned number;
+	struct lun *lun;
+	bool read_only;
+	bool wanted;        /* publish.c: part of the new view */
+	struct iscsi_session *session;
+	struct list link;
+};
+
+struct iscsi_tmf {
+	struct scsi_tmf_request request;
+	struct iscsi_conn *conn; /* NULL: the slot is free */
+	uint32_t itt;
+};
+
+struct iscsi_session {
+	uint32_t magic;
+	struct iscsi_server *server;
+
+	/* fixed while it lives */
+	struct iscsi_reactor *reactor;
+	uint8_t isid[6];
+	uint16_t tsih, tag, cid;
+	bool discovery;
+	char initiator[ISCSI_NAME_MAX + 1];
+	char host[64];
+	char target[ISCSI_NAME_MAX + 1];
+	char auth[16];
+	uint64_t since_unix;
+
+	/* the door's: directory.c */
+	struct list directory;
+	bool ask_posted, drop_posted;
+	struct loop_task ask, drop;
+	unsigned ask_grace_ms;
+	_Atomic unsigned arriving; /* connections on their way to it */
+
+	/* its loop's */
+	enum iscsi_session_state state;
+	struct list link;             /* in reactor->sessions */
+	struct list conns;
+	struct iscsi_conn *successor; /* reinstates the one there is */
+	struct scsi_nexus *nexus;
+	bool nexus_closing;
+	struct list mappings;         /* struct iscsi_mapping */
+	unsigned unmapping;           /* scsi_nexus_unmap under way */
+	bool publishing;              /* its end is a step of publish */
+	bool counted;
+	struct loop_timer linger;     /* logout was asked for */
+	struct loop_task gone;
+
+	/* command numbering, RFC 7143 4.2.2.1 */
+	uint32_t exp_cmdsn;
+	unsigned window;   /* commands the initiator may have open */
+	unsigned open;     /* received, their status not yet built */
+
+	struct iscsi_task *tasks;
+	unsigned task_slots, task_used; /* used: ever initialised */
+	struct iscsi_task *task_free;
+	unsigned immediate_open;
+	uint16_t hash[ISCSI_HASH_SLOTS]; /* by ITT; slot + 1 */
+	struct iscsi_tmf tmfs[ISCSI_TMF_SLOTS];
+	struct scsi_tmf_request reset;   /* of a reinstated connection */
+	bool resetting;
+
+	uint64_t reads, writes, read_bytes, write_bytes;
+};
+
+/* The door's.  NULL: no memory.  In no list yet. */
+struct iscsi_session *iscsi_session_new(struct iscsi_server *server);
+void iscsi_session_free(struct iscsi_session *session);
+
+/* On its loop: a connection has arrived at the end of its login, its leading
+ * one, or one that takes the place of that. */
+void iscsi_session_arrive(
+    struct iscsi_session *session, struct iscsi_conn *conn);
+
+/* Ends it.  Returns at once. */
+void iscsi_session_close(struct iscsi_session *session, const char *why);
+/* Asks the initiator to log out; closes after grace_ms if he does not. */
+void iscsi_session_ask_logout(
+    struct iscsi_session *session, unsigned grace_ms);
+
+/* A closing connection has no I/O and no begun task any more; its executing
+ * tasks end when the session makes them. */
+void iscsi_session_conn_lost(
+    struct iscsi_session *session, struct iscsi_conn *conn);
+/* ... and now nothing of it is left. */
+void iscsi_session_conn_gone(
+    struct iscsi_session *session, struct iscsi_conn *conn);
+
+/* ExpCmdSN and MaxCmdSN for a PDU of this connection. */
+void iscsi_conn_window(const struct iscsi_conn *conn, uint32_t *ret_exp_cmdsn,
+    uint32_t *ret_max_cmdsn);
+
+static inline struct iscsi_conn *
+iscsi_session_conn(const struct iscsi_session *session)
+{
+	return list_first(&session->conns, struct iscsi_conn, link);
+}
+
+/* An unmap has come to its end. */
+void iscsi_session_unmapped(struct iscsi_session *session);
+
+/* Is a connection still on its way to it, or with it? */
+bool iscsi_session_is_awaited(const struct iscsi_session *session);
+
+/* publish.c: maps what its host sees of its target by the access in effect on
+ * its loop.  -ENOMEM. */
+int iscsi_session_map(struct iscsi_session *session);
+
+#endif
