@@ -1,0 +1,240 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Offline check: the order of things, reading, and what all parts share.
+ */
+#include "snapshot/check.h"
+#include "base/assert.h"
+#include "snapshot/check_priv.h"
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define TEXT_MAX 256
+
+void
+check_find(struct check *check, enum check_severity severity, const char *code,
+    const char *format, ...)
+{
+	struct check_report *report = check->report;
+	char text[TEXT_MAX];
+	va_list args;
+
+	report->findings[severity]++;
+	if (report->finding == NULL)
+		return;
+	va_start(args, format);
+	vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
+	report->finding(report->arg, severity, code, text);
+}
+
+/* ---- reading ---- */
+
+struct check_io {
+	struct bs_io io; /* first */
+	bool done;
+};
+
+static void
+check_io_complete(struct bs_io *io, int result)
+{
+	(void)result; /* io->result has it */
+	container_of(io, struct check_io, io)->done = true;
+}
+
+int
+check_read(struct check *check, struct backstore *bs, uint64_t offset,
+    void *buf, uint32_t length)
+{
+	struct iovec iov = {buf, length};
+	struct check_io read = {.done = false};
+
+	if (offset > bs->size || length > bs->size - offset)
+		return -EIO;
+	bs_io_init(&read.io);
+	read.io.op = BS_READ;
+	read.io.offset = offset;
+	read.io.length = length;
+	read.io.iov = &iov;
+	read.io.iov_count = 1;
+	read.io.complete = check_io_complete;
+	bs_submit(bs, &read.io);
+	while (!read.done)
+		check->step(check->step_arg);
+	return read.io.result;
+}
+
+/* ---- memory ---- */
+
+void *
+check_grow(struct check *check, void *array, uint32_t count, uint32_t *room,
+    size_t element)
+{
+	void *grown;
+
+	if (count < *room)
+		return array;
+	if (*room > UINT32_MAX / 2 - 64) {
+		check->error = -ENOMEM;
+		return NULL;
+	}
+	grown = realloc(array, (2 * (size_t)*room + 64) * element);
+	if (grown == NULL) {
+		check->error = -ENOMEM;
+		return NULL;
+	}
+	*room = 2 * *room + 64;
+	return grown;
+}
+
+int
+bits_init(struct check_bits *bits, uint64_t blocks)
+{
+	bits->pages = (blocks + FMT_BITMAP_BLOCKS - 1) / FMT_BITMAP_BLOCKS;
+	bits->page = calloc(bits->pages, sizeof(bits->page[0]));
+	return bits->page == NULL ? -ENOMEM : 0;
+}
+
+void
+bits_free(struct check_bits *bits)
+{
+	for (uint64_t i = 0; bits->page != NULL && i < bits->pages; i++)
+		free(bits->page[i]);
+	free(bits->page);
+}
+
+bool
+bits_get(const struct check_bits *bits, uint64_t block)
+{
+	uint64_t index = block / FMT_BITMAP_BLOCKS;
+	uint64_t bit = block % FMT_BITMAP_BLOCKS;
+
+	assert(index < bits->pages);
+	if (bits->page[index] == NULL)
+		return false;
+	return bits->page[index][bit / 8] >> bit % 8 & 1;
+}
+
+bool
+bits_put(struct check_bits *bits, uint64_t block, bool value)
+{
+	uint64_t index = block / FMT_BITMAP_BLOCKS;
+	uint64_t bit = block % FMT_BITMAP_BLOCKS;
+
+	assert(index < bits->pages);
+	if (bits->page[index] == NULL)
+		bits->page[index] = calloc(1, FMT_BLOCK);
+	if (bits->page[index] == NULL)
+		return false;
+	uint8_t *byte = &bits->page[index][bit / 8];
+	*byte =
+	    (uint8_t)((*byte & ~(1u << bit % 8)) | (unsigned)value << bit % 8);
+	return true;
+}
+
+/* ---- the pass ---- */
+
+static int
+check_init(struct check *check)
+{
+	for (unsigned i = 0; i < ARRAY_SIZE(check->buffer); i++) {
+		check->buffer[i] = aligned_alloc(FMT_BLOCK, FMT_BLOCK);
+		if (check->buffer[i] == NULL)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+static void
+check_done(struct check *check)
+{
+	for (unsigned i = 0; i < ARRAY_SIZE(check->buffer); i++)
+		free(check->buffer[i]);
+	bits_free(&check->used);
+	bits_free(&check->seen);
+	free(check->region);
+	free(check->region_page);
+	free(check->version);
+	free(check->record);
+	free(check->event);
+	free(check->wipe);
+}
+
+static int
+check_make_room(struct check *check)
+{
+	uint64_t regions = le64_get(&check->super.region_count);
+
+	check->blocks = regions * le32_get(&check->super.region_blocks);
+	check->region = calloc(regions, sizeof(check->region[0]));
+	if (check->region == NULL)
+		return -ENOMEM;
+	if (bits_init(&check->used, check->blocks) < 0)
+		return -ENOMEM;
+	return bits_init(&check->seen, check->blocks);
+}
+
+/* Each part needs what those before it have found. */
+static void (*const parts[])(struct check *check) = {
+    check_regions,
+    check_versions,
+    check_bitmap_read,
+    check_counters,
+    check_log_read,
+    check_log_apply,
+    check_log_index,
+    check_maps,
+    check_space,
+};
+
+static int
+check_all(struct check *check)
+{
+	int r = check_find_super(check);
+
+	if (r == 0)
+		r = check_make_room(check);
+	if (r < 0)
+		return r;
+	snprintf(check->report->pool, sizeof(check->report->pool), "%s",
+	    check->super.name);
+	for (unsigned i = 0; i < ARRAY_SIZE(parts); i++) {
+		parts[i](check);
+		if (check->error < 0)
+			return check->error;
+	}
+	return 0;
+}
+
+static void
+report_reset(struct check_report *report)
+{
+	struct check_report fresh = {.finding = report->finding,
+	    .progress = report->progress,
+	    .arg = report->arg};
+
+	*report = fresh;
+}
+
+int
+pool_check(struct backstore **bs, unsigned count, void (*step)(void *arg),
+    void *step_arg, struct check_report *report)
+{
+	struct check check = {.bs = bs,
+	    .bs_count = count,
+	    .step = step,
+	    .step_arg = step_arg,
+	    .report = report};
+	int r;
+
+	assert(count > 0);
+	assert(step != NULL);
+	report_reset(report);
+	r = check_init(&check);
+	if (r == 0)
+		r = check_all(&check);
+	check_done(&check);
+	return r;
+}
