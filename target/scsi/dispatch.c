@@ -88,8 +88,10 @@ find_operation(struct scsi_task *task, bool *ret_attention_exempt)
 
 	task->op = scsi_op_find(task->cdb[0], task->cdb[1] & 0x1f, &known);
 	if (task->op != NULL && task->lun != NULL &&
-	    !scsi_op_on_lun(task->op, task->lun))
+	    !scsi_op_on_lun(task->op, task->lun)) {
 		task->op = NULL;
+		known = false;
+	}
 	*ret_attention_exempt =
 	    task->op != NULL && (task->op->flags & OP_ATTENTION);
 	return task->op == NULL ? unknown_operation(known) : SENSE_NONE;
