@@ -28,7 +28,7 @@ fix_start(json_t *problem, const char *path)
 {
 	const char *slash = strrchr(path, '/');
 
-	if (strcmp(path, CLIENT_ADDRESS_DEFAULT + strlen("unix:")) == 0)
+	if (strcmp(path, CLIENT_PATH_DEFAULT) == 0)
 		return problem_fix(problem, "systemctl start varved");
 	if (slash != NULL && strcmp(slash, "/varve.sock") == 0)
 		return problem_fix(

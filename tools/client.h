@@ -9,7 +9,8 @@
 
 #include <jansson.h>
 
-#define CLIENT_ADDRESS_DEFAULT "unix:/run/varve/varve.sock"
+#define CLIENT_PATH_DEFAULT    "/run/varve/varve.sock"
+#define CLIENT_ADDRESS_DEFAULT "unix:" CLIENT_PATH_DEFAULT
 /* An answer longer than this is not one of ours. */
 #define CLIENT_ANSWER_MAX (64u << 20)
 

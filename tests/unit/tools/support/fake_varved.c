@@ -17,9 +17,10 @@ static struct {
 	char directory[32];
 	struct sockaddr_un address;
 	int listener;
+	pthread_mutex_t lock; /* of requests */
 	json_t *requests;
 	pthread_t thread;
-} fake;
+} fake = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 char cli_out[65536], cli_err[65536];
 
@@ -64,8 +65,11 @@ fake_serve(int fd)
 	while (go_on && fgets(line, sizeof(line), in) != NULL) {
 		json_t *request = json_loads(line, 0, NULL);
 		assert(request != NULL);
-		json_array_append_new(fake.requests, request);
+		pthread_mutex_lock(&fake.lock);
+		json_array_append_new(fake.requests, json_deep_copy(request));
+		pthread_mutex_unlock(&fake.lock);
 		go_on = fake_answer(fd, request);
+		json_decref(request);
 	}
 	fclose(in);
 	close(fd);
@@ -118,6 +122,9 @@ fake_varved_stop(void)
 json_t *
 fake_varved_requests(void)
 {
+	/* what the thread did is seen from here on */
+	pthread_mutex_lock(&fake.lock);
+	pthread_mutex_unlock(&fake.lock);
 	return fake.requests;
 }
 
