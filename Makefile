@@ -133,14 +133,22 @@ $(BUILD)/man/%: docs/man/%.scd
 	@mkdir -p $(@D)
 	$(call say,MAN,$@) scdoc < $< > $@
 
+# an administrator's varve.conf is left alone
 install: all man
 	install -D -t $(DESTDIR)$(PREFIX)/sbin $(BUILD)/varved
 	install -D -t $(DESTDIR)$(PREFIX)/bin $(BUILD)/varve
-	install -D -m 644 -t $(DESTDIR)$(SYSCONFDIR)/varve packaging/varve.conf
-	install -D -m 644 -t $(DESTDIR)$(PREFIX)/lib/systemd/system packaging/varved.service
+	[ -e $(DESTDIR)$(SYSCONFDIR)/varve/varve.conf ] || \
+	    install -D -m 644 -t $(DESTDIR)$(SYSCONFDIR)/varve packaging/varve.conf
+	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system
+	sed 's,/usr/local/sbin,$(PREFIX)/sbin,' packaging/varved.service > $(DESTDIR)$(PREFIX)/lib/systemd/system/varved.service
+	install -D -m 644 packaging/varve.sysusers.conf $(DESTDIR)$(PREFIX)/lib/sysusers.d/varve.conf
+	install -D -m 644 packaging/varve.tmpfiles.conf $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/varve.conf
 	for m in $(BUILD)/man/*; do install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man$${m##*.} $$m; done
-	install -d $(DESTDIR)$(PREFIX)/share/bash-completion/completions
+	install -d $(DESTDIR)$(PREFIX)/share/bash-completion/completions \
+	    $(DESTDIR)$(PREFIX)/share/zsh/site-functions $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
 	$(BUILD)/varve completion bash > $(DESTDIR)$(PREFIX)/share/bash-completion/completions/varve
+	$(BUILD)/varve completion zsh > $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_varve
+	$(BUILD)/varve completion fish > $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/varve.fish
 
 help:
 	@echo 'make            varved and varve in $(BUILD)/'
