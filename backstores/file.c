@@ -15,10 +15,12 @@
 #include <fcntl.h>
 #include <libgen.h>
 #include <linux/falloc.h>
+#include <linux/magic.h>
 #include <linux/stat.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 
 #define BLOCK_MIN 512u
 #define BLOCK_MAX 4096u
@@ -340,6 +342,16 @@ file_set_blocks(struct leaf *leaf, const struct bs_file_params *params)
 	leaf->bs.physical_block_size = BLOCK_MAX;
 }
 
+/* Is there no device behind it?  Then FLUSH has nothing to make durable. */
+static bool
+file_in_memory(int fd)
+{
+	struct statfs fs;
+
+	return fstatfs(fd, &fs) == 0 &&
+	       (fs.f_type == TMPFS_MAGIC || fs.f_type == RAMFS_MAGIC);
+}
+
 static int
 file_claim(int fd, const struct bs_file_params *params)
 {
@@ -365,6 +377,7 @@ file_prepare(struct leaf *leaf, const struct bs_file_params *params)
 	leaf->bs.read_only = params->read_only;
 	leaf->bs.volatile_cache = true;
 	leaf->bs.thin = true;
+	leaf->in_memory = file_in_memory(leaf->fd);
 	leaf->unmap_mode = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE;
 	leaf->discard_mode = leaf->unmap_mode;
 	/* zero_mode stays 0: FALLOC_FL_ZERO_RANGE makes unwritten space, whose

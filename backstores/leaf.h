@@ -18,6 +18,7 @@ struct leaf {
 	int slot;         /* registered file, or one of the two below */
 	bool unflushed;   /* something was changed since the last FLUSH began */
 	unsigned flushes; /* in flight */
+	bool in_memory;   /* tmpfs: I/O is a copy, done at once (see leaf.c) */
 
 	/* Modes of fallocate(2); one that the kernel refuses becomes 0 and is
 	 * not tried again. */
