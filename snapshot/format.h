@@ -84,11 +84,12 @@
  *	    bits are set.  An entry COARSE before becomes FINE.
  *	UNMAP      volume, a = first 4 KiB block, b = run
  *	    Bits of masks and sub-entries go; an entry that has none left becomes
- *	    zero (HOLE).  Clears nothing in the bitmap: FREE does.
+ *	    zero (HOLE).  Clears nothing in the bitmap: FREE does.  The run
+ *	    stays within one leaf.
  *	FREE       a = address, b = run
- *	    Clears run bits of the bitmap.
+ *	    Clears run bits of the bitmap.  The run stays within one region.
  *	REGION     a = region, b = class
- *	    From FREE to DATA or META, or from DATA, when all of it is free.
+ *	    From FREE to DATA or META, or from DATA to FREE, all of it free.
  *	DELSTEP    volume, a = cursor: chunks below it are free
  *	RESIZE     volume, a = size in bytes (after the UNMAP of what is cut off)
  *	DELETE     volume: its state becomes DELETING, its cursor 0

@@ -1,0 +1,256 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The pool in memory: what pool.h hides.  One loop runs all of it, so nothing
+ * here is locked; what can wait is a chain of callbacks.
+ *
+ * This version has one shard, the pool.  What a later one divides by volume
+ * group is already apart: struct space hands out leases of regions to streams,
+ * struct redo is one ordered stream of records, struct cache one set of pages.
+ */
+#ifndef SNAPSHOT_ENGINE_H
+#define SNAPSHOT_ENGINE_H
+
+#include "base/buf.h"
+#include "snapshot/batch.h"
+#include "snapshot/breaks.h"
+#include "snapshot/format.h"
+#include "snapshot/page.h"
+#include "snapshot/pool.h"
+#include "snapshot/redo.h"
+#include "snapshot/space.h"
+#include "snapshot/volume.h"
+#include <errno.h>
+
+#define VERSION_HASH 1024u
+
+struct device {
+	struct backstore *bs;
+	uint8_t uuid[16];
+	uint64_t size, regions;
+	uint64_t label_gen;
+	uint64_t written_seq; /* +1 per completed write without FUA */
+	uint64_t flushed_seq; /* all up to here is durable */
+	uint32_t *region_of; /* n-th region of the device: region of the pool */
+};
+
+enum checkpoint_state {
+	CKPT_IDLE,
+	CKPT_PREPARE, /* wait for space */
+	CKPT_WRITE,   /* pages */
+	CKPT_FLUSH,
+	CKPT_SUPER,
+};
+
+struct checkpoint_item {
+	struct page *page;
+	uint64_t address;
+	uint8_t *data;
+};
+
+#define CKPT_WRITES 4u
+#define CKPT_RUN    64u /* pages per device write */
+
+struct checkpoint_write {
+	struct pool *pool;
+	struct device *device;
+	struct bs_io io;
+	struct iovec iov[CKPT_RUN];
+	unsigned first, count; /* items */
+};
+
+struct checkpoint {
+	enum checkpoint_state state;
+	bool again;       /* wanted while one was running */
+	struct checkpoint_item *items;
+	unsigned item_count, item_room, next_item, items_done;
+	uint64_t *old;    /* addresses that the new superblock gives up */
+	unsigned old_count, old_room;
+	unsigned writes;
+	struct checkpoint_write write[CKPT_WRITES];
+	struct batch batch;
+	uint64_t lsn, tail;
+	struct fmt_super super; /* as frozen */
+	uint8_t *block;         /* aligned, for writing it */
+	int error;
+	struct list waiting; /* wake after the next freeze and superblock */
+	struct list frozen;  /* wake when this one is durable */
+	struct list dropped; /* pages with nothing in them */
+	struct waiter waiter;
+	struct loop_task task;
+	struct loop_timer idle;
+	uint64_t records_at;  /* lsn of the last one */
+	uint64_t done_count;
+};
+
+/* The one deletion that runs. */
+struct delete_job {
+	struct volume *volume;
+	bool stop;
+	struct bs_io io;
+	void (*complete)(struct bs_io *io, int result);
+	struct waiter waiter;
+};
+
+struct pool {
+	struct loop *loop;
+	char name[FMT_NAME];
+	uuid_t uuid;
+	uint64_t tag;
+	struct pool_limits limits;
+	uint64_t dirty_limit; /* pages that start a checkpoint */
+	uint64_t dirty_hard;  /* pages that stop changes until it is done */
+	unsigned soft_percent, hard_percent;
+	bool read_only;   /* as opened */
+	bool needs_write; /* something changed since the last checkpoint */
+	enum pool_state state;
+	char problem[POOL_PROBLEM_MAX];
+
+	struct device device[POOL_DEVICE_MAX];
+	unsigned device_count;
+	struct backstore *extra[POOL_DEVICE_MAX]; /* given, not members */
+	unsigned extra_count;
+
+	struct fmt_super super; /* the newest durable one */
+	uint64_t gen;           /* of the next checkpoint */
+	uint32_t epoch;
+	uint64_t next_version;
+
+	struct cache cache;
+	struct tree regions, versions, bitmap;
+	struct space space;
+	struct redo redo;
+	struct checkpoint checkpoint;
+	struct list room; /* waiters for dirty pages or log to go */
+	struct volume_io vio;
+	uint64_t credits; /* dirty pages promised to writes in flight */
+
+	struct list volumes; /* by name; those that have one */
+	struct list dying;   /* state DELETING */
+	struct list stuck;   /* DELETING, but its map cannot be read */
+	struct volume **slots; /* by slot of the version table */
+	uint32_t slot_count;
+	struct volume *by_id[VERSION_HASH];
+	uint64_t promised;
+	unsigned volume_count;
+
+	/* requests, one at a time */
+	struct list requests; /* struct pool_request */
+	struct operation *operation; /* the one that runs */
+	bool closing;
+	struct delete_job delete_job;
+
+	void (*event)(void *arg, struct pool *pool, enum pool_event what);
+	void *event_arg;
+	struct pool_stat counters;
+	uint64_t opened_at;
+};
+
+/* ---- pool.c ---- */
+/* First trouble wins: state SUSPECT, waiters fail, reads go on. */
+void pool_suspect(struct pool *pool, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+void pool_event_send(struct pool *pool, enum pool_event what);
+void pool_host_full(struct pool *pool);
+void pool_wake_room(struct pool *pool, int error);
+/* May something that dirties up to pages pages begin?  0, -EAGAIN (queued; a
+ * checkpoint is on its way), or the pool's error. */
+int pool_room(struct pool *pool, uint64_t pages, struct waiter *waiter);
+struct pool *pool_new(struct loop *loop, const struct pool_limits *limits);
+void pool_free(struct pool *pool);
+
+/* ---- device.c: I/O by pool address ---- */
+/* Device and offset of an address; ret_run: blocks until the region ends. */
+struct device *pool_locate(struct pool *pool, uint64_t address,
+    uint64_t *ret_offset, uint64_t *ret_run);
+
+/* ---- apply.c ---- */
+/* What the pages of a record are: 0 all in memory, -EAGAIN queued, -errno. */
+int apply_prepare(
+    struct pool *pool, const struct fmt_record *record, struct waiter *waiter);
+/* The one meaning of a record, at run time and in recovery (I11).  -EBADMSG:
+ * it contradicts the state (recovery refuses; at run time it is our bug). */
+int apply(struct pool *pool, const struct fmt_record *record, uint64_t lsn,
+    bool replay);
+/* apply and append, at run time. */
+uint64_t pool_record(
+    struct pool *pool, struct fmt_record *records, unsigned count);
+
+/* ---- checkpoint.c ---- */
+int checkpoint_init(struct pool *pool);
+void checkpoint_done(struct pool *pool);
+/* Begins one, or one more when it is running. */
+void checkpoint_start(struct pool *pool);
+/* Wakes waiter when a checkpoint that covers all until now is durable. */
+void checkpoint_wait(struct pool *pool, struct waiter *waiter);
+void checkpoint_fail(struct pool *pool, int error);
+
+/* ---- request.c: what changes the pool, one after the other ---- */
+struct operation {
+	struct pool_request *request;
+	struct pool *pool;
+	int (*run)(struct operation *op); /* a stage; see operation_run */
+	void (*cleanup)(struct operation *op, int result); /* may be NULL */
+	struct waiter waiter;
+	struct volume *volume;
+	struct backstore *bs;
+	struct volume_params params;
+	char name[FMT_NAME];
+	uint64_t size;
+	uint32_t slot;
+	struct bs_io io;
+	void *detail;
+};
+#define OP_DONE 1 /* of a stage: the request is done */
+/* Runs stages until one waits (-EAGAIN), ends (OP_DONE) or fails. */
+void operation_run(struct operation *op);
+/* Ends the request; format says why if result < 0. */
+void operation_end(struct operation *op, int result);
+void operation_problem(struct operation *op, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+struct operation *operation_new(
+    struct pool_request *request, int (*run)(struct operation *op));
+/* Hands it to the pool, to be run when it is its turn. */
+void operation_queue(struct pool *pool, struct operation *op);
+void operation_next(struct pool *pool);
+/* As queue, before there is a pool. */
+void operation_start(struct loop *loop, struct operation *op);
+/* The stage that ends the request once all is durable. */
+int operation_checkpoint(
+    struct operation *op, int (*then)(struct operation *op));
+int operation_done(struct operation *op);
+
+/* ---- open.c, create.c ---- */
+/* Reads the log and applies it: 0, -EAGAIN (queued), or an error. */
+struct replay;
+struct replay *replay_new(struct pool *pool);
+void replay_free(struct replay *replay);
+int replay_step(struct replay *replay, struct waiter *waiter);
+uint64_t replay_records(const struct replay *replay);
+const char *replay_problem(const struct replay *replay);
+
+/* ---- superblock.c ---- */
+/* Checks size and block size of what is to be a device: NULL or what is wrong */
+const char *device_unfit(const struct backstore *bs);
+uint64_t device_regions(uint64_t size, uint64_t region_bytes);
+int device_map_init(struct device *device, uint64_t old);
+void super_fill(struct pool *pool, struct fmt_super *super);
+void label_fill(struct pool *pool, unsigned index, struct fmt_label *label);
+
+/* ---- version.c ---- */
+int version_slots_grow(struct pool *pool, uint32_t count);
+/* Goes on from slot *next: 0, -EAGAIN (queued), or an error. */
+int versions_load(struct pool *pool, uint32_t *next, struct waiter *waiter);
+void version_link(struct pool *pool, struct volume *volume);
+void volume_rename_now(struct volume *volume, const char *name);
+void volume_device_added(
+    struct volume *volume, const struct backstore *device);
+void version_insert(struct pool *pool, struct volume *volume);
+void version_remove(struct pool *pool, struct volume *volume);
+/* Takes it off the names, to be deleted. */
+void version_dying(struct pool *pool, struct volume *volume);
+
+/* ---- delete.c ---- */
+void delete_jobs_start(struct pool *pool);
+void delete_jobs_stop(struct pool *pool);
+
+#endif

@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The pool as a whole: life, state, events, room, figures.
+ */
+#include "snapshot/engine.h"
+#include "base/log.h"
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+void
+pool_event_send(struct pool *pool, enum pool_event what)
+{
+	if (pool->event != NULL)
+		pool->event(pool->event_arg, pool, what);
+}
+
+void
+pool_suspect(struct pool *pool, const char *format, ...)
+{
+	va_list args;
+
+	if (pool->state != POOL_ONLINE)
+		return;
+	va_start(args, format);
+	vsnprintf(pool->problem, sizeof(pool->problem), format, args);
+	va_end(args);
+	log_debug("pool %s is suspect: %s", pool->name, pool->problem);
+	pool->state = POOL_SUSPECT;
+	checkpoint_fail(pool, -EIO);
+	redo_fail(pool, -EIO);
+	pool_wake_room(pool, -EIO);
+	waiters_wake(&pool->space.waiting, -EIO);
+	pool_event_send(pool, POOL_EVENT_STATE);
+}
+
+void
+pool_host_full(struct pool *pool)
+{
+	if (pool->space.host_full)
+		return;
+	pool->space.host_full = true;
+	pool_event_send(pool, POOL_EVENT_HOST_FULL);
+}
+
+/* ---- room ---- */
+
+void
+pool_wake_room(struct pool *pool, int error)
+{
+	waiters_wake(&pool->room, error);
+}
+
+int
+pool_room(struct pool *pool, uint64_t pages, struct waiter *waiter)
+{
+	const struct redo *redo = &pool->redo;
+
+	if (pool->state != POOL_ONLINE)
+		return pool->state == POOL_READ_ONLY ? -EROFS : -EIO;
+	if (pool->cache.dirty_count + pool->credits + pages <=
+		pool->dirty_hard &&
+	    redo_pending_count(redo) < REDO_PENDING_MAX / 2 &&
+	    redo_used_blocks(redo) < redo->blocks - redo->blocks / 8)
+		return 0;
+	assert(list_empty(&waiter->link));
+	list_add_tail(&pool->room, &waiter->link);
+	/* What is in flight has promised its pages; those that are dirty go
+	 * with a checkpoint.  One of both brings pool_wake_room. */
+	checkpoint_start(pool);
+	return -EAGAIN;
+}
+
+/* ---- life ---- */
+
+static void
+limits_fill(struct pool_limits *to, const struct pool_limits *from)
+{
+	if (from != NULL)
+		*to = *from;
+	if (to->cache_bytes == 0)
+		to->cache_bytes = 256ull << 20;
+	if (to->cache_bytes < 1ull << 20)
+		to->cache_bytes = 1ull << 20;
+	if (to->dirty_bytes == 0)
+		to->dirty_bytes = 64ull << 20;
+	if (to->dirty_bytes < 512ull << 10)
+		to->dirty_bytes = 512ull << 10;
+	if (to->commit_interval_ns == 0)
+		to->commit_interval_ns = 200 * NSEC_PER_MSEC;
+	if (to->idle_checkpoint_ns == 0)
+		to->idle_checkpoint_ns = 60 * NSEC_PER_SEC;
+	if (to->io_max == 0)
+		to->io_max = 4096;
+}
+
+struct pool *
+pool_new(struct loop *loop, const struct pool_limits *limits)
+{
+	struct pool *pool = calloc(1, sizeof(*pool));
+
+	if (pool == NULL)
+		return NULL;
+	pool->loop = loop;
+	pool->epoch = 1;
+	pool->gen = 1;
+	pool->next_version = 1;
+	pool->soft_percent = 80;
+	pool->hard_percent = 95;
+	limits_fill(&pool->limits, limits);
+	list_init(&pool->room);
+	list_init(&pool->volumes);
+	list_init(&pool->dying);
+	list_init(&pool->stuck);
+	list_init(&pool->requests);
+	list_init(&pool->space.waiting);
+	list_init(&pool->space.meta);
+	list_init(&pool->space.retired);
+	if (cache_init(pool, pool->limits.cache_bytes) < 0 ||
+	    redo_init(pool) < 0 || checkpoint_init(pool) < 0 ||
+	    volume_io_init(pool, pool->limits.io_max) < 0) {
+		pool_free(pool);
+		return NULL;
+	}
+	return pool;
+}
+
+static void
+volumes_free(struct list *volumes)
+{
+	struct volume *volume, *next;
+
+	list_for_each_safe (volume, next, volumes, link) {
+		list_del(&volume->link);
+		volume_free(volume);
+	}
+}
+
+/* Nothing is in flight.  The devices are the caller's. */
+void
+pool_free(struct pool *pool)
+{
+	volumes_free(&pool->volumes);
+	volumes_free(&pool->dying);
+	volumes_free(&pool->stuck);
+	space_done(pool);
+	checkpoint_done(pool);
+	redo_done(pool);
+	volume_io_done(pool);
+	cache_done(pool);
+	for (unsigned i = 0; i < POOL_DEVICE_MAX; i++)
+		free(pool->device[i].region_of);
+	free(pool->slots);
+	free(pool);
+}
+
+/* ---- figures ---- */
+
+const char *
+pool_name(const struct pool *pool)
+{
+	return pool->name;
+}
+
+void
+pool_on_event(struct pool *pool,
+    void (*event)(void *arg, struct pool *pool, enum pool_event what),
+    void *arg)
+{
+	pool->event = event;
+	pool->event_arg = arg;
+}
+
+static void
+stat_space(struct pool *pool, struct pool_stat *stat)
+{
+	const struct space *space = &pool->space;
+	uint64_t data = space->class_count[FMT_REGION_DATA]
+	    << space->region_shift;
+	uint64_t meta = space->class_count[FMT_REGION_META]
+	    << space->region_shift;
+	uint64_t log = space->class_count[FMT_REGION_LOG]
+	    << space->region_shift;
+
+	stat->size = (space->count << space->region_shift) * FMT_BLOCK;
+	stat->free = pool->read_only ? space->data_free * FMT_BLOCK
+				     : space_free_bytes(pool);
+	stat->allocated = (data - space->data_free) * FMT_BLOCK;
+	stat->metadata = (meta - space->meta_free + log) * FMT_BLOCK;
+	stat->reserved = space->reserve * FMT_BLOCK;
+	stat->level = space->level;
+	stat->host_full = space->host_full;
+	stat->allocation_failures = space->failures;
+}
+
+static void
+stat_counters(struct pool *pool, struct pool_stat *stat)
+{
+	stat->log_bytes = pool->redo.blocks * FMT_BLOCK;
+	stat->log_used = redo_used_blocks(&pool->redo) * FMT_BLOCK;
+	stat->commits = pool->redo.commits;
+	stat->checkpoints = pool->checkpoint.done_count;
+	stat->flushes = pool->counters.flushes;
+	stat->pages_cached = pool->cache.count;
+	stat->pages_dirty = pool->cache.dirty_count + pool->cache.frozen_count;
+	stat->cache_hits = pool->cache.hits;
+	stat->cache_misses = pool->cache.misses;
+	stat->replayed_records = pool->counters.replayed_records;
+	stat->open_ns = pool->counters.open_ns;
+}
+
+void
+pool_stat_get(struct pool *pool, struct pool_stat *ret_stat)
+{
+	memset(ret_stat, 0, sizeof(*ret_stat));
+	memcpy(ret_stat->name, pool->name, sizeof(ret_stat->name));
+	memcpy(ret_stat->uuid, pool->uuid, sizeof(ret_stat->uuid));
+	memcpy(ret_stat->problem, pool->problem, sizeof(ret_stat->problem));
+	ret_stat->state = pool->state;
+	ret_stat->promised = pool->promised;
+	ret_stat->devices = pool->device_count;
+	ret_stat->volumes = pool->volume_count;
+	ret_stat->soft_percent = pool->soft_percent;
+	ret_stat->hard_percent = pool->hard_percent;
+	ret_stat->epoch = pool->epoch;
+	stat_space(pool, ret_stat);
+	stat_counters(pool, ret_stat);
+}

@@ -1,0 +1,314 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Commits: see redo.h.
+ */
+#include "snapshot/redo.h"
+#include "snapshot/engine.h"
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+static void commit_write(struct pool *pool);
+
+static struct fmt_record *
+pending_at(struct redo *redo, uint64_t lsn)
+{
+	return &redo->pending[lsn % REDO_PENDING_MAX];
+}
+
+/* ---- one commit ---- */
+
+static void
+commit_end(struct pool *pool)
+{
+	struct redo *redo = &pool->redo;
+	struct list sealed;
+
+	redo->state = REDO_IDLE;
+	redo->commits++;
+	if (redo->durable_lsn < redo->sealed_lsn)
+		redo->durable_lsn = redo->sealed_lsn;
+	list_init(&sealed);
+	list_splice_tail(&sealed, &redo->sealed);
+	waiters_wake(&sealed, 0);
+	quarantine_release(pool);
+	if (!list_empty(&redo->waiting) || redo->wanted ||
+	    redo_pending_count(redo) >= REDO_COMMIT_RECORDS)
+		redo_kick(pool);
+	else if (redo_pending_count(redo) > 0 &&
+	    !loop_timer_armed(&redo->timer))
+		loop_timer_arm(pool->loop, &redo->timer,
+		    pool->limits.commit_interval_ns);
+}
+
+static void
+block_written(struct bs_io *io, int result)
+{
+	struct pool *pool = container_of(io, struct pool, redo.io);
+
+	if (pool->redo.state != REDO_WRITING)
+		return; /* failed meanwhile */
+	if (result < 0) {
+		pool_suspect(pool, "writing the log failed: %s",
+		    strerror(-result));
+		return;
+	}
+	commit_write(pool);
+}
+
+/* As many records as go into length bytes, without dividing a group. */
+static unsigned
+block_fill(struct redo *redo, uint32_t length)
+{
+	struct fmt_record *to =
+	    (void *)(redo->buffer + sizeof(struct fmt_log_block));
+	uint64_t left = redo->sealed_lsn - redo->written_lsn;
+	unsigned count = fmt_log_capacity(length);
+
+	if (count > left)
+		count = (unsigned)left;
+	while (count > 0 &&
+	    pending_at(redo, redo->written_lsn + count - 1)->flags &
+		FMT_RECORD_MORE)
+		count--;
+	assert(count > 0);
+	for (unsigned i = 0; i < count; i++) {
+		unsigned from =
+		    engine_breaks.i11_record_order ? count - 1 - i : i;
+		to[i] = *pending_at(redo, redo->written_lsn + from);
+	}
+	return count;
+}
+
+static void
+block_seal(struct pool *pool, uint32_t length)
+{
+	struct redo *redo = &pool->redo;
+	struct fmt_log_block *block = (void *)redo->buffer;
+	unsigned count;
+
+	memset(redo->buffer, 0, length);
+	count = block_fill(redo, length);
+	le32_set(&block->magic, FMT_LOG_MAGIC);
+	le32_set(&block->length, length);
+	le32_set(&block->count, count);
+	le64_set(&block->seq, redo->seq);
+	le64_set(&block->incarnation, redo->incarnation);
+	le32_set(&block->prev_crc, redo->prev_crc);
+	le64_set(&block->first_lsn, redo->written_lsn);
+	memcpy(block->pool_uuid, pool->uuid, sizeof(block->pool_uuid));
+	fmt_log_seal(block);
+	redo->prev_crc = le32_get(&block->crc);
+	redo->seq++;
+	redo->written_lsn += count;
+}
+
+/* Bytes of the next block: what is sealed needs, what a block, the ring up to
+ * its end, the region and the free part of the ring allow.  0: no room. */
+static uint32_t
+block_length(struct pool *pool, uint64_t run)
+{
+	struct redo *redo = &pool->redo;
+	uint64_t bytes = sizeof(struct fmt_log_block) +
+	    (redo->sealed_lsn - redo->written_lsn) * sizeof(struct fmt_record);
+	uint64_t blocks = (bytes + FMT_BLOCK - 1) / FMT_BLOCK;
+	uint64_t at = redo->head % redo->blocks;
+
+	if (blocks > FMT_LOG_BLOCK_MAX / FMT_BLOCK)
+		blocks = FMT_LOG_BLOCK_MAX / FMT_BLOCK;
+	if (blocks > run)
+		blocks = run;
+	if (blocks > redo->blocks - at)
+		blocks = redo->blocks - at;
+	if (blocks > redo->blocks - redo_used_blocks(redo))
+		blocks = redo->blocks - redo_used_blocks(redo);
+	return (uint32_t)(blocks * FMT_BLOCK);
+}
+
+static void
+commit_write(struct pool *pool)
+{
+	struct redo *redo = &pool->redo;
+	uint64_t offset, run;
+	struct device *device;
+	uint32_t length;
+
+	if (redo->written_lsn >= redo->sealed_lsn) {
+		commit_end(pool);
+		return;
+	}
+	device = pool_locate(
+	    pool, redo->start + redo->head % redo->blocks, &offset, &run);
+	length = block_length(pool, run);
+	if (length == 0) {
+		redo->state = REDO_NO_ROOM;
+		checkpoint_start(pool);
+		return;
+	}
+	redo->state = REDO_WRITING;
+	block_seal(pool, length);
+	redo->head += length / FMT_BLOCK;
+	redo->iov = (struct iovec){redo->buffer, length};
+	bs_io_init(&redo->io);
+	redo->io.op = BS_WRITE;
+	redo->io.fua = true;
+	redo->io.offset = offset;
+	redo->io.length = length;
+	redo->io.iov = &redo->iov;
+	redo->io.iov_count = 1;
+	redo->io.complete = block_written;
+	bs_submit(device->bs, &redo->io);
+}
+
+static void
+commit_flushed(struct batch *batch)
+{
+	struct pool *pool = batch->pool;
+
+	if (pool->redo.state != REDO_FLUSHING)
+		return;
+	if (batch->error < 0) {
+		pool_suspect(pool, "flushing a device failed: %s",
+		    strerror(-batch->error));
+		return;
+	}
+	commit_write(pool);
+}
+
+static void
+commit_begin(struct loop_task *task)
+{
+	struct pool *pool = container_of(task, struct pool, redo.task);
+	struct redo *redo = &pool->redo;
+
+	if (redo->state != REDO_IDLE || redo->closed)
+		return;
+	redo->wanted = false;
+	loop_timer_disarm(pool->loop, &redo->timer);
+	if (list_empty(&redo->waiting) && redo_pending_count(redo) == 0)
+		return;
+	redo->state = REDO_FLUSHING;
+	redo->sealed_lsn = redo->next_lsn;
+	list_splice_tail(&redo->sealed, &redo->waiting);
+	batch_begin(&redo->batch, commit_flushed);
+	if (!engine_breaks.i6_no_data_flush)
+		batch_add_flushes(&redo->batch);
+	batch_run(&redo->batch);
+}
+
+void
+redo_kick(struct pool *pool)
+{
+	struct redo *redo = &pool->redo;
+
+	redo->wanted = true;
+	if (redo->state == REDO_IDLE && !redo->closed && !redo->task.queued)
+		loop_defer(pool->loop, &redo->task);
+}
+
+static void
+timer_expired(struct loop_timer *timer)
+{
+	redo_kick(container_of(timer, struct pool, redo.timer));
+}
+
+/* ---- callers ---- */
+
+uint64_t
+redo_append(
+    struct pool *pool, const struct fmt_record *records, unsigned count)
+{
+	struct redo *redo = &pool->redo;
+
+	assert(redo_pending_count(redo) + count <= REDO_PENDING_MAX);
+	for (unsigned i = 0; i < count; i++)
+		*pending_at(redo, redo->next_lsn++) = records[i];
+	pool->needs_write = true;
+	if (redo_pending_count(redo) >= REDO_COMMIT_RECORDS)
+		redo_kick(pool);
+	else if (!loop_timer_armed(&redo->timer))
+		loop_timer_arm(pool->loop, &redo->timer,
+		    pool->limits.commit_interval_ns);
+	if (!loop_timer_armed(&pool->checkpoint.idle))
+		loop_timer_arm(pool->loop, &pool->checkpoint.idle,
+		    pool->limits.idle_checkpoint_ns);
+	return redo->next_lsn;
+}
+
+void
+redo_flush(struct pool *pool, struct waiter *waiter)
+{
+	assert(list_empty(&waiter->link));
+	list_add_tail(&pool->redo.waiting, &waiter->link);
+	redo_kick(pool);
+}
+
+void
+redo_checkpointed(struct pool *pool, uint64_t lsn, uint64_t tail)
+{
+	struct redo *redo = &pool->redo;
+
+	redo->tail = tail;
+	if (redo->durable_lsn < lsn)
+		redo->durable_lsn = lsn;
+	if (redo->written_lsn < lsn)
+		redo->written_lsn = lsn;
+	if (redo->closed) {
+		redo->closed = false;
+		redo_kick(pool);
+	}
+	if (redo->state == REDO_NO_ROOM)
+		commit_write(pool);
+	quarantine_release(pool);
+}
+
+void
+redo_fail(struct pool *pool, int error)
+{
+	struct redo *redo = &pool->redo;
+	struct list waiters;
+
+	redo->state = REDO_IDLE;
+	loop_timer_disarm(pool->loop, &redo->timer);
+	list_init(&waiters);
+	list_splice_tail(&waiters, &redo->sealed);
+	list_splice_tail(&waiters, &redo->waiting);
+	waiters_wake(&waiters, error);
+}
+
+/* ---- life ---- */
+
+int
+redo_init(struct pool *pool)
+{
+	struct redo *redo = &pool->redo;
+
+	list_init(&redo->waiting);
+	list_init(&redo->sealed);
+	redo->timer.expire = timer_expired;
+	redo->task.run = commit_begin;
+	redo->pending = mmap(NULL, REDO_PENDING_MAX * sizeof(redo->pending[0]),
+	    PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+	    -1, 0);
+	if (redo->pending == MAP_FAILED) {
+		redo->pending = NULL;
+		return -ENOMEM;
+	}
+	redo->buffer = aligned_alloc(FMT_BLOCK, FMT_LOG_BLOCK_MAX);
+	if (redo->buffer == NULL)
+		return -ENOMEM;
+	return batch_init(&redo->batch, pool);
+}
+
+void
+redo_done(struct pool *pool)
+{
+	struct redo *redo = &pool->redo;
+
+	loop_timer_disarm(pool->loop, &redo->timer);
+	if (redo->pending != NULL)
+		munmap(redo->pending,
+		    REDO_PENDING_MAX * sizeof(redo->pending[0]));
+	free(redo->buffer);
+	batch_free(&redo->batch);
+}

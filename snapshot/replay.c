@@ -1,0 +1,352 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Reading the log of a pool that is being opened, and applying it.
+ *
+ * Pages that a record changes are read on demand; while one is being read,
+ * those of the records behind it are asked for too.
+ */
+#include "snapshot/engine.h"
+#include <stdlib.h>
+#include <string.h>
+
+#define WINDOW       (2u << 20) /* bytes read at once: two blocks at most */
+#define AHEAD        64u        /* pages asked for ahead */
+#define AHEAD_RECORDS 1024u
+
+enum replay_stage { REPLAY_READ, REPLAY_BLOCK, REPLAY_TAIL, REPLAY_WRAP,
+	REPLAY_END };
+
+struct replay {
+	struct pool *pool;
+	enum replay_stage stage;
+	uint8_t *window;
+	uint64_t window_at, window_bytes; /* block of the ring, what was read */
+	uint64_t position;                /* block of the ring */
+	uint64_t blocks;                  /* read so far, without wrapping */
+	uint64_t seq, incarnation;
+	uint32_t prev_crc;
+	uint64_t checkpoint_lsn, lsn;
+	uint32_t record; /* of the block at position */
+	uint64_t applied;
+	struct batch batch;
+	bool reading;
+	int error;
+	struct waiter *waiter;
+	struct list wait; /* the waiter, while reading */
+	struct waiter ahead[AHEAD];
+	const char *problem;
+};
+
+/* ---- reading ---- */
+
+static void
+read_done(struct batch *batch)
+{
+	struct replay *replay = container_of(batch, struct replay, batch);
+
+	replay->reading = false;
+	replay->error = batch->error;
+	waiters_wake(&replay->wait, batch->error);
+}
+
+/* Reads the ring from block at, up to bytes or its end. */
+static int
+window_read(struct replay *replay, uint64_t at, uint64_t bytes,
+    struct waiter *waiter)
+{
+	struct pool *pool = replay->pool;
+	uint64_t left = (pool->redo.blocks - at) * FMT_BLOCK, done = 0;
+
+	if (bytes > left)
+		bytes = left;
+	batch_begin(&replay->batch, read_done);
+	while (done < bytes) {
+		uint64_t offset, run, part;
+		struct device *device = pool_locate(pool,
+		    pool->redo.start + at + done / FMT_BLOCK, &offset, &run);
+		part = bytes - done;
+		if (part > run * FMT_BLOCK)
+			part = run * FMT_BLOCK;
+		if (part > 1u << 20)
+			part = 1u << 20;
+		batch_add(&replay->batch, device->bs, BS_READ, offset,
+		    replay->window + done, part, false);
+		done += part;
+	}
+	replay->window_at = at;
+	replay->window_bytes = bytes;
+	replay->reading = true;
+	batch_run(&replay->batch);
+	list_add_tail(&replay->wait, &waiter->link);
+	return -EAGAIN;
+}
+
+static struct fmt_log_block *
+window_block(struct replay *replay, uint64_t position)
+{
+	uint64_t from = (position - replay->window_at) * FMT_BLOCK;
+
+	return (void *)(replay->window + from);
+}
+
+static uint64_t
+window_left(const struct replay *replay, uint64_t position)
+{
+	uint64_t from = (position - replay->window_at) * FMT_BLOCK;
+
+	return from < replay->window_bytes ? replay->window_bytes - from : 0;
+}
+
+/* ---- blocks ---- */
+
+static bool
+block_ours(const struct replay *replay, const struct fmt_log_block *block)
+{
+	return memcmp(block->pool_uuid, replay->pool->uuid, 16) == 0 &&
+	    (le64_get(&block->incarnation) == replay->incarnation ||
+		engine_breaks.i10_accept_stale);
+}
+
+static bool
+block_next(struct replay *replay)
+{
+	struct fmt_log_block *block = window_block(replay, replay->position);
+
+	if (fmt_log_check(block, window_left(replay, replay->position)) != NULL)
+		return false;
+	if (!block_ours(replay, block))
+		return false;
+	if (engine_breaks.i10_accept_stale)
+		return replay->blocks < replay->pool->redo.blocks;
+	return le64_get(&block->seq) == replay->seq &&
+	    le32_get(&block->prev_crc) == replay->prev_crc &&
+	    replay->blocks + le32_get(&block->length) / FMT_BLOCK <=
+	    replay->pool->redo.blocks;
+}
+
+/* Is there in the window a whole block that comes after the one missing? */
+static bool
+window_has_later(struct replay *replay, uint64_t from, uint64_t blocks)
+{
+	for (uint64_t at = from; at < from + blocks; at++) {
+		struct fmt_log_block *block = window_block(replay, at);
+		uint64_t left = window_left(replay, at);
+		if (left == 0)
+			return false;
+		if (fmt_log_check(block, left) == NULL &&
+		    block_ours(replay, block) &&
+		    le64_get(&block->seq) > replay->seq)
+			return true;
+	}
+	return false;
+}
+
+static int
+stage_tail(struct replay *replay, struct waiter *waiter)
+{
+	uint64_t blocks = FMT_LOG_BLOCK_MAX / FMT_BLOCK;
+
+	if (engine_breaks.i10_accept_stale) {
+		replay->stage = REPLAY_END;
+		return 0;
+	}
+	if (window_has_later(replay, replay->position, blocks + 1)) {
+		replay->problem = "the log is damaged in the middle";
+		return -EBADMSG;
+	}
+	replay->stage = REPLAY_WRAP;
+	if (replay->position + blocks < replay->pool->redo.blocks)
+		return 0;
+	return window_read(replay, 0, FMT_LOG_BLOCK_MAX, waiter);
+}
+
+static int
+stage_wrap(struct replay *replay)
+{
+	replay->stage = REPLAY_END;
+	if (replay->window_at == 0 && replay->position != 0 &&
+	    window_has_later(replay, 0, 1)) {
+		replay->problem = "the log is damaged at its end";
+		return -EBADMSG;
+	}
+	return 0;
+}
+
+/* ---- records ---- */
+
+static void
+ahead_ready(struct waiter *waiter, int error)
+{
+	(void)waiter; /* whoever needs the page sees the error himself */
+	(void)error;
+}
+
+static void
+pages_ahead(
+    struct replay *replay, const struct fmt_record *records, uint32_t count)
+{
+	unsigned free = 0;
+
+	if (count > AHEAD_RECORDS)
+		count = AHEAD_RECORDS;
+	for (uint32_t i = 0; i < count; i++) {
+		while (free < AHEAD &&
+		    !list_empty(&replay->ahead[free].link))
+			free++;
+		if (free == AHEAD)
+			return;
+		apply_prepare(replay->pool, &records[i], &replay->ahead[free]);
+	}
+}
+
+static int
+records_apply(
+    struct replay *replay, struct fmt_log_block *block, struct waiter *waiter)
+{
+	const struct fmt_record *records = (const void *)(block + 1);
+	uint64_t first = le64_get(&block->first_lsn);
+	uint32_t count = le32_get(&block->count);
+
+	for (; replay->record < count; replay->record++) {
+		uint64_t lsn = first + replay->record;
+		int result;
+		if (lsn < replay->checkpoint_lsn)
+			continue;
+		result = apply_prepare(
+		    replay->pool, &records[replay->record], waiter);
+		if (result == -EAGAIN)
+			pages_ahead(replay, &records[replay->record + 1],
+			    count - replay->record - 1);
+		if (result == 0)
+			result = apply(replay->pool,
+			    &records[replay->record], lsn, true);
+		if (result < 0)
+			return result;
+		replay->applied++;
+	}
+	if (replay->lsn < first + count)
+		replay->lsn = first + count;
+	return 0;
+}
+
+static int
+stage_read(struct replay *replay, struct waiter *waiter)
+{
+	replay->stage = REPLAY_BLOCK;
+	if (replay->window_bytes > 0 && replay->position >= replay->window_at &&
+	    (window_left(replay, replay->position) > FMT_LOG_BLOCK_MAX ||
+		(window_left(replay, replay->position) > 0 &&
+		    replay->window_at + replay->window_bytes / FMT_BLOCK ==
+			replay->pool->redo.blocks)))
+		return 0;
+	return window_read(replay, replay->position, WINDOW, waiter);
+}
+
+static int
+stage_block(struct replay *replay, struct waiter *waiter)
+{
+	struct fmt_log_block *block = window_block(replay, replay->position);
+	uint32_t blocks = le32_get(&block->length) / FMT_BLOCK;
+	int result;
+
+	if (replay->record == 0 && !block_next(replay)) {
+		/* the search for a later one wants a window from here on */
+		replay->stage = REPLAY_TAIL;
+		return window_read(replay, replay->position, WINDOW, waiter);
+	}
+	result = records_apply(replay, block, waiter);
+	if (result == -EBADMSG && replay->problem == NULL)
+		replay->problem = "a record of the log contradicts the maps";
+	if (result < 0)
+		return result;
+	replay->record = 0;
+	replay->prev_crc = le32_get(&block->crc);
+	replay->seq = le64_get(&block->seq) + 1;
+	replay->blocks += blocks;
+	replay->position =
+	    (replay->position + blocks) % replay->pool->redo.blocks;
+	replay->stage = REPLAY_READ;
+	return 0;
+}
+
+/* The log goes on behind what was read, in a new life. */
+static void
+replay_finish(struct replay *replay)
+{
+	struct redo *redo = &replay->pool->redo;
+
+	redo->tail = (replay->position + redo->blocks - replay->blocks %
+		redo->blocks) % redo->blocks;
+	redo->head = redo->tail + replay->blocks;
+	redo->seq = replay->seq;
+	redo->incarnation = replay->incarnation + 1;
+	redo->prev_crc = replay->prev_crc;
+	redo->next_lsn = replay->lsn;
+	redo->written_lsn = redo->durable_lsn = redo->sealed_lsn = replay->lsn;
+}
+
+int
+replay_step(struct replay *replay, struct waiter *waiter)
+{
+	int result = replay->error;
+
+	while (result == 0 && replay->stage != REPLAY_END) {
+		switch (replay->stage) {
+		case REPLAY_READ: result = stage_read(replay, waiter); break;
+		case REPLAY_BLOCK: result = stage_block(replay, waiter); break;
+		case REPLAY_TAIL: result = stage_tail(replay, waiter); break;
+		case REPLAY_WRAP: result = stage_wrap(replay); break;
+		case REPLAY_END: break;
+		}
+	}
+	if (result == 0)
+		replay_finish(replay);
+	return result;
+}
+
+uint64_t
+replay_records(const struct replay *replay)
+{
+	return replay->applied;
+}
+
+const char *
+replay_problem(const struct replay *replay)
+{
+	return replay->problem != NULL ? replay->problem
+				       : "metadata cannot be read";
+}
+
+struct replay *
+replay_new(struct pool *pool)
+{
+	struct replay *replay = calloc(1, sizeof(*replay));
+	const struct fmt_super *super = &pool->super;
+
+	if (replay == NULL)
+		return NULL;
+	replay->pool = pool;
+	replay->window = aligned_alloc(FMT_BLOCK, WINDOW);
+	list_init(&replay->wait);
+	for (unsigned i = 0; i < AHEAD; i++)
+		waiter_init(&replay->ahead[i], ahead_ready);
+	if (replay->window == NULL || batch_init(&replay->batch, pool) < 0) {
+		replay_free(replay);
+		return NULL;
+	}
+	replay->position = le64_get(&super->log_tail);
+	replay->seq = le64_get(&super->log_seq);
+	replay->incarnation = le64_get(&super->log_incarnation);
+	replay->prev_crc = le32_get(&super->log_prev_crc);
+	replay->checkpoint_lsn = le64_get(&super->checkpoint_lsn);
+	replay->lsn = replay->checkpoint_lsn;
+	return replay;
+}
+
+void
+replay_free(struct replay *replay)
+{
+	batch_free(&replay->batch);
+	free(replay->window);
+	free(replay);
+}

@@ -1,0 +1,466 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What changes the pool on request, one after the other.  An operation is a
+ * chain of stages; each returns 0 (go on with op->run), -EAGAIN (op->waiter is
+ * queued), OP_DONE, or an error.  Creating, renaming and resizing become
+ * durable by a checkpoint: rare, atomic, and nothing to replay.
+ */
+#include "snapshot/engine.h"
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+/* ---- operations ---- */
+
+static void
+operation_ready(struct waiter *waiter, int error)
+{
+	struct operation *op = container_of(waiter, struct operation, waiter);
+
+	if (error < 0)
+		operation_end(op, error);
+	else
+		operation_run(op);
+}
+
+struct operation *
+operation_new(
+    struct pool_request *request, int (*run)(struct operation *op))
+{
+	struct operation *op = calloc(1, sizeof(*op));
+
+	assert(op != NULL);
+	op->request = request;
+	op->run = run;
+	waiter_init(&op->waiter, operation_ready);
+	list_init(&request->link);
+	request->state = op;
+	request->problem[0] = 0;
+	return op;
+}
+
+void
+operation_problem(struct operation *op, const char *format, ...)
+{
+	va_list args;
+
+	if (op->request->problem[0] != 0)
+		return; /* the first says most */
+	va_start(args, format);
+	vsnprintf(op->request->problem, sizeof(op->request->problem), format,
+	    args);
+	va_end(args);
+}
+
+void
+operation_end(struct operation *op, int result)
+{
+	struct pool_request *request = op->request;
+	struct pool *pool = op->pool;
+
+	if (op->cleanup != NULL) {
+		op->cleanup(op, result);
+		pool = op->pool;
+	}
+	if (result < 0)
+		operation_problem(op, "%s",
+		    pool != NULL && pool->problem[0] != 0 ? pool->problem
+							  : strerror(-result));
+	if (pool != NULL && pool->operation == op)
+		pool->operation = NULL;
+	free(op);
+	request->state = NULL;
+	if (pool != NULL)
+		operation_next(pool);
+	request->done(request, result);
+}
+
+void
+operation_run(struct operation *op)
+{
+	int result;
+
+	do
+		result = op->run(op);
+	while (result == 0);
+	if (result == -EAGAIN)
+		return;
+	operation_end(op, result == OP_DONE ? 0 : result);
+}
+
+static void
+operation_begin(struct loop_task *task)
+{
+	struct pool_request *request =
+	    container_of(task, struct pool_request, task);
+
+	operation_run(request->state);
+}
+
+void
+operation_next(struct pool *pool)
+{
+	struct list *node;
+
+	if (pool->operation != NULL)
+		return;
+	node = list_pop(&pool->requests);
+	if (node == NULL)
+		return;
+	struct pool_request *request =
+	    list_entry(node, struct pool_request, link);
+	pool->operation = request->state;
+	request->task.run = operation_begin;
+	loop_defer(pool->loop, &request->task);
+}
+
+void
+operation_queue(struct pool *pool, struct operation *op)
+{
+	op->pool = pool;
+	list_add_tail(&pool->requests, &op->request->link);
+	operation_next(pool);
+}
+
+void
+operation_start(struct loop *loop, struct operation *op)
+{
+	op->request->task.run = operation_begin;
+	loop_defer(loop, &op->request->task);
+}
+
+int
+operation_done(struct operation *op)
+{
+	(void)op;
+	return OP_DONE;
+}
+
+int
+operation_checkpoint(
+    struct operation *op, int (*then)(struct operation *op))
+{
+	op->run = then;
+	checkpoint_wait(op->pool, &op->waiter);
+	return -EAGAIN;
+}
+
+/* May the pool be changed at all? */
+static int
+operation_check(struct operation *op)
+{
+	if (op->pool->state == POOL_ONLINE)
+		return 0;
+	if (op->pool->state == POOL_READ_ONLY) {
+		operation_problem(op, "the pool is open for reading only");
+		return -EROFS;
+	}
+	return -EIO;
+}
+
+/* ---- checkpoint ---- */
+
+static int
+checkpoint_run(struct operation *op)
+{
+	int result = operation_check(op);
+
+	return result < 0 ? result : operation_checkpoint(op, operation_done);
+}
+
+void
+pool_checkpoint(struct pool *pool, struct pool_request *request)
+{
+	operation_queue(pool, operation_new(request, checkpoint_run));
+}
+
+/* ---- create ---- */
+
+static int
+params_check(struct operation *op)
+{
+	struct volume_params *p = &op->params;
+
+	if (p->block_size == 0)
+		p->block_size = 512;
+	if (p->cow_unit == 0)
+		p->cow_unit = FMT_BLOCK;
+	if (!pool_name_valid(op->name))
+		operation_problem(op, "the name is not valid");
+	else if (p->size == 0 || p->size % FMT_BLOCK != 0)
+		operation_problem(op, "the size is no multiple of 4 KiB");
+	else if (p->block_size != 512 && p->block_size != 4096)
+		operation_problem(op, "the block size is not 512 or 4096");
+	else if (p->cow_unit != 4096 && p->cow_unit != 16384 &&
+	    p->cow_unit != 65536)
+		operation_problem(op, "the cow unit is not 4K, 16K or 64K");
+	else if (p->size <= FMT_VOLUME_MAX)
+		return 0;
+	else {
+		operation_problem(op, "the size is over 232 TiB");
+		return -E2BIG;
+	}
+	return -EINVAL;
+}
+
+static uint32_t
+slot_free(const struct pool *pool)
+{
+	uint32_t slot = 0;
+
+	while (slot < pool->slot_count && pool->slots[slot] != NULL)
+		slot++;
+	return slot;
+}
+
+static void
+record_fill(struct operation *op, struct fmt_version *record)
+{
+	const struct volume_params *p = &op->params;
+	struct pool *pool = op->pool;
+
+	memset(record, 0, sizeof(*record));
+	le64_set(&record->id, pool->next_version);
+	le64_set(&record->family, pool->next_version);
+	record->state = FMT_VERSION_HEAD;
+	record->block_shift = p->block_size == 512 ? 9 : 12;
+	record->cow_shift = (uint8_t)__builtin_ctz(p->cow_unit);
+	record->levels = (uint8_t)fmt_map_levels(p->size);
+	le64_set(&record->size, p->size);
+	memcpy(record->uuid, p->uuid, sizeof(record->uuid));
+	le64_set(&record->created_unix, (uint64_t)time(NULL));
+	memcpy(record->name, op->name, sizeof(record->name));
+	pool->next_version++;
+}
+
+static void
+table_reach(struct pool *pool, uint32_t slots)
+{
+	uint64_t pages = (slots + FMT_PAGE_VERSIONS_COUNT - 1) /
+	    FMT_PAGE_VERSIONS_COUNT;
+
+	tree_raise(&pool->versions, fmt_tree_levels(pages));
+}
+
+static int
+create_done(struct operation *op)
+{
+	op->request->volume = op->volume;
+	op->cleanup = NULL;
+	return OP_DONE;
+}
+
+static int
+create_record(struct operation *op)
+{
+	struct pool *pool = op->pool;
+	struct fmt_version_page *table;
+	struct page *page;
+	int result = page_get(&pool->versions, 0,
+	    op->slot / FMT_PAGE_VERSIONS_COUNT, true, &op->waiter, &page, NULL);
+
+	if (result < 0)
+		return result;
+	page_dirty(page);
+	table = (void *)page->data;
+	record_fill(op, &table->version[op->slot % FMT_PAGE_VERSIONS_COUNT]);
+	le32_set(&table->page.used, le32_get(&table->page.used) + 1);
+	op->volume = volume_new(pool, op->slot, page,
+	    &table->version[op->slot % FMT_PAGE_VERSIONS_COUNT]);
+	assert(op->volume != NULL);
+	version_insert(pool, op->volume);
+	pool->needs_write = true;
+	return operation_checkpoint(op, create_done);
+}
+
+/* Slots that are kept for versions this program does not show count too, but
+ * such a pool is never open for writing. */
+static int
+create_run(struct operation *op)
+{
+	struct pool *pool = op->pool;
+	int result = operation_check(op);
+
+	if (result == 0)
+		result = params_check(op);
+	if (result < 0)
+		return result;
+	if (volume_find(pool, op->name) != NULL) {
+		operation_problem(op, "%s/%s exists", pool->name, op->name);
+		return -EEXIST;
+	}
+	if (!space_meta_room(pool, 8) || pool->next_version > UINT32_MAX) {
+		operation_problem(op, "no space for its record");
+		return -ENOSPC;
+	}
+	op->slot = slot_free(pool);
+	result = version_slots_grow(pool, op->slot + 1);
+	if (result < 0)
+		return result;
+	table_reach(pool, op->slot + 1);
+	op->run = create_record;
+	return 0;
+}
+
+void
+volume_create(struct pool *pool, const struct volume_params *params,
+    struct pool_request *request)
+{
+	struct operation *op = operation_new(request, create_run);
+
+	op->params = *params;
+	snprintf(op->name, sizeof(op->name), "%s", params->name);
+	if (strlen(params->name) > POOL_NAME_MAX)
+		op->name[0] = 0; /* not valid */
+	if (uuid_is_null(op->params.uuid))
+		uuid_generate_random(op->params.uuid);
+	operation_queue(pool, op);
+}
+
+/* ---- rename ---- */
+
+static int
+rename_run(struct operation *op)
+{
+	int result = operation_check(op);
+
+	if (result < 0)
+		return result;
+	if (!pool_name_valid(op->name)) {
+		operation_problem(op, "the name is not valid");
+		return -EINVAL;
+	}
+	if (volume_find(op->pool, op->name) != NULL) {
+		operation_problem(op, "%s/%s exists", op->pool->name, op->name);
+		return -EEXIST;
+	}
+	volume_rename_now(op->volume, op->name);
+	op->request->volume = op->volume;
+	return operation_checkpoint(op, operation_done);
+}
+
+void
+volume_rename(struct pool *pool, struct volume *volume, const char *name,
+    struct pool_request *request)
+{
+	struct operation *op = operation_new(request, rename_run);
+
+	op->volume = volume;
+	snprintf(op->name, sizeof(op->name), "%s", name);
+	if (strlen(name) > POOL_NAME_MAX)
+		op->name[0] = 0;
+	operation_queue(pool, op);
+}
+
+/* ---- delete ---- */
+
+static int
+delete_done(struct operation *op)
+{
+	op->request->volume = NULL;
+	delete_jobs_start(op->pool);
+	return OP_DONE;
+}
+
+static int
+delete_run(struct operation *op)
+{
+	int result = operation_check(op);
+
+	if (result < 0)
+		return result;
+	if (op->volume->open) {
+		operation_problem(op, "%s/%s is open", op->pool->name,
+		    op->volume->name);
+		return -EBUSY;
+	}
+	space_window_drop(op->pool, op->volume);
+	version_dying(op->pool, op->volume);
+	op->pool->needs_write = true;
+	return operation_checkpoint(op, delete_done);
+}
+
+void
+volume_delete(
+    struct pool *pool, struct volume *volume, struct pool_request *request)
+{
+	struct operation *op = operation_new(request, delete_run);
+
+	op->volume = volume;
+	operation_queue(pool, op);
+}
+
+/* ---- resize ---- */
+
+static int
+resize_now(struct operation *op)
+{
+	struct volume *volume = op->volume;
+	struct pool *pool = op->pool;
+
+	pool->promised += op->size - volume->size;
+	volume->size = op->size;
+	volume->bs.size = op->size;
+	volume->counters_dirty = true;
+	pool->needs_write = true;
+	tree_raise(&volume->map, fmt_map_levels(op->size));
+	op->request->volume = volume;
+	return operation_checkpoint(op, operation_done);
+}
+
+static void
+shrink_discarded(struct bs_io *io, int result)
+{
+	struct operation *op = container_of(io, struct operation, io);
+
+	if (result < 0) {
+		operation_end(op, result);
+		return;
+	}
+	op->run = resize_now;
+	operation_run(op);
+}
+
+static int
+resize_run(struct operation *op)
+{
+	struct volume *volume = op->volume;
+	int result = operation_check(op);
+
+	if (result < 0)
+		return result;
+	if (op->size == 0 || op->size % FMT_BLOCK != 0) {
+		operation_problem(op, "the size is no multiple of 4 KiB");
+		return -EINVAL;
+	}
+	if (op->size > FMT_VOLUME_MAX) {
+		operation_problem(op, "the size is over 232 TiB");
+		return -E2BIG;
+	}
+	if (op->size >= volume->size)
+		return resize_now(op);
+	if (volume->bs.in_flight > 0) {
+		operation_problem(op, "I/O is in flight");
+		return -EBUSY;
+	}
+	bs_io_init(&op->io);
+	op->io.op = BS_DISCARD;
+	op->io.offset = op->size;
+	op->io.length = volume->size - op->size;
+	op->io.complete = shrink_discarded;
+	bs_submit(&volume->bs, &op->io);
+	return -EAGAIN;
+}
+
+void
+volume_resize(struct pool *pool, struct volume *volume, uint64_t size,
+    struct pool_request *request)
+{
+	struct operation *op = operation_new(request, resize_run);
+
+	op->volume = volume;
+	op->size = size;
+	operation_queue(pool, op);
+}

@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Space: regions, the bitmap, leases, and what may be used again when.
+ *
+ * The bitmap on disk says what is in use as of the records applied.  To hand
+ * out space one needs more: what is promised but not installed yet, and what
+ * is freed but may not be used again yet.  So whoever allocates does it from a
+ * lease: a region with its own bitmap of the busy blocks in memory.
+ *
+ *	reserved    busy in the lease, clear in the bitmap
+ *	installed   busy in the lease, set in the bitmap (apply did that)
+ *	quarantined busy in the lease, clear in the bitmap (apply of FREE), until
+ *	            the record is durable and every I/O that may have looked the
+ *	            block up has ended
+ *
+ * A crash forgets reservations and quarantine: nothing leaks.
+ *
+ * A lease belongs to one stream of allocations: here one for data and one per
+ * META region.  Several streams (shards) would each have their own.
+ */
+#ifndef SNAPSHOT_SPACE_H
+#define SNAPSHOT_SPACE_H
+
+#include "base/loop.h"
+#include "snapshot/page.h"
+
+struct volume;
+
+#define LEASE_BITMAPS (FMT_REGION_MAX / FMT_BLOCK / FMT_BITMAP_BLOCKS)
+
+struct lease {
+	struct list link;
+	uint32_t region;
+	uint32_t cursor;   /* block of the region where searching goes on */
+	uint64_t reserved; /* blocks not installed yet */
+	struct page *bitmap[LEASE_BITMAPS]; /* pinned */
+	uint64_t busy[];
+};
+
+struct region {
+	struct lease *lease;
+	uint64_t offset; /* bytes on its device */
+	uint16_t device;
+	uint8_t class;
+	uint32_t free_blocks, free_chunks; /* as on disk */
+	uint32_t quarantined;              /* blocks */
+};
+
+/* Freed, not to be used yet. */
+struct quarantine_entry {
+	uint64_t address;
+	uint64_t lsn;
+	uint32_t run;
+	uint32_t grace;
+};
+
+struct space {
+	struct region *regions;
+	uint64_t count;
+	uint32_t region_blocks, region_shift;
+	struct page **region_pages; /* pinned */
+	uint64_t class_count[FMT_REGION_CLASS_COUNT];
+	uint64_t data_free;  /* clear bits in DATA regions */
+	uint64_t meta_free;  /* clear bits in META regions */
+	uint64_t meta_idle;  /* not busy in leases of META regions */
+	uint64_t reserve;    /* blocks that data must leave: engine.md 3.10 */
+	struct lease *data;  /* current */
+	struct list retired; /* leases with reservations left */
+	struct list meta;    /* leases of META regions */
+	struct lease *meta_current;
+	struct lease *making; /* waits for bitmap pages */
+	struct list waiting;  /* for quarantine to be released */
+	bool releasing;
+	struct loop_task task;
+	int level;
+	bool host_full;
+	uint64_t failures;
+
+	/* quarantine: a ring of entries in the order of their lsn */
+	struct quarantine_entry *quarantine;
+	uint64_t q_head, q_tail, q_size;
+
+	/* grace: I/O in flight by parity of the grace number it began in */
+	uint32_t grace;
+	uint64_t grace_io[2];
+};
+
+int space_init(struct pool *pool, uint64_t regions, uint32_t region_blocks);
+void space_done(struct pool *pool);
+
+/* Reads all pages of the region table: 0, -EAGAIN (queued) or an error. */
+int regions_load(struct pool *pool, struct waiter *waiter);
+/* RAM -> page of the region table. */
+void region_store(struct pool *pool, uint64_t region);
+/* Makes regions [from, count) known to the counters. */
+void space_count(struct pool *pool, uint64_t from);
+/* How much data must leave for metadata. */
+void space_set_reserve(struct pool *pool);
+
+/* Bitmap page of an address: 0, -EAGAIN (queued) or an error. */
+int space_bitmap(struct pool *pool, uint64_t address, bool create,
+    struct waiter *waiter, struct page **ret_page);
+
+/* What apply does: set or clear bits, with the counters.  The bitmap pages are
+ * in memory.  -EBADMSG: they were set (clear) already. */
+int space_set(struct pool *pool, uint64_t address, uint32_t run);
+int space_clear(struct pool *pool, uint64_t address, uint32_t run);
+int space_set_class(struct pool *pool, uint64_t region, unsigned class);
+
+/* Up to want chunks in a row for volume: 0, -EAGAIN (queued), -ENOSPC. */
+int space_reserve(struct pool *pool, struct volume *volume, unsigned want,
+    struct waiter *waiter, uint64_t *ret_address, unsigned *ret_count);
+void space_unreserve(struct pool *pool, uint64_t address, uint32_t run);
+/* The reservation became an installed chunk. */
+void space_installed(struct pool *pool, uint64_t address, uint32_t run);
+/* Gives back what volume reserved ahead. */
+void space_window_drop(struct pool *pool, struct volume *volume);
+
+/* Are there blocks for so many new pages, with data's part left alone? */
+bool space_meta_room(struct pool *pool, uint64_t pages);
+/* Space for pages of a checkpoint: 0 enough is leased, -EAGAIN queued. */
+int space_meta_prepare(
+    struct pool *pool, uint64_t pages, struct waiter *waiter);
+/* Leases every META region, after open. */
+int space_meta_lease_all(struct pool *pool, struct waiter *waiter);
+/* One block for a page: cannot fail after space_meta_prepare. */
+uint64_t space_meta_take(struct pool *pool);
+/* Its bit is clear; it stays busy until space_meta_release. */
+void space_meta_free(struct pool *pool, uint64_t address);
+void space_meta_release(struct pool *pool, uint64_t address);
+
+void quarantine_add(
+    struct pool *pool, uint64_t address, uint32_t run, uint64_t lsn);
+/* Something became durable or ended: see what may be used again. */
+void quarantine_release(struct pool *pool);
+void quarantine_release_later(struct pool *pool);
+
+static inline unsigned
+grace_enter(struct space *space)
+{
+	unsigned parity = space->grace & 1;
+
+	space->grace_io[parity]++;
+	return parity;
+}
+
+static inline void
+grace_leave(struct space *space, unsigned parity)
+{
+	assert(space->grace_io[parity] > 0);
+	space->grace_io[parity]--;
+}
+
+/* Bytes data can still take. */
+uint64_t space_free_bytes(struct pool *pool);
+/* Computes the level anew; an event if it changed. */
+void space_level(struct pool *pool);
+
+#endif

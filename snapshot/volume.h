@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * A volume in memory, and its I/O in flight.
+ *
+ *	vio     one request of the caller; walks over its range step by step
+ *	seg     one device I/O of a vio; the first is part of the vio
+ *	chunk_lock  says that a chunk is being changed: shared by writes that
+ *	        need a map record, exclusive to UNMAP and to writes of parts of a
+ *	        4 KiB block.  In-place overwrites, the common case, take none.
+ */
+#ifndef SNAPSHOT_VOLUME_H
+#define SNAPSHOT_VOLUME_H
+
+#include "backstores/backstore.h"
+#include "base/buf.h"
+#include "snapshot/breaks.h"
+#include "snapshot/page.h"
+#include "snapshot/pool.h"
+
+#define SEG_CHUNKS  16u /* chunks one allocating write covers: 1 MiB */
+#define LOCK_HASH   4096u
+#define VIO_SEGS    1024u /* segs beside those in the vios */
+
+struct chunk_lock {
+	struct list link;
+	struct volume *volume;
+	uint64_t chunk;
+	uint64_t address; /* reserved for the chunk, not yet installed; or 0 */
+	bool exclusive, granted;
+	void (*grant)(struct chunk_lock *lock); /* when it had to wait */
+};
+
+struct vio;
+
+struct seg {
+	struct bs_io io;
+	struct vio *vio;
+	struct list link;
+	bool mapping;      /* ends in map records */
+	bool barrier;      /* the vio goes on only after it */
+	struct device *device;
+	struct page *leaf; /* pinned if mapping */
+	uint64_t block, block_count; /* of the volume, if mapping */
+	uint64_t address;  /* of block */
+	uint64_t credits;
+	unsigned lock_count;
+	struct chunk_lock lock[SEG_CHUNKS + 1];
+	struct iovec iov[BS_IOV_MAX];
+};
+
+#define VIO_MAGIC 0x7e10a11cu
+
+struct vio {
+	uint32_t magic;
+	uint8_t parity;
+	bool submitting; /* still inside submit: complete later */
+	bool advancing;  /* vio_advance is running */
+	bool parked;     /* waits for a page, room, a lock, a seg, a buffer */
+	bool barrier;    /* waits for its seg */
+	bool locked;     /* lock is granted */
+	bool merging;    /* the seg in flight reads what a part goes into */
+	struct bs_io *io;
+	struct volume *volume;
+	uint64_t next, end; /* bytes */
+	unsigned pending;   /* segs in flight */
+	unsigned turn;      /* counts steps of long walks */
+	int error;
+	uint64_t lsn; /* must be durable for FUA */
+	void *bounce; /* one block */
+	struct waiter waiter;
+	struct buf_waiter buf_waiter;
+	struct chunk_lock lock;
+	struct loop_task task;
+	struct list link;
+	struct seg seg;
+};
+
+struct volume_io {
+	struct vio *vios;
+	struct seg *segs;
+	struct list vios_free, segs_free;
+	struct list vios_wanted; /* struct bs_io that wait for a vio */
+	struct list segs_wanted; /* struct vio that wait for a seg */
+	struct list lock[LOCK_HASH];
+	uint64_t active;
+};
+
+int volume_io_init(struct pool *pool, unsigned io_max);
+void volume_io_done(struct pool *pool);
+
+struct volume {
+	struct backstore bs; /* first: ops->submit gets it */
+	struct pool *pool;
+	struct list link;    /* pool->volumes, by name */
+	struct volume *hash_next;
+	struct tree map;
+	uint32_t id;
+	uint32_t slot; /* of the version table */
+	struct page *record_page; /* pinned */
+	uint32_t parent_epoch;
+	uint8_t cow_shift, state;
+	char name[FMT_NAME];
+	uuid_t uuid;
+	uint64_t size;
+	uint64_t live_blocks, held_blocks;
+	bool open;
+	bool counters_dirty;
+	bool locked_writes; /* blocks of a device are larger than ours */
+	struct page *last_leaf;
+	uint64_t window;       /* address of chunks reserved ahead */
+	unsigned window_count; /* chunks */
+	uint64_t cursor;       /* of the deletion */
+	uint64_t created_unix;
+	uint64_t reads, writes, read_bytes, write_bytes, unmaps;
+};
+
+/* The volume's record in the version table, to be changed. */
+struct fmt_version *volume_record(struct volume *volume);
+/* Counters and root into the record. */
+void volume_store(struct volume *volume);
+/* Makes the struct for a record; NULL: no memory. */
+struct volume *volume_new(struct pool *pool, uint32_t slot,
+    struct page *page, const struct fmt_version *record);
+void volume_free(struct volume *volume);
+struct volume *volume_by_id(struct pool *pool, uint32_t id);
+void volume_submit(struct backstore *bs, struct bs_io *io);
+
+/* ---- locks (chunk_lock.c) ---- */
+void chunk_locks_init(struct volume_io *vios);
+/* True: granted.  False: lock->grant is called later. */
+bool chunk_lock_take(struct pool *pool, struct chunk_lock *lock,
+    struct volume *volume, uint64_t chunk, bool exclusive);
+/* As take, but never queues: false: not now. */
+bool chunk_lock_try(struct pool *pool, struct chunk_lock *lock,
+    struct volume *volume, uint64_t chunk, bool exclusive);
+/* A second shared hold, by whoever holds one. */
+void chunk_lock_share(
+    struct pool *pool, struct chunk_lock *lock, struct chunk_lock *held);
+/* Returns whether it was the last hold of the chunk; wakes others. */
+bool chunk_lock_drop(struct pool *pool, struct chunk_lock *lock);
+bool chunk_lock_busy(struct pool *pool, struct volume *volume, uint64_t chunk);
+/* The address another holder reserved for the chunk, or 0. */
+uint64_t chunk_lock_address(
+    struct pool *pool, struct volume *volume, uint64_t chunk);
+
+/* ---- lookup (map.c) ---- */
+
+enum map_kind { MAP_HOLE, MAP_DATA, MAP_POISON };
+
+struct map_extent {
+	enum map_kind kind;
+	bool exclusive; /* born after the parent: may be written in place */
+	uint64_t address, blocks;
+	struct page *leaf; /* NULL: the map has nothing there */
+};
+
+/* What is at block, and for how many of at most max blocks it goes on.  0,
+ * -EAGAIN (queued) or an error. */
+int map_lookup(struct volume *volume, uint64_t block, uint64_t max,
+    struct waiter *waiter, struct map_extent *ret_extent);
+/* The leaf of a chunk, made if need be. */
+int map_leaf(struct volume *volume, uint64_t chunk, struct waiter *waiter,
+    struct page **ret_leaf);
+static inline bool
+map_exclusive(const struct volume *volume, uint32_t birth)
+{
+	return birth > volume->parent_epoch || engine_breaks.i3_ignore_birth;
+}
+
+/* ---- steps of a vio ---- */
+/* Each step moves vio->next on, or parks, or sets the barrier, or fails. */
+void vio_advance(struct vio *vio);
+void vio_fail(struct vio *vio, int error);
+/* result of something with vio->waiter: true: go on; else parked or failed */
+bool vio_ok(struct vio *vio, int result);
+/* Takes vio->lock: true: held; else parked. */
+bool vio_lock(struct vio *vio, uint64_t chunk, bool exclusive);
+void vio_unlock(struct vio *vio);
+/* A seg, or NULL: parked. */
+struct seg *vio_seg(struct vio *vio);
+/* Submits seg for [offset of the request, + length) at address + in_block. */
+void seg_submit(struct seg *seg, enum bs_op op, uint64_t address,
+    unsigned in_block, uint64_t length);
+/* How much of length bytes at address can be one device I/O. */
+uint64_t seg_limit(struct pool *pool, uint64_t address, unsigned in_block,
+    uint64_t length);
+void seg_put(struct seg *seg);
+
+void vio_write_step(struct vio *vio);    /* volume_write.c */
+void vio_partial_step(struct vio *vio);  /* volume_partial.c */
+void vio_partial_merge(struct vio *vio, struct seg *seg);
+struct seg *vio_map_seg(struct vio *vio);
+bool vio_map_begin(struct vio *vio, struct seg *seg, uint64_t blocks);
+void vio_map_abort(struct vio *vio, struct seg *seg);
+int vio_map_end(struct vio *vio, struct seg *seg, int result);
+void vio_zero_step(struct vio *vio);     /* unmap.c */
+void vio_unmap_step(struct vio *vio);
+
+#endif

@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Writes of a part of a 4 KiB block that is not mapped yet, so that the rest
+ * must read as zeros; or of a mapped one when the device's blocks are larger
+ * than the volume's.  Both go by way of a bounce buffer under an exclusive
+ * lock of the chunk, one block at a time: two such writes of one block must
+ * not lose each other's part.
+ */
+#include "snapshot/engine.h"
+#include <string.h>
+
+static void
+bounce_ready(struct buf_waiter *waiter)
+{
+	struct vio *vio = container_of(waiter, struct vio, buf_waiter);
+
+	loop_defer(vio->volume->pool->loop, &vio->task);
+}
+
+static bool
+bounce_get(struct vio *vio)
+{
+	struct buf_pool *bufs = vio->volume->pool->loop->bufs;
+
+	if (vio->bounce != NULL)
+		return true;
+	vio->bounce = buf_get(bufs, FMT_BLOCK);
+	if (vio->bounce != NULL)
+		return true;
+	vio->buf_waiter.ready = bounce_ready;
+	buf_wait(bufs, &vio->buf_waiter);
+	vio->parked = true;
+	return false;
+}
+
+/* Bytes of the request that lie in the block at vio->next. */
+static uint64_t
+part_length(const struct vio *vio)
+{
+	uint64_t room = FMT_BLOCK - vio->next % FMT_BLOCK;
+	uint64_t left = vio->end - vio->next;
+
+	return left < room ? left : room;
+}
+
+static void
+bounce_merge(struct vio *vio)
+{
+	uint8_t *to = (uint8_t *)vio->bounce + vio->next % FMT_BLOCK;
+	uint64_t length = part_length(vio);
+	uint64_t from = vio->next - vio->io->offset;
+	const struct iovec *iov = vio->io->iov;
+
+	if (vio->io->op != BS_WRITE) {
+		memset(to, 0, length);
+		return;
+	}
+	for (unsigned i = 0; i < vio->io->iov_count && length > 0; i++) {
+		uint64_t part = iov[i].iov_len;
+		if (from >= part) {
+			from -= part;
+			continue;
+		}
+		part -= from;
+		if (part > length)
+			part = length;
+		memcpy(to, (const uint8_t *)iov[i].iov_base + from, part);
+		to += part;
+		length -= part;
+		from = 0;
+	}
+}
+
+/* The old contents are in the bounce buffer. */
+void
+vio_partial_merge(struct vio *vio, struct seg *seg)
+{
+	bounce_merge(vio);
+	vio->next += part_length(vio);
+	seg_submit(seg, BS_WRITE, seg->address, 0, FMT_BLOCK);
+}
+
+static void
+partial_read(struct vio *vio, const struct map_extent *extent)
+{
+	struct seg *seg = vio_seg(vio);
+
+	if (seg == NULL)
+		return;
+	if (extent->leaf->lsn > vio->lsn)
+		vio->lsn = extent->leaf->lsn + 1;
+	seg->barrier = vio->barrier = true;
+	seg->address = extent->address;
+	vio->merging = true;
+	seg_submit(seg, BS_READ, extent->address, 0, FMT_BLOCK);
+}
+
+static void
+partial_new(struct vio *vio)
+{
+	struct seg *seg = vio_map_seg(vio);
+
+	if (seg == NULL || !vio_map_begin(vio, seg, 1))
+		return;
+	seg->barrier = vio->barrier = true;
+	memset(vio->bounce, 0, FMT_BLOCK);
+	bounce_merge(vio);
+	vio->next += part_length(vio);
+	seg_submit(seg, BS_WRITE, seg->address, 0, FMT_BLOCK);
+}
+
+void
+vio_partial_step(struct vio *vio)
+{
+	struct map_extent extent;
+
+	if (!vio_lock(vio, vio->next / FMT_CHUNK, true) || !bounce_get(vio))
+		return;
+	if (!vio_ok(vio,
+		map_lookup(vio->volume, vio->next / FMT_BLOCK, 1,
+		    &vio->waiter, &extent)))
+		return;
+	if (extent.kind == MAP_POISON)
+		vio_fail(vio, -ENODATA);
+	else if (extent.kind == MAP_DATA && !extent.exclusive)
+		vio_fail(vio, -EROFS);
+	else if (extent.kind == MAP_DATA)
+		partial_read(vio, &extent);
+	else if (vio->io->op == BS_WRITE)
+		partial_new(vio);
+	else
+		vio->next += part_length(vio); /* zeros already */
+}
