@@ -48,7 +48,8 @@ extents_run(struct loop_work *work)
 {
 	struct file_work *w = file_work_of(work);
 
-	w->result = space_extents(w->leaf->fd, w->leaf->bs.block_size, w->io);
+	w->result =
+	    file_space_extents(w->leaf->fd, w->leaf->bs.block_size, w->io);
 }
 
 static void
@@ -97,7 +98,7 @@ reserve_run(struct loop_work *work)
 {
 	struct file_work *w = file_work_of(work);
 
-	w->result = space_reserve(
+	w->result = file_space_reserve(
 	    w->leaf->fd, w->leaf->bs.block_size, w->offset, w->length);
 }
 
@@ -310,7 +311,8 @@ file_make(const struct leaf *leaf, const struct bs_file_params *params)
 	if (ftruncate(leaf->fd, (off_t)size) < 0)
 		return -errno;
 	if (params->preallocate)
-		error = space_reserve(leaf->fd, leaf->bs.block_size, 0, size);
+		error =
+		    file_space_reserve(leaf->fd, leaf->bs.block_size, 0, size);
 	if (error < 0)
 		return error;
 	if (fsync(leaf->fd) < 0)

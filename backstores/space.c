@@ -52,7 +52,7 @@ run_at(int fd, uint32_t block, uint64_t at, uint64_t end, struct run *ret_run)
 }
 
 int
-space_extents(int fd, uint32_t block_size, struct bs_io *io)
+file_space_extents(int fd, uint32_t block_size, struct bs_io *io)
 {
 	uint64_t at = io->offset, end = io->offset + io->length;
 	struct run run;
@@ -115,7 +115,8 @@ allocate(int fd, uint64_t offset, uint64_t length)
 }
 
 int
-space_reserve(int fd, uint32_t block_size, uint64_t offset, uint64_t length)
+file_space_reserve(
+    int fd, uint32_t block_size, uint64_t offset, uint64_t length)
 {
 	uint64_t end = offset + length;
 	struct run run;

@@ -12,12 +12,12 @@
 
 /* Fills io->extents of an EXTENTS request; 0 or -errno of lseek(2).  Extents
  * are whole blocks of block_size: a block is a hole if all of it is. */
-int space_extents(int fd, uint32_t block_size, struct bs_io *io);
+int file_space_extents(int fd, uint32_t block_size, struct bs_io *io);
 
 /* Makes space certain for the range, and written: what was a hole or allocated
  * but never written holds zeros afterwards, durably; the rest is untouched.
  * 0 or -errno. */
-int space_reserve(
+int file_space_reserve(
     int fd, uint32_t block_size, uint64_t offset, uint64_t length);
 
 #endif
