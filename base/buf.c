@@ -210,6 +210,12 @@ buf_put(struct buf_pool *pool, void *buf)
 }
 
 void
+buf_unget(struct buf_pool *pool, void *buf)
+{
+	block_put(pool, page_of_taken(pool, buf));
+}
+
+void
 buf_wait(struct buf_pool *pool, struct buf_waiter *waiter)
 {
 	assert(waiter->ready != NULL);

@@ -42,6 +42,11 @@ void buf_pool_reset(struct buf_pool *pool);
 void *buf_get(struct buf_pool *pool, size_t length);
 void buf_put(struct buf_pool *pool, void *buf);
 
+/* Gives back, in the same callback, what buf_get just gave (one of several that
+ * only help together).  Nobody is woken: nothing is free now that was not free
+ * before, and whoever waits and does this would wake himself for ever. */
+void buf_unget(struct buf_pool *pool, void *buf);
+
 /* ready() is called from a later buf_put, oldest waiter first; queue again if
  * the next buf_get still fails.  buf_wait_cancel is a no-op if not waiting. */
 void buf_wait(struct buf_pool *pool, struct buf_waiter *waiter);

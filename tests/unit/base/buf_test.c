@@ -481,6 +481,40 @@ misuse_is_noticed(void **state)
 
 #define pool_test(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
+/* Wants two at once, or none. */
+static unsigned pair_tries;
+
+static void
+pair_ready(struct buf_waiter *waiter)
+{
+	void *one = buf_get(pool, MIB);
+
+	assert_true(++pair_tries < 100);
+	assert_non_null(one);
+	assert_null(buf_get(pool, MIB));
+	buf_unget(pool, one);
+	buf_wait(pool, waiter);
+}
+
+static void
+one_that_ungets_what_does_not_suffice_does_not_wake_itself(void **state)
+{
+	struct buf_waiter waiter = {.ready = pair_ready};
+	void *all[4];
+
+	(void)state;
+	for (unsigned i = 0; i < 4; i++)
+		all[i] = buf_get(pool, MIB);
+	pair_tries = 0;
+	buf_wait(pool, &waiter);
+	buf_put(pool, all[0]);
+	assert_int_equal(pair_tries, 1);
+	assert_int_equal(buf_pool_free_bytes(pool), MIB);
+	buf_wait_cancel(pool, &waiter);
+	for (unsigned i = 1; i < 4; i++)
+		buf_put(pool, all[i]);
+}
+
 int
 main(void)
 {
@@ -497,6 +531,8 @@ main(void)
 	    pool_test(a_small_request_passes_a_large_one_that_cannot_be_served),
 	    pool_test(a_waiter_that_gives_back_wakes_the_next),
 	    pool_test(what_a_waiter_gives_back_serves_one_that_tried_before),
+	    pool_test(
+		one_that_ungets_what_does_not_suffice_does_not_wake_itself),
 	    pool_test(a_cancelled_waiter_is_not_called),
 	    pool_test(fixed_is_what_lies_wholly_in_a_registered_arena),
 	    cmocka_unit_test(a_pool_that_cannot_be_mapped_is_null),
