@@ -116,7 +116,7 @@ task_get_pieces(struct scsi_task *task, uint64_t length, size_t piece)
 		void *buf = buf_get(task->loop->bufs, take);
 		if (buf == NULL) {
 			while (task->iov_count > 0)
-				buf_put(task->loop->bufs,
+				buf_unget(task->loop->bufs,
 				    task->iov[--task->iov_count].iov_base);
 			return false;
 		}

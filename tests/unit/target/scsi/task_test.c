@@ -70,6 +70,30 @@ reads_wait_for_buffers_in_turn(void **state)
 }
 
 static void
+a_read_that_gets_some_of_its_buffers_waits_for_the_rest_of_them(void **state)
+{
+	struct rig rig;
+	struct cmd cmd;
+	void *taken[4];
+
+	(void)state;
+	rig_open(&rig, &(struct rig_params){.buffers = 4 << 20});
+	for (unsigned i = 0; i < 4; i++)
+		taken[i] = buf_get(rig.loop->bufs, BUF_MAX);
+	CMD(&cmd, &rig, 0x88, 0, BE64(0), BE32(8192), 0, 0);
+	assert_true(cmd_begin(&cmd));
+	cmd_execute(&cmd);
+	for (unsigned i = 0; i < 4; i++) {
+		assert_int_equal(rig.spy->log_count, 0);
+		buf_put(rig.loop->bufs, taken[i]);
+	}
+	rig_drain(&rig);
+	assert_good(&cmd);
+	cmd_release(&cmd);
+	rig_close(&rig);
+}
+
+static void
 answers_and_verify_wait_for_a_side_buffer(void **state)
 {
 	struct rig rig;
@@ -184,6 +208,8 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    rig_test(four_mebibytes_come_in_pieces_that_fit),
 	    cmocka_unit_test(reads_wait_for_buffers_in_turn),
+	    cmocka_unit_test(
+		a_read_that_gets_some_of_its_buffers_waits_for_the_rest_of_them),
 	    cmocka_unit_test(answers_and_verify_wait_for_a_side_buffer),
 	    rig_tests(memory_of_the_carrier_is_used_in_place),
 	    rig_test(a_parameter_list_in_pieces_is_read_as_one),
