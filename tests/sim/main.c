@@ -1,0 +1,530 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The simulator: the real engine on disks that lose power.
+ *
+ *   run                          all of make test
+ *   run random|exhaustive|directed|mutations    one part of it
+ *   run SCENARIO SEED [COUNT]    repeats a seed, or so many from it on
+ *   run exhaustive SEED DISK TICK               repeats one exhaustive cut
+ *   run directed NAME            repeats a directed test
+ *   run soak CUTS [FIRST-SEED]   random cuts until there were so many
+ *   run list                     the scenarios
+ *
+ * What is covered.  One to four devices with a volatile cache or without one,
+ * of 512 or 4096 byte blocks; several volumes with many reads, writes of parts
+ * of blocks, of blocks, of chunks and across chunks and leaves, UNMAP, ZERO,
+ * FLUSH and FUA in flight at once; creation, deletion, renaming, growing,
+ * shrinking, devices that join, checkpoints, closing and opening, meanwhile;
+ * pools that fill up; logs that go round; caches of a few pages; failing disks.
+ * Power goes at any write, flush or discard of any device, in the middle of
+ * recovery too (random), or at each one in turn (exhaustive).  What was not
+ * flushed survives in part, torn at 512 bytes.  After each cut pool_check must
+ * find neither damage nor a leak, and everything ever written is read and
+ * compared with what the oracle (oracle.h) allows; volumes must be exactly
+ * those whose creation was acknowledged and whose deletion was not, with name
+ * and size.  Each life ends with all volumes deleted and nothing in use.
+ *
+ * The proof of the proof is the mutation gate: each switch of
+ * snapshot/breaks.h takes one rule away from the engine, and the same checks
+ * must notice.
+ *
+ * What is not covered.  Snapshots, clones and bookmarks, which this version
+ * has not: the models (tests/model) stand for their rules.  Threads: a pool
+ * lives on one loop.  The kernel's side of a backstore: integration tests.
+ * Disks that lie about FLUSH: then nothing can be promised.  Time: the clock
+ * is the simulator's.
+ */
+#include "base/simloop.h"
+#include "snapshot/breaks.h"
+#include "tests/sim/sim.h"
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define SEED_SECONDS 300 /* a seed that takes longer hangs */
+
+enum verdict { GOOD, BAD, ENDED };
+
+static unsigned passed, failed;
+static struct tally *tally; /* shared with the children */
+
+/* ---- in the child ---- */
+
+void
+sim_fail(const struct world *world, const char *format, ...)
+{
+	va_list args;
+
+	printf("  %s seed %" PRIu64 ": ", world->scenario->name, world->seed);
+	va_start(args, format);
+	vprintf(format, args);
+	va_end(args);
+	printf("\n");
+	fflush(stdout);
+	_exit(BAD);
+}
+
+uint64_t
+below(struct world *world, uint64_t limit)
+{
+	return sim_below(&world->random, limit);
+}
+
+bool
+chance(struct world *world, unsigned permille)
+{
+	return below(world, 1000) < permille;
+}
+
+/* ---- one seed, in a process of its own ---- */
+
+struct job {
+	const struct scenario *scenario;
+	uint64_t seed;
+	const struct directed *directed;
+	unsigned disk;
+	uint64_t tick; /* exhaustive */
+	void (*prepare)(const void *arg);
+	const void *prepare_arg;
+	bool quiet, verbose;
+};
+
+static enum verdict
+job_body(const struct job *job)
+{
+	struct world *world = calloc(1, sizeof(*world));
+
+	assert(world != NULL);
+	world->scenario = job->scenario;
+	world->seed = job->seed;
+	world->random = (job->seed + 1) * 0x9e3779b97f4a7c15ull;
+	world->clock = 2;
+	world->control = CONTROL_COUNT;
+	world->tally = tally;
+	world->verbose = job->verbose;
+	world->exhaustive_disk = job->disk;
+	world->exhaustive_tick = job->tick;
+	if (job->prepare != NULL)
+		job->prepare(job->prepare_arg);
+	if (job->directed != NULL)
+		job->directed->run(world);
+	else if (job->tick == 0)
+		life_run(world);
+	else if (!life_run_exhaustive(world))
+		return ENDED;
+	return GOOD;
+}
+
+static void
+job_child(const struct job *job)
+{
+	if (job->quiet) {
+		int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
+		dup2(null, STDOUT_FILENO);
+		dup2(null, STDERR_FILENO);
+	}
+	alarm(SEED_SECONDS);
+	enum verdict verdict = job_body(job);
+	fflush(stdout);
+	_exit(verdict);
+}
+
+static enum verdict
+job_run(const struct job *job)
+{
+	int status;
+
+	fflush(stdout);
+	pid_t child = fork();
+	if (child == 0)
+		job_child(job);
+	if (child < 0 || waitpid(child, &status, 0) != child) {
+		perror("fork");
+		exit(2);
+	}
+	if (WIFEXITED(status) && WEXITSTATUS(status) <= ENDED)
+		return (enum verdict)WEXITSTATUS(status);
+	if (!job->quiet && WIFSIGNALED(status))
+		printf("  seed %" PRIu64 ": ended by signal %d (%s)\n",
+		    job->seed, WTERMSIG(status), strsignal(WTERMSIG(status)));
+	return BAD;
+}
+
+static void
+claim(bool good, const char *format, ...)
+{
+	va_list args;
+
+	if (good)
+		passed++;
+	else
+		failed++;
+	printf("%s ", good ? "ok  " : "FAIL");
+	va_start(args, format);
+	vprintf(format, args);
+	va_end(args);
+	printf("\n");
+	fflush(stdout);
+}
+
+/* ---- random ---- */
+
+static unsigned
+seeds_run(const struct scenario *scenario, uint64_t first, uint64_t count)
+{
+	unsigned bad = 0;
+
+	for (uint64_t seed = first; seed < first + count; seed++) {
+		struct job job = {.scenario = scenario, .seed = seed};
+		if (job_run(&job) == GOOD)
+			continue;
+		printf("  repeat: run %s %" PRIu64 "\n", scenario->name, seed);
+		if (++bad == 5)
+			break;
+	}
+	return bad;
+}
+
+static void
+scenario_run(const struct scenario *scenario, uint64_t first, uint64_t count)
+{
+	struct tally before = *tally;
+	unsigned bad = seeds_run(scenario, first, count);
+
+	claim(bad == 0,
+	    "%-9s seeds %" PRIu64 "..%" PRIu64 ": %" PRIu64 " cuts (%" PRIu64
+	    " while opening), %" PRIu64 " I/Os, %" PRIu64 " requests, %" PRIu64
+	    " full, %" PRIu64 " errors, %u seeds failed",
+	    scenario->name, first, first + count - 1, tally->cuts - before.cuts,
+	    tally->cuts_in_open - before.cuts_in_open, tally->ios - before.ios,
+	    tally->controls - before.controls, tally->full - before.full,
+	    tally->errors - before.errors, bad);
+}
+
+static int
+part_random(int argc, char **argv)
+{
+	(void)argv;
+	if (argc > 0)
+		return 2;
+	for (const struct scenario *s = scenarios; s->name != NULL; s++)
+		scenario_run(s, 0, s->seeds);
+	return 0;
+}
+
+static int
+part_soak(int argc, char **argv)
+{
+	uint64_t cuts, first = 1000000;
+
+	if (argc < 1 || argc > 2)
+		return 2;
+	cuts = strtoull(argv[0], NULL, 10);
+	if (argc == 2)
+		first = strtoull(argv[1], NULL, 10);
+	for (; tally->cuts < cuts && failed == 0; first += 100)
+		for (const struct scenario *s = scenarios; s->name != NULL; s++)
+			scenario_run(s, first, 100);
+	return 0;
+}
+
+/* ---- exhaustive ---- */
+
+#define EXHAUSTIVE_SEEDS 12u
+
+static const char *const exhaustive_scenarios[] = {
+    "single", "plp", "multi", "devices", "resize", "deletion"};
+
+static const struct scenario *
+exhaustive_scenario(uint64_t seed)
+{
+	return scenario_find(
+	    exhaustive_scenarios[seed % ARRAY_SIZE(exhaustive_scenarios)]);
+}
+
+/* Every tick of one disk in turn, until the trace ends before it. */
+static unsigned
+exhaustive_disk(uint64_t seed, unsigned disk)
+{
+	struct job job = {.scenario = exhaustive_scenario(seed),
+	    .seed = seed,
+	    .disk = disk,
+	    .tick = 1};
+	unsigned bad = 0;
+
+	for (;; job.tick++) {
+		enum verdict verdict = job_run(&job);
+		if (verdict == ENDED)
+			return bad;
+		if (verdict == GOOD)
+			continue;
+		printf("  repeat: run exhaustive %" PRIu64 " %u %" PRIu64 "\n",
+		    seed, disk, job.tick);
+		if (++bad == 3)
+			return bad;
+	}
+}
+
+static int
+part_exhaustive(int argc, char **argv)
+{
+	if (argc == 3) {
+		struct job job = {.seed = strtoull(argv[0], NULL, 10),
+		    .disk = (unsigned)strtoul(argv[1], NULL, 10),
+		    .tick = strtoull(argv[2], NULL, 10),
+		    .verbose = true};
+		job.scenario = exhaustive_scenario(job.seed);
+		claim(job_run(&job) != BAD,
+		    "exhaustive seed %" PRIu64 ", disk %u, tick %" PRIu64,
+		    job.seed, job.disk, job.tick);
+		return 0;
+	}
+	for (uint64_t seed = 0; argc == 0 && seed < EXHAUSTIVE_SEEDS; seed++) {
+		const struct scenario *scenario = exhaustive_scenario(seed);
+		uint64_t cuts = tally->cuts;
+		unsigned bad = 0;
+		for (unsigned disk = 0; disk < scenario->devices; disk++)
+			bad += exhaustive_disk(seed, disk);
+		claim(bad == 0,
+		    "exhaustive %s, seed %" PRIu64 ": %" PRIu64
+		    " cuts, at every tick",
+		    scenario->name, seed, tally->cuts - cuts);
+	}
+	return argc == 0 ? 0 : 2;
+}
+
+/* ---- directed ---- */
+
+static enum verdict
+directed_run(const struct directed *test, bool quiet,
+    void (*prepare)(const void *arg), const void *prepare_arg)
+{
+	struct job job = {.scenario = scenario_find("single"),
+	    .directed = test,
+	    .prepare = prepare,
+	    .prepare_arg = prepare_arg,
+	    .quiet = quiet};
+
+	return job_run(&job);
+}
+
+static int
+part_directed(int argc, char **argv)
+{
+	for (const struct directed *d = directed_tests; d->name != NULL; d++)
+		if (argc == 0 || strcmp(argv[0], d->name) == 0)
+			claim(directed_run(d, false, NULL, NULL) == GOOD,
+			    "directed %s", d->name);
+	return argc <= 1 ? 0 : 2;
+}
+
+/* ---- the mutation gate ---- */
+
+/* Which checks must notice that a rule is missing: seeds of a scenario, or a
+ * directed test. */
+static const struct mutation {
+	const char *name, *rule;
+	bool *broken;
+	const char *scenario, *directed;
+	unsigned seeds;
+	bool exhaustive; /* not random seeds, but each tick of the first ones */
+} mutations[] = {
+#define M(field, rule, ...)                                                    \
+	{                                                                      \
+#field, rule, &engine_breaks.field, __VA_ARGS__                \
+	}
+    M(i3_ignore_birth, "I3 overwrite only what is not shared",
+	.directed = "shared-blocks"),
+    M(i6_no_data_flush, "I6 data durable before its record",
+	.scenario = "single", .seeds = 8),
+    M(i7_reuse_undurable, "I7 reuse after the free is durable",
+	.scenario = "churn", .seeds = 16),
+    M(i7_reuse_in_flight, "I7 reuse after I/O that looked it up",
+	.scenario = "churn", .seeds = 8),
+    M(i8_overwrite_pages, "I8 pages of a checkpoint stay", .scenario = "single",
+	.seeds = 8),
+    M(i9_super_first, "I9 superblock after its pages", .scenario = "single",
+	.seeds = 8, .exhaustive = true),
+    M(i9_single_slot, "I9 superblocks alternate", .scenario = "single",
+	.seeds = 16, .exhaustive = true),
+    M(i10_truncate_early, "I10 log truncated after the superblock",
+	.scenario = "wrap", .seeds = 16),
+    M(i10_accept_stale, "I10 blocks of an old life never count",
+	.scenario = "single", .seeds = 16, .directed = "old-log-blocks"),
+    M(i11_replay_no_mask, "I11 replay applies as run time did",
+	.scenario = "single", .seeds = 8),
+    M(i11_record_order, "I11 order of records is order of changes",
+	.scenario = "single", .seeds = 8),
+#undef M
+};
+
+static void
+mutation_set(const void *arg)
+{
+	const struct mutation *mutation = arg;
+
+	*mutation->broken = true;
+}
+
+/* Cuts at each tick until one shows it. */
+static unsigned
+mutation_by_ticks(const struct mutation *mutation)
+{
+	for (unsigned seed = 0; seed < EXHAUSTIVE_SEEDS; seed++) {
+		struct job job = {.scenario = exhaustive_scenario(seed),
+		    .seed = seed,
+		    .tick = 1,
+		    .prepare = mutation_set,
+		    .prepare_arg = mutation,
+		    .quiet = true};
+		enum verdict verdict;
+		do
+			verdict = job_run(&job);
+		while (verdict == GOOD && job.tick++ < UINT64_MAX);
+		if (verdict == BAD)
+			return 1;
+	}
+	return 0;
+}
+
+static unsigned
+mutation_by_seeds(const struct mutation *mutation)
+{
+	const struct scenario *scenario = scenario_find(mutation->scenario);
+	unsigned caught = 0;
+
+	for (unsigned seed = 0; seed < mutation->seeds; seed++) {
+		struct job job = {.scenario = scenario,
+		    .seed = seed,
+		    .prepare = mutation_set,
+		    .prepare_arg = mutation,
+		    .quiet = true};
+		caught += job_run(&job) == BAD;
+	}
+	return caught;
+}
+
+static bool
+mutation_by_test(const struct mutation *mutation)
+{
+	for (const struct directed *d = directed_tests; d->name != NULL; d++)
+		if (strcmp(d->name, mutation->directed) == 0)
+			return directed_run(d, true, mutation_set, mutation) ==
+			       BAD;
+	return false;
+}
+
+static void
+mutation_run(const struct mutation *mutation)
+{
+	char how[160] = "";
+	unsigned caught = 0;
+
+	if (mutation->scenario != NULL) {
+		caught += mutation_by_seeds(mutation);
+		snprintf(how, sizeof(how), "%u of %u seeds of %s", caught,
+		    mutation->seeds, mutation->scenario);
+	}
+	if (mutation->exhaustive) {
+		unsigned noticed = mutation_by_ticks(mutation);
+		caught += noticed;
+		size_t used = strlen(how);
+		snprintf(how + used, sizeof(how) - used, "%s%s of every tick",
+		    used > 0 ? ", " : "", noticed > 0 ? "cuts" : "no cut");
+	}
+	if (mutation->directed != NULL) {
+		bool noticed = mutation_by_test(mutation);
+		caught += noticed;
+		size_t used = strlen(how);
+		snprintf(how + used, sizeof(how) - used, "%s%s %s",
+		    used > 0 ? ", " : "", noticed ? "test" : "not test",
+		    mutation->directed);
+	}
+	claim(caught > 0, "mutation %-18s %-40s caught by %s", mutation->name,
+	    mutation->rule, how);
+}
+
+static int
+part_mutations(int argc, char **argv)
+{
+	for (unsigned i = 0; i < ARRAY_SIZE(mutations); i++)
+		if (argc == 0 || strcmp(argv[0], mutations[i].name) == 0)
+			mutation_run(&mutations[i]);
+	return argc <= 1 ? 0 : 2;
+}
+
+/* ---- what to run ---- */
+
+static int
+part_list(int argc, char **argv)
+{
+	(void)argc;
+	(void)argv;
+	for (const struct scenario *s = scenarios; s->name != NULL; s++)
+		printf("%-10s %s\n", s->name, s->what);
+	exit(0);
+}
+
+static const struct part {
+	const char *name;
+	int (*run)(int argc, char **argv);
+	bool in_test;
+} parts[] = {
+    {"random", part_random, true},
+    {"exhaustive", part_exhaustive, true},
+    {"directed", part_directed, true},
+    {"mutations", part_mutations, true},
+    {"soak", part_soak, false},
+    {"list", part_list, false},
+};
+
+static int
+run_seeds(int argc, char **argv)
+{
+	const struct scenario *scenario = scenario_find(argv[1]);
+
+	if (scenario == NULL || argc < 3 || argc > 4)
+		return 2;
+	scenario_run(scenario, strtoull(argv[2], NULL, 10),
+	    argc == 4 ? strtoull(argv[3], NULL, 10) : 1);
+	return 0;
+}
+
+static int
+run_parts(int argc, char **argv)
+{
+	int r = 0;
+
+	for (unsigned i = 0; i < ARRAY_SIZE(parts); i++) {
+		if (argc == 1 && parts[i].in_test)
+			r |= parts[i].run(0, NULL);
+		else if (argc > 1 && strcmp(argv[1], parts[i].name) == 0)
+			return parts[i].run(argc - 2, argv + 2);
+	}
+	return argc == 1 ? r : run_seeds(argc, argv);
+}
+
+int
+main(int argc, char **argv)
+{
+	tally = mmap(NULL, sizeof(*tally), PROT_READ | PROT_WRITE,
+	    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	assert(tally != MAP_FAILED);
+	if (run_parts(argc, argv) != 0) {
+		fprintf(stderr, "usage: run [random | exhaustive | directed |"
+				" mutations | soak CUTS | list |"
+				" SCENARIO SEED [COUNT]]\n");
+		return 2;
+	}
+	printf("%" PRIu64 " power cuts, %" PRIu64 " checks, %" PRIu64
+	       " MiB verified\n",
+	    tally->cuts, tally->checks, tally->verified_bytes >> 20);
+	printf("%u passed, %u failed\n", passed, failed);
+	return failed == 0 ? 0 : 1;
+}

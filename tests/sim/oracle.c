@@ -1,0 +1,405 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "tests/sim/oracle.h"
+#include "base/assert.h"
+#include "base/cleanup.h"
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define SECTORS_PER_CELL (ORACLE_CELL_BYTES / SECTOR_BYTES)
+#define BLOCK_SECTORS    8u
+
+/* One candidate for what a sector holds.  Candidates live until a process of
+ * the simulator ends, unless they are recycled. */
+struct candidate {
+	struct candidate *next;
+	const struct change *change;
+	uint64_t stamp;
+};
+
+struct cell {
+	struct candidate
+	    *sector[SECTORS_PER_CELL]; /* NULL: zeros for certain */
+};
+
+struct oracle {
+	uint64_t serial;
+	struct cell **cells;
+	size_t cell_count;
+	struct change **pending; /* not durable yet */
+	size_t pending_count, pending_room;
+};
+
+/* What there was before the first write, and what a recovery has shown. */
+static const struct change genesis = {
+    .submitted = 0, .finished = 1, .durable = true};
+
+static struct candidate *recycled;
+
+/* ---- memory ---- */
+
+static void *
+must(void *memory)
+{
+	if (memory == NULL)
+		abort();
+	return memory;
+}
+
+struct oracle *
+oracle_new(uint64_t serial)
+{
+	struct oracle *oracle = must(calloc(1, sizeof(*oracle)));
+	oracle->serial = serial;
+	return oracle;
+}
+
+static struct candidate *
+candidate_new(
+    const struct change *change, uint64_t stamp, struct candidate *next)
+{
+	struct candidate *candidate = recycled;
+
+	if (candidate != NULL)
+		recycled = candidate->next;
+	else
+		candidate = must(malloc(sizeof(*candidate)));
+	*candidate = (struct candidate){next, change, stamp};
+	return candidate;
+}
+
+static void
+candidates_drop(struct candidate **list)
+{
+	while (*list != NULL) {
+		struct candidate *first = *list;
+		*list = first->next;
+		first->next = recycled;
+		recycled = first;
+	}
+}
+
+static struct cell *
+cell_at(const struct oracle *oracle, uint64_t offset)
+{
+	uint64_t index = offset / ORACLE_CELL_BYTES;
+	return index < oracle->cell_count ? oracle->cells[index] : NULL;
+}
+
+static struct candidate **
+sector_grow(struct oracle *oracle, uint64_t offset)
+{
+	uint64_t index = offset / ORACLE_CELL_BYTES;
+
+	if (index >= oracle->cell_count) {
+		size_t count = index + 64;
+		oracle->cells = must(
+		    realloc(oracle->cells, count * sizeof(oracle->cells[0])));
+		memset(oracle->cells + oracle->cell_count, 0,
+		    (count - oracle->cell_count) * sizeof(oracle->cells[0]));
+		oracle->cell_count = count;
+	}
+	if (oracle->cells[index] == NULL)
+		oracle->cells[index] = must(calloc(1, sizeof(struct cell)));
+	return &oracle->cells[index]
+		    ->sector[offset % ORACLE_CELL_BYTES / SECTOR_BYTES];
+}
+
+static struct candidate *
+sector_at(const struct oracle *oracle, uint64_t offset)
+{
+	static struct candidate zeros = {NULL, &genesis, 0};
+	const struct cell *cell = cell_at(oracle, offset);
+	struct candidate *first =
+	    cell == NULL
+		? NULL
+		: cell->sector[offset % ORACLE_CELL_BYTES / SECTOR_BYTES];
+	return first == NULL ? &zeros : first;
+}
+
+bool
+oracle_knows_cell(const struct oracle *oracle, uint64_t offset)
+{
+	return cell_at(oracle, offset) != NULL;
+}
+
+/* ---- the order of changes ---- */
+
+static bool
+is_after(const struct change *later, const struct change *earlier)
+{
+	return earlier->finished < later->submitted;
+}
+
+static bool
+replaced_for_good(
+    const struct candidate *list, const struct candidate *candidate)
+{
+	for (; list != NULL; list = list->next)
+		if (list->change->durable &&
+		    is_after(list->change, candidate->change))
+			return true;
+	return false;
+}
+
+static bool
+replaced_before(const struct candidate *list, const struct candidate *candidate,
+    uint64_t time)
+{
+	for (; list != NULL; list = list->next)
+		if (!list->change->failed && list->change->finished < time &&
+		    is_after(list->change, candidate->change))
+			return true;
+	return false;
+}
+
+/* Keeps lists short where the same sector is written over and over. */
+static void
+sector_prune(struct candidate **list)
+{
+	for (struct candidate **at = list; *at != NULL;) {
+		struct candidate *candidate = *at;
+		if (!replaced_for_good(*list, candidate)) {
+			at = &candidate->next;
+			continue;
+		}
+		*at = candidate->next;
+		candidate->next = recycled;
+		recycled = candidate;
+	}
+}
+
+struct change *
+oracle_submit(struct oracle *oracle, uint64_t offset, uint64_t length,
+    uint64_t stamp, uint64_t now)
+{
+	struct change *change = must(calloc(1, sizeof(*change)));
+
+	assert(offset % SECTOR_BYTES == 0 && length % SECTOR_BYTES == 0);
+	*change = (struct change){
+	    .submitted = now, .finished = NEVER, .stamp = stamp};
+	for (uint64_t end = offset + length; offset < end;
+	     offset += SECTOR_BYTES) {
+		struct candidate **list = sector_grow(oracle, offset);
+		if (*list == NULL)
+			*list = candidate_new(&genesis, 0, NULL);
+		*list = candidate_new(change, stamp, *list);
+		sector_prune(list);
+	}
+	return change;
+}
+
+void
+oracle_finish(struct oracle *oracle, struct change *change, uint64_t now,
+    bool failed, bool fua)
+{
+	assert(change->finished == NEVER);
+	change->finished = now;
+	change->failed = failed;
+	change->durable = fua && !failed;
+	if (failed || fua)
+		return;
+	if (oracle->pending_count == oracle->pending_room) {
+		oracle->pending_room = 2 * oracle->pending_room + 64;
+		oracle->pending = must(realloc(oracle->pending,
+		    oracle->pending_room * sizeof(oracle->pending[0])));
+	}
+	oracle->pending[oracle->pending_count++] = change;
+}
+
+void
+oracle_flushed(struct oracle *oracle, uint64_t submitted)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < oracle->pending_count; i++) {
+		struct change *change = oracle->pending[i];
+		if (change->finished < submitted)
+			change->durable = true;
+		else
+			oracle->pending[kept++] = change;
+	}
+	oracle->pending_count = kept;
+}
+
+void
+oracle_recovered(struct oracle *oracle)
+{
+	oracle->pending_count = 0;
+}
+
+void
+oracle_cut_off(struct oracle *oracle, uint64_t offset)
+{
+	uint64_t end = oracle->cell_count * ORACLE_CELL_BYTES;
+
+	for (; offset < end; offset += SECTOR_BYTES)
+		if (cell_at(oracle, offset) != NULL)
+			candidates_drop(sector_grow(oracle, offset));
+}
+
+/* ---- contents ---- */
+
+struct stamp {
+	uint64_t magic, serial, offset, stamp;
+};
+
+#define STAMP_MAGIC 0x706d617473657676ull
+
+void
+oracle_fill(const struct oracle *oracle, uint64_t offset, uint64_t length,
+    uint64_t stamp, uint8_t *buf)
+{
+	for (uint64_t done = 0; done < length; done += sizeof(struct stamp)) {
+		struct stamp s = {STAMP_MAGIC, oracle->serial,
+		    (offset + done) / SECTOR_BYTES * SECTOR_BYTES, stamp};
+		memcpy(buf + done, &s, sizeof(s));
+	}
+}
+
+/* False: the sector holds neither zeros nor something of this volume's and
+ * this place's. */
+static bool
+sector_decode(const struct oracle *oracle, uint64_t offset,
+    const uint8_t *sector, uint64_t *ret_stamp, char *text, size_t text_max)
+{
+	const size_t unit = sizeof(struct stamp);
+	struct stamp s;
+
+	memcpy(&s, sector, unit);
+	if (memcmp(sector, sector + unit, SECTOR_BYTES - unit) != 0) {
+		snprintf(text, text_max, "sector at %" PRIu64 " is a mixture",
+		    offset);
+		return false;
+	}
+	*ret_stamp = s.stamp;
+	if (s.magic == 0 && s.serial == 0 && s.offset == 0 && s.stamp == 0)
+		return true;
+	if (s.magic == STAMP_MAGIC && s.serial == oracle->serial &&
+	    s.offset == offset && s.stamp != 0)
+		return true;
+	snprintf(text, text_max,
+	    "volume %" PRIu64 " sector at %" PRIu64 " holds foreign data:"
+	    " volume %" PRIu64 " sector at %" PRIu64 " write %" PRIu64
+	    " (magic %s)",
+	    oracle->serial, offset, s.serial, s.offset, s.stamp,
+	    s.magic == STAMP_MAGIC ? "good" : "bad");
+	return false;
+}
+
+static void
+explain(const struct oracle *oracle, uint64_t offset, uint64_t got,
+    const struct candidate *list, char *text, size_t text_max)
+{
+	int used = snprintf(text, text_max,
+	    "volume %" PRIu64 " sector at %" PRIu64 " holds write %" PRIu64
+	    ", candidates:",
+	    oracle->serial, offset, got);
+
+	for (; list != NULL && (size_t)used < text_max; list = list->next)
+		used += snprintf(text + used, text_max - (size_t)used,
+		    " %" PRIu64 "(%" PRIu64 "..%" PRId64 "%s%s)", list->stamp,
+		    list->change->submitted, (int64_t)list->change->finished,
+		    list->change->durable ? " durable" : "",
+		    list->change->failed ? " failed" : "");
+}
+
+/* time: of a read's submission, or NEVER after a power cut. */
+static bool
+sector_check(
+    const struct oracle *oracle, uint64_t offset, uint64_t got, uint64_t time)
+{
+	const struct candidate *list = sector_at(oracle, offset), *c;
+
+	for (c = list; c != NULL; c = c->next) {
+		if (c->stamp != got)
+			continue;
+		if (time == NEVER ? !replaced_for_good(list, c)
+				  : !replaced_before(list, c, time))
+			return true;
+	}
+	return false;
+}
+
+static bool
+range_check(const struct oracle *oracle, uint64_t offset, uint64_t length,
+    const uint8_t *buf, uint64_t time, char *text, size_t text_max)
+{
+	for (uint64_t done = 0; done < length; done += SECTOR_BYTES) {
+		uint64_t at = offset + done, got;
+		if (!sector_decode(
+			oracle, at, buf + done, &got, text, text_max))
+			return false;
+		if (sector_check(oracle, at, got, time))
+			continue;
+		explain(oracle, at, got, sector_at(oracle, at), text, text_max);
+		return false;
+	}
+	return true;
+}
+
+bool
+oracle_check_read(const struct oracle *oracle, uint64_t offset, uint64_t length,
+    const uint8_t *buf, uint64_t submitted, char *text, size_t text_max)
+{
+	return range_check(
+	    oracle, offset, length, buf, submitted, text, text_max);
+}
+
+bool
+oracle_check_recovered(struct oracle *oracle, uint64_t offset, uint64_t length,
+    const uint8_t *buf, char *text, size_t text_max)
+{
+	if (!range_check(oracle, offset, length, buf, NEVER, text, text_max))
+		return false;
+	for (uint64_t done = 0; done < length; done += SECTOR_BYTES) {
+		const struct cell *cell = cell_at(oracle, offset + done);
+		struct stamp s;
+		if (cell == NULL)
+			continue;
+		struct candidate **list = sector_grow(oracle, offset + done);
+		memcpy(&s, buf + done, sizeof(s));
+		candidates_drop(list);
+		if (s.stamp != 0)
+			*list = candidate_new(&genesis, s.stamp, NULL);
+	}
+	return true;
+}
+
+bool
+oracle_may_be_hole(const struct oracle *oracle, uint64_t offset,
+    uint64_t length, uint64_t submitted)
+{
+	for (uint64_t done = 0; done < length; done += SECTOR_BYTES)
+		if (!sector_check(oracle, offset + done, 0, submitted))
+			return false;
+	return true;
+}
+
+/* Does the sector hold data, whichever candidate wins? */
+static bool
+sector_is_data(const struct candidate *list)
+{
+	for (const struct candidate *c = list; c != NULL; c = c->next)
+		if (c->stamp == 0 && !replaced_before(list, c, NEVER))
+			return false;
+	return true;
+}
+
+bool
+oracle_is_mapped(const struct oracle *oracle, uint64_t offset, uint64_t length)
+{
+	const uint64_t block = BLOCK_SECTORS * SECTOR_BYTES;
+	uint64_t end = offset + length;
+
+	for (offset -= offset % block; offset < end; offset += block) {
+		bool data = false;
+		for (unsigned i = 0; i < BLOCK_SECTORS; i++)
+			data |= sector_is_data(
+			    sector_at(oracle, offset + i * SECTOR_BYTES));
+		if (!data)
+			return false;
+	}
+	return true;
+}

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What a volume may read as.  Every sector (512 bytes) remembers the writes
+ * that may still be what it holds; a write is forgotten when a later one is
+ * certain to have replaced it.
+ *
+ * Times are a logical clock of the world: each submission and each completion
+ * is one tick.  Write b was after write a if a had completed before b was
+ * submitted; writes in flight together have no order and either may win.
+ *
+ *	a read that was submitted at t   may not show a if some b was after a
+ *	                                 and had completed before t
+ *	what is read after a power cut   may not be a if some durable b was
+ *	                                 after a
+ *
+ * A write is durable when it completed with FUA, or when a FLUSH that was
+ * submitted after its completion has completed (I12).
+ */
+#ifndef TESTS_SIM_ORACLE_H
+#define TESTS_SIM_ORACLE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define SECTOR_BYTES 512u
+#define NEVER        UINT64_MAX
+
+/* A write of any kind as the oracle sees it. */
+struct change {
+	uint64_t submitted, finished; /* finished: NEVER while in flight */
+	uint64_t stamp;               /* what its sectors hold; 0: zeros */
+	bool durable;
+	bool failed; /* finished with an error: it may have happened or not */
+};
+
+struct oracle;
+
+struct oracle *oracle_new(uint64_t serial);
+
+/* A change of [offset, offset + length) is about to be submitted. */
+struct change *oracle_submit(struct oracle *oracle, uint64_t offset,
+    uint64_t length, uint64_t stamp, uint64_t now);
+void oracle_finish(struct oracle *oracle, struct change *change, uint64_t now,
+    bool failed, bool fua);
+
+/* A flush that was submitted at this time has completed. */
+void oracle_flushed(struct oracle *oracle, uint64_t submitted);
+
+/* What the volume holds from offset on is gone for good. */
+void oracle_cut_off(struct oracle *oracle, uint64_t offset);
+
+/* The sectors of a write: the volume, the sector and the stamp all over. */
+void oracle_fill(const struct oracle *oracle, uint64_t offset, uint64_t length,
+    uint64_t stamp, uint8_t *buf);
+
+/* Checks what a read that was submitted at time has shown.  False: text says
+ * what is wrong. */
+bool oracle_check_read(const struct oracle *oracle, uint64_t offset,
+    uint64_t length, const uint8_t *buf, uint64_t submitted, char *text,
+    size_t text_max);
+
+/* Checks what is read after a power cut, and takes it as the durable truth
+ * from then on. */
+bool oracle_check_recovered(struct oracle *oracle, uint64_t offset,
+    uint64_t length, const uint8_t *buf, char *text, size_t text_max);
+
+/* May the range read as zeros throughout, for a read submitted at time? */
+bool oracle_may_be_hole(const struct oracle *oracle, uint64_t offset,
+    uint64_t length, uint64_t submitted);
+
+/* Does every 4 KiB block of the range hold data for certain, so that a write
+ * needs no space? */
+bool oracle_is_mapped(
+    const struct oracle *oracle, uint64_t offset, uint64_t length);
+
+/* Has anything ever been written to the cell (64 KiB) at offset? */
+#define ORACLE_CELL_BYTES 65536u
+bool oracle_knows_cell(const struct oracle *oracle, uint64_t offset);
+
+/* All changes in flight were lost or not: after recovery nothing is. */
+void oracle_recovered(struct oracle *oracle);
+
+#endif

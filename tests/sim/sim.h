@@ -1,0 +1,259 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The simulator's world: disks that lose power, the real engine on them, and
+ * hosts that do I/O and management at random.  main.c says what is covered.
+ *
+ * A seed runs in a process of its own, so a power cut may simply abandon the
+ * engine's memory, and an assertion of the engine costs one seed.  sim_fail()
+ * ends the process.
+ */
+#ifndef TESTS_SIM_SIM_H
+#define TESTS_SIM_SIM_H
+
+#include "backstores/testing.h"
+#include "snapshot/pool.h"
+#include "tests/sim/oracle.h"
+
+#define DEVICES_MAX  4u
+#define VOLUMES_MAX  6u
+#define SLOTS_MAX    48u
+#define IO_BYTES_MAX (256u << 10)
+#define KiB          1024ull
+#define MiB          (1024ull * KiB)
+
+/* What hosts do, drawn by weight. */
+enum work {
+	WORK_BLOCK, /* write of one 4 KiB block */
+	WORK_SUB,   /* write of some sectors */
+	WORK_CHUNK, /* write of an aligned 64 KiB chunk */
+	WORK_LONG,  /* write of up to 256 KiB anywhere */
+	WORK_UNMAP,
+	WORK_ZERO,
+	WORK_FLUSH,
+	WORK_READ,
+	WORK_EXTENTS,
+	WORK_COUNT
+};
+
+/* What administrators do, one at a time. */
+enum control {
+	CONTROL_CHECKPOINT,
+	CONTROL_CREATE,
+	CONTROL_DELETE,
+	CONTROL_RENAME,
+	CONTROL_ENLARGE,
+	CONTROL_SHRINK,
+	CONTROL_ADD_DEVICE,
+	CONTROL_REOPEN, /* close in good order, check, open */
+	CONTROL_COUNT
+};
+
+enum fault {
+	FAULT_NONE,
+	FAULT_EIO,       /* reads, writes and flushes fail now and then */
+	FAULT_HOST_FULL, /* the file system under the pool refuses writes */
+};
+
+struct scenario {
+	const char *name, *what;
+	unsigned devices, devices_later; /* CONTROL_ADD_DEVICE */
+	uint64_t device_bytes;
+	uint32_t device_block; /* 0: 512 or 4096 by seed */
+	bool plp;              /* no volatile cache */
+	uint64_t log_bytes, cache_bytes, dirty_bytes;
+	unsigned volumes;
+	uint64_t volume_bytes;
+	unsigned depth; /* I/Os in flight */
+	unsigned fua_percent;
+	unsigned cut_ticks;     /* power goes within so many mutations */
+	bool spread;            /* writes all over the volume */
+	uint64_t leave_bytes;   /* a ballast volume takes all space but this */
+	unsigned late_permille; /* I/Os that a disk begins much later */
+	bool may_fill;          /* ENOSPC is an answer */
+	enum fault fault;
+	unsigned work[WORK_COUNT];
+	unsigned control_permille; /* of a step, when none is under way */
+	unsigned control[CONTROL_COUNT];
+	unsigned cuts_per_seed;
+	unsigned seeds; /* in make test */
+};
+
+extern const struct scenario scenarios[]; /* name NULL ends */
+const struct scenario *scenario_find(const char *name);
+
+/* Counted over all seeds, in memory shared with the parent. */
+struct tally {
+	uint64_t cuts, cuts_in_open, steps, ios, flushes, controls, reopens,
+	    full, errors, checks, verified_bytes;
+};
+
+struct disk {
+	struct backstore *platter; /* bs_powercut: survives everything */
+	struct backstore *top;     /* what the pool is given */
+	struct backstore *error;   /* the fault layer, or NULL */
+};
+
+/* A volume as the hosts know it. */
+struct sim_volume {
+	uint64_t serial;
+	enum { ABSENT, CREATING, PRESENT, DELETING } state;
+	uuid_t uuid;
+	char name[POOL_NAME_MAX + 1], new_name[POOL_NAME_MAX + 1];
+	uint64_t size, new_size; /* new_size: a resize is under way */
+	struct change *shrink;   /* ... which gives the tail up */
+	uint32_t block_size;
+	struct oracle *oracle;
+	struct volume *volume;
+	struct backstore *bs; /* NULL: not open */
+	unsigned in_flight;
+	bool ballast; /* only there to take space */
+	bool quiet;   /* no new I/O */
+	uint64_t last_unmap;
+};
+
+struct slot {
+	struct bs_io io; /* first */
+	struct world *world;
+	struct sim_volume *volume; /* NULL: free */
+	struct change *change;
+	uint64_t submitted;
+	bool mapped; /* needed no space when it was submitted */
+	uint8_t *buf;
+	struct iovec iov[4];
+	struct bs_extent extents[8];
+};
+
+struct world {
+	const struct scenario *scenario;
+	uint64_t seed, random, clock, stamp, serial;
+	struct tally *tally;
+	bool verbose;
+
+	struct loop *loop;
+	struct disk disk[DEVICES_MAX];
+	unsigned disks;
+	struct pool *pool;
+	bool created; /* pool_create has said so */
+	bool power_failed;
+	bool in_trouble; /* the pool is suspect: reads go on, writes fail */
+
+	struct sim_volume volume[VOLUMES_MAX];
+	struct slot slot[SLOTS_MAX];
+	unsigned in_flight;
+	uint64_t progress; /* completions of any kind */
+
+	struct pool_request request;
+	enum control control; /* CONTROL_COUNT: none under way */
+	struct sim_volume *control_volume;
+	uint64_t control_started;
+	bool quiet_begun, reopen_wanted, draining;
+
+	unsigned exhaustive_disk; /* exhaustive: cut this disk */
+	uint64_t exhaustive_tick; /* at this mutation; 0: not exhaustive */
+};
+
+/* ---- life.c ---- */
+
+/* The life of one seed: cuts and recoveries, then a good end. */
+void life_run(struct world *world);
+
+/* A short life whose power goes at one tick of one disk, both given by the
+ * world.  False: it ended before that tick. */
+bool life_run_exhaustive(struct world *world);
+
+/* Power off and on until it stays on. */
+void life_survive(struct world *world);
+/* The volumes of the scenario, ballast too.  False: power failed. */
+bool life_create_volumes(struct world *world);
+
+/* ---- directed.c ---- */
+struct directed {
+	const char *name;
+	void (*run)(struct world *world);
+};
+extern const struct directed directed_tests[]; /* name NULL ends */
+
+/* ---- main.c ---- */
+_Noreturn void sim_fail(const struct world *world, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+uint64_t below(struct world *world, uint64_t limit);
+bool chance(struct world *world, unsigned permille);
+
+/* ---- world.c ---- */
+
+/* Makes disks and a pool on them.  False: power failed before it was there. */
+bool world_create(struct world *world);
+
+/* Power goes: the engine is forgotten, the disks keep what they keep. */
+void world_cut(struct world *world);
+
+/* Checks the disks, opens the pool, and verifies all that was promised.
+ * False: power failed again. */
+bool world_boot(struct world *world);
+
+/* Closes in good order and checks; then as world_boot(). */
+bool world_reopen(struct world *world);
+
+/* Deletes every volume: nothing may be left in use. */
+void world_empty(struct world *world);
+
+/* Steps the loop until *stop.  False: power failed. */
+bool world_run_until(struct world *world, const bool *stop);
+
+/* Runs pool_check; no damage, no leak. */
+void world_check(struct world *world);
+
+/* Power goes at the n-th mutation from now; 0: stays. */
+void world_arm(struct world *world, uint64_t n);
+/* ... at the tick of the exhaustive run. */
+void world_arm_exhaustive(struct world *world);
+
+/* A further disk, as the pool is given it. */
+struct backstore *world_add_disk(struct world *world);
+
+/* False: power failed. */
+bool world_close_volume(struct world *world, struct sim_volume *volume);
+
+/* ---- disk.c ---- */
+/* Passes I/O on to below, late_permille of it milliseconds later. */
+struct backstore *disk_shell_new(struct loop *loop, struct backstore *below,
+    unsigned late_permille, uint64_t seed);
+
+/* ---- work.c ---- */
+
+/* Hosts and administrators at work until power fails or steps are spent. */
+void work_round(struct world *world, unsigned steps);
+
+/* Waits for all that is in flight.  False: power failed. */
+bool work_drain(struct world *world);
+
+/* Opens the volume for I/O if it is not.  False: power failed. */
+bool volume_bring_up(struct world *world, struct sim_volume *volume);
+
+/* One I/O and its end.  False: power failed. */
+bool work_read(struct world *world, struct sim_volume *volume, uint64_t offset,
+    uint64_t length, uint8_t *buf);
+bool work_extents(struct world *world, struct sim_volume *volume,
+    uint64_t offset, struct bs_extent *extents, unsigned max,
+    unsigned *ret_count);
+
+/* One I/O of the random kind, but chosen by a directed test.  Does not wait.
+ * A write has at most IO_BYTES_MAX bytes. */
+void work_submit(struct world *world, struct sim_volume *volume, enum bs_op op,
+    uint64_t offset, uint64_t length, bool fua, bool may_unmap);
+
+/* ---- control.c ---- */
+
+/* Starts what administrators do, or goes on with it. */
+void control_step(struct world *world);
+
+/* Starts a creation; the result is in request.done. */
+struct sim_volume *control_create(struct world *world, uint64_t size);
+
+/* Ends well or fails the seed.  False: power failed. */
+bool control_wait(struct world *world);
+
+/* After a power cut: what was under way may have happened or not. */
+void control_settle(struct world *world);
+
+#endif
