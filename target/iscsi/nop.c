@@ -88,6 +88,9 @@ nop_ask(struct iscsi_conn *conn)
 	be32_set(&u.nop.itt, ISCSI_TAG_NONE);
 	be32_set(&u.nop.ttt, conn->ping_tag);
 	conn->ping_ns = loop_now(conn->loop);
+	/* 4.3: a discovery session is not pinged; it just has that long */
+	if (conn->session->discovery)
+		return;
 	/* 11.19.3: StatSN is the next one and not used up */
 	iscsi_tx_control(conn, &u.bhs, ISCSI_STATSN_SHOW, NULL, 0);
 }
@@ -121,6 +124,12 @@ timeout_ns(const struct iscsi_conn *conn)
 	return conn->server->limits.nop_timeout_ms * NSEC_PER_MSEC;
 }
 
+static uint64_t
+shorter(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
 /* Returns the time until the next look, or 0: closed. */
 static uint64_t
 watch(struct iscsi_conn *conn)
@@ -128,25 +137,24 @@ watch(struct iscsi_conn *conn)
 	const uint64_t now = loop_now(conn->loop), sign = last_sign(conn);
 	const uint64_t interval = interval_ns(conn);
 	const uint64_t timeout = timeout_ns(conn);
-	const uint64_t silent = now - sign;
 
 	if (conn->awaiting > 0 && now - conn->data_last_ns > DATA_TIMEOUT_NS) {
 		watch_timeout(conn, "Data-Out timeout");
 		return 0;
 	}
-	if (silent < interval) {
+	if (sign > conn->ping_ns)
 		conn->ping_ns = 0;
-		return interval - silent;
-	}
-	if (conn->ping_ns == 0 && !conn->session->discovery) {
+	if (now - sign < interval)
+		return interval - (now - sign);
+	if (conn->ping_ns == 0) {
 		nop_ask(conn);
-		return timeout;
+		return shorter(interval, timeout);
 	}
-	if (silent >= interval + timeout) {
+	if (now - conn->ping_ns >= timeout) {
 		watch_timeout(conn, "silent peer");
 		return 0;
 	}
-	return interval + timeout - silent;
+	return shorter(interval, timeout - (now - conn->ping_ns));
 }
 
 static void

@@ -148,12 +148,15 @@ rx_header(struct iscsi_conn *conn)
 
 	if (staged < ISCSI_BHS_LENGTH)
 		return false;
-	size = ISCSI_BHS_LENGTH + at[4] * 4u;
-	whole = size + (rx->header_digest ? ISCSI_DIGEST_LENGTH : 0);
-	if (whole > rx->size) {
+	/* 11.12: a Login Request has no additional headers; what has may be
+	 * of another protocol, and the rest never comes */
+	if (conn->login != NULL && at[4] != 0) {
 		iscsi_conn_close(conn, "additional headers during login");
 		return false;
 	}
+	size = ISCSI_BHS_LENGTH + at[4] * 4u;
+	whole = size + (rx->header_digest ? ISCSI_DIGEST_LENGTH : 0);
+	assert(whole <= rx->size);
 	if (staged < whole)
 		return false;
 	if (!rx_header_digest_ok(rx, at, size)) {
