@@ -411,11 +411,13 @@ checkpoint_next(struct pool *pool)
 
 	if (ckpt->error < 0)
 		return;
-	if (ckpt->state == CKPT_WRITE && ckpt->items_done < ckpt->item_count) {
-		write_pages(pool);
-		return;
-	}
-	ckpt->state = state_after(ckpt->state);
+	if (ckpt->state != CKPT_WRITE || ckpt->items_done == ckpt->item_count)
+		ckpt->state = state_after(ckpt->state);
+	/* a pool that has not changed has no pages to write */
+	if (ckpt->state == CKPT_WRITE && ckpt->item_count == 0)
+		ckpt->state = state_after(ckpt->state);
+	if (ckpt->state == CKPT_WRITE && ckpt->item_count == 0)
+		ckpt->state = state_after(ckpt->state); /* log only */
 	if (ckpt->state == CKPT_WRITE)
 		write_pages(pool);
 	else if (ckpt->state == CKPT_FLUSH)

@@ -50,7 +50,7 @@ delete_step(struct pool *pool)
 	struct delete_job *job = &pool->delete_job;
 	struct volume *volume = job->volume;
 	uint64_t from = volume->cursor * FMT_CHUNK;
-	uint64_t end = volume->bs.size;
+	uint64_t end = volume->size;
 
 	if (from >= end) {
 		checkpoint_wait(pool, &job->waiter);
@@ -61,7 +61,7 @@ delete_step(struct pool *pool)
 	job->io.offset = from;
 	job->io.length = end - from < SLICE ? end - from : SLICE;
 	job->io.complete = job->complete;
-	bs_submit(&volume->bs, &job->io);
+	volume_submit_internal(volume, &job->io);
 }
 
 static void

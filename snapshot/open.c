@@ -71,7 +71,7 @@ devices_sort(struct operation *op, uint8_t uuid[16])
 		}
 		sorted[index] = o->bs[i];
 	}
-	memcpy(o->bs, sorted, sizeof(o->bs));
+	memcpy(o->bs, sorted, sizeof(o->bs)); /* by index, with gaps */
 	return 0;
 }
 

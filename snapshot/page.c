@@ -144,7 +144,10 @@ page_read_done(struct page *page, int error)
 	page_unpin(page);
 	if (error == 0) {
 		page->loaded = true;
-		page->lsn = 0;
+		/* it may be newer than the newest durable superblock */
+		page->lsn = page_is_raw(page)
+		    ? 0
+		    : le64_get(&page_header(page)->lsn);
 	} else {
 		cache_page_drop(&page->tree->pool->cache, page);
 	}

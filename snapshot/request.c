@@ -416,6 +416,7 @@ shrink_discarded(struct bs_io *io, int result)
 	struct operation *op = container_of(io, struct operation, io);
 
 	if (result < 0) {
+		op->volume->bs.size = op->volume->size;
 		operation_end(op, result);
 		return;
 	}
@@ -441,16 +442,17 @@ resize_run(struct operation *op)
 	}
 	if (op->size >= volume->size)
 		return resize_now(op);
-	if (volume->bs.in_flight > 0) {
-		operation_problem(op, "I/O is in flight");
+	if (volume_io_past(volume, op->size)) {
+		operation_problem(op, "I/O is in flight past the new end");
 		return -EBUSY;
 	}
+	volume->bs.size = op->size; /* nothing new goes there */
 	bs_io_init(&op->io);
 	op->io.op = BS_DISCARD;
 	op->io.offset = op->size;
 	op->io.length = volume->size - op->size;
 	op->io.complete = shrink_discarded;
-	bs_submit(&volume->bs, &op->io);
+	volume_submit_internal(volume, &op->io);
 	return -EAGAIN;
 }
 

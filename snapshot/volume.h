@@ -38,6 +38,7 @@ struct seg {
 	struct list link;
 	bool mapping;      /* ends in map records */
 	bool barrier;      /* the vio goes on only after it */
+	bool merging;      /* reads what a part of a block goes into */
 	struct device *device;
 	struct page *leaf; /* pinned if mapping */
 	uint64_t block, block_count; /* of the volume, if mapping */
@@ -58,7 +59,6 @@ struct vio {
 	bool parked;     /* waits for a page, room, a lock, a seg, a buffer */
 	bool barrier;    /* waits for its seg */
 	bool locked;     /* lock is granted */
-	bool merging;    /* the seg in flight reads what a part goes into */
 	struct bs_io *io;
 	struct volume *volume;
 	uint64_t next, end; /* bytes */
@@ -124,6 +124,9 @@ struct volume *volume_new(struct pool *pool, uint32_t slot,
 void volume_free(struct volume *volume);
 struct volume *volume_by_id(struct pool *pool, uint32_t id);
 void volume_submit(struct backstore *bs, struct bs_io *io);
+void volume_submit_internal(struct volume *volume, struct bs_io *io);
+/* Is I/O in flight that reaches past from?  O(io_max). */
+bool volume_io_past(struct volume *volume, uint64_t from);
 
 /* ---- locks (chunk_lock.c) ---- */
 void chunk_locks_init(struct volume_io *vios);

@@ -89,6 +89,9 @@ vio_finish(struct vio *vio)
 		vio->bounce = NULL;
 		buf_put(pool->loop->bufs, bounce);
 	}
+	/* what was a hole already may be one by an UNMAP not durable yet */
+	if (vio->io->fua && vio->io->op == BS_ZERO)
+		vio->lsn = pool->redo.next_lsn;
 	if (vio->error == 0 && vio->io->fua &&
 	    vio->lsn > pool->redo.durable_lsn) {
 		vio->waiter.ready = durable_ready;
@@ -194,7 +197,7 @@ vio_seg(struct vio *vio)
 		return NULL;
 	}
 	seg->vio = vio;
-	seg->mapping = seg->barrier = false;
+	seg->mapping = seg->barrier = seg->merging = false;
 	seg->lock_count = 0;
 	seg->leaf = NULL;
 	seg->credits = 0;
@@ -286,8 +289,8 @@ seg_complete(struct bs_io *io, int result)
 		if (result == -ENOSPC)
 			pool_host_full(vio_pool(vio));
 	}
-	if (vio->merging && result == 0) {
-		vio->merging = false;
+	if (seg->merging && result == 0) {
+		seg->merging = false;
 		if (--vio->pending == 0)
 			grace_end(vio);
 		vio_partial_merge(vio, seg);
@@ -401,7 +404,7 @@ vio_extents_step(struct vio *vio)
 	};
 	struct bs_io *io = vio->io;
 	uint64_t block = vio->next / FMT_BLOCK, end;
-	struct bs_extent *last = &io->extents[io->extent_count - 1];
+	struct bs_extent *last = NULL;
 	struct map_extent extent;
 
 	if (!vio_ok(vio,
@@ -412,7 +415,9 @@ vio_extents_step(struct vio *vio)
 	end = (block + extent.blocks) * FMT_BLOCK;
 	if (end > vio->end)
 		end = vio->end;
-	if (io->extent_count > 0 && last->kind == kinds[extent.kind]) {
+	if (io->extent_count > 0)
+		last = &io->extents[io->extent_count - 1];
+	if (last != NULL && last->kind == kinds[extent.kind]) {
 		last->length = end - last->offset;
 	} else if (io->extent_count < io->extent_max) {
 		io->extents[io->extent_count++] = (struct bs_extent){
@@ -480,8 +485,10 @@ vio_begin(struct vio *vio, struct bs_io *io)
 	vio->next = io->offset;
 	vio->end = io->offset + io->length;
 	vio->error = 0;
-	vio->lsn = 0;
-	vio->parked = vio->barrier = vio->locked = vio->merging = false;
+	/* zeros may be there by a record that is not durable yet, and holes
+	 * do not tell */
+	vio->lsn = io->op == BS_ZERO ? pool->redo.next_lsn : 0;
+	vio->parked = vio->barrier = vio->locked = false;
 	vio->waiter.ready = waiter_ready;
 	vio->submitting = true;
 	if (op_changes(io->op) && pool->state != POOL_ONLINE)
@@ -522,6 +529,42 @@ volume_submit(struct backstore *bs, struct bs_io *io)
 	}
 	vios->active++;
 	vio_begin(list_entry(node, struct vio, link), io);
+}
+
+/* I/O of the engine itself, also past the end of a volume that shrinks. */
+void
+volume_submit_internal(struct volume *volume, struct bs_io *io)
+{
+	assert(!io->in_flight);
+	io->in_flight = true;
+	io->bs = &volume->bs;
+	list_init(&io->link);
+	volume->bs.in_flight++;
+	volume_submit(&volume->bs, io);
+}
+
+static bool
+reaches(const struct bs_io *io, const struct volume *volume, uint64_t from)
+{
+	return io->bs == &volume->bs && io->length > 0 &&
+	    io->offset + io->length > from;
+}
+
+bool
+volume_io_past(struct volume *volume, uint64_t from)
+{
+	struct pool *pool = volume->pool;
+	const struct bs_io *io;
+
+	for (unsigned i = 0; i < pool->limits.io_max; i++) {
+		io = pool->vio.vios[i].io;
+		if (io != NULL && reaches(io, volume, from))
+			return true;
+	}
+	list_for_each (io, &pool->vio.vios_wanted, link)
+		if (reaches(io, volume, from))
+			return true;
+	return false;
 }
 
 int

@@ -80,6 +80,26 @@ vio_partial_merge(struct vio *vio, struct seg *seg)
 	seg_submit(seg, BS_WRITE, seg->address, 0, FMT_BLOCK);
 }
 
+/* Mapped, and the device takes parts of blocks: writes these bytes and no
+ * others.  Under the lock it would have to merge, and the in-place writes of
+ * the other parts, which take no lock, would be lost. */
+static void
+partial_in_place(struct vio *vio, const struct map_extent *extent)
+{
+	enum bs_op op = vio->io->op == BS_WRITE ? BS_WRITE : BS_ZERO;
+	uint64_t length = part_length(vio);
+	struct seg *seg;
+
+	vio_unlock(vio);
+	if (extent->leaf->lsn > vio->lsn)
+		vio->lsn = extent->leaf->lsn + 1;
+	seg = vio_seg(vio);
+	if (seg == NULL)
+		return;
+	seg_submit(seg, op, extent->address, vio->next % FMT_BLOCK, length);
+	vio->next += length;
+}
+
 static void
 partial_read(struct vio *vio, const struct map_extent *extent)
 {
@@ -91,7 +111,7 @@ partial_read(struct vio *vio, const struct map_extent *extent)
 		vio->lsn = extent->leaf->lsn + 1;
 	seg->barrier = vio->barrier = true;
 	seg->address = extent->address;
-	vio->merging = true;
+	seg->merging = true;
 	seg_submit(seg, BS_READ, extent->address, 0, FMT_BLOCK);
 }
 
@@ -124,6 +144,8 @@ vio_partial_step(struct vio *vio)
 		vio_fail(vio, -ENODATA);
 	else if (extent.kind == MAP_DATA && !extent.exclusive)
 		vio_fail(vio, -EROFS);
+	else if (extent.kind == MAP_DATA && !vio->volume->locked_writes)
+		partial_in_place(vio, &extent);
 	else if (extent.kind == MAP_DATA)
 		partial_read(vio, &extent);
 	else if (vio->io->op == BS_WRITE)
