@@ -58,9 +58,10 @@ RUN(sbc_unmap);
 CHECK(sbc_get_lba_status_check);
 RUN(sbc_get_lba_status);
 
-/* Limits that VPD B0 tells and the handlers keep. */
+/* Limits that VPD B0 tells and the handlers keep.  What WRITE SAME(10) can say
+ * is also the most WRITE SAME(16) takes: it bounds the time of one command. */
 #define SBC_UNMAP_DESCRIPTORS_MAX 256u
-#define SBC_WRITE_SAME_MAX        (1ull << 30) /* bytes */
+#define SBC_WRITE_SAME_MAX        65535u /* blocks */
 #define SBC_UNMAP_GRANULARITY     4096u
 #define SBC_STEP_MAX              (256ull << 20) /* bytes of one BS_ZERO */
 

@@ -12,17 +12,17 @@
 #define LUN_NUMBER_MAX 16383 /* flat space addressing, SAM-5 4.7.7.4 */
 
 struct lun_params {
-	struct backstore *bs;       /* stays the caller's; closed after
-				       lun_free's done */
-	uint8_t naa[8];             /* NAA 3 (locally assigned), stable for the
-				       life of the LUN; see lun_naa_from_uuid */
-	const char *serial;         /* unit serial number, at most 36 chars */
-	const char *vendor;         /* 8 characters, NULL: "VARVE" */
-	const char *product;        /* 16 characters, NULL: "varve LUN" */
-	const char *revision;       /* 4 characters, NULL: the version's */
-	const char *label;          /* for logs and VPD 83h: "vms/web01" */
+	struct backstore *bs; /* stays the caller's; closed after
+				 lun_free's done */
+	uint8_t naa[8];       /* NAA 3 (locally assigned), stable for the
+				 life of the LUN; see lun_naa_from_uuid */
+	const char *serial;   /* unit serial number, at most 36 chars */
+	const char *vendor;   /* 8 characters, NULL: "VARVE" */
+	const char *product;  /* 16 characters, NULL: "varve LUN" */
+	const char *revision; /* 4 characters, NULL: the version's */
+	const char *label;    /* for logs and VPD 83h: "vms/web01" */
 	bool read_only;
-	bool write_cache;           /* WCE as it starts; true is normal */
+	bool write_cache; /* WCE as it starts; true is normal */
 };
 
 void lun_naa_from_uuid(const uint8_t uuid[16], uint8_t ret_naa[8]);
@@ -38,7 +38,8 @@ void lun_capacity_changed(struct lun *lun);
 void lun_threshold_reached(struct lun *lun);
 
 struct lun_stat {
-	uint64_t reads, writes, read_bytes, write_bytes, unmaps, flushes, errors;
+	uint64_t reads, writes, read_bytes, write_bytes, unmaps, flushes,
+	    errors;
 	uint64_t latency_ns_total;
 	unsigned tasks, nexuses;
 	bool stopped;
@@ -89,7 +90,7 @@ enum scsi_tmf {
 
 enum scsi_tmf_response {
 	SCSI_TMF_COMPLETE,
-	SCSI_TMF_SUCCEEDED,      /* of the query functions */
+	SCSI_TMF_SUCCEEDED, /* of the query functions */
 	SCSI_TMF_TASK_NOT_FOUND,
 	SCSI_TMF_LUN_NOT_FOUND,
 	SCSI_TMF_REJECTED,

@@ -50,7 +50,7 @@ sbc_write_same_check(struct scsi_task *task)
 	/* SBC-3 6.6.3: WSNZ is 0, so none means all up to the end */
 	if (task->block_count == 0)
 		task->block_count = lun_blocks(lun) - task->lba;
-	if (task->block_count > SBC_WRITE_SAME_MAX >> lun->block_shift)
+	if (task->block_count > SBC_WRITE_SAME_MAX)
 		return scsi_invalid_cdb(count_at, -1);
 	return check_block(task);
 }

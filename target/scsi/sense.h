@@ -25,17 +25,17 @@ enum scsi_status {
 
 struct scsi_sense {
 	uint8_t key, asc, ascq;
-	bool field_valid;     /* SPC-4 field pointer: illegal byte and bit */
-	bool field_in_cdb;    /* else in the parameter list */
+	bool field_valid;  /* SPC-4 field pointer: illegal byte and bit */
+	bool field_in_cdb; /* else in the parameter list */
 	uint16_t field_byte;
-	int8_t field_bit;     /* -1: the whole byte */
+	int8_t field_bit; /* -1: the whole byte */
 	bool information_valid;
 	uint64_t information; /* an LBA, or the offset of a miscompare */
 };
 
 #define SENSE(name, key_, asc_, ascq_, text)                                   \
-	static const struct scsi_sense SENSE_##name __attribute__((unused)) =  \
-	    {.key = (key_), .asc = (asc_), .ascq = (ascq_)};
+	static const struct scsi_sense SENSE_##name __attribute__((            \
+	    unused)) = {.key = (key_), .asc = (asc_), .ascq = (ascq_)};
 #include "target/scsi/sense.def"
 #undef SENSE
 

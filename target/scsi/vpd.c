@@ -183,7 +183,7 @@ block_limits(const struct scsi_task *task, uint8_t *body)
 		store_be32(&body[12 - 4], blocks_of(lun, bs->optimal_io));
 	if (bs->thin)
 		unmap_limits(lun, body);
-	store_be64(&body[36 - 4], blocks_of(lun, SBC_WRITE_SAME_MAX));
+	store_be64(&body[36 - 4], SBC_WRITE_SAME_MAX);
 	return 0x3c;
 }
 

@@ -181,7 +181,7 @@ block_limits_are_those_the_commands_keep(void **state)
 	assert_int_equal(load_be32(in + 24), SBC_UNMAP_DESCRIPTORS_MAX);
 	assert_int_equal(load_be32(in + 28), 4096 / bs);
 	assert_int_equal(load_be32(in + 32), 0x80000000u);
-	assert_int_equal(load_be64(in + 36), SBC_WRITE_SAME_MAX / bs);
+	assert_int_equal(load_be64(in + 36), SBC_WRITE_SAME_MAX);
 	cmd_release(&cmd);
 }
 
