@@ -416,8 +416,6 @@ checkpoint_next(struct pool *pool)
 	/* a pool that has not changed has no pages to write */
 	if (ckpt->state == CKPT_WRITE && ckpt->item_count == 0)
 		ckpt->state = state_after(ckpt->state);
-	if (ckpt->state == CKPT_WRITE && ckpt->item_count == 0)
-		ckpt->state = state_after(ckpt->state); /* log only */
 	if (ckpt->state == CKPT_WRITE)
 		write_pages(pool);
 	else if (ckpt->state == CKPT_FLUSH)

@@ -89,12 +89,17 @@ static void
 delete_next(struct pool *pool)
 {
 	struct delete_job *job = &pool->delete_job;
+	struct volume *volume;
 
-	if (job->volume != NULL || job->stop || list_empty(&pool->dying) ||
-	    pool->state != POOL_ONLINE)
+	if (job->volume != NULL || job->stop || pool->state != POOL_ONLINE)
 		return;
-	job->volume = list_first(&pool->dying, struct volume, link);
-	delete_step(pool);
+	list_for_each (volume, &pool->dying, link) {
+		if (!volume->deletion_durable)
+			continue;
+		job->volume = volume;
+		delete_step(pool);
+		return;
+	}
 }
 
 void

@@ -360,6 +360,7 @@ static int
 delete_done(struct operation *op)
 {
 	op->request->volume = NULL;
+	op->volume->deletion_durable = true;
 	delete_jobs_start(op->pool);
 	return OP_DONE;
 }
@@ -394,6 +395,15 @@ volume_delete(
 
 /* ---- resize ---- */
 
+/* Only now may anything be written past the old end. */
+static int
+resize_done(struct operation *op)
+{
+	op->volume->bs.size = op->size;
+	op->request->volume = op->volume;
+	return OP_DONE;
+}
+
 static int
 resize_now(struct operation *op)
 {
@@ -402,12 +412,10 @@ resize_now(struct operation *op)
 
 	pool->promised += op->size - volume->size;
 	volume->size = op->size;
-	volume->bs.size = op->size;
 	volume->counters_dirty = true;
 	pool->needs_write = true;
 	tree_raise(&volume->map, fmt_map_levels(op->size));
-	op->request->volume = volume;
-	return operation_checkpoint(op, operation_done);
+	return operation_checkpoint(op, resize_done);
 }
 
 static void

@@ -160,6 +160,7 @@ version_insert(struct pool *pool, struct volume *volume)
 	*place = volume;
 	pool->slots[volume->slot] = volume;
 	if (volume->state == FMT_VERSION_DELETING) {
+		volume->deletion_durable = true;
 		list_add_tail(&pool->dying, &volume->link);
 		return;
 	}

@@ -110,6 +110,7 @@ struct volume {
 	uint64_t window;       /* address of chunks reserved ahead */
 	unsigned window_count; /* chunks */
 	uint64_t cursor;       /* of the deletion */
+	bool deletion_durable; /* only then may anything be freed */
 	uint64_t created_unix;
 	uint64_t reads, writes, read_bytes, write_bytes, unmaps;
 };

@@ -485,9 +485,7 @@ vio_begin(struct vio *vio, struct bs_io *io)
 	vio->next = io->offset;
 	vio->end = io->offset + io->length;
 	vio->error = 0;
-	/* zeros may be there by a record that is not durable yet, and holes
-	 * do not tell */
-	vio->lsn = io->op == BS_ZERO ? pool->redo.next_lsn : 0;
+	vio->lsn = 0;
 	vio->parked = vio->barrier = vio->locked = false;
 	vio->waiter.ready = waiter_ready;
 	vio->submitting = true;
