@@ -11,7 +11,7 @@
  *	                   op->run     works, by scsi_task_submit, step by step
  *	scsi_task_end      task.c      leaves the task set; complete()
  *
- * A handler never looks at task management: between two steps task.c sees
+ * A handler never looks at task management: between two steps task_io.c sees
  * whether the task was aborted, and ends it.
  */
 #ifndef TARGET_SCSI_INTERNAL_H
@@ -228,7 +228,9 @@ enum scsi_status scsi_dispatch(
 struct scsi_sense scsi_invalid_cdb(unsigned byte, int bit);
 struct scsi_sense scsi_invalid_parameter(unsigned byte, int bit);
 
-/* ---- task.c: for handlers ---- */
+/* ---- task.c, task_io.c: for handlers ---- */
+
+void task_put_buffers(struct scsi_task *task);
 
 /* Runs or goes on with the task; only from the loop or execute. */
 void scsi_task_start(struct scsi_task *task);

@@ -17,6 +17,8 @@ cmd_of(struct cmd *cmd, struct rig *rig, const struct scsi_op *op)
 		cdb[1] = op->action;
 	if (op->answer == report_tmf)
 		cdb[9] = 4;
+	if (op->run == sbc_write_same)
+		cdb[op->length - (op->length == 10 ? 2 : 3)] = 1;
 	if (op->answer == mode_sense)
 		cdb[2] = 0x3f;
 	cmd_init(cmd, rig, cdb, op->length);
