@@ -13,7 +13,10 @@
 #define ARGS(...)                                                              \
 	(const struct api_arg[])                                               \
 	{                                                                      \
-		__VA_ARGS__ __VA_OPT__(, ) { .name = NULL }                    \
+		__VA_ARGS__ __VA_OPT__(, )                                     \
+		{                                                              \
+			.name = NULL                                           \
+		}                                                              \
 	}
 
 /* clang-format off */

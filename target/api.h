@@ -51,17 +51,17 @@ enum api_type {
 	API_HOST,
 	API_NEW_HOST,
 	API_IQN,
-	API_SIZE,     /* 100G; JSON: integer, bytes */
-	API_RESIZE,   /* 100G or +50G; JSON: string "+N" / "N" in bytes */
-	API_PERCENT,  /* 80%; JSON: integer */
+	API_SIZE,    /* 100G; JSON: integer, bytes */
+	API_RESIZE,  /* 100G or +50G; JSON: string "+N" / "N" in bytes */
+	API_PERCENT, /* 80%; JSON: integer */
 	API_INT,
-	API_PATH,     /* made absolute by the client */
-	API_ADDRESS,  /* ADDR[:PORT], [ADDR6]:PORT */
-	API_CHOICE,   /* one of choices, separated by | */
+	API_PATH,    /* made absolute by the client */
+	API_ADDRESS, /* ADDR[:PORT], [ADDR6]:PORT */
+	API_CHOICE,  /* one of choices, separated by | */
 	API_TEXT,
-	API_SECRET,   /* the client reads it: --name-file FILE or a prompt; never
-			 in argv */
-	API_SESSION,  /* number from session list */
+	API_SECRET,  /* the client reads it: --name-file FILE or a prompt; never
+			in argv */
+	API_SESSION, /* number from session list */
 	API_DOCUMENT, /* a JSON object; the client reads it from a file, - is
 			 its standard input */
 };
@@ -83,15 +83,15 @@ enum api_kind { /* how a value of an answer is shown */
 	API_SHOW_RATE_BYTES, /* per second */
 	API_SHOW_RATE,
 	API_SHOW_USEC,
-	API_SHOW_BOOL,       /* yes, no */
-	API_SHOW_LIST,       /* JSON array of strings, shown with commas */
+	API_SHOW_BOOL, /* yes, no */
+	API_SHOW_LIST, /* JSON array of strings, shown with commas */
 };
 
 struct api_column {
 	const char *name;  /* JSON member */
 	const char *title; /* as in "SNAP-HELD"; the -o name in lower case */
 	enum api_kind kind;
-	bool hidden;       /* only with -o or --json */
+	bool hidden; /* only with -o or --json */
 	const char *help;
 };
 
@@ -110,12 +110,13 @@ struct api_command {
 	const char *noun, *verb; /* verb "" for plain commands (health) */
 	const char *method;      /* "lun.create"; NULL if API_LOCAL */
 	unsigned flags;
-	const char *summary;     /* a phrase for the list of commands */
-	const char *description; /* sentences for --help and the man page */
-	const struct api_arg *args;       /* ends with name NULL */
+	const char *summary;        /* a phrase for the list of commands */
+	const char *description;    /* sentences for --help and the man page */
+	const struct api_arg *args; /* ends with name NULL */
 	const struct api_column *columns; /* ends with name NULL */
-	const char *example;     /* one command line per line */
-	const char *exits;       /* the codes it can end with: "4 no such LUN" per line */
+	const char *example;              /* one command line per line */
+	const char
+	    *exits; /* the codes it can end with: "4 no such LUN" per line */
 };
 
 /* In the order of help; ends with noun NULL. */

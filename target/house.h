@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The house: what varved keeps alive.  Pools on their reactors, a LUN object
+ * for each volume that is exported, the iSCSI server, the state database.  All
+ * of it is the control loop's ("home"); pools and LUNs are reached by calls to
+ * their reactor (target/call.h).
+ *
+ * Life of a house_pool:   known     in the state; pool is NULL, problem says
+ * why open      pool is set; its luns may be served closing   pool is NULL
+ * again, luns are empty Life of a house_lun:    made with the first export of
+ * its volume, gone when the access without its last one is everywhere
+ */
+#ifndef TARGET_HOUSE_H
+#define TARGET_HOUSE_H
+
+#include "target/call.h"
+#include "target/config.h"
+#include "target/iscsi/server.h"
+#include "target/state.h"
+#include <jansson.h>
+
+#define HOUSE_LUN_BUCKETS 1024
+
+struct house_pool {
+	struct list link; /* house.pools, by name */
+	struct house *house;
+	int64_t id; /* state_pool.id */
+	char name[POOL_NAME_MAX + 1];
+	uuid_t uuid;
+	char **devices;
+	unsigned device_count;
+	struct loop *loop;
+	struct pool *pool; /* NULL: not open */
+	bool opening;
+	char problem[POOL_PROBLEM_MAX]; /* why it is not */
+	struct list luns;
+	int level; /* as last told by the pool */
+};
+
+struct house_lun {
+	struct list link;    /* house_pool.luns */
+	struct list by_uuid; /* house.luns */
+	struct house_pool *pool;
+	uuid_t uuid;
+	char label[2 * POOL_NAME_MAX + 2]; /* "vms/web01" */
+	char serial[STATE_UUID_TEXT];
+	struct lun *lun;
+	struct backstore *bs;
+	struct lun_stat sample; /* top's, of sample_ns */
+	uint64_t sample_ns;
+};
+
+struct house_portal {
+	struct list link;
+	struct state_portal row;
+	bool listening;
+	char problem[128];
+	struct loop_timer retry;
+	struct house *house;
+};
+
+/* Someone who waits until what the state says now is what every reactor
+ * serves. */
+struct publish_wait {
+	struct list link;
+	void (*done)(struct publish_wait *wait);
+};
+
+struct request;
+
+struct house {
+	struct loop *home;
+	struct loop **reactors;
+	unsigned reactor_count, reactor_next;
+	const struct config *config;
+	struct state *state;
+	struct iscsi_server *server;
+	int64_t started_unix;
+
+	struct list pools, portals;
+	struct list luns[HOUSE_LUN_BUCKETS];
+
+	/* publishing (house_access.c) */
+	bool publishing;
+	struct list publish_now, publish_next;
+	struct loop_task publish_task;
+
+	/* requests (request.c) */
+	struct request *change; /* the one that runs */
+	struct list waiting;    /* changes in their order */
+	struct list held;       /* all, until the start is over */
+	unsigned requests;      /* in all */
+
+	/* start and stop (house.c) */
+	bool started, stopping;
+	unsigned pending; /* steps under way */
+	struct loop_timer patience;
+	struct publish_wait start_publish;
+	void (*stage_done)(void *arg);
+	void *stage_arg;
+};
+
+int house_new(struct loop *home, struct loop **reactors, unsigned count,
+    const struct config *config, struct state *state, struct house **ret_house);
+/* Opens what the state knows, then serves it: done when it does.  A pool that
+ * does not open is told by health and stops nothing. */
+void house_start(struct house *house, void (*done)(void *arg), void *arg);
+/* Logs sessions out, drains, checkpoints, closes. */
+void house_stop(struct house *house, void (*done)(void *arg), void *arg);
+void house_free(struct house *house);
+
+/* ---- pools (house_pool.c) ---- */
+
+struct house_pool *house_pool_find(struct house *house, const char *name);
+struct house_pool *house_pool_by_id(struct house *house, int64_t id);
+struct house_pool *house_pool_by_uuid(struct house *house, const uuid_t uuid);
+unsigned house_pool_reactor(const struct house_pool *hp);
+struct loop *house_next_reactor(struct house *house);
+
+/* Into the house, not open. */
+struct house_pool *house_pool_add(
+    struct house *house, const struct state_pool *row, struct loop *loop);
+int house_pool_add_device(struct house_pool *hp, const char *path);
+/* Takes over a pool that was just opened or made on hp->loop. */
+void house_pool_opened(struct house_pool *hp, struct pool *pool);
+/* Opens it by its devices and makes LUNs of its exported volumes; done even
+ * when it failed: hp->pool and hp->problem tell. */
+void house_pool_open(struct house_pool *hp, void (*done)(void *arg), void *arg);
+/* Frees its LUNs, which nobody is served any more, and closes it.  It stays
+ * known. */
+void house_pool_close(
+    struct house_pool *hp, void (*done)(void *arg), void *arg);
+void house_pool_forget(struct house_pool *hp);
+
+/* ---- LUNs (house_lun.c) ---- */
+
+struct house_lun *house_lun_find(struct house *house, const uuid_t uuid);
+/* Opens the volume and makes a LUN of it.  0, -ENOENT no such volume, -EBUSY
+ * open by another, -ENOMEM. */
+void house_lun_open(struct house_pool *hp, const uuid_t uuid,
+    void (*done)(void *arg, int result), void *arg);
+/* Nobody is served it any more. */
+void house_lun_close(struct house_lun *hl, void (*done)(void *arg), void *arg);
+/* For all exports of hp in the state. */
+void house_luns_open(struct house_pool *hp, void (*done)(void *arg), void *arg);
+
+/* ---- access (house_access.c) ---- */
+
+/* done when what the state says at this call is served. */
+void house_publish(struct house *house, struct publish_wait *wait);
+
+/* ---- portals (house_portal.c) ---- */
+
+/* Listens; *ret_portal is in the house, not yet in the state.  0 or what
+ * iscsi_portal_add returns. */
+int house_portal_add(
+    struct house *house, const char *asked, struct house_portal **ret_portal);
+struct house_portal *house_portal_find(
+    struct house *house, const char *address);
+void house_portal_remove(struct house_portal *portal);
+/* All of the state's, then those of the command line that are not there. */
+int house_portals_start(struct house *house);
+void house_portals_free(struct house *house);
+/* Addresses that listen: a JSON array of strings. */
+json_t *house_portals_json(struct house *house);
+
+#endif

@@ -1,0 +1,460 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The pools of the house: known, opened, closed, and what they report.
+ */
+#include "base/log.h"
+#include "base/size.h"
+#include "target/house.h"
+#include "target/pool_job.h"
+#include <errno.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct house_pool *
+house_pool_find(struct house *house, const char *name)
+{
+	struct house_pool *hp;
+
+	list_for_each (hp, &house->pools, link) {
+		if (strcmp(hp->name, name) == 0)
+			return hp;
+	}
+	return NULL;
+}
+
+struct house_pool *
+house_pool_by_id(struct house *house, int64_t id)
+{
+	struct house_pool *hp;
+
+	list_for_each (hp, &house->pools, link) {
+		if (hp->id == id)
+			return hp;
+	}
+	return NULL;
+}
+
+struct house_pool *
+house_pool_by_uuid(struct house *house, const uuid_t uuid)
+{
+	struct house_pool *hp;
+
+	list_for_each (hp, &house->pools, link) {
+		if (uuid_compare(hp->uuid, uuid) == 0)
+			return hp;
+	}
+	return NULL;
+}
+
+unsigned
+house_pool_reactor(const struct house_pool *hp)
+{
+	for (unsigned i = 0; i < hp->house->reactor_count; i++) {
+		if (hp->house->reactors[i] == hp->loop)
+			return i;
+	}
+	assert(!"a reactor of the house");
+	return 0;
+}
+
+/* The reactor with the fewest pools. */
+struct loop *
+house_next_reactor(struct house *house)
+{
+	unsigned pools[CONFIG_REACTORS_MAX] = {0}, best = 0;
+	struct house_pool *hp;
+
+	list_for_each (hp, &house->pools, link)
+		pools[house_pool_reactor(hp)]++;
+	for (unsigned i = 1; i < house->reactor_count; i++) {
+		if (pools[i] < pools[best])
+			best = i;
+	}
+	return house->reactors[best];
+}
+
+int
+house_pool_add_device(struct house_pool *hp, const char *path)
+{
+	char **devices =
+	    reallocarray(hp->devices, hp->device_count + 1, sizeof(*devices));
+
+	if (devices == NULL)
+		return -ENOMEM;
+	hp->devices = devices;
+	devices[hp->device_count] = strdup(path);
+	if (devices[hp->device_count] == NULL)
+		return -ENOMEM;
+	hp->device_count++;
+	return 0;
+}
+
+static void
+insert_by_name(struct house_pool *hp)
+{
+	struct house_pool *at;
+
+	list_for_each (at, &hp->house->pools, link) {
+		if (strcmp(at->name, hp->name) > 0)
+			break;
+	}
+	list_insert_before(&at->link, &hp->link);
+}
+
+struct house_pool *
+house_pool_add(
+    struct house *house, const struct state_pool *row, struct loop *loop)
+{
+	struct house_pool *hp = calloc(1, sizeof(*hp));
+
+	if (hp == NULL)
+		return NULL;
+	hp->house = house;
+	hp->id = row->id;
+	hp->loop = loop;
+	snprintf(hp->name, sizeof(hp->name), "%s", row->name);
+	snprintf(hp->problem, sizeof(hp->problem), "not opened yet");
+	uuid_parse(row->uuid, hp->uuid);
+	list_init(&hp->luns);
+	insert_by_name(hp);
+	for (unsigned i = 0; i < row->device_count; i++) {
+		if (house_pool_add_device(hp, row->devices[i]) < 0) {
+			house_pool_forget(hp);
+			return NULL;
+		}
+	}
+	return hp;
+}
+
+void
+house_pool_forget(struct house_pool *hp)
+{
+	assert(hp->pool == NULL && list_empty(&hp->luns));
+	list_del(&hp->link);
+	for (unsigned i = 0; i < hp->device_count; i++)
+		free(hp->devices[i]);
+	free(hp->devices);
+	free(hp);
+}
+
+/* ---- what pools report ---- */
+
+/* From the reactor to home with a copy of what is, then back for the unit
+ * attentions: only home knows which LUNs there are. */
+struct pool_news {
+	struct call call;
+	struct house *house;
+	uuid_t uuid;
+	enum pool_event what;
+	struct pool_stat stat;
+	struct lun **luns;
+	unsigned count;
+};
+
+static const char *const level_words[] = {"normal", "warn", "stop", "full"};
+
+static void
+attention_run(struct call *call)
+{
+	struct pool_news *news = container_of(call, struct pool_news, call);
+
+	for (unsigned i = 0; i < news->count; i++)
+		lun_threshold_reached(news->luns[i]);
+	call_finish(call, 0);
+}
+
+static void
+news_free(struct call *call)
+{
+	struct pool_news *news = container_of(call, struct pool_news, call);
+
+	free(news->luns);
+	free(news);
+}
+
+static bool
+attention_start(struct pool_news *news, struct house_pool *hp)
+{
+	struct house_lun *hl;
+	unsigned count = 0;
+
+	list_for_each (hl, &hp->luns, link)
+		count++;
+	news->luns = calloc(count + 1, sizeof(struct lun *));
+	if (news->luns == NULL)
+		return false;
+	list_for_each (hl, &hp->luns, link)
+		news->luns[news->count++] = hl->lun;
+	news->call.run = attention_run;
+	news->call.done = news_free;
+	call_start(&news->call, hp->house->home, hp->loop);
+	return true;
+}
+
+static void
+news_log(const struct pool_news *news, const struct house_pool *hp)
+{
+	const struct pool_stat *stat = &news->stat;
+	char free_text[SIZE_TEXT_MAX];
+
+	switch (news->what) {
+	case POOL_EVENT_LEVEL:
+		log_printf(stat->level > hp->level ? LOG_WARNING : LOG_NOTICE,
+		    "%s: space: %s (%s free)", hp->name,
+		    level_words[stat->level & 3],
+		    size_format(stat->free, free_text));
+		return;
+	case POOL_EVENT_STATE:
+		if (stat->state == POOL_ONLINE)
+			log_notice("%s: online", hp->name);
+		else
+			log_error("%s: %s: %s", hp->name,
+			    stat->state == POOL_SUSPECT ? "suspect"
+							: "read-only",
+			    stat->problem);
+		return;
+	case POOL_EVENT_HOST_FULL:
+		log_error(
+		    "%s: the file system below it has no space", hp->name);
+		return;
+	}
+}
+
+static void
+news_at_home(struct loop_task *task)
+{
+	struct call *call = container_of(task, struct call, task);
+	struct pool_news *news = container_of(call, struct pool_news, call);
+	struct house_pool *hp = house_pool_by_uuid(news->house, news->uuid);
+	bool rises;
+
+	if (hp == NULL || hp->pool == NULL) {
+		news_free(call);
+		return;
+	}
+	news_log(news, hp);
+	rises = news->stat.level > hp->level;
+	hp->level = news->stat.level;
+	if (news->what != POOL_EVENT_LEVEL || !rises ||
+	    !attention_start(news, hp))
+		news_free(call);
+}
+
+static void
+pool_event_came(void *arg, struct pool *pool, enum pool_event what)
+{
+	struct house *house = arg;
+	struct pool_news *news = calloc(1, sizeof(*news));
+
+	if (news == NULL)
+		return; /* health shows the level all the same */
+	news->house = house;
+	news->what = what;
+	pool_stat_get(pool, &news->stat);
+	uuid_copy(news->uuid, news->stat.uuid);
+	news->call.task.run = news_at_home;
+	loop_post(house->home, &news->call.task);
+}
+
+struct listen_call {
+	struct call call;
+	struct pool *pool;
+	struct house *house;
+};
+
+static void
+listen_run(struct call *call)
+{
+	struct listen_call *l = container_of(call, struct listen_call, call);
+
+	pool_on_event(l->pool, pool_event_came, l->house);
+	call_finish(call, 0);
+}
+
+static void
+listen_done(struct call *call)
+{
+	free(container_of(call, struct listen_call, call));
+}
+
+void
+house_pool_opened(struct house_pool *hp, struct pool *pool)
+{
+	struct listen_call *l = calloc(1, sizeof(*l));
+
+	assert(hp->pool == NULL && l != NULL);
+	hp->pool = pool;
+	hp->problem[0] = '\0';
+	hp->level = 0;
+	l->pool = pool;
+	l->house = hp->house;
+	l->call.run = listen_run;
+	l->call.done = listen_done;
+	call_start(&l->call, hp->house->home, hp->loop);
+}
+
+/* ---- opening and closing ---- */
+
+struct pool_step {
+	struct house_pool *hp;
+	void (*done)(void *arg);
+	void *arg;
+};
+
+static void
+step_done(struct pool_step *step)
+{
+	void (*done)(void *) = step->done;
+	void *arg = step->arg;
+
+	free(step);
+	done(arg);
+}
+
+static void
+open_finished(void *arg)
+{
+	struct pool_step *step = arg;
+
+	step->hp->opening = false;
+	step_done(step);
+}
+
+__attribute__((format(printf, 2, 3))) static void
+open_failed(struct house_pool *hp, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(hp->problem, sizeof(hp->problem), format, args);
+	va_end(args);
+	log_error("%s: does not open: %s", hp->name, hp->problem);
+}
+
+static void
+open_problem(struct house_pool *hp, const struct pool_job *job)
+{
+	_cleanup_json_ json_t *fault = pool_job_fault(job, "it does not open");
+	const char *why = json_string_value(json_object_get(fault, "why"));
+
+	if (job->failed_path != NULL && why[0] == '\0')
+		open_failed(hp, "there is no %s", job->failed_path);
+	else if (job->failed_path != NULL)
+		open_failed(hp, "%s: %s", job->failed_path, why);
+	else
+		open_failed(hp, "%s", why);
+}
+
+static void
+stranger_closed(struct pool_job *job)
+{
+	struct pool_step *step = job->arg;
+
+	open_failed(step->hp, "%s holds another pool, %s", step->hp->devices[0],
+	    job->name);
+	pool_job_free(job);
+	open_finished(step);
+}
+
+static void
+stranger_close(struct pool_step *step, const struct pool_job *opened)
+{
+	struct pool_job *job = pool_job_new(POOL_JOB_CLOSE);
+
+	snprintf(job->name, sizeof(job->name), "%s", opened->stat.name);
+	job->pool = opened->pool;
+	job->done = stranger_closed;
+	job->arg = step;
+	pool_job_start(job, step->hp->house->home, step->hp->loop);
+}
+
+static void
+open_done(struct pool_job *job)
+{
+	struct pool_step *step = job->arg;
+	struct house_pool *hp = step->hp;
+
+	if (job->result < 0) {
+		open_problem(hp, job);
+		open_finished(step);
+	} else if (uuid_compare(job->stat.uuid, hp->uuid) != 0) {
+		stranger_close(step, job);
+	} else {
+		log_notice("%s: open, %" PRIu64 " log records replayed, "
+			   "%llu ms",
+		    hp->name, job->stat.replayed_records,
+		    job->stat.open_ns / NSEC_PER_MSEC);
+		house_pool_opened(hp, job->pool);
+		house_luns_open(hp, open_finished, step);
+	}
+	pool_job_free(job);
+}
+
+void
+house_pool_open(struct house_pool *hp, void (*done)(void *arg), void *arg)
+{
+	struct pool_job *job = pool_job_new(POOL_JOB_OPEN);
+	struct pool_step *step = calloc(1, sizeof(*step));
+
+	assert(hp->pool == NULL && !hp->opening);
+	assert(step != NULL);
+	*step = (struct pool_step){hp, done, arg};
+	hp->opening = true;
+	for (unsigned i = 0; i < hp->device_count; i++) {
+		int ret = pool_job_add_path(job, hp->devices[i]);
+		assert(ret == 0);
+	}
+	job->limits = hp->house->config->pool;
+	job->done = open_done;
+	job->arg = step;
+	pool_job_start(job, hp->house->home, hp->loop);
+}
+
+static void
+close_done(struct pool_job *job)
+{
+	struct pool_step *step = job->arg;
+
+	if (job->result < 0)
+		log_error("%s: closed, but its last checkpoint failed: %s; "
+			  "the log has it all",
+		    step->hp->name,
+		    job->request.problem[0] != '\0' ? job->request.problem
+						    : strerror(-job->result));
+	pool_job_free(job);
+	step_done(step);
+}
+
+static void
+close_next(void *arg)
+{
+	struct pool_step *step = arg;
+	struct house_pool *hp = step->hp;
+	struct house_lun *hl = list_first(&hp->luns, struct house_lun, link);
+	struct pool_job *job;
+
+	if (hl != NULL) {
+		house_lun_close(hl, close_next, step);
+		return;
+	}
+	job = pool_job_new(POOL_JOB_CLOSE);
+	job->pool = hp->pool;
+	hp->pool = NULL;
+	snprintf(hp->problem, sizeof(hp->problem), "closed");
+	job->done = close_done;
+	job->arg = step;
+	pool_job_start(job, hp->house->home, hp->loop);
+}
+
+void
+house_pool_close(struct house_pool *hp, void (*done)(void *arg), void *arg)
+{
+	struct pool_step *step = calloc(1, sizeof(*step));
+
+	assert(hp->pool != NULL && !hp->opening);
+	assert(step != NULL);
+	*step = (struct pool_step){hp, done, arg};
+	close_next(step);
+}

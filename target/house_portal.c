@@ -1,0 +1,250 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Portals: where the state says that we listen.  One that was asked for with
+ * port 0 keeps the port it got, so that initiators find it after a restart; if
+ * that is taken it gets another.  One that cannot be had (its address is not
+ * up yet, its port is taken) is tried again.
+ */
+#include "base/log.h"
+#include "target/fault.h"
+#include "target/house.h"
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define PORTAL_GROUP  1
+#define RETRY_SECONDS 5
+
+static const char *
+portal_problem(int error)
+{
+	switch (error) {
+	case -EADDRINUSE: return "another program listens there";
+	case -EADDRNOTAVAIL: return "this machine has no such address";
+	case -EACCES: return "varved may not use that port";
+	default: return strerror(-error);
+	}
+}
+
+static int
+portal_listen(struct house_portal *portal, const char *address)
+{
+	struct sockaddr_storage bound;
+	int ret = iscsi_portal_add(
+	    portal->house->server, address, PORTAL_GROUP, &bound);
+
+	if (ret < 0) {
+		snprintf(portal->problem, sizeof(portal->problem), "%s",
+		    portal_problem(ret));
+		return ret;
+	}
+	naming_sockaddr(&bound, portal->row.address);
+	portal->listening = true;
+	portal->problem[0] = '\0';
+	log_notice("portal %s: listening", portal->row.address);
+	return 0;
+}
+
+static struct house_portal *
+portal_new(struct house *house, const struct state_portal *row)
+{
+	struct house_portal *portal = calloc(1, sizeof(*portal));
+
+	if (portal == NULL)
+		return NULL;
+	portal->house = house;
+	portal->row = *row;
+	list_add_tail(&house->portals, &portal->link);
+	return portal;
+}
+
+static void
+portal_free(struct house_portal *portal)
+{
+	loop_timer_disarm(portal->house->home, &portal->retry);
+	list_del(&portal->link);
+	free(portal);
+}
+
+int
+house_portal_add(
+    struct house *house, const char *asked, struct house_portal **ret_portal)
+{
+	struct state_portal row = {.id = 0};
+	struct house_portal *portal;
+	int ret;
+
+	snprintf(row.asked, sizeof(row.asked), "%s", asked);
+	portal = portal_new(house, &row);
+	if (portal == NULL)
+		return -ENOMEM;
+	ret = portal_listen(portal, asked);
+	if (ret < 0) {
+		portal_free(portal);
+		return ret;
+	}
+	*ret_portal = portal;
+	return 0;
+}
+
+struct house_portal *
+house_portal_find(struct house *house, const char *address)
+{
+	struct house_portal *portal;
+
+	list_for_each (portal, &house->portals, link) {
+		if (strcmp(portal->row.address, address) == 0)
+			return portal;
+	}
+	return NULL;
+}
+
+void
+house_portal_remove(struct house_portal *portal)
+{
+	if (portal->listening) {
+		iscsi_portal_remove(portal->house->server, portal->row.address);
+		log_notice("portal %s: closed", portal->row.address);
+	}
+	portal_free(portal);
+}
+
+void
+house_portals_free(struct house *house)
+{
+	struct house_portal *portal;
+
+	while ((portal = list_first(
+		    &house->portals, struct house_portal, link)) != NULL)
+		portal_free(portal);
+}
+
+json_t *
+house_portals_json(struct house *house)
+{
+	json_t *array = json_array();
+	struct house_portal *portal;
+
+	list_for_each (portal, &house->portals, link) {
+		if (portal->listening)
+			json_array_append_new(
+			    array, json_text(portal->row.address));
+	}
+	return array;
+}
+
+/* ---- at the start ---- */
+
+static int
+row_move(struct house *house, const struct state_portal *row)
+{
+	int ret = state_begin(house->state);
+
+	if (ret < 0)
+		return ret;
+	ret = state_portal_move(house->state, row->id, row->address);
+	if (ret < 0) {
+		state_rollback(house->state);
+		return ret;
+	}
+	return state_commit(house->state);
+}
+
+static void
+portal_try(struct house_portal *portal)
+{
+	char before[STATE_ADDRESS_MAX];
+	int ret;
+
+	snprintf(before, sizeof(before), "%s", portal->row.address);
+	ret = portal_listen(portal, before);
+	if (ret == -EADDRINUSE && naming_address_port(portal->row.asked) == 0)
+		ret = portal_listen(portal, portal->row.asked);
+	if (ret < 0) {
+		log_warn(
+		    "portal %s: %s; trying again", before, portal->problem);
+		loop_timer_arm(portal->house->home, &portal->retry,
+		    RETRY_SECONDS * NSEC_PER_SEC);
+		return;
+	}
+	if (strcmp(before, portal->row.address) != 0 &&
+	    row_move(portal->house, &portal->row) < 0)
+		log_error("portal %s: its new port is not remembered",
+		    portal->row.address);
+}
+
+static void
+portal_retry(struct loop_timer *timer)
+{
+	portal_try(container_of(timer, struct house_portal, retry));
+}
+
+static int
+row_add(struct house *house, struct state_portal *row)
+{
+	int ret = state_begin(house->state);
+
+	if (ret < 0)
+		return ret;
+	ret = state_portal_add(house->state, row);
+	if (ret < 0) {
+		state_rollback(house->state);
+		return ret;
+	}
+	return state_commit(house->state);
+}
+
+static bool
+was_asked(struct house *house, const char *asked)
+{
+	struct house_portal *portal;
+
+	list_for_each (portal, &house->portals, link) {
+		if (strcmp(portal->row.asked, asked) == 0 ||
+		    strcmp(portal->row.address, asked) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* What the command line asks for stays: it is added as by portal add. */
+static int
+portal_asked(struct house *house, const char *text)
+{
+	char asked[STATE_ADDRESS_MAX];
+	struct house_portal *portal;
+	int ret;
+
+	if (!naming_address(text, asked))
+		return -EINVAL;
+	if (was_asked(house, asked))
+		return 0;
+	ret = house_portal_add(house, asked, &portal);
+	if (ret < 0) {
+		log_error("portal %s: %s", asked, portal_problem(ret));
+		return ret;
+	}
+	return row_add(house, &portal->row);
+}
+
+int
+house_portals_start(struct house *house)
+{
+	struct state_portal *rows;
+	unsigned count;
+	int ret = state_portals(house->state, &rows, &count);
+
+	for (unsigned i = 0; i < count && ret == 0; i++) {
+		struct house_portal *portal = portal_new(house, &rows[i]);
+		if (portal == NULL) {
+			ret = -ENOMEM;
+			break;
+		}
+		portal->retry.expire = portal_retry;
+		portal_try(portal);
+	}
+	free(rows);
+	for (unsigned i = 0; i < house->config->portal_count && ret == 0; i++)
+		ret = portal_asked(house, house->config->portals[i]);
+	return ret;
+}

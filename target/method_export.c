@@ -1,0 +1,523 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * export add, list, remove.  One command makes all that a host needs: the LUN
+ * object, the target, the LUN number, the access.
+ */
+#include "target/method.h"
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- the item ---- */
+
+static const char *
+export_state(struct house *house, const struct state_export *row)
+{
+	const struct house_pool *hp = house_pool_by_id(house, row->pool_id);
+	uuid_t uuid;
+
+	if (hp == NULL || hp->pool == NULL)
+		return "pool not open";
+	if (uuid_parse(row->lun_uuid, uuid) < 0 ||
+	    house_lun_find(house, uuid) == NULL)
+		return "no such LUN";
+	return "served";
+}
+
+json_t *
+export_item(struct house *house, const struct state_export *row)
+{
+	return json_pack("{s:o, s:s, s:s, s:i, s:b, s:o, s:b, s:s, s:o}",
+	    "name", json_textf("%s/%s", row->pool, row->lun_name), "host",
+	    row->host, "iqn", row->iqn, "lun", (int)row->number, "read_only",
+	    row->read_only, "portals", house_portals_json(house), "own_target",
+	    row->own_target, "state", export_state(house, row), "created",
+	    json_time(row->created_unix));
+}
+
+/* ---- list ---- */
+
+static bool
+row_is_of(const struct state_export *row, const char *lun, const char *host)
+{
+	char name[2 * POOL_NAME_MAX + 2];
+
+	snprintf(name, sizeof(name), "%s/%s", row->pool, row->lun_name);
+	return (lun == NULL || strcmp(lun, name) == 0) &&
+	       (host == NULL || strcmp(host, row->host) == 0);
+}
+
+static void
+list_answer(struct request *request)
+{
+	const char *lun = param_text(request->params, "name");
+	const char *host = param_text(request->params, "host");
+	json_t *items = json_array();
+	struct exports exports;
+
+	if (!method_exports(request, &exports)) {
+		json_decref(items);
+		return;
+	}
+	for (unsigned i = 0; i < exports.count; i++) {
+		if (row_is_of(&exports.rows[i], lun, host))
+			json_array_append_new(items,
+			    export_item(request->house, &exports.rows[i]));
+	}
+	free(exports.rows);
+	request_answer_items(request, items);
+}
+
+void
+method_export_list(struct request *request)
+{
+	const char *host_name = param_text(request->params, "host");
+	struct state_host host;
+
+	if (host_name != NULL && !method_find_host(request, host_name, &host))
+		return;
+	explicit_bzero(&host, sizeof(host));
+	if (param_text(request->params, "name") != NULL)
+		method_survey_lun(request, "name", list_answer);
+	else
+		list_answer(request);
+}
+
+/* ---- add ---- */
+
+struct addition {
+	struct state_export row;
+	struct state_target target; /* id 0: to be made */
+	uuid_t uuid;
+	json_t *fault;
+};
+
+static void
+addition_free(void *own)
+{
+	struct addition *addition = own;
+
+	json_decref(addition->fault);
+	free(addition);
+}
+
+static bool
+number_is_free(const struct exports *exports, const struct addition *addition,
+    unsigned number)
+{
+	for (unsigned i = 0; i < exports->count; i++) {
+		const struct state_export *row = &exports->rows[i];
+		if (row->target_id == addition->target.id &&
+		    row->host_id == addition->row.host_id &&
+		    row->number == number)
+			return false;
+	}
+	return true;
+}
+
+/* The number that the LUN has for other hosts, so that all of a cluster see
+ * the same; else the lowest free one. */
+static bool
+number_choose(const struct exports *exports, struct addition *addition)
+{
+	for (unsigned i = 0; i < exports->count; i++) {
+		const struct state_export *row = &exports->rows[i];
+		if (row->target_id != addition->target.id ||
+		    !export_is_of_lun(row, addition->uuid) ||
+		    !number_is_free(exports, addition, row->number))
+			continue;
+		addition->row.number = row->number;
+		return true;
+	}
+	for (unsigned n = 0; n <= LUN_NUMBER_MAX; n++) {
+		if (number_is_free(exports, addition, n)) {
+			addition->row.number = n;
+			return true;
+		}
+	}
+	return false;
+}
+
+static json_t *
+number_take(const struct request *request, const struct exports *exports,
+    struct addition *addition)
+{
+	json_int_t asked = param_int(request->params, "lun", -1);
+
+	if (asked > LUN_NUMBER_MAX || (addition->row.own_target && asked > 0))
+		return fault_new("export.number",
+		    "%lld cannot be the LUN number here", (long long)asked);
+	if (asked < 0 && number_choose(exports, addition))
+		return NULL;
+	if (asked < 0)
+		return fault_new("limit.reached",
+		    "host %s has all %d LUN numbers of this target",
+		    addition->row.host, LUN_NUMBER_MAX + 1);
+	addition->row.number = (unsigned)asked;
+	if (number_is_free(exports, addition, addition->row.number))
+		return NULL;
+	return fault_fix(fault_new("export.number-taken",
+			     "host %s has another LUN by the number %u",
+			     addition->row.host, addition->row.number),
+	    "varve export list --host %s", addition->row.host);
+}
+
+static json_t *
+not_exported_yet(const struct exports *exports, const struct addition *addition)
+{
+	for (unsigned i = 0; i < exports->count; i++) {
+		const struct state_export *row = &exports->rows[i];
+		if (row->host_id == addition->row.host_id &&
+		    export_is_of_lun(row, addition->uuid))
+			return fault_new("export.exists",
+			    "%s/%s is exported to host %s already, as LUN %u "
+			    "of %s",
+			    row->pool, row->lun_name, row->host, row->number,
+			    row->iqn);
+	}
+	return NULL;
+}
+
+/* The pool's target, or the LUN's own, which may have to be made. */
+static json_t *
+target_take(struct state *state, struct addition *addition)
+{
+	struct state_export *row = &addition->row;
+	struct state_target *target = &addition->target;
+	char base[NAMING_IQN_MAX + 1];
+	int ret = state_target_find(
+	    state, row->pool_id, row->own_target ? row->lun_uuid : "", target);
+
+	if (ret == -ENOENT && row->own_target) {
+		*target = (struct state_target){.pool_id = row->pool_id};
+		snprintf(target->lun_uuid, sizeof(target->lun_uuid), "%s",
+		    row->lun_uuid);
+		snprintf(
+		    target->alias, sizeof(target->alias), "%s", row->lun_name);
+		ret = state_meta_get(state, "iqn-base", base, sizeof(base));
+		if (ret == 0)
+			naming_target(
+			    base, row->pool, row->lun_name, 1, target->iqn);
+	}
+	if (ret < 0)
+		return fault_internal("the target is not found", ret);
+	snprintf(row->iqn, sizeof(row->iqn), "%s", target->iqn);
+	return NULL;
+}
+
+static int
+target_make(struct state *state, struct addition *addition)
+{
+	struct state_target *target = &addition->target;
+	char base[NAMING_IQN_MAX + 1];
+	int ret = state_target_add(state, target);
+
+	if (ret == -EEXIST)
+		ret = state_meta_get(state, "iqn-base", base, sizeof(base));
+	else
+		return ret;
+	for (unsigned copy = 2; ret == 0; copy++) {
+		naming_target(base, addition->row.pool, addition->row.lun_name,
+		    copy, target->iqn);
+		ret = state_target_add(state, target);
+		if (ret != -EEXIST)
+			return ret;
+		ret = 0;
+	}
+	return ret;
+}
+
+static int
+addition_rows(struct state *state, struct addition *addition)
+{
+	int ret = 0;
+
+	if (addition->target.id == 0)
+		ret = target_make(state, addition);
+	if (ret < 0)
+		return ret;
+	addition->row.target_id = addition->target.id;
+	memcpy(
+	    addition->row.iqn, addition->target.iqn, sizeof(addition->row.iqn));
+	return state_export_add(state, &addition->row);
+}
+
+static void
+add_lun_closed(void *arg)
+{
+	struct request *request = arg;
+	struct addition *addition = request->own;
+	json_t *fault = addition->fault;
+
+	addition->fault = NULL;
+	request_fail(request, fault);
+}
+
+/* The LUN was opened for this export alone: closes it again, then fails. */
+static void
+add_reject(struct request *request, json_t *fault)
+{
+	struct addition *addition = request->own;
+	struct house_lun *hl = house_lun_find(request->house, addition->uuid);
+	struct exports exports = {NULL, 0};
+	bool used = hl == NULL;
+
+	if (state_exports(
+		request->house->state, &exports.rows, &exports.count) < 0)
+		used = true;
+	for (unsigned i = 0; i < exports.count && !used; i++)
+		used = export_is_of_lun(&exports.rows[i], addition->uuid);
+	free(exports.rows);
+	addition->fault = fault;
+	if (used)
+		add_lun_closed(request);
+	else
+		house_lun_close(hl, add_lun_closed, request);
+}
+
+static void
+add_write(struct request *request)
+{
+	struct addition *addition = request->own;
+	struct state *state = request->house->state;
+	int ret = state_begin(state);
+
+	if (ret == 0) {
+		ret = addition_rows(state, addition);
+		if (ret < 0)
+			state_rollback(state);
+	}
+	if (ret < 0) {
+		add_reject(
+		    request, fault_internal("the export is not written", ret));
+		return;
+	}
+	request->item = export_item(request->house, &addition->row);
+	if (request_commit(request, request->item))
+		request_publish_and_answer(request);
+}
+
+static void
+add_lun_open(void *arg, int result)
+{
+	struct request *request = arg;
+
+	if (result < 0)
+		request_fail(request,
+		    fault_why(fault_new("pool.failed", "%s cannot be served",
+				  param_text(request->params, "name")),
+			"%s", strerror(-result)));
+	else
+		add_write(request);
+}
+
+static struct addition *
+addition_new(struct request *request, const struct state_host *host)
+{
+	const struct survey *survey = request->survey;
+	const struct survey_lun *sl = method_lun(request);
+	struct addition *addition = calloc(1, sizeof(*addition));
+	struct state_export *row;
+
+	assert(addition != NULL);
+	row = &addition->row;
+	uuid_copy(addition->uuid, sl->volume.uuid);
+	uuid_unparse_lower(addition->uuid, row->lun_uuid);
+	row->host_id = host->id;
+	row->pool_id = method_pool(request)->id;
+	row->read_only = param_flag(request->params, "read_only");
+	row->own_target = param_flag(request->params, "own_target");
+	snprintf(row->lun_name, sizeof(row->lun_name), "%s", sl->volume.name);
+	snprintf(row->host, sizeof(row->host), "%s", host->name);
+	snprintf(row->pool, sizeof(row->pool), "%s", survey->only_pool);
+	request->own = addition;
+	request->own_free = addition_free;
+	return addition;
+}
+
+static json_t *
+addition_check(struct request *request, struct addition *addition)
+{
+	struct state *state = request->house->state;
+	struct exports exports;
+	json_t *fault = NULL;
+	int ret = state_exports(state, &exports.rows, &exports.count);
+
+	if (ret < 0)
+		return fault_internal("the state cannot be read", ret);
+	fault = not_exported_yet(&exports, addition);
+	if (fault == NULL)
+		fault = target_take(state, addition);
+	if (fault == NULL)
+		fault = number_take(request, &exports, addition);
+	free(exports.rows);
+	return fault;
+}
+
+static void
+add_go(struct request *request)
+{
+	struct house *house = request->house;
+	struct addition *addition;
+	struct house_pool *hp;
+	struct state_host host;
+	json_t *fault;
+
+	if (!method_find_host(
+		request, param_text(request->params, "host"), &host))
+		return;
+	addition = addition_new(request, &host);
+	explicit_bzero(&host, sizeof(host));
+	fault = addition_check(request, addition);
+	if (fault != NULL) {
+		request_fail(request, fault);
+		return;
+	}
+	hp = house_pool_by_id(house, addition->row.pool_id);
+	assert(hp != NULL);
+	if (request->dry_run)
+		request_answer(request, export_item(house, &addition->row));
+	else if (house_lun_find(house, addition->uuid) != NULL)
+		add_write(request);
+	else
+		house_lun_open(hp, addition->uuid, add_lun_open, request);
+}
+
+void
+method_export_add(struct request *request)
+{
+	method_survey_lun(request, "name", add_go);
+}
+
+/* ---- remove ---- */
+
+struct removal {
+	struct state_export row;
+	bool last_of_target, last_of_lun;
+};
+
+static bool
+removal_find(struct request *request, struct removal *removal)
+{
+	const char *lun = param_text(request->params, "name");
+	const char *host = param_text(request->params, "host");
+	struct exports exports;
+	bool found = false;
+
+	if (!method_exports(request, &exports))
+		return false;
+	for (unsigned i = 0; i < exports.count && !found; i++) {
+		found = row_is_of(&exports.rows[i], lun, host);
+		if (found)
+			removal->row = exports.rows[i];
+	}
+	removal->last_of_target = removal->row.own_target;
+	removal->last_of_lun = true;
+	for (unsigned i = 0; i < exports.count; i++) {
+		const struct state_export *other = &exports.rows[i];
+		if (other->id == removal->row.id)
+			continue;
+		if (other->target_id == removal->row.target_id)
+			removal->last_of_target = false;
+		if (strcmp(other->lun_uuid, removal->row.lun_uuid) == 0)
+			removal->last_of_lun = false;
+	}
+	free(exports.rows);
+	if (!found)
+		request_fail(request,
+		    fault_fix(fault_new("export.not-found",
+				  "%s is not exported to host %s", lun, host),
+			"varve export list"));
+	return found;
+}
+
+static void
+remove_lun_closed(void *arg)
+{
+	struct request *request = arg;
+
+	request_answer(request, json_incref(request->item));
+}
+
+static void
+remove_published(struct publish_wait *wait)
+{
+	struct request *request = container_of(wait, struct request, publish);
+	struct removal *removal = request->own;
+	struct house_lun *hl = NULL;
+	uuid_t uuid;
+
+	if (removal->last_of_lun &&
+	    uuid_parse(removal->row.lun_uuid, uuid) == 0)
+		hl = house_lun_find(request->house, uuid);
+	if (hl == NULL)
+		remove_lun_closed(request);
+	else
+		house_lun_close(hl, remove_lun_closed, request);
+}
+
+static void
+remove_write(struct request *request)
+{
+	struct removal *removal = request->own;
+	struct state *state = request->house->state;
+	int ret = state_begin(state);
+
+	if (ret < 0) {
+		request_fail(
+		    request, fault_internal("the state is not written", ret));
+		return;
+	}
+	ret = state_export_remove(state, removal->row.id);
+	if (ret == 0 && removal->last_of_target)
+		ret = state_target_remove(state, removal->row.target_id);
+	if (ret < 0) {
+		request_state_failed(request, ret);
+		return;
+	}
+	if (!request_commit(request, request->item))
+		return;
+	request->publish.done = remove_published;
+	house_publish(request->house, &request->publish);
+}
+
+static void
+remove_go(struct request *request)
+{
+	struct removal *removal = request->own;
+	const struct state_export *row = &removal->row;
+	const struct iscsi_session_info *info;
+	unsigned sessions;
+	char doing[160];
+
+	request->item = export_item(request->house, row);
+	info =
+	    survey_sessions_of(request->survey, row->host, row->iqn, &sessions);
+	if (sessions > 0 && !param_flag(request->params, "force")) {
+		snprintf(doing, sizeof(doing), "take %s/%s away", row->pool,
+		    row->lun_name);
+		request_fail(request,
+		    fault_fix(in_use_fault("lun.in-use", doing, info, sessions,
+				  "a guest that has the disk open would lose "
+				  "it under its hands"),
+			"or if nothing there uses it:   varve export remove "
+			"%s/%s --host %s --force",
+			row->pool, row->lun_name, row->host));
+	} else if (request->dry_run) {
+		request_answer(request, json_incref(request->item));
+	} else {
+		remove_write(request);
+	}
+}
+
+void
+method_export_remove(struct request *request)
+{
+	struct removal *removal = calloc(1, sizeof(*removal));
+
+	assert(removal != NULL);
+	request->own = removal;
+	request->own_free = free;
+	if (removal_find(request, removal))
+		method_survey(request, remove_go);
+}

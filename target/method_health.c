@@ -1,0 +1,240 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * health: what is not as it should be.  Each finding has a stable code and says
+ * how it is mended.
+ */
+#include "base/size.h"
+#include "target/method.h"
+#include <errno.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+struct findings {
+	struct house *house;
+	const struct survey *survey;
+	struct exports exports;
+	json_t *items;
+};
+
+__attribute__((format(printf, 5, 6))) static void
+finding(struct findings *f, const char *severity, const char *code, json_t *fix,
+    const char *what, ...)
+{
+	char *text;
+	va_list args;
+
+	va_start(args, what);
+	int length = vasprintf(&text, what, args);
+	va_end(args);
+	assert(length >= 0);
+	json_array_append_new(
+	    f->items, json_pack("{s:s, s:s, s:o, s:o}", "severity", severity,
+			  "code", code, "what", json_text(text), "fix", fix));
+	free(text);
+}
+
+/* ---- pools ---- */
+
+static void
+pool_level(struct findings *f, const struct survey_pool *sp)
+{
+	static const struct {
+		const char *severity, *code, *what;
+	} levels[] = {
+	    {NULL, NULL, NULL},
+	    {"warning", "pool.filling", "is filling up"},
+	    {"error", "pool.almost-full", "is almost full"},
+	    {"error", "pool.full",
+		"is full: writes that need new space fail until there is "
+		"some"},
+	};
+	char left[SIZE_TEXT_MAX];
+	int level = sp->stat.level & 3;
+
+	if (level == 0)
+		return;
+	finding(f, levels[level].severity, levels[level].code,
+	    json_textf("varve pool grow %s DEVICE, or trim in the guests "
+		       "(fstrim -av), or delete LUNs",
+		sp->name),
+	    "pool %s %s: %s free", sp->name, levels[level].what,
+	    size_format(sp->stat.free, left));
+}
+
+static void
+pool_state(struct findings *f, const struct survey_pool *sp)
+{
+	if (sp->stat.state == POOL_SUSPECT)
+		finding(f, "error", "pool.suspect",
+		    json_textf("mend or replace the device, then: systemctl "
+			       "restart varved"),
+		    "pool %s: a device failed a write or flush, so it takes "
+		    "no more writes: %s",
+		    sp->name, sp->stat.problem);
+	else if (sp->stat.state == POOL_READ_ONLY)
+		finding(f, "error", "pool.read-only",
+		    json_textf("varve pool show %s", sp->name),
+		    "pool %s can only be read: %s", sp->name, sp->stat.problem);
+	if (sp->stat.host_full)
+		finding(f, "error", "pool.host-full",
+		    json_textf(
+			"make space where the files of %s are", sp->name),
+		    "pool %s: the file system below it has no space", sp->name);
+}
+
+static void
+look_at_pools(struct findings *f)
+{
+	for (unsigned i = 0; i < f->survey->pool_count; i++) {
+		const struct survey_pool *sp = &f->survey->pools[i];
+		if (sp->open) {
+			pool_level(f, sp);
+			pool_state(f, sp);
+			continue;
+		}
+		finding(f, "error", "pool.not-open",
+		    json_textf(
+			"mend the reason, then: varve pool open %s", sp->name),
+		    "pool %s is not open: %s", sp->name, sp->problem);
+	}
+}
+
+/* ---- exports, hosts, sessions ---- */
+
+static void
+look_at_exports(struct findings *f)
+{
+	for (unsigned i = 0; i < f->exports.count; i++) {
+		const struct state_export *row = &f->exports.rows[i];
+		const struct house_pool *hp =
+		    house_pool_by_id(f->house, row->pool_id);
+		uuid_t uuid;
+		if (hp == NULL || hp->pool == NULL)
+			continue; /* told above */
+		if (uuid_parse(row->lun_uuid, uuid) == 0 &&
+		    house_lun_find(f->house, uuid) != NULL)
+			continue;
+		finding(f, "error", "export.no-lun",
+		    json_textf("varve export remove %s/%s --host %s", row->pool,
+			row->lun_name, row->host),
+		    "%s/%s is exported to %s, but the pool has no such LUN",
+		    row->pool, row->lun_name, row->host);
+	}
+}
+
+static void
+look_at_hosts(struct findings *f)
+{
+	struct state_host *hosts;
+	unsigned count;
+
+	if (state_hosts(f->house->state, &hosts, &count) < 0)
+		return;
+	for (unsigned i = 0; i < count; i++) {
+		if (hosts[i].chap.user[0] != '\0')
+			continue;
+		finding(f, "note", "host.no-chap",
+		    json_textf(
+			"varve host set %s --chap-generate", hosts[i].name),
+		    "host %s is let in by its name alone, which anyone on the "
+		    "network can claim",
+		    hosts[i].name);
+	}
+	state_hosts_free(hosts, count);
+}
+
+static bool
+told_before(const struct survey *survey, unsigned index)
+{
+	for (unsigned i = 0; i < index; i++) {
+		if (strcmp(survey->sessions[i].host,
+			survey->sessions[index].host) == 0 &&
+		    strcasestr(survey->sessions[i].auth, "md5") != NULL)
+			return true;
+	}
+	return false;
+}
+
+static void
+look_at_sessions(struct findings *f)
+{
+	for (unsigned i = 0; i < f->survey->session_count; i++) {
+		const struct iscsi_session_info *s = &f->survey->sessions[i];
+		if (strcasestr(s->auth, "md5") == NULL ||
+		    told_before(f->survey, i))
+			continue;
+		finding(f, "note", "host.md5",
+		    json_textf("an initiator that speaks SHA-256, or a "
+			       "network of its own for storage"),
+		    "host %s proves itself with CHAP MD5, which can be "
+		    "guessed offline by who reads the network",
+		    s->host);
+	}
+}
+
+/* ---- the server ---- */
+
+static void
+look_at_portals(struct findings *f)
+{
+	struct house_portal *portal;
+
+	if (list_empty(&f->house->portals))
+		finding(f, "warning", "portal.none",
+		    json_textf("varve portal add ADDRESS"),
+		    "there is no portal: no initiator can connect");
+	list_for_each (portal, &f->house->portals, link) {
+		if (!portal->listening)
+			finding(f, "error", "portal.not-listening",
+			    json_textf("ip addr; ss -ltnp; varve portal "
+				       "remove %s",
+				portal->row.address),
+			    "portal %s does not listen: %s",
+			    portal->row.address, portal->problem);
+	}
+}
+
+/* CHAP needs no clock, but audit rows and times of LUNs do. */
+static void
+look_at_clock(struct findings *f)
+{
+	const int64_t release = 1767225600; /* 2026-01-01 */
+	int64_t now = (int64_t)time(NULL);
+
+	if (now < release)
+		finding(f, "warning", "clock.wrong",
+		    json_textf("timedatectl set-ntp true"),
+		    "the clock of this machine is before varve was written");
+	else if (now < f->house->started_unix)
+		finding(f, "warning", "clock.backwards",
+		    json_textf("timedatectl status"),
+		    "the clock of this machine went back to before varved "
+		    "started");
+}
+
+static void
+health_answer(struct request *request)
+{
+	struct findings f = {
+	    .house = request->house, .survey = request->survey};
+
+	if (!method_exports(request, &f.exports))
+		return;
+	f.items = json_array();
+	look_at_pools(&f);
+	look_at_portals(&f);
+	look_at_exports(&f);
+	look_at_hosts(&f);
+	look_at_sessions(&f);
+	look_at_clock(&f);
+	free(f.exports.rows);
+	request_answer_items(request, f.items);
+}
+
+void
+method_health(struct request *request)
+{
+	method_survey(request, health_answer);
+}

@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The state of this server in SQLite: pools (where they are), hosts and their
+ * secrets, targets, exports, portals, the audit log, answers by request_id.
+ * What is in a pool is not here: the pool itself knows.
+ *
+ * WAL with synchronous=FULL: what state_commit returned 0 for survives a power
+ * cut.  Mode 0600, for the CHAP secrets.  Blocks; used on the control loop
+ * only.  Functions return 0 or -errno: -ENOENT no such row, -EEXIST a unique
+ * name is taken, -EIO for what SQLite could not do (it was logged).
+ */
+#ifndef TARGET_STATE_H
+#define TARGET_STATE_H
+
+#include "snapshot/pool.h"
+#include "target/naming.h"
+#include <jansson.h>
+#include <limits.h>
+
+#define STATE_VERSION       1
+#define STATE_PROBLEM_MAX   512
+#define STATE_ADDRESS_MAX   NAMING_ADDRESS_MAX
+#define STATE_UUID_TEXT     37
+#define STATE_REQUEST_MAX   128  /* bytes of a request_id */
+#define STATE_REQUESTS_KEPT 1000 /* answers kept, the newest */
+#define STATE_AUDIT_KEPT    100000
+
+struct state;
+
+/* Makes it if there is none.  path ":memory:" for tests.  -EBADMSG damaged,
+ * -EPROTO written by a newer varve; problem says what to do. */
+int state_open(const char *path, struct state **ret_state,
+    char problem[STATE_PROBLEM_MAX]);
+void state_close(struct state *state);
+
+/* Was it made by this state_open? */
+bool state_is_new(const struct state *state);
+
+/* One change at a time.  state_commit counts it: the generation. */
+int state_begin(struct state *state);
+int state_commit(struct state *state);
+void state_rollback(struct state *state);
+int64_t state_generation(const struct state *state);
+
+/* ---- what is where ---- */
+
+int state_meta_get(
+    struct state *state, const char *key, char *buf, size_t size);
+int state_meta_set(struct state *state, const char *key, const char *value);
+
+struct state_pool {
+	int64_t id;
+	char name[POOL_NAME_MAX + 1];
+	char uuid[STATE_UUID_TEXT];
+	int64_t created_unix;
+	unsigned device_count;
+	char *devices[POOL_DEVICE_MAX]; /* state_pools_free */
+};
+int state_pools(
+    struct state *state, struct state_pool **ret_pools, unsigned *ret_count);
+void state_pools_free(struct state_pool *pools, unsigned count);
+/* pool->id is set. */
+int state_pool_add(struct state *state, struct state_pool *pool);
+int state_pool_add_device(
+    struct state *state, int64_t pool_id, const char *path);
+/* With its targets and exports. */
+int state_pool_remove(struct state *state, int64_t pool_id);
+
+struct state_target {
+	int64_t id, pool_id;
+	char iqn[NAMING_IQN_MAX + 1];
+	char lun_uuid[STATE_UUID_TEXT]; /* "": the pool's */
+	char alias[64];
+};
+int state_targets(struct state *state, struct state_target **ret_targets,
+    unsigned *ret_count);
+/* lun_uuid "": the pool's. */
+int state_target_find(struct state *state, int64_t pool_id,
+    const char *lun_uuid, struct state_target *ret_target);
+/* -EEXIST: the iqn is taken.  target->id is set. */
+int state_target_add(struct state *state, struct state_target *target);
+int state_target_remove(struct state *state, int64_t id);
+
+struct state_credentials {
+	char user[NAMING_IQN_MAX + 1]; /* "": none */
+	char secret[NAMING_SECRET_MAX + 1];
+};
+struct state_host {
+	int64_t id;
+	char name[POOL_NAME_MAX + 1];
+	char iqn[NAMING_IQN_MAX + 1];
+	struct state_credentials chap, mutual;
+	int64_t created_unix;
+};
+int state_hosts(
+    struct state *state, struct state_host **ret_hosts, unsigned *ret_count);
+/* Wipes the secrets. */
+void state_hosts_free(struct state_host *hosts, unsigned count);
+int state_host_find(
+    struct state *state, const char *name, struct state_host *ret_host);
+/* -EEXIST: the name is taken; -EADDRINUSE: the initiator name is. */
+int state_host_add(struct state *state, struct state_host *host);
+int state_host_update(struct state *state, const struct state_host *host);
+int state_host_remove(struct state *state, int64_t id);
+
+struct state_export {
+	int64_t id, target_id, host_id, pool_id;
+	char lun_uuid[STATE_UUID_TEXT];
+	char lun_name[POOL_NAME_MAX + 1]; /* as last known */
+	unsigned number;
+	bool read_only;
+	int64_t created_unix;
+	/* of the rows it refers to */
+	char host[POOL_NAME_MAX + 1], pool[POOL_NAME_MAX + 1];
+	char iqn[NAMING_IQN_MAX + 1];
+	bool own_target;
+};
+/* In the order of pool, LUN, host. */
+int state_exports(struct state *state, struct state_export **ret_exports,
+    unsigned *ret_count);
+/* -EEXIST: that host has that LUN, or that number there. */
+int state_export_add(struct state *state, struct state_export *export);
+int state_export_remove(struct state *state, int64_t id);
+int state_lun_renamed(
+    struct state *state, const char *lun_uuid, const char *lun_name);
+
+struct state_portal {
+	int64_t id;
+	char asked[STATE_ADDRESS_MAX];   /* port 0 may be asked */
+	char address[STATE_ADDRESS_MAX]; /* what it became */
+};
+int state_portals(struct state *state, struct state_portal **ret_portals,
+    unsigned *ret_count);
+int state_portal_add(struct state *state, struct state_portal *portal);
+int state_portal_move(struct state *state, int64_t id, const char *address);
+int state_portal_remove(struct state *state, int64_t id);
+
+/* ---- what was done ---- */
+
+struct state_audit {
+	const char *who; /* "uid 0" */
+	const char *method;
+	const char *params; /* without secrets */
+	const char *result; /* "ok", or the code of the error */
+};
+/* Its own transaction when none is open. */
+int state_audit_add(struct state *state, const struct state_audit *audit);
+
+/* The answer that was given to request id: a new reference.  digest says that
+ * it is the same request again: -ESTALE when it is another. */
+int state_request_find(struct state *state, const char *id, const char *digest,
+    json_t **ret_answer);
+int state_request_add(struct state *state, const char *id, const char *digest,
+    const json_t *answer);
+
+#endif

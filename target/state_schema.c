@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The schema, as the steps that lead to it.  A step that was released is never
+ * changed: the next version adds one.
+ */
+#include "target/state_schema.h"
+#include "base/log.h"
+#include "target/state_sql.h"
+#include <errno.h>
+#include <string.h>
+#include <time.h>
+
+/* clang-format off */
+static const char step_1[] =
+"CREATE TABLE migrations (version INTEGER PRIMARY KEY, at INTEGER NOT NULL) STRICT;"
+"CREATE TABLE meta (key TEXT PRIMARY KEY, value ANY NOT NULL) STRICT;"
+/* where pools are; what is in them they know themselves */
+"CREATE TABLE pools (id INTEGER PRIMARY KEY AUTOINCREMENT,"
+"  name TEXT NOT NULL UNIQUE, uuid TEXT NOT NULL UNIQUE,"
+"  created INTEGER NOT NULL) STRICT;"
+"CREATE TABLE pool_devices (pool INTEGER NOT NULL"
+"  REFERENCES pools(id) ON DELETE CASCADE, position INTEGER NOT NULL,"
+"  path TEXT NOT NULL UNIQUE, PRIMARY KEY (pool, position)) STRICT;"
+/* a target's name never changes, whatever the machine is called later */
+"CREATE TABLE targets (id INTEGER PRIMARY KEY AUTOINCREMENT,"
+"  pool INTEGER NOT NULL REFERENCES pools(id) ON DELETE CASCADE,"
+"  iqn TEXT NOT NULL UNIQUE COLLATE NOCASE, lun_uuid TEXT,"
+"  alias TEXT NOT NULL, UNIQUE (pool, lun_uuid)) STRICT;"
+"CREATE TABLE hosts (id INTEGER PRIMARY KEY AUTOINCREMENT,"
+"  name TEXT NOT NULL UNIQUE, iqn TEXT NOT NULL UNIQUE COLLATE NOCASE,"
+"  created INTEGER NOT NULL) STRICT;"
+/* direction: 'in' the host proves itself, 'out' we do */
+"CREATE TABLE credentials (host INTEGER NOT NULL"
+"  REFERENCES hosts(id) ON DELETE CASCADE,"
+"  direction TEXT NOT NULL CHECK (direction IN ('in', 'out')),"
+"  user TEXT NOT NULL, secret TEXT NOT NULL,"
+"  PRIMARY KEY (host, direction)) STRICT;"
+/* LUNs by their identity: the name is what they were called last */
+"CREATE TABLE exports (id INTEGER PRIMARY KEY AUTOINCREMENT,"
+"  target INTEGER NOT NULL REFERENCES targets(id) ON DELETE CASCADE,"
+"  host INTEGER NOT NULL REFERENCES hosts(id),"
+"  lun_uuid TEXT NOT NULL, lun_name TEXT NOT NULL,"
+"  number INTEGER NOT NULL CHECK (number BETWEEN 0 AND 16383),"
+"  read_only INTEGER NOT NULL, created INTEGER NOT NULL,"
+"  UNIQUE (host, lun_uuid), UNIQUE (target, host, number)) STRICT;"
+"CREATE TABLE portals (id INTEGER PRIMARY KEY AUTOINCREMENT,"
+"  asked TEXT NOT NULL, address TEXT NOT NULL UNIQUE) STRICT;"
+"CREATE TABLE audit (id INTEGER PRIMARY KEY AUTOINCREMENT,"
+"  at INTEGER NOT NULL, who TEXT NOT NULL, method TEXT NOT NULL,"
+"  params TEXT NOT NULL, result TEXT NOT NULL) STRICT;"
+"CREATE TABLE requests (number INTEGER PRIMARY KEY AUTOINCREMENT,"
+"  id TEXT NOT NULL UNIQUE, digest TEXT NOT NULL, answer TEXT NOT NULL,"
+"  at INTEGER NOT NULL) STRICT;";
+
+static const char *const steps[] = { step_1 };
+/* clang-format on */
+static_assert(ARRAY_SIZE(steps) == STATE_VERSION, "a step for each version");
+
+static int
+step_run(struct state *state, unsigned version)
+{
+	char pragma[64], *problem = NULL;
+
+	if (sqlite3_exec(state->db, steps[version - 1], NULL, NULL, &problem) !=
+	    SQLITE_OK) {
+		log_error("state: to version %u: %s", version, problem);
+		sqlite3_free(problem);
+		return -EIO;
+	}
+	snprintf(pragma, sizeof(pragma), "PRAGMA user_version = %u", version);
+	int ret = sql_run(state, pragma, NULL, NULL, "");
+	if (ret < 0)
+		return ret;
+	return sql_run(state,
+	    "INSERT INTO migrations (version, at) VALUES (?, ?)", NULL, NULL,
+	    "ui", version, (int64_t)time(NULL));
+}
+
+int
+schema_migrate(struct state *state, unsigned version)
+{
+	while (version < STATE_VERSION) {
+		int ret = state_begin(state);
+		if (ret < 0)
+			return ret;
+		ret = step_run(state, version + 1);
+		if (ret < 0) {
+			state_rollback(state);
+			return ret;
+		}
+		ret = state_commit(state);
+		if (ret < 0)
+			return ret;
+		version++;
+	}
+	return 0;
+}

@@ -1,0 +1,263 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "target/survey.h"
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* The LUN objects of a pool as home knows them when it asks. */
+struct survey_served {
+	uuid_t uuid;
+	struct lun *lun;
+};
+
+struct survey *
+survey_new(struct house *house)
+{
+	struct survey *survey = calloc(1, sizeof(*survey));
+
+	assert(survey != NULL);
+	survey->house = house;
+	return survey;
+}
+
+void
+survey_free(struct survey *survey)
+{
+	if (survey == NULL)
+		return;
+	assert(survey->pending == 0);
+	for (unsigned i = 0; i < survey->pool_count; i++) {
+		free(survey->pools[i].luns);
+		free(survey->pools[i].served);
+	}
+	free(survey->pools);
+	free(survey->sessions);
+	free(survey);
+}
+
+static void
+part_done(struct survey *survey, int error)
+{
+	assert(survey->pending > 0);
+	if (error < 0)
+		survey->error = error;
+	if (--survey->pending == 0)
+		survey->done(survey);
+}
+
+/* ---- on a reactor ---- */
+
+static int
+served_compare(const void *a, const void *b)
+{
+	const struct survey_served *x = a, *y = b;
+
+	return uuid_compare(x->uuid, y->uuid);
+}
+
+static void
+lun_look(const struct survey_pool *sp, struct volume *volume,
+    struct survey_lun *ret_lun)
+{
+	struct survey_served key;
+	const struct survey_served *found;
+
+	*ret_lun = (struct survey_lun){.served = false};
+	volume_stat_get(volume, &ret_lun->volume);
+	uuid_copy(key.uuid, ret_lun->volume.uuid);
+	found = bsearch(
+	    &key, sp->served, sp->served_count, sizeof(key), served_compare);
+	if (found == NULL)
+		return;
+	ret_lun->served = true;
+	lun_stat_get(found->lun, &ret_lun->lun);
+}
+
+static int
+luns_look(struct survey_pool *sp)
+{
+	sp->luns = calloc(sp->stat.volumes + 1, sizeof(*sp->luns));
+	if (sp->luns == NULL)
+		return -ENOMEM;
+	for (struct volume *v = volume_next(sp->pool, NULL);
+	     v != NULL && sp->lun_count < sp->stat.volumes;
+	     v = volume_next(sp->pool, v))
+		lun_look(sp, v, &sp->luns[sp->lun_count++]);
+	return 0;
+}
+
+static int
+lun_look_one(struct survey_pool *sp)
+{
+	struct volume *volume = volume_find(sp->pool, sp->survey->only_lun);
+
+	if (volume == NULL)
+		return 0;
+	sp->luns = calloc(1, sizeof(*sp->luns));
+	if (sp->luns == NULL)
+		return -ENOMEM;
+	lun_look(sp, volume, &sp->luns[sp->lun_count++]);
+	return 0;
+}
+
+static void
+pool_look(struct call *call)
+{
+	struct survey_pool *sp = container_of(call, struct survey_pool, call);
+	int ret = 0;
+
+	pool_stat_get(sp->pool, &sp->stat);
+	if (sp->survey->only_lun[0] != '\0')
+		ret = lun_look_one(sp);
+	else if (!sp->survey->without_luns)
+		ret = luns_look(sp);
+	call_finish(call, ret);
+}
+
+/* ---- at home ---- */
+
+static void
+pool_looked(struct call *call)
+{
+	struct survey_pool *sp = container_of(call, struct survey_pool, call);
+
+	part_done(sp->survey, call->result);
+}
+
+static int
+served_gather(struct survey_pool *sp, struct house_pool *hp)
+{
+	struct house_lun *hl;
+	unsigned count = 0;
+
+	list_for_each (hl, &hp->luns, link)
+		count++;
+	sp->served = calloc(count + 1, sizeof(*sp->served));
+	if (sp->served == NULL)
+		return -ENOMEM;
+	list_for_each (hl, &hp->luns, link) {
+		struct survey_served *served = &sp->served[sp->served_count++];
+		uuid_copy(served->uuid, hl->uuid);
+		served->lun = hl->lun;
+	}
+	qsort(
+	    sp->served, sp->served_count, sizeof(*sp->served), served_compare);
+	return 0;
+}
+
+static void
+pool_ask(struct survey *survey, struct survey_pool *sp, struct house_pool *hp)
+{
+	sp->survey = survey;
+	sp->id = hp->id;
+	snprintf(sp->name, sizeof(sp->name), "%s", hp->name);
+	snprintf(sp->problem, sizeof(sp->problem), "%s", hp->problem);
+	if (hp->pool == NULL)
+		return;
+	if (served_gather(sp, hp) < 0) {
+		survey->error = -ENOMEM;
+		return;
+	}
+	sp->open = true;
+	sp->pool = hp->pool;
+	sp->call.run = pool_look;
+	sp->call.done = pool_looked;
+	survey->pending++;
+	call_start(&sp->call, survey->house->home, hp->loop);
+}
+
+static void
+sessions_came(void *arg, const struct iscsi_session_info *infos, unsigned count)
+{
+	struct survey *survey = arg;
+
+	survey->sessions = calloc(count + 1, sizeof(*infos));
+	if (survey->sessions == NULL) {
+		part_done(survey, -ENOMEM);
+		return;
+	}
+	if (count > 0)
+		memcpy(survey->sessions, infos, count * sizeof(*infos));
+	survey->session_count = count;
+	part_done(survey, 0);
+}
+
+static void
+nothing_run(struct call *call)
+{
+	call_finish(call, 0);
+}
+
+static void
+nothing_done(struct call *call)
+{
+	struct survey_pool *sp = container_of(call, struct survey_pool, call);
+
+	part_done(sp->survey, 0);
+}
+
+void
+survey_run(
+    struct survey *survey, void (*done)(struct survey *survey), void *arg)
+{
+	struct house *house = survey->house;
+	struct house_pool *hp;
+	unsigned count = 0;
+
+	survey->done = done;
+	survey->arg = arg;
+	list_for_each (hp, &house->pools, link)
+		count++;
+	/* the last one carries the answer back when there is nothing to ask */
+	survey->pools = calloc(count + 1, sizeof(*survey->pools));
+	assert(survey->pools != NULL);
+	struct survey_pool *tail = &survey->pools[count];
+	tail->survey = survey;
+	tail->call.run = nothing_run;
+	tail->call.done = nothing_done;
+	survey->pending++;
+	call_start(&tail->call, house->home, house->home);
+	list_for_each (hp, &house->pools, link) {
+		if (survey->only_pool[0] == '\0' ||
+		    strcmp(survey->only_pool, hp->name) == 0)
+			pool_ask(
+			    survey, &survey->pools[survey->pool_count++], hp);
+	}
+	if (survey->without_sessions)
+		return;
+	survey->pending++;
+	iscsi_sessions_list(house->server, sessions_came, survey);
+}
+
+const struct iscsi_session_info *
+survey_sessions_of(const struct survey *survey, const char *host,
+    const char *iqn, unsigned *ret_count)
+{
+	const struct iscsi_session_info *found = NULL;
+
+	*ret_count = 0;
+	for (unsigned i = 0; i < survey->session_count; i++) {
+		const struct iscsi_session_info *info = &survey->sessions[i];
+		if (strcmp(info->host, host) != 0 ||
+		    (iqn != NULL && strcmp(info->target, iqn) != 0))
+			continue;
+		found = info;
+		(*ret_count)++;
+	}
+	return found;
+}
+
+const struct survey_lun *
+survey_lun_find(const struct survey *survey, const char *pool, const char *lun)
+{
+	for (unsigned i = 0; i < survey->pool_count; i++) {
+		const struct survey_pool *sp = &survey->pools[i];
+		if (strcmp(sp->name, pool) != 0)
+			continue;
+		for (unsigned l = 0; l < sp->lun_count; l++) {
+			if (strcmp(sp->luns[l].volume.name, lun) == 0)
+				return &sp->luns[l];
+		}
+	}
+	return NULL;
+}
