@@ -21,9 +21,11 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
-#define READ_BYTES 4096u
+#define READ_BYTES   4096u
+#define STALE_PAUSES 100
 
 struct client {
 	struct list link;
@@ -375,22 +377,41 @@ address_make(const char *path, struct sockaddr_un *sun)
 	return 0;
 }
 
-/* A socket file that nobody answers is left from one who was killed. */
+/* Does anyone listen at the socket file?  0, or -EADDRINUSE: someone does. */
 static int
-stale_remove(const struct sockaddr_un *sun)
+socket_is_stale(const struct sockaddr_un *sun)
 {
 	_cleanup_(closep) int fd =
 	    socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	struct stat st;
 
 	if (fd < 0)
 		return -errno;
+	return connect(fd, (const struct sockaddr *)sun, sizeof(*sun)) == 0
+		   ? -EADDRINUSE
+		   : 0;
+}
+
+/* A socket file that nobody answers is left from one who was killed.  The
+ * kernel takes a ring down some time after its process is gone, and until then
+ * the accept that is in it answers. */
+static int
+stale_remove(const struct sockaddr_un *sun)
+{
+	const struct timespec pause = {.tv_nsec = 20 * 1000 * 1000};
+	struct stat st;
+	int ret = -EADDRINUSE;
+
 	if (lstat(sun->sun_path, &st) < 0)
 		return errno == ENOENT ? 0 : -errno;
 	if (!S_ISSOCK(st.st_mode))
 		return -EEXIST;
-	if (connect(fd, (const struct sockaddr *)sun, sizeof(*sun)) == 0)
-		return -EADDRINUSE;
+	for (int i = 0; i < STALE_PAUSES && ret == -EADDRINUSE; i++) {
+		if (i > 0)
+			nanosleep(&pause, NULL);
+		ret = socket_is_stale(sun);
+	}
+	if (ret < 0)
+		return ret;
 	return unlink(sun->sun_path) < 0 ? -errno : 0;
 }
 

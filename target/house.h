@@ -56,6 +56,7 @@ struct house_portal {
 	bool listening;
 	char problem[128];
 	struct loop_timer retry;
+	uint64_t first_try_ns;
 	struct house *house;
 };
 

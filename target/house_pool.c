@@ -297,10 +297,18 @@ house_pool_opened(struct house_pool *hp, struct pool *pool)
 
 /* ---- opening and closing ---- */
 
+/* The locks of a varved that was killed are held until the kernel has taken
+ * its rings down, which is after the process is gone; what they still wrote is
+ * then written. */
+#define LINGER_NS       (4 * NSEC_PER_SEC)
+#define LINGER_RETRY_NS (10 * NSEC_PER_MSEC)
+
 struct pool_step {
 	struct house_pool *hp;
 	void (*done)(void *arg);
 	void *arg;
+	struct loop_timer again;
+	uint64_t first_try_ns;
 };
 
 static void
@@ -375,8 +383,12 @@ open_done(struct pool_job *job)
 {
 	struct pool_step *step = job->arg;
 	struct house_pool *hp = step->hp;
+	struct loop *home = hp->house->home;
 
-	if (job->result < 0) {
+	if (job->result == -EBUSY && job->failed_path != NULL &&
+	    loop_now(home) < step->first_try_ns + LINGER_NS) {
+		loop_timer_arm(home, &step->again, LINGER_RETRY_NS);
+	} else if (job->result < 0) {
 		open_problem(hp, job);
 		open_finished(step);
 	} else if (uuid_compare(job->stat.uuid, hp->uuid) != 0) {
@@ -392,16 +404,12 @@ open_done(struct pool_job *job)
 	pool_job_free(job);
 }
 
-void
-house_pool_open(struct house_pool *hp, void (*done)(void *arg), void *arg)
+static void
+open_start(struct pool_step *step)
 {
+	struct house_pool *hp = step->hp;
 	struct pool_job *job = pool_job_new(POOL_JOB_OPEN);
-	struct pool_step *step = calloc(1, sizeof(*step));
 
-	assert(hp->pool == NULL && !hp->opening);
-	assert(step != NULL);
-	*step = (struct pool_step){hp, done, arg};
-	hp->opening = true;
 	for (unsigned i = 0; i < hp->device_count; i++) {
 		int ret = pool_job_add_path(job, hp->devices[i]);
 		assert(ret == 0);
@@ -410,6 +418,26 @@ house_pool_open(struct house_pool *hp, void (*done)(void *arg), void *arg)
 	job->done = open_done;
 	job->arg = step;
 	pool_job_start(job, hp->house->home, hp->loop);
+}
+
+static void
+open_again(struct loop_timer *timer)
+{
+	open_start(container_of(timer, struct pool_step, again));
+}
+
+void
+house_pool_open(struct house_pool *hp, void (*done)(void *arg), void *arg)
+{
+	struct pool_step *step = calloc(1, sizeof(*step));
+
+	assert(hp->pool == NULL && !hp->opening);
+	assert(step != NULL);
+	*step = (struct pool_step){.hp = hp, .done = done, .arg = arg};
+	step->again.expire = open_again;
+	step->first_try_ns = loop_now(hp->house->home);
+	hp->opening = true;
+	open_start(step);
 }
 
 static void
@@ -455,6 +483,6 @@ house_pool_close(struct house_pool *hp, void (*done)(void *arg), void *arg)
 
 	assert(hp->pool != NULL && !hp->opening);
 	assert(step != NULL);
-	*step = (struct pool_step){hp, done, arg};
+	*step = (struct pool_step){.hp = hp, .done = done, .arg = arg};
 	close_next(step);
 }

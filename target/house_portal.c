@@ -14,6 +14,10 @@
 
 #define PORTAL_GROUP  1
 #define RETRY_SECONDS 5
+/* The port of a varved that was killed is free when the kernel has taken its
+ * ring down, which is after the process is gone. */
+#define LINGER_NS       (3 * NSEC_PER_SEC)
+#define LINGER_RETRY_NS (20 * NSEC_PER_MSEC)
 
 static const char *
 portal_problem(int error)
@@ -158,6 +162,12 @@ portal_try(struct house_portal *portal)
 
 	snprintf(before, sizeof(before), "%s", portal->row.address);
 	ret = portal_listen(portal, before);
+	if (ret == -EADDRINUSE &&
+	    loop_now(portal->house->home) < portal->first_try_ns + LINGER_NS) {
+		loop_timer_arm(
+		    portal->house->home, &portal->retry, LINGER_RETRY_NS);
+		return;
+	}
 	if (ret == -EADDRINUSE && naming_address_port(portal->row.asked) == 0)
 		ret = portal_listen(portal, portal->row.asked);
 	if (ret < 0) {
@@ -241,6 +251,7 @@ house_portals_start(struct house *house)
 			break;
 		}
 		portal->retry.expire = portal_retry;
+		portal->first_try_ns = loop_now(house->home);
 		portal_try(portal);
 	}
 	free(rows);
