@@ -239,7 +239,9 @@ closing_run(struct loop_task *task)
 		return;
 	if (!conn->torn_down)
 		conn_tear_down(conn);
-	if (conn->task_count > 0 || conn->tmf_count > 0 || conn->serve.queued)
+	/* abandoned tasks have called for another step */
+	if (conn->task_count > 0 || conn->tmf_count > 0 ||
+	    conn->serve.queued || conn->closing.queued)
 		return;
 	conn->state = ISCSI_CONN_GONE;
 	iscsi_conn_detach(conn);
