@@ -88,7 +88,9 @@ make_things() {
     varve lun show demo/disk1 >/dev/null 2>&1 ||
         show varve lun create demo/disk1 --size 100G
     if ! varve host show demo >/dev/null 2>&1; then
-        (umask 077 && head -c 12 /dev/urandom | base64 >"$dir/demo.secret")
+        # QEMU takes the file as it is: no newline
+        (umask 077 && head -c 12 /dev/urandom | base64 | tr -d '\n' \
+            >"$dir/demo.secret")
         show varve host add demo --iqn "$initiator" --chap-file "$dir/demo.secret"
     fi
     [ -n "$(varve --plain export list --host demo)" ] ||
@@ -120,10 +122,12 @@ row=$(varve --plain -o iqn,lun export list --host demo | head -n 1)
 url=iscsi://$portal/${row%$'\t'*}/${row#*$'\t'}
 verify
 
-say "the LUN is thin: 100 GiB promised, what is written is live"
+say "the LUN is thin: size is promised, live is what was written"
 show varve lun list
 
-say "connect QEMU; the secret is in $dir/demo.secret"
+say "the lines below read the secret from a file; here it is in"
+echo "cd $dir"
+say "connect QEMU"
 varve host connect demo --for qemu
 say "connect the kernel's initiator (open-iscsi), as root"
 varve host connect demo --for open-iscsi

@@ -11,6 +11,10 @@
 #include <inttypes.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
+
+#define LINGER_PAUSE_NS (20 * 1000 * 1000)
+#define LINGER_PAUSES   100
 
 struct rescue {
 	struct loop *loop;
@@ -145,6 +149,30 @@ file_is_locked(const char *path)
 	return fcntl(fd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
 }
 
+static int
+open_one(struct rescue *rescue, const char *path, struct backstore **ret_bs)
+{
+	if (file_is_locked(path))
+		return -EBUSY;
+	return bs_path_open(rescue->loop, path, true, ret_bs);
+}
+
+/* What a killed varved held is free only when the kernel has taken its rings
+ * down, a moment after the process is gone. */
+static int
+open_patiently(
+    struct rescue *rescue, const char *path, struct backstore **ret_bs)
+{
+	const struct timespec pause = {.tv_nsec = LINGER_PAUSE_NS};
+	int ret = open_one(rescue, path, ret_bs);
+
+	for (int i = 0; i < LINGER_PAUSES && ret == -EBUSY; i++) {
+		nanosleep(&pause, NULL);
+		ret = open_one(rescue, path, ret_bs);
+	}
+	return ret;
+}
+
 static json_t *
 open_all(struct rescue *rescue)
 {
@@ -158,10 +186,8 @@ open_all(struct rescue *rescue)
 		if (rescue->count == POOL_DEVICE_MAX)
 			return problem_new(API_USAGE, "usage.argument",
 			    "a pool has at most %d devices", POOL_DEVICE_MAX);
-		if (file_is_locked(text))
-			return open_problem(-EBUSY, text);
-		ret = bs_path_open(
-		    rescue->loop, text, true, &rescue->stores[rescue->count]);
+		ret = open_patiently(
+		    rescue, text, &rescue->stores[rescue->count]);
 		if (ret < 0)
 			return open_problem(ret, text);
 		rescue->count++;

@@ -295,6 +295,15 @@ print_plain(const struct table *table, FILE *file)
 	}
 }
 
+static bool
+item_has(const struct table *table, unsigned column)
+{
+	const json_t *value =
+	    json_object_get(table->rows[0], table->columns[column]->name);
+
+	return value != NULL && !json_is_null(value);
+}
+
 /* One item, a line for each value it has. */
 static void
 print_item(const struct table *table, FILE *file)
@@ -304,12 +313,11 @@ print_item(const struct table *table, FILE *file)
 
 	for (unsigned i = 0; i < table->column_count; i++) {
 		int length = text_width(table->columns[i]->title);
-		width = length > width ? length : width;
+		if (item_has(table, i) && length > width)
+			width = length;
 	}
 	for (unsigned i = 0; i < table->column_count; i++) {
-		const json_t *value =
-		    json_object_get(table->rows[0], table->columns[i]->name);
-		if (value == NULL || json_is_null(value))
+		if (!item_has(table, i))
 			continue;
 		fprintf(file, "%-*s  ", width,
 		    column_name(table->columns[i], name));

@@ -35,6 +35,7 @@ cleanup '[ ! -e "$DEMO_DIR/varved.pid" ] || kill -TERM "$(cat "$DEMO_DIR/varved.
 
 cd "$dir/src" || exit 1
 claim "every command of every block succeeds" bash -e "$dir/blocks.sh"
+printed=$out
 claim_text "to the last" "=== end"
 count=$(grep -c "^echo '=== block" "$dir/blocks.sh")
 claim "there are blocks to run ($count)" test "$count" -ge 3
@@ -44,10 +45,11 @@ normal() {
     sed -E 's/127\.0\.0\.1:[0-9]+/127.0.0.1:PORT/g; s/\bpid [0-9]+/pid PID/g
         s/^kill [0-9]+/kill PID/; s#(/[^ ]*)?/(varve-)?demo(-[0-9]+)?/#DIR/#g
         s#(/[^ ]*)?/(varve-)?demo(-[0-9]+)?$#DIR#
+        s/serial=[^ ]*/serial=SERIAL/; s/port=.[0-9]+./port=PORT/
         s#iqn\.2026-01\.[^: ]*:#iqn.2026-01.HERE:#g
         s#<source>[^<]*#<source>#; s/ +/ /g; s/^ //; s/ $//' | sed '/^$/d'
 }
-sed -n '/^=== block 1$/,/^=== block 2$/p' <<<"$out" |
+sed -n '/^=== block 1$/,/^=== block 2$/p' <<<"$printed" |
     sed -n '/^# varved --dir/,$p' | sed '/^=== block/d' | normal >"$dir/real"
 sed -n '/^<!-- demo output -->$/,/^<!-- end -->$/p' "$top/README.md" |
     sed '/^<!--/d; /^```/d' | normal >"$dir/shown"

@@ -109,8 +109,8 @@ one_item_is_a_line_for_each_value(void **state)
 {
 	(void)state;
 	prints(one, (struct table_options){0},
-	    "name       vms/web9\n"
-	    "size       4 KiB\n");
+	    "name  vms/web9\n"
+	    "size  4 KiB\n");
 	prints(one, (struct table_options){.bytes = true, .columns = "size"},
 	    "size  4096\n");
 }
