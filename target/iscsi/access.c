@@ -93,5 +93,5 @@ iscsi_credentials_equal(
     const struct iscsi_credentials *a, const struct iscsi_credentials *b)
 {
 	return strcmp(a->user, b->user) == 0 &&
-	    strcmp(a->secret, b->secret) == 0;
+	       strcmp(a->secret, b->secret) == 0;
 }

@@ -4,11 +4,11 @@
  * of the same name (RFC 7143 6.3.5 session reinstatement, 6.3.4 connection
  * reinstatement).  All on the door's thread.
  */
+#include "base/log.h"
 #include "target/iscsi/access.h"
 #include "target/iscsi/login.h"
 #include "target/iscsi/reactor.h"
 #include "target/iscsi/session.h"
-#include "base/log.h"
 #include <errno.h>
 #include <stdio.h>
 #include <time.h>
@@ -243,7 +243,7 @@ iscsi_admit_waiting(struct iscsi_server *server)
 {
 	struct iscsi_conn *conn, *next;
 
-	list_for_each_safe(conn, next, &server->logging_in, link) {
+	list_for_each_safe (conn, next, &server->logging_in, link) {
 		if (conn->state == ISCSI_CONN_WAITING)
 			iscsi_admit(conn);
 	}

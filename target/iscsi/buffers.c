@@ -30,9 +30,8 @@ task_need(const struct iscsi_task *task)
 {
 	if (task->scsi.data_length > 0)
 		return task->scsi.data_length;
-	return task->expected_length < SCSI_TRANSFER_MAX
-	    ? task->expected_length
-	    : SCSI_TRANSFER_MAX;
+	return task->expected_length < SCSI_TRANSFER_MAX ? task->expected_length
+							 : SCSI_TRANSFER_MAX;
 }
 
 static uint64_t
@@ -40,10 +39,10 @@ task_limit(const struct iscsi_task *task)
 {
 	const uint64_t limit = task->conn->server->limits.data_bytes;
 
-	return task->scsi.data_length > 0 && task->state == ISCSI_TASK_BUFFERS &&
-		!task->stalled
-	    ? limit / 2
-	    : limit;
+	return task->scsi.data_length > 0 &&
+		       task->state == ISCSI_TASK_BUFFERS && !task->stalled
+		   ? limit / 2
+		   : limit;
 }
 
 /* A command larger than the limit has its turn when nothing else has. */

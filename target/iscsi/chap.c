@@ -41,8 +41,8 @@ chap_response(const struct chap_algorithm *algorithm, uint8_t id,
 {
 	gnutls_hash_hd_t hash;
 
-	if (gnutls_hash_init(&hash,
-		(gnutls_digest_algorithm_t)algorithm->digest) < 0)
+	if (gnutls_hash_init(
+		&hash, (gnutls_digest_algorithm_t)algorithm->digest) < 0)
 		return -EIO;
 	gnutls_hash(hash, &id, 1);
 	gnutls_hash(hash, secret, strlen(secret));
@@ -111,8 +111,8 @@ chap_proves(const struct chap *chap, const struct iscsi_credentials *who)
  * never be computed for a peer: he would send it back as his.
  */
 static int
-chap_mutual(struct chap *chap, const struct iscsi_host *host,
-    struct iscsi_text *text)
+chap_mutual(
+    struct chap *chap, const struct iscsi_host *host, struct iscsi_text *text)
 {
 	uint8_t challenge[ISCSI_BINARY_MAX], digest[CHAP_DIGEST_MAX];
 	const unsigned length = chap->algorithm->length;
@@ -141,8 +141,8 @@ chap_mutual(struct chap *chap, const struct iscsi_host *host,
 }
 
 static int
-chap_response_step(struct chap *chap, const struct iscsi_host *host,
-    struct iscsi_text *text)
+chap_response_step(
+    struct chap *chap, const struct iscsi_host *host, struct iscsi_text *text)
 {
 	int ret;
 
@@ -175,22 +175,18 @@ chap_has_keys(const struct chap *chap)
 }
 
 int
-chap_step(struct chap *chap, const struct iscsi_host *host,
-    struct iscsi_text *text)
+chap_step(
+    struct chap *chap, const struct iscsi_host *host, struct iscsi_text *text)
 {
 	int ret;
 
 	assert(host->chap.user[0] != '\0');
 	switch (chap->step) {
-	case CHAP_WANT_ALGORITHM:
-		ret = chap_algorithm_step(chap, text);
-		break;
+	case CHAP_WANT_ALGORITHM: ret = chap_algorithm_step(chap, text); break;
 	case CHAP_WANT_RESPONSE:
 		ret = chap_response_step(chap, host, text);
 		break;
-	default:
-		ret = chap_has_keys(chap) ? -EPROTO : 0;
-		break;
+	default: ret = chap_has_keys(chap) ? -EPROTO : 0; break;
 	}
 	if (ret < 0)
 		chap->step = CHAP_FAILED;

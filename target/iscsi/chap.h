@@ -18,7 +18,7 @@
 struct chap_algorithm {
 	unsigned code; /* IANA's PPP authentication algorithms */
 	const char *name;
-	int digest;    /* enum of gnutls */
+	int digest; /* enum of gnutls */
 	unsigned length;
 };
 
@@ -47,8 +47,8 @@ void chap_take(struct chap *chap, enum iscsi_key key, const char *value);
 /* All keys of the request are taken: goes one step on and adds the answer to
  * text.  0 on the way or CHAP_DONE, -EACCES failed, -EPROTO keys that do not
  * belong here, -EIO no random numbers. */
-int chap_step(struct chap *chap, const struct iscsi_host *host,
-    struct iscsi_text *text);
+int chap_step(
+    struct chap *chap, const struct iscsi_host *host, struct iscsi_text *text);
 
 /* hash(id, secret, challenge) into digest; 0 or -EIO. */
 int chap_response(const struct chap_algorithm *algorithm, uint8_t id,

@@ -4,8 +4,8 @@
  * immediate data is received where the command wants it; nothing is executed
  * before all of the PDU is in and its digest right.
  */
-#include "target/iscsi/task.h"
 #include "base/log.h"
+#include "target/iscsi/task.h"
 #include <errno.h>
 
 static const struct iscsi_command *
@@ -141,8 +141,8 @@ iscsi_command_header(struct iscsi_conn *conn, const uint8_t *ahs)
 		iscsi_reject(conn, reason);
 		return 0;
 	}
-	task = iscsi_task_new(conn, be32_get(&command->itt),
-	    iscsi_is_immediate(&conn->rx.bhs));
+	task = iscsi_task_new(
+	    conn, be32_get(&command->itt), iscsi_is_immediate(&conn->rx.bhs));
 	if (task == NULL) {
 		iscsi_reject(conn, ISCSI_REJECT_TOO_MANY_IMMEDIATE);
 		return 0;

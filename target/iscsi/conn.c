@@ -3,13 +3,13 @@
  * Life and death of a connection.
  */
 #include "target/iscsi/conn.h"
+#include "base/log.h"
 #include "target/iscsi/login.h"
 #include "target/iscsi/nop.h"
 #include "target/iscsi/reactor.h"
 #include "target/iscsi/session.h"
 #include "target/iscsi/task.h"
 #include "target/iscsi/text_request.h"
-#include "base/log.h"
 #include <arpa/inet.h>
 #include <errno.h>
 #include <stdio.h>
@@ -51,8 +51,8 @@ iscsi_address_format(const struct sockaddr_storage *address, char *buf)
 
 	if (address->ss_family == AF_INET6 &&
 	    IN6_IS_ADDR_V4MAPPED(&in6->sin6_addr)) {
-		inet_ntop(AF_INET, &in6->sin6_addr.s6_addr[12], text,
-		    sizeof(text));
+		inet_ntop(
+		    AF_INET, &in6->sin6_addr.s6_addr[12], text, sizeof(text));
 		snprintf(buf, 64, "%s:%u", text, ntohs(in6->sin6_port));
 	} else if (address->ss_family == AF_INET6) {
 		inet_ntop(AF_INET6, &in6->sin6_addr, text, sizeof(text));
@@ -90,8 +90,8 @@ conn_init(struct iscsi_conn *conn)
 	list_init(&conn->tx.sending);
 	iscsi_buffers_init(conn);
 	iscsi_rx_init(conn, memory->staging, sizeof(memory->staging));
-	iscsi_tx_init(conn, memory->iov, LOGIN_IOV, memory->arena,
-	    sizeof(memory->arena));
+	iscsi_tx_init(
+	    conn, memory->iov, LOGIN_IOV, memory->arena, sizeof(memory->arena));
 }
 
 struct iscsi_conn *
@@ -138,8 +138,8 @@ iscsi_conn_grow(struct iscsi_conn *conn)
 	if (posix_memalign((void **)&memory, 4096, sizeof(*memory)) != 0)
 		return -ENOMEM;
 	iscsi_rx_init(conn, memory->staging, sizeof(memory->staging));
-	iscsi_tx_init(conn, memory->iov, FULL_IOV, memory->arena,
-	    sizeof(memory->arena));
+	iscsi_tx_init(
+	    conn, memory->iov, FULL_IOV, memory->arena, sizeof(memory->arena));
 	return 0;
 }
 
@@ -228,7 +228,8 @@ funeral_run(struct loop_task *task)
 static void
 closing_run(struct loop_task *task)
 {
-	struct iscsi_conn *conn = container_of(task, struct iscsi_conn, closing);
+	struct iscsi_conn *conn =
+	    container_of(task, struct iscsi_conn, closing);
 	struct iscsi_session *session = conn->session;
 
 	ASSERT_MAGIC(conn, ISCSI_CONN_MAGIC);
@@ -240,8 +241,8 @@ closing_run(struct loop_task *task)
 	if (!conn->torn_down)
 		conn_tear_down(conn);
 	/* abandoned tasks have called for another step */
-	if (conn->task_count > 0 || conn->tmf_count > 0 ||
-	    conn->serve.queued || conn->closing.queued)
+	if (conn->task_count > 0 || conn->tmf_count > 0 || conn->serve.queued ||
+	    conn->closing.queued)
 		return;
 	conn->state = ISCSI_CONN_GONE;
 	iscsi_conn_detach(conn);

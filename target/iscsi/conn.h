@@ -57,8 +57,8 @@ struct iscsi_rx {
 	uint8_t *staging;
 	unsigned size, head, tail; /* of staging: [head, tail) is unread */
 	enum iscsi_rx_stage stage;
-	bool paused;        /* no new PDU is looked at, nothing received */
-	bool socket_dry;    /* the last receive got less than it asked for */
+	bool paused;     /* no new PDU is looked at, nothing received */
+	bool socket_dry; /* the last receive got less than it asked for */
 	bool header_digest, data_digest;
 	uint32_t segment_max; /* MaxRecvDataSegmentLength we declared */
 	uint64_t last_ns;
@@ -66,14 +66,14 @@ struct iscsi_rx {
 	/* the PDU at hand */
 	struct iscsi_bhs bhs;
 	uint32_t data_length, data_done;
-	uint32_t keep;       /* so much of the data is wanted */
+	uint32_t keep; /* so much of the data is wanted */
 	uint32_t crc;
-	uint8_t *memory;     /* where it goes, or */
-	bool memory_owned;   /* (free it when the PDU is done) */
+	uint8_t *memory;         /* where it goes, or */
+	bool memory_owned;       /* (free it when the PDU is done) */
 	struct iscsi_task *task; /* into its buffers, from */
 	uint32_t task_offset;
-	bool ignored;        /* as if it had not come */
-	bool rejected;       /* its number counts, but nothing is done */
+	bool ignored;  /* as if it had not come */
+	bool rejected; /* its number counts, but nothing is done */
 };
 
 /* ---- out: transmit.c ---- */
@@ -102,12 +102,12 @@ struct iscsi_tx {
 	struct list sending; /* their last byte is in the batch */
 	struct iovec *iov;
 	unsigned iov_first, iov_count, iov_max;
-	uint8_t *arena;      /* headers, digests, padding of the batch */
+	uint8_t *arena; /* headers, digests, padding of the batch */
 	unsigned arena_used, arena_size;
 	uint64_t batch_bytes;
 	unsigned control_bytes; /* waiting in control PDUs */
 	bool header_digest, data_digest;
-	uint64_t last_ns;    /* something was sent, or nothing was to send */
+	uint64_t last_ns; /* something was sent, or nothing was to send */
 };
 
 /* What of StatSN a PDU carries. */
@@ -125,18 +125,18 @@ struct iscsi_conn {
 	struct iscsi_server *server;
 	struct iscsi_reactor *reactor;
 	struct loop *loop;
-	struct list link;         /* the door's logging_in; session's conns */
+	struct list link; /* the door's logging_in; session's conns */
 	struct iscsi_session *session;
 	struct iscsi_login *login;
-	int fd, slot;             /* slot: registered file, or -1 */
-	uint16_t cid, tag;        /* portal group */
+	int fd, slot;      /* slot: registered file, or -1 */
+	uint16_t cid, tag; /* portal group */
 	uint32_t statsn;
 	struct iscsi_params params;
 	struct iscsi_rx rx;
 	struct iscsi_tx tx;
 	struct loop_timer timer;
 	struct loop_task closing;
-	struct loop_task move;    /* to another loop: handover, funeral */
+	struct loop_task move; /* to another loop: handover, funeral */
 	bool torn_down;
 	bool close_when_sent;
 	const char *close_reason;
@@ -144,7 +144,7 @@ struct iscsi_conn {
 
 	/* keep-alive, nop.c */
 	uint32_t ping_tag;
-	uint64_t ping_ns;         /* sent then and not answered; 0: none */
+	uint64_t ping_ns; /* sent then and not answered; 0: none */
 
 	/* text requests, text_request.c */
 	struct iscsi_text_state *text;
@@ -155,9 +155,9 @@ struct iscsi_conn {
 	struct buf_waiter waiter;
 	bool waiting_for_pool;
 	struct loop_task serve;
-	uint64_t data_bytes;      /* held by its tasks */
+	uint64_t data_bytes; /* held by its tasks */
 	unsigned task_count, tmf_count;
-	unsigned awaiting;        /* tasks that hold buffers and need Data-Out */
+	unsigned awaiting; /* tasks that hold buffers and need Data-Out */
 	uint64_t data_last_ns;
 };
 
@@ -198,8 +198,8 @@ void iscsi_rx_init(struct iscsi_conn *conn, uint8_t *staging, unsigned size);
 void iscsi_rx_resume(struct iscsi_conn *conn);
 void iscsi_rx_pause(struct iscsi_conn *conn);
 /* For headers: where the data of this PDU goes.  Default: nowhere. */
-void iscsi_rx_into_memory(struct iscsi_conn *conn, uint8_t *memory,
-    uint32_t length, bool owned);
+void iscsi_rx_into_memory(
+    struct iscsi_conn *conn, uint8_t *memory, uint32_t length, bool owned);
 void iscsi_rx_into_task(struct iscsi_conn *conn, struct iscsi_task *task,
     uint32_t offset, uint32_t length);
 /* The stalled task has its buffers. */

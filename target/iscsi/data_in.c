@@ -18,8 +18,8 @@ task_residual(const struct iscsi_task *task, uint32_t *ret_residual)
 		full = 0;
 	if (full > expected) {
 		*ret_residual = full - expected > UINT32_MAX
-		    ? UINT32_MAX
-		    : (uint32_t)(full - expected);
+				    ? UINT32_MAX
+				    : (uint32_t)(full - expected);
 		return ISCSI_RESIDUAL_OVERFLOW;
 	}
 	*ret_residual = expected - (uint32_t)full;
@@ -30,8 +30,7 @@ task_residual(const struct iscsi_task *task, uint32_t *ret_residual)
 static bool
 status_rides(const struct iscsi_task *task)
 {
-	return task->scsi.status == SCSI_GOOD &&
-	    task->scsi.sense_length == 0;
+	return task->scsi.status == SCSI_GOOD && task->scsi.sense_length == 0;
 }
 
 static uint32_t
@@ -43,8 +42,8 @@ smallest(uint64_t a, uint32_t b, uint32_t c)
 }
 
 static void
-data_in_fill(struct iscsi_task *task, struct iscsi_data_in *data,
-    uint32_t length)
+data_in_fill(
+    struct iscsi_task *task, struct iscsi_data_in *data, uint32_t length)
 {
 	const bool last = task->in_sent + length == task->scsi.in_length;
 	const uint32_t burst = ISCSI_PARAM(&task->conn->params, MaxBurstLength);
@@ -67,8 +66,8 @@ data_in_fill(struct iscsi_task *task, struct iscsi_data_in *data,
 }
 
 static void
-data_in_sent(struct iscsi_task *task, const struct iscsi_data_in *data,
-    uint32_t length)
+data_in_sent(
+    struct iscsi_task *task, const struct iscsi_data_in *data, uint32_t length)
 {
 	task->in_datasn++;
 	task->in_sent += length;
@@ -107,12 +106,13 @@ data_in_add(struct iscsi_conn *conn, struct iscsi_task *task)
 
 /* 11.4.7: sense data goes with its length before it. */
 static unsigned
-response_sense(const struct scsi_task *scsi, struct be16 *length,
-    struct iovec iov[2])
+response_sense(
+    const struct scsi_task *scsi, uint8_t length[2], struct iovec iov[2])
 {
 	if (scsi->sense_length == 0)
 		return 0;
-	iov[0] = (struct iovec){.iov_base = length, .iov_len = sizeof(*length)};
+	store_be16(length, scsi->sense_length);
+	iov[0] = (struct iovec){.iov_base = length, .iov_len = 2};
 	iov[1].iov_base = (void *)(uintptr_t)scsi->sense;
 	iov[1].iov_len = scsi->sense_length;
 	return 2;
@@ -132,8 +132,7 @@ response_add(struct iscsi_conn *conn, struct iscsi_task *task)
 		   .flags = ISCSI_FINAL,
 		   .status = scsi->status}};
 
-	be16_set(&task->sense_header, scsi->sense_length);
-	count = response_sense(scsi, &task->sense_header, iov);
+	count = response_sense(scsi, task->sense_header, iov);
 	u.response.flags |= task_residual(task, &residual);
 	be32_set(&u.response.residual, residual);
 	be32_set(&u.response.itt, task->itt);
@@ -159,7 +158,6 @@ iscsi_response_build(struct iscsi_conn *conn, struct iscsi_task *task)
 			return ISCSI_BUILT_PART;
 		response_add(conn, task);
 	}
-	return scsi->in_length > 0 || scsi->sense_length > 0
-	    ? ISCSI_BUILT_ALL
-	    : ISCSI_BUILT_COPY;
+	return scsi->in_length > 0 || scsi->sense_length > 0 ? ISCSI_BUILT_ALL
+							     : ISCSI_BUILT_COPY;
 }

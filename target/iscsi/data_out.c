@@ -9,8 +9,8 @@
  * to nowhere, and then the task fails (7.8).  Data for tasks that are gone is
  * taken to nowhere too.
  */
-#include "target/iscsi/task.h"
 #include "base/log.h"
+#include "target/iscsi/task.h"
 #include <errno.h>
 
 static const struct iscsi_data_out *
@@ -34,11 +34,11 @@ burst_start(const struct iscsi_task *task, uint32_t burst)
 static uint32_t
 burst_end(const struct iscsi_task *task, uint32_t burst)
 {
-	const uint64_t left =
-	    task->scsi.data_length - burst_start(task, burst);
+	const uint64_t left = task->scsi.data_length - burst_start(task, burst);
 
-	return burst_start(task, burst) +
-	    (left < burst_length(task) ? (uint32_t)left : burst_length(task));
+	return burst_start(task, burst) + (left < burst_length(task)
+						  ? (uint32_t)left
+						  : burst_length(task));
 }
 
 /* ---- R2T ---- */
@@ -47,8 +47,8 @@ static bool
 r2t_is_due(const struct iscsi_task *task)
 {
 	return task->fault == NULL && task->burst_sent < task->burst_count &&
-	    task->burst_sent - task->burst_now <
-	    ISCSI_PARAM(&task->conn->params, MaxOutstandingR2T);
+	       task->burst_sent - task->burst_now <
+		   ISCSI_PARAM(&task->conn->params, MaxOutstandingR2T);
 }
 
 static void
@@ -93,8 +93,7 @@ r2t_queue(struct iscsi_task *task)
 static void
 solicit(struct iscsi_task *task)
 {
-	const uint32_t left =
-	    (uint32_t)task->scsi.data_length - task->received;
+	const uint32_t left = (uint32_t)task->scsi.data_length - task->received;
 
 	task->solicited_from = task->received;
 	task->burst_count =
@@ -163,9 +162,9 @@ data_out_is_next(
 	const uint32_t ttt = be32_get(&data->ttt);
 
 	return be32_get(&data->datasn) == task->datasn &&
-	    be32_get(&data->offset) == task->received &&
-	    (task->unsolicited || (ttt & 0xffff) ==
-		(task->burst_now & 0xffff));
+	       be32_get(&data->offset) == task->received &&
+	       (task->unsolicited ||
+		   (ttt & 0xffff) == (task->burst_now & 0xffff));
 }
 
 /* 13.14: all unsolicited data together, immediate data too. */
@@ -181,8 +180,8 @@ data_out_limit(const struct iscsi_task *task)
 }
 
 static const struct scsi_sense *
-data_out_fault(const struct iscsi_task *task,
-    const struct iscsi_data_out *data, uint32_t length)
+data_out_fault(const struct iscsi_task *task, const struct iscsi_data_out *data,
+    uint32_t length)
 {
 	const uint32_t limit = data_out_limit(task);
 	const uint32_t end = task->received + length;

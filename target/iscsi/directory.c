@@ -29,7 +29,7 @@ directory_tsih(struct iscsi_server *server, uint16_t tsih)
 {
 	struct iscsi_session *session;
 
-	list_for_each(session, &server->directory, directory) {
+	list_for_each (session, &server->directory, directory) {
 		if (session->tsih == tsih)
 			return session;
 	}
@@ -42,7 +42,7 @@ directory_count(struct iscsi_server *server, const char *initiator)
 	struct iscsi_session *session;
 	unsigned count = 0;
 
-	list_for_each(session, &server->directory, directory)
+	list_for_each (session, &server->directory, directory)
 		count += strcasecmp(session->initiator, initiator) == 0;
 	return count;
 }
@@ -92,7 +92,7 @@ iscsi_directory_find(struct iscsi_server *server, const char *initiator,
 {
 	struct iscsi_session *session;
 
-	list_for_each(session, &server->directory, directory) {
+	list_for_each (session, &server->directory, directory) {
 		if ((tsih == 0 || session->tsih == tsih) &&
 		    memcmp(session->isid, isid, 6) == 0 &&
 		    strcasecmp(session->initiator, initiator) == 0 &&
@@ -182,7 +182,7 @@ directory_answer_drops(struct iscsi_server *server, uint16_t tsih)
 {
 	struct drop_request *request, *next;
 
-	list_for_each_safe(request, next, &server->drop_requests, link) {
+	list_for_each_safe (request, next, &server->drop_requests, link) {
 		if (request->tsih != tsih)
 			continue;
 		list_del(&request->link);

@@ -58,7 +58,7 @@ local_with_port(const struct iscsi_conn *conn,
 	const struct sockaddr_in *port = (const void *)portal;
 
 	static_assert(offsetof(struct sockaddr_in, sin_port) ==
-		offsetof(struct sockaddr_in6, sin6_port),
+			  offsetof(struct sockaddr_in6, sin6_port),
 	    "the port has one place");
 	*ret = conn->local;
 	if (ret->ss_family != portal->ss_family)
@@ -99,7 +99,7 @@ add_portals(const struct iscsi_conn *conn, struct iscsi_text *text)
 	const struct iscsi_portal *portal;
 	int ret = 0;
 
-	list_for_each(portal, &conn->server->door_portals, door_link) {
+	list_for_each (portal, &conn->server->door_portals, door_link) {
 		if (!portal->closing && ret == 0)
 			ret = add_portal(conn, portal, text);
 	}

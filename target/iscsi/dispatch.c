@@ -3,6 +3,7 @@
  * What is done with a PDU: one row per opcode, and the numbering of commands
  * that all of them share.
  */
+#include "base/log.h"
 #include "target/iscsi/login.h"
 #include "target/iscsi/logout.h"
 #include "target/iscsi/nop.h"
@@ -11,7 +12,6 @@
 #include "target/iscsi/task.h"
 #include "target/iscsi/text_request.h"
 #include "target/iscsi/tmf.h"
-#include "base/log.h"
 #include <errno.h>
 
 enum {
@@ -103,7 +103,7 @@ static bool
 takes_number(const struct iscsi_conn *conn, const struct handler *handler)
 {
 	return (handler->flags & NUMBERED) != 0 &&
-	    !iscsi_is_immediate(&conn->rx.bhs);
+	       !iscsi_is_immediate(&conn->rx.bhs);
 }
 
 /*
@@ -159,8 +159,7 @@ iscsi_dispatch_header(struct iscsi_conn *conn, const uint8_t *ahs)
 void
 iscsi_dispatch_body(struct iscsi_conn *conn)
 {
-	const struct handler *handler =
-	    &handlers[iscsi_opcode(&conn->rx.bhs)];
+	const struct handler *handler = &handlers[iscsi_opcode(&conn->rx.bhs)];
 
 	if (conn->login != NULL) {
 		iscsi_login_body(conn);
@@ -177,8 +176,7 @@ iscsi_dispatch_body(struct iscsi_conn *conn)
 void
 iscsi_dispatch_bad_data(struct iscsi_conn *conn)
 {
-	const struct handler *handler =
-	    &handlers[iscsi_opcode(&conn->rx.bhs)];
+	const struct handler *handler = &handlers[iscsi_opcode(&conn->rx.bhs)];
 	const bool was_rejected = conn->rx.rejected;
 
 	if (conn->rx.ignored)

@@ -46,8 +46,8 @@ static const struct key_row rows[ISCSI_KEY_COUNT] = {
 };
 
 void
-iscsi_negotiation_init(struct iscsi_negotiation *negotiation,
-    const struct iscsi_limits *limits)
+iscsi_negotiation_init(
+    struct iscsi_negotiation *negotiation, const struct iscsi_limits *limits)
 {
 	struct iscsi_params *ours = &negotiation->ours;
 
@@ -108,8 +108,8 @@ negotiate_number(struct iscsi_negotiation *negotiation,
 		iscsi_text_add(text, row->name, "Reject");
 		return 0;
 	}
-	*result = row->kind == MIN ? smaller(ours, theirs)
-				   : larger(ours, theirs);
+	*result =
+	    row->kind == MIN ? smaller(ours, theirs) : larger(ours, theirs);
 	iscsi_text_addf(text, row->name, "%u", *result);
 	return 0;
 }
@@ -222,8 +222,7 @@ negotiate_marker(struct iscsi_negotiation *negotiation,
     const struct key_row *row, const char *value, struct iscsi_text *text)
 {
 	(void)negotiation, (void)value;
-	iscsi_text_add(
-	    text, row->name, row->kind == MARKER ? "No" : "Reject");
+	iscsi_text_add(text, row->name, row->kind == MARKER ? "No" : "Reject");
 	return 0;
 }
 
@@ -271,10 +270,10 @@ is_irrelevant(
 	if (negotiation->discovery && (row->flags & N) != 0)
 		return true;
 	return row - rows == ISCSI_KEY_FirstBurstLength &&
-	    iscsi_key_seen(negotiation, ISCSI_KEY_InitialR2T) &&
-	    iscsi_key_seen(negotiation, ISCSI_KEY_ImmediateData) &&
-	    ISCSI_PARAM(result, InitialR2T) &&
-	    !ISCSI_PARAM(result, ImmediateData);
+	       iscsi_key_seen(negotiation, ISCSI_KEY_InitialR2T) &&
+	       iscsi_key_seen(negotiation, ISCSI_KEY_ImmediateData) &&
+	       ISCSI_PARAM(result, InitialR2T) &&
+	       !ISCSI_PARAM(result, ImmediateData);
 }
 
 /* 6.2: values that are answers, never proposals. */
@@ -282,8 +281,8 @@ static bool
 is_reserved(const char *value)
 {
 	return strcmp(value, "Reject") == 0 ||
-	    strcmp(value, "Irrelevant") == 0 ||
-	    strcmp(value, "NotUnderstood") == 0;
+	       strcmp(value, "Irrelevant") == 0 ||
+	       strcmp(value, "NotUnderstood") == 0;
 }
 
 /* 6.3, 13: "Neither the initiator nor the target should attempt to declare or
@@ -303,9 +302,9 @@ key_admit(struct iscsi_negotiation *negotiation, const struct key_row *row,
 }
 
 int
-iscsi_negotiate(struct iscsi_negotiation *negotiation,
-    enum iscsi_key_when when, const char *key, const char *value,
-    struct iscsi_text *text, enum iscsi_key *ret_key)
+iscsi_negotiate(struct iscsi_negotiation *negotiation, enum iscsi_key_when when,
+    const char *key, const char *value, struct iscsi_text *text,
+    enum iscsi_key *ret_key)
 {
 	const struct key_row *row = key_find(key);
 	int ret;

@@ -41,8 +41,8 @@ struct iscsi_negotiation {
 	char session_type[16];
 };
 
-void iscsi_negotiation_init(struct iscsi_negotiation *negotiation,
-    const struct iscsi_limits *limits);
+void iscsi_negotiation_init(
+    struct iscsi_negotiation *negotiation, const struct iscsi_limits *limits);
 
 /* One pair from the initiator; the answer, if it takes one, is added to text.
  * Values of keys of kind SECURITY and SENDTARGETS are the caller's: *ret_key
@@ -53,8 +53,7 @@ int iscsi_negotiate(struct iscsi_negotiation *negotiation,
     struct iscsi_text *text, enum iscsi_key *ret_key);
 
 static inline bool
-iscsi_key_seen(
-    const struct iscsi_negotiation *negotiation, enum iscsi_key key)
+iscsi_key_seen(const struct iscsi_negotiation *negotiation, enum iscsi_key key)
 {
 	return negotiation->seen >> key & 1;
 }

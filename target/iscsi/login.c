@@ -6,14 +6,14 @@
  * that has not logged in holds less than 24 KiB.
  */
 #include "target/iscsi/login.h"
+#include "base/log.h"
 #include "target/iscsi/reactor.h"
 #include "target/iscsi/session.h"
-#include "base/log.h"
 #include <errno.h>
 #include <stdlib.h>
 
-static_assert(sizeof(struct iscsi_login) + sizeof(struct iscsi_conn) <
-	(22u << 10),
+static_assert(
+    sizeof(struct iscsi_login) + sizeof(struct iscsi_conn) < (22u << 10),
     "what a peer can make us hold before it says who it is");
 
 /* Requests in one login: the longest sensible one needs about six, a text of
@@ -190,9 +190,8 @@ iscsi_login_succeed(struct iscsi_conn *conn)
 	struct iscsi_login *login = conn->login;
 
 	assert(conn->session != NULL);
-	login_continue(conn,
-	    ISCSI_LOGIN_TRANSIT | stage_flags(login) |
-		ISCSI_STAGE_FULL_FEATURE);
+	login_continue(conn, ISCSI_LOGIN_TRANSIT | stage_flags(login) |
+				 ISCSI_STAGE_FULL_FEATURE);
 	iscsi_count(conn->server, logins);
 	conn->login = NULL;
 	iscsi_login_free(login);
@@ -207,9 +206,9 @@ auth_choose(struct iscsi_login *login)
 	bool can_chap, can_none;
 
 	can_chap = login->host != NULL && login->host->chap.user[0] != '\0' &&
-	    iscsi_text_list_has(offer, "CHAP");
+		   iscsi_text_list_has(offer, "CHAP");
 	can_none = !login->authentication_required &&
-	    iscsi_text_list_has(offer, "None");
+		   iscsi_text_list_has(offer, "None");
 	if (!can_chap && !can_none)
 		return ISCSI_LOGIN_AUTHENTICATION;
 	login->auth = can_none ? ISCSI_AUTH_NONE : ISCSI_AUTH_CHAP;
@@ -308,8 +307,7 @@ request_check(struct iscsi_login *login, const struct iscsi_login_request *r)
 		return ISCSI_LOGIN_INITIATOR_ERROR;
 	if (memcmp(r->isid, login->isid, sizeof(login->isid)) != 0 ||
 	    be16_get(&r->tsih) != login->tsih ||
-	    be16_get(&r->cid) != login->cid ||
-	    be32_get(&r->itt) != login->itt)
+	    be16_get(&r->cid) != login->cid || be32_get(&r->itt) != login->itt)
 		return ISCSI_LOGIN_INITIATOR_ERROR;
 	if (++login->rounds > ROUNDS_MAX)
 		return ISCSI_LOGIN_INITIATOR_ERROR;
@@ -331,8 +329,8 @@ static int
 request_keys(struct iscsi_login *login)
 {
 	const enum iscsi_key_when when = login->stage == ISCSI_STAGE_SECURITY
-	    ? ISCSI_WHEN_SECURITY
-	    : ISCSI_WHEN_OPERATIONAL;
+					     ? ISCSI_WHEN_SECURITY
+					     : ISCSI_WHEN_OPERATIONAL;
 	char *at = login->in, *end = login->in + login->in_length;
 	const char *key, *value;
 	enum iscsi_key which;
@@ -360,8 +358,7 @@ request_first_answer(struct iscsi_conn *conn)
 	login->identified = true;
 	if (login->target == NULL)
 		return;
-	iscsi_text_addf(
-	    &login->out, "TargetPortalGroupTag", "%u", conn->tag);
+	iscsi_text_addf(&login->out, "TargetPortalGroupTag", "%u", conn->tag);
 	if (login->target->alias[0] != '\0')
 		iscsi_text_add(
 		    &login->out, "TargetAlias", login->target->alias);
@@ -384,8 +381,8 @@ request_text(struct iscsi_conn *conn)
 	}
 	if (status == ISCSI_LOGIN_SUCCESS)
 		status = login->stage == ISCSI_STAGE_SECURITY
-		    ? security_request(conn)
-		    : operational_request(conn);
+			     ? security_request(conn)
+			     : operational_request(conn);
 	if (status == ISCSI_LOGIN_SUCCESS && login->out.overflow)
 		status = ISCSI_LOGIN_INITIATOR_ERROR;
 	return status;
@@ -398,10 +395,11 @@ request_answer(struct iscsi_conn *conn, uint8_t request_flags)
 {
 	struct iscsi_login *login = conn->login;
 	const enum iscsi_stage next = iscsi_login_nsg(request_flags);
-	const bool transit = (request_flags & ISCSI_LOGIN_TRANSIT) != 0 &&
+	const bool transit =
+	    (request_flags & ISCSI_LOGIN_TRANSIT) != 0 &&
 	    is_authenticated(login) &&
-	    login_left(login) <= ISCSI_PARAM(&login->keys.result,
-		MaxRecvDataSegmentLength);
+	    login_left(login) <=
+		ISCSI_PARAM(&login->keys.result, MaxRecvDataSegmentLength);
 
 	if (!transit) {
 		login_continue(conn, stage_flags(login));
@@ -411,8 +409,7 @@ request_answer(struct iscsi_conn *conn, uint8_t request_flags)
 		iscsi_admit(conn);
 	} else {
 		login_continue(conn,
-		    (uint8_t)(ISCSI_LOGIN_TRANSIT | stage_flags(login) |
-			next));
+		    (uint8_t)(ISCSI_LOGIN_TRANSIT | stage_flags(login) | next));
 		login->stage = next;
 	}
 }
@@ -458,8 +455,8 @@ iscsi_login_body(struct iscsi_conn *conn)
 		return;
 	}
 	if ((request->flags & ISCSI_LOGIN_CONTINUE) != 0) {
-		login_respond(conn, stage_flags(login), ISCSI_LOGIN_SUCCESS,
-		    NULL, 0);
+		login_respond(
+		    conn, stage_flags(login), ISCSI_LOGIN_SUCCESS, NULL, 0);
 		return;
 	}
 	/* 6.2: while our answer is continued the initiator sends nothing */

@@ -30,14 +30,12 @@ logout_result(const struct iscsi_conn *conn)
 	const struct iscsi_logout_request *r = logout_of(conn);
 
 	switch (r->reason & 0x7f) {
-	case ISCSI_LOGOUT_RECOVERY:
-		return ISCSI_LOGOUT_NO_RECOVERY;
+	case ISCSI_LOGOUT_RECOVERY: return ISCSI_LOGOUT_NO_RECOVERY;
 	case ISCSI_LOGOUT_CONNECTION:
 		return be16_get(&r->cid) == conn->cid
-		    ? ISCSI_LOGOUT_CLOSED
-		    : ISCSI_LOGOUT_CID_NOT_FOUND;
-	default:
-		return ISCSI_LOGOUT_CLOSED;
+			   ? ISCSI_LOGOUT_CLOSED
+			   : ISCSI_LOGOUT_CID_NOT_FOUND;
+	default: return ISCSI_LOGOUT_CLOSED;
 	}
 }
 

@@ -55,8 +55,8 @@ iscsi_reject_text(enum iscsi_reject_reason reason)
 /* 11.2.2.3: AHSLength of an extended CDB counts the reserved byte and the
  * bytes of the CDB past the 16th. */
 static int
-ahs_extended_cdb(const uint8_t *ahs, unsigned length, uint8_t *cdb,
-    unsigned size)
+ahs_extended_cdb(
+    const uint8_t *ahs, unsigned length, uint8_t *cdb, unsigned size)
 {
 	if (length < 2)
 		return -EINVAL;

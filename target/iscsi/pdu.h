@@ -318,8 +318,7 @@ struct iscsi_login_response {
 	uint8_t status_detail;
 	uint8_t reserved2[10];
 };
-static_assert(
-    sizeof(struct iscsi_login_response) == ISCSI_BHS_LENGTH, "11.13");
+static_assert(sizeof(struct iscsi_login_response) == ISCSI_BHS_LENGTH, "11.13");
 
 /* 11.14 */
 enum iscsi_logout_reason {
@@ -349,8 +348,7 @@ struct iscsi_logout_request {
 	struct be32 exp_statsn;
 	uint8_t reserved4[16];
 };
-static_assert(
-    sizeof(struct iscsi_logout_request) == ISCSI_BHS_LENGTH, "11.14");
+static_assert(sizeof(struct iscsi_logout_request) == ISCSI_BHS_LENGTH, "11.14");
 
 /* 11.15 */
 struct iscsi_logout_response {

@@ -4,10 +4,10 @@
  * into.  IPv4, IPv6, and "[::]" for both.
  */
 #include "target/iscsi/portal.h"
-#include "target/iscsi/conn.h"
-#include "target/iscsi/login.h"
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "target/iscsi/conn.h"
+#include "target/iscsi/login.h"
 #include <arpa/inet.h>
 #include <errno.h>
 #include <liburing.h>
@@ -63,8 +63,8 @@ parse_address(const char *text, struct sockaddr_storage *ret)
 		in6->sin6_family = AF_INET6;
 		in6->sin6_port = htons(port);
 		return inet_pton(AF_INET6, host + 1, &in6->sin6_addr) == 1
-		    ? 0
-		    : -EINVAL;
+			   ? 0
+			   : -EINVAL;
 	}
 	in->sin_family = AF_INET;
 	in->sin_port = htons(port);
@@ -86,13 +86,13 @@ listen_on(const struct sockaddr_storage *address, int only6, int *ret_fd)
 	    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one)) < 0)
 		return -errno;
 	if (address->ss_family == AF_INET6 &&
-	    setsockopt(
-		fd, IPPROTO_IPV6, IPV6_V6ONLY, &only6, sizeof(only6)) < 0)
+	    setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &only6, sizeof(only6)) <
+		0)
 		return -errno;
 	if (bind(fd, (const struct sockaddr *)address,
-		address->ss_family == AF_INET6 ? sizeof(struct sockaddr_in6)
-					       : sizeof(struct sockaddr_in)) <
-	    0)
+		address->ss_family == AF_INET6
+		    ? sizeof(struct sockaddr_in6)
+		    : sizeof(struct sockaddr_in)) < 0)
 		return -errno;
 	if (listen(fd, BACKLOG) < 0)
 		return -errno;
@@ -175,10 +175,10 @@ accept_done(struct loop_io *io, int result, uint32_t flags)
 		connection_arrived(portal, result);
 	if (portal->closing)
 		portal_closed(portal);
-	else if (result == -EMFILE || result == -ENFILE ||
-	    result == -ENOMEM || result == -ENOBUFS)
-		loop_timer_arm(iscsi_door(portal->server)->loop,
-		    &portal->retry, RETRY_NS);
+	else if (result == -EMFILE || result == -ENFILE || result == -ENOMEM ||
+		 result == -ENOBUFS)
+		loop_timer_arm(
+		    iscsi_door(portal->server)->loop, &portal->retry, RETRY_NS);
 	else
 		accept_arm(portal);
 }
@@ -218,7 +218,7 @@ portal_find(struct iscsi_server *server, const char *address)
 	struct iscsi_portal *portal;
 	char text[64];
 
-	list_for_each(portal, &server->portals, home_link) {
+	list_for_each (portal, &server->portals, home_link) {
 		if (strcmp(iscsi_address_format(&portal->address, text),
 			address) == 0)
 			return portal;
@@ -241,8 +241,7 @@ portal_new(struct iscsi_server *server, int fd, uint16_t tag)
 	portal->close.run = portal_close_run;
 	portal->retry.expire = retry_expired;
 	loop_io_init(&portal->accept, accept_done);
-	if (getsockname(
-		fd, (struct sockaddr *)&portal->address, &length) < 0) {
+	if (getsockname(fd, (struct sockaddr *)&portal->address, &length) < 0) {
 		free(portal);
 		return NULL;
 	}
@@ -301,6 +300,6 @@ iscsi_portals_close(struct iscsi_server *server)
 {
 	struct iscsi_portal *portal, *next;
 
-	list_for_each_safe(portal, next, &server->portals, home_link)
+	list_for_each_safe (portal, next, &server->portals, home_link)
 		portal_close(portal);
 }

@@ -5,10 +5,10 @@
  * that left a view is unmapped and its tasks have ended before the step counts
  * as done; that is what lets the caller free the LUN.
  */
+#include "base/log.h"
 #include "target/iscsi/access.h"
 #include "target/iscsi/reactor.h"
 #include "target/iscsi/session.h"
-#include "base/log.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,7 +23,7 @@ mapping_find(struct iscsi_session *session, unsigned number)
 {
 	struct iscsi_mapping *mapping;
 
-	list_for_each(mapping, &session->mappings, link) {
+	list_for_each (mapping, &session->mappings, link) {
 		if (mapping->number == number)
 			return mapping;
 	}
@@ -75,8 +75,8 @@ mapping_remove(struct iscsi_mapping *mapping)
 	list_del(&mapping->link);
 	session->unmapping++;
 	session->reactor->publishing++;
-	ret = scsi_nexus_unmap(session->nexus, mapping->number, true,
-	    mapping_removed, mapping);
+	ret = scsi_nexus_unmap(
+	    session->nexus, mapping->number, true, mapping_removed, mapping);
 	assert(ret == 0);
 }
 
@@ -85,7 +85,7 @@ mapping_is_for(
     const struct iscsi_mapping *mapping, const struct iscsi_export *export)
 {
 	return mapping->lun == export->lun &&
-	    mapping->read_only == export->read_only;
+	       mapping->read_only == export->read_only;
 }
 
 /* The exports of the session's host on its target; NULL and no count: none. */
@@ -115,7 +115,7 @@ view_mark(struct iscsi_session *session, const struct iscsi_target *target,
 {
 	struct iscsi_mapping *mapping;
 
-	list_for_each(mapping, &session->mappings, link)
+	list_for_each (mapping, &session->mappings, link)
 		mapping->wanted = false;
 	for (unsigned i = 0; target != NULL && i < target->export_count; i++) {
 		const struct iscsi_export *export = &target->exports[i];
@@ -132,7 +132,7 @@ view_remove(struct iscsi_session *session)
 {
 	struct iscsi_mapping *mapping, *next;
 
-	list_for_each_safe(mapping, next, &session->mappings, link) {
+	list_for_each_safe (mapping, next, &session->mappings, link) {
 		if (!mapping->wanted)
 			mapping_remove(mapping);
 	}
@@ -186,8 +186,7 @@ session_publish(
 
 	if (session->discovery)
 		return;
-	if (session->state == ISCSI_SESSION_CLOSING ||
-	    session->nexus == NULL) {
+	if (session->state == ISCSI_SESSION_CLOSING || session->nexus == NULL) {
 		session_awaited(session);
 		return;
 	}
@@ -224,7 +223,7 @@ reactor_publish_run(struct loop_task *task)
 	reactor->access = reactor->next_access;
 	reactor->next_access = NULL;
 	reactor->publishing = 1;
-	list_for_each_safe(session, next, &reactor->sessions, link)
+	list_for_each_safe (session, next, &reactor->sessions, link)
 		session_publish(session, reactor->access);
 	iscsi_access_unref(before);
 	iscsi_reactor_publish_step(reactor);

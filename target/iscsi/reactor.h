@@ -43,7 +43,7 @@ struct iscsi_server {
 	unsigned reactor_count;
 
 	/* home's */
-	struct list portals;        /* by home_link */
+	struct list portals; /* by home_link */
 	struct loop_task publish_task;
 	struct iscsi_access *publish_access;
 	unsigned publish_waiting;

@@ -5,12 +5,12 @@
  * is received straight into the buffers of its task, and what follows it into
  * the staging, with one scatter receive.  Only what was staged is copied.
  */
-#include "target/iscsi/conn.h"
-#include "target/iscsi/reactor.h"
-#include "target/iscsi/task.h"
 #include "base/crc32c.h"
 #include "base/log.h"
 #include "base/probe.h"
+#include "target/iscsi/conn.h"
+#include "target/iscsi/reactor.h"
+#include "target/iscsi/task.h"
 #include <errno.h>
 #include <liburing.h>
 #include <stdlib.h>
@@ -110,7 +110,8 @@ rx_data_direct(struct iscsi_rx *rx, uint32_t length)
 	}
 }
 
-/* ---- Stages: each returns true when it went on, false if it lacks bytes ---- */
+/* ---- Stages: each returns true when it went on, false if it lacks bytes ----
+ */
 
 static bool
 rx_header_digest_ok(const struct iscsi_rx *rx, const uint8_t *at, unsigned size)
@@ -271,8 +272,8 @@ rx_prepare(struct iscsi_conn *conn, struct io_uring_sqe *sqe, unsigned count)
 		io_uring_prep_recv(
 		    sqe, file, rx->iov[0].iov_base, rx->iov[0].iov_len, 0);
 	} else {
-		rx->msg = (struct msghdr){
-		    .msg_iov = rx->iov, .msg_iovlen = count};
+		rx->msg =
+		    (struct msghdr){.msg_iov = rx->iov, .msg_iovlen = count};
 		io_uring_prep_recvmsg(sqe, file, &rx->msg, 0);
 	}
 	if (conn->slot >= 0)

@@ -2,8 +2,8 @@
 /*
  * The server: made, asked and stopped from its home loop.
  */
-#include "target/iscsi/reactor.h"
 #include "target/iscsi/conn.h"
+#include "target/iscsi/reactor.h"
 #include "target/iscsi/session.h"
 #include <errno.h>
 #include <stdio.h>
@@ -49,11 +49,11 @@ static bool
 limits_are_legal(const struct iscsi_limits *limits)
 {
 	return limits->commands <= ISCSI_COMMANDS_MAX &&
-	    limits->max_recv_segment >= 512 &&
-	    limits->max_recv_segment <= SCSI_TRANSFER_MAX &&
-	    limits->max_burst >= 512 && limits->max_burst <= 0xffffff &&
-	    limits->first_burst >= 512 &&
-	    limits->first_burst <= limits->max_burst;
+	       limits->max_recv_segment >= 512 &&
+	       limits->max_recv_segment <= SCSI_TRANSFER_MAX &&
+	       limits->max_burst >= 512 && limits->max_burst <= 0xffffff &&
+	       limits->first_burst >= 512 &&
+	       limits->first_burst <= limits->max_burst;
 }
 
 int
@@ -127,7 +127,7 @@ stop_expired(struct loop_timer *timer)
 	    container_of(timer, struct iscsi_server, stop_timer);
 	struct iscsi_session *session;
 
-	list_for_each(session, &server->directory, directory)
+	list_for_each (session, &server->directory, directory)
 		iscsi_directory_drop(session);
 }
 
@@ -140,9 +140,9 @@ stop_run(struct loop_task *task)
 	struct iscsi_session *session;
 
 	server->stopping = true;
-	list_for_each_safe(conn, next, &server->logging_in, link)
+	list_for_each_safe (conn, next, &server->logging_in, link)
 		iscsi_conn_close(conn, "server stops");
-	list_for_each(session, &server->directory, directory)
+	list_for_each (session, &server->directory, directory)
 		iscsi_directory_ask(session, server->stop_grace_ms);
 	server->stop_timer.expire = stop_expired;
 	loop_timer_arm(iscsi_door(server)->loop, &server->stop_timer,
@@ -209,8 +209,8 @@ struct list_request {
 	unsigned next; /* reactor */
 	struct iscsi_session_info *infos;
 	unsigned count, capacity;
-	void (*done)(void *arg, const struct iscsi_session_info *infos,
-	    unsigned count);
+	void (*done)(
+	    void *arg, const struct iscsi_session_info *infos, unsigned count);
 	void *arg;
 };
 
@@ -221,8 +221,7 @@ digest_text(char *buf, size_t size, uint32_t digest)
 }
 
 static void
-info_connection(
-    struct iscsi_session_info *info, const struct iscsi_conn *conn)
+info_connection(struct iscsi_session_info *info, const struct iscsi_conn *conn)
 {
 	if (conn == NULL)
 		return;
@@ -292,7 +291,7 @@ list_run(struct loop_task *task)
 	struct iscsi_reactor *reactor = &server->reactors[request->next];
 	struct iscsi_session *session;
 
-	list_for_each(session, &reactor->sessions, link) {
+	list_for_each (session, &reactor->sessions, link) {
 		if (list_grow(request))
 			info_fill(&request->infos[request->count++], session);
 	}

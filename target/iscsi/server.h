@@ -25,26 +25,26 @@ struct iscsi_credentials {
 };
 
 struct iscsi_host {
-	char name[64];                    /* "kvm1", for logs */
-	char iqn[ISCSI_NAME_MAX + 1];     /* initiator name: iqn., eui., naa. */
-	struct iscsi_credentials chap;    /* it proves itself by; user "": no
-					     authentication asked */
-	struct iscsi_credentials mutual;  /* we prove ourselves by; user "":
-					     not offered */
+	char name[64];                   /* "kvm1", for logs */
+	char iqn[ISCSI_NAME_MAX + 1];    /* initiator name: iqn., eui., naa. */
+	struct iscsi_credentials chap;   /* it proves itself by; user "": no
+					    authentication asked */
+	struct iscsi_credentials mutual; /* we prove ourselves by; user "":
+					    not offered */
 };
 
 struct iscsi_export {
-	unsigned host;    /* index into hosts */
-	unsigned number;  /* LUN */
-	struct lun *lun;  /* lives until a later access without it is published
-			     everywhere */
+	unsigned host;   /* index into hosts */
+	unsigned number; /* LUN */
+	struct lun *lun; /* lives until a later access without it is published
+			    everywhere */
 	bool read_only;
 };
 
 struct iscsi_target {
 	char iqn[ISCSI_NAME_MAX + 1];
 	char alias[64];
-	struct loop *loop;              /* its LUNs' */
+	struct loop *loop; /* its LUNs' */
 	struct iscsi_export *exports;
 	unsigned export_count;
 };
@@ -67,20 +67,20 @@ void iscsi_access_unref(struct iscsi_access *access); /* wipes secrets */
 
 struct iscsi_server;
 
-struct iscsi_limits { /* 0: the default */
-	unsigned connections;          /* in all: 1024 */
-	unsigned unauthenticated;      /* not logged in yet, in all: 256; the
-					  oldest gives way to a new one */
-	unsigned sessions_per_host;    /* 256 */
-	unsigned login_timeout_ms;     /* 15000, for the whole login */
-	unsigned nop_interval_ms;      /* 10000 of silence, then a NOP-In */
-	unsigned nop_timeout_ms;       /* 10000 more without an answer */
-	unsigned commands;             /* CmdSN window per session: 128 */
-	uint64_t data_bytes;           /* buffers one connection may hold:
-					  16 MiB */
-	uint32_t max_recv_segment;     /* our MaxRecvDataSegmentLength: 256 KiB */
-	uint32_t max_burst;            /* MaxBurstLength: 1 MiB */
-	uint32_t first_burst;          /* FirstBurstLength: 256 KiB */
+struct iscsi_limits {               /* 0: the default */
+	unsigned connections;       /* in all: 1024 */
+	unsigned unauthenticated;   /* not logged in yet, in all: 256; the
+				       oldest gives way to a new one */
+	unsigned sessions_per_host; /* 256 */
+	unsigned login_timeout_ms;  /* 15000, for the whole login */
+	unsigned nop_interval_ms;   /* 10000 of silence, then a NOP-In */
+	unsigned nop_timeout_ms;    /* 10000 more without an answer */
+	unsigned commands;          /* CmdSN window per session: 128 */
+	uint64_t data_bytes;        /* buffers one connection may hold:
+				       16 MiB */
+	uint32_t max_recv_segment;  /* our MaxRecvDataSegmentLength: 256 KiB */
+	uint32_t max_burst;         /* MaxBurstLength: 1 MiB */
+	uint32_t first_burst;       /* FirstBurstLength: 256 KiB */
 };
 
 /* loops[0..count) are running.  home is the control loop, on which every done
@@ -119,8 +119,8 @@ struct iscsi_session_info {
 };
 /* done(arg, infos, count): the array is freed after done returns. */
 void iscsi_sessions_list(struct iscsi_server *server,
-    void (*done)(void *arg, const struct iscsi_session_info *infos,
-	unsigned count),
+    void (*done)(
+	void *arg, const struct iscsi_session_info *infos, unsigned count),
     void *arg);
 /* Asks for logout, then drops.  done: 0 or -ENOENT. */
 void iscsi_session_drop(struct iscsi_server *server, uint16_t tsih,

@@ -5,11 +5,11 @@
  * until scsi has let go of the last task.
  */
 #include "target/iscsi/session.h"
+#include "base/log.h"
 #include "target/iscsi/login.h"
 #include "target/iscsi/nop.h"
 #include "target/iscsi/reactor.h"
 #include "target/iscsi/task.h"
-#include "base/log.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -82,8 +82,8 @@ session_nexus(struct iscsi_session *session)
 	};
 
 	snprintf(initiator, sizeof(initiator),
-	    "%s,i,0x%02x%02x%02x%02x%02x%02x", session->initiator, id[0],
-	    id[1], id[2], id[3], id[4], id[5]);
+	    "%s,i,0x%02x%02x%02x%02x%02x%02x", session->initiator, id[0], id[1],
+	    id[2], id[3], id[4], id[5]);
 	snprintf(target, sizeof(target), "%s,t,0x%04x", session->target,
 	    session->tag);
 	return scsi_nexus_new(&params, &session->nexus);
@@ -242,8 +242,8 @@ iscsi_session_ask_logout(struct iscsi_session *session, unsigned grace_ms)
 	/* 11.9.1: Parameter3 is the time in seconds to do it in */
 	be16_set(&u.async.parameter[2], (uint16_t)((grace_ms + 999) / 1000));
 	iscsi_tx_control(conn, &u.bhs, ISCSI_STATSN_USE, NULL, 0);
-	loop_timer_arm(session->reactor->loop, &session->linger,
-	    grace_ms * NSEC_PER_MSEC);
+	loop_timer_arm(
+	    session->reactor->loop, &session->linger, grace_ms * NSEC_PER_MSEC);
 }
 
 void
@@ -261,7 +261,7 @@ iscsi_session_close(struct iscsi_session *session, const char *why)
 	if (session->successor != NULL)
 		session_join(session, session->successor);
 	session->successor = NULL;
-	list_for_each_safe(conn, next, &session->conns, link)
+	list_for_each_safe (conn, next, &session->conns, link)
 		iscsi_conn_close(conn, why);
 	session_check(session);
 }
@@ -298,7 +298,7 @@ session_is_busy(const struct iscsi_session *session)
 {
 	struct iscsi_conn *conn;
 
-	list_for_each(conn, &session->conns, link) {
+	list_for_each (conn, &session->conns, link) {
 		if (!conn->torn_down)
 			return true;
 	}
@@ -348,7 +348,7 @@ session_forget_mappings(struct iscsi_session *session)
 {
 	struct iscsi_mapping *mapping, *next;
 
-	list_for_each_safe(mapping, next, &session->mappings, link) {
+	list_for_each_safe (mapping, next, &session->mappings, link) {
 		list_del(&mapping->link);
 		free(mapping);
 	}
@@ -395,7 +395,7 @@ bool
 iscsi_session_is_awaited(const struct iscsi_session *session)
 {
 	return !list_empty(&session->conns) ||
-	    atomic_load(&session->arriving) > 0;
+	       atomic_load(&session->arriving) > 0;
 }
 
 void

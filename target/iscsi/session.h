@@ -16,11 +16,11 @@
 
 #include "target/iscsi/conn.h"
 
-#define ISCSI_SESSION_MAGIC 0x15c51535u
-#define ISCSI_COMMANDS_MAX  16384
-#define ISCSI_TMF_SLOTS     16
+#define ISCSI_SESSION_MAGIC   0x15c51535u
+#define ISCSI_COMMANDS_MAX    16384
+#define ISCSI_TMF_SLOTS       16
 #define ISCSI_IMMEDIATE_SLOTS 8
-#define ISCSI_HASH_SLOTS    256 /* a power of two */
+#define ISCSI_HASH_SLOTS      256 /* a power of two */
 
 enum iscsi_session_state {
 	ISCSI_SESSION_NEW,
@@ -33,7 +33,7 @@ struct iscsi_mapping {
 	unsigned number;
 	struct lun *lun;
 	bool read_only;
-	bool wanted;        /* publish.c: part of the new view */
+	bool wanted; /* publish.c: part of the new view */
 	struct iscsi_session *session;
 	struct list link;
 };
@@ -68,22 +68,22 @@ struct iscsi_session {
 
 	/* its loop's */
 	enum iscsi_session_state state;
-	struct list link;             /* in reactor->sessions */
+	struct list link; /* in reactor->sessions */
 	struct list conns;
 	struct iscsi_conn *successor; /* reinstates the one there is */
 	struct scsi_nexus *nexus;
 	bool nexus_closing;
-	struct list mappings;         /* struct iscsi_mapping */
-	unsigned unmapping;           /* scsi_nexus_unmap under way */
-	bool publishing;              /* its end is a step of publish */
+	struct list mappings; /* struct iscsi_mapping */
+	unsigned unmapping;   /* scsi_nexus_unmap under way */
+	bool publishing;      /* its end is a step of publish */
 	bool counted;
-	struct loop_timer linger;     /* logout was asked for */
+	struct loop_timer linger; /* logout was asked for */
 	struct loop_task gone;
 
 	/* command numbering, RFC 7143 4.2.2.1 */
 	uint32_t exp_cmdsn;
-	unsigned window;   /* commands the initiator may have open */
-	unsigned open;     /* received, their status not yet built */
+	unsigned window; /* commands the initiator may have open */
+	unsigned open;   /* received, their status not yet built */
 
 	struct iscsi_task *tasks;
 	unsigned task_slots, task_used; /* used: ever initialised */
@@ -91,7 +91,7 @@ struct iscsi_session {
 	unsigned immediate_open;
 	uint16_t hash[ISCSI_HASH_SLOTS]; /* by ITT; slot + 1 */
 	struct iscsi_tmf tmfs[ISCSI_TMF_SLOTS];
-	struct scsi_tmf_request reset;   /* of a reinstated connection */
+	struct scsi_tmf_request reset; /* of a reinstated connection */
 	bool resetting;
 
 	uint64_t reads, writes, read_bytes, write_bytes;
@@ -109,8 +109,7 @@ void iscsi_session_arrive(
 /* Ends it.  Returns at once. */
 void iscsi_session_close(struct iscsi_session *session, const char *why);
 /* Asks the initiator to log out; closes after grace_ms if he does not. */
-void iscsi_session_ask_logout(
-    struct iscsi_session *session, unsigned grace_ms);
+void iscsi_session_ask_logout(struct iscsi_session *session, unsigned grace_ms);
 
 /* A closing connection has no I/O and no begun task any more; its executing
  * tasks end when the session makes them. */

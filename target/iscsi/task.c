@@ -285,8 +285,8 @@ static bool
 task_is_ours(const struct iscsi_task *task)
 {
 	return task->state == ISCSI_TASK_RECEIVING ||
-	    task->state == ISCSI_TASK_BUFFERS ||
-	    task->state == ISCSI_TASK_DATA;
+	       task->state == ISCSI_TASK_BUFFERS ||
+	       task->state == ISCSI_TASK_DATA;
 }
 
 void
@@ -294,7 +294,7 @@ iscsi_tasks_abandon(struct iscsi_conn *conn)
 {
 	struct iscsi_task *task, *next;
 
-	list_for_each_safe(task, next, &conn->tasks, link) {
+	list_for_each_safe (task, next, &conn->tasks, link) {
 		if (task_is_ours(task))
 			iscsi_task_free(task);
 	}
@@ -307,7 +307,7 @@ iscsi_tasks_abandon_aborted(struct iscsi_conn *conn)
 {
 	struct iscsi_task *task, *next;
 
-	list_for_each_safe(task, next, &conn->tasks, link) {
+	list_for_each_safe (task, next, &conn->tasks, link) {
 		if (task_is_ours(task) && task->scsi.aborted &&
 		    task->scsi.phase == SCSI_TASK_BEGUN &&
 		    task != conn->rx.task && !task->stalled)

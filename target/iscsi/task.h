@@ -28,8 +28,8 @@ struct iscsi_task {
 	struct scsi_task scsi;
 	struct iscsi_conn *conn;
 	struct iscsi_out out;
-	struct list link;         /* conn->tasks */
-	struct list wait;         /* conn->buffer_queue */
+	struct list link; /* conn->tasks */
+	struct list wait; /* conn->buffer_queue */
 	union {
 		struct iscsi_task *free_next;
 		uint16_t hash_next; /* slot + 1 */
@@ -37,24 +37,24 @@ struct iscsi_task {
 	enum iscsi_task_state state;
 	uint32_t itt, expected_length;
 	bool read, write, immediate;
-	bool counted;             /* in session->open */
-	bool stalled;             /* the connection waits with it */
-	bool refused;             /* TASK SET FULL, by us */
-	bool awaiting;            /* in conn->awaiting */
+	bool counted;                   /* in session->open */
+	bool stalled;                   /* the connection waits with it */
+	bool refused;                   /* TASK SET FULL, by us */
+	bool awaiting;                  /* in conn->awaiting */
 	const struct scsi_sense *fault; /* why it will fail, by us */
-	uint64_t held;            /* bytes counted in conn->data_bytes */
+	uint64_t held;                  /* bytes counted in conn->data_bytes */
 
 	/* Data-Out */
-	bool unsolicited;         /* more comes without being asked for */
-	uint32_t received;        /* offset of the next Data-Out */
-	uint32_t datasn;          /* its number, in this burst */
-	uint32_t solicited_from;  /* offset of the first burst */
+	bool unsolicited;        /* more comes without being asked for */
+	uint32_t received;       /* offset of the next Data-Out */
+	uint32_t datasn;         /* its number, in this burst */
+	uint32_t solicited_from; /* offset of the first burst */
 	uint32_t burst_count, burst_now, burst_sent; /* R2Ts */
 
 	/* Data-In */
 	uint32_t in_sent, in_burst, in_datasn;
-	bool status_sent;         /* with the last Data-In */
-	struct be16 sense_header; /* SenseLength as sent */
+	bool status_sent;        /* with the last Data-In */
+	uint8_t sense_header[2]; /* SenseLength as sent */
 };
 
 /* ---- task.c: life ---- */

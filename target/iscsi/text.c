@@ -72,8 +72,8 @@ iscsi_text_addf(
 	memcpy(text->data + text->length, key, key_length - 1);
 	text->data[text->length + key_length - 1] = '=';
 	va_start(args, format);
-	n = vsnprintf(text->data + text->length + key_length,
-	    room - key_length, format, args);
+	n = vsnprintf(text->data + text->length + key_length, room - key_length,
+	    format, args);
 	va_end(args);
 	if (n < 0 || (size_t)n >= room - key_length)
 		text->overflow = true;
@@ -199,8 +199,7 @@ base64_decode(const char *text, uint8_t *data, size_t size)
 			return -EINVAL;
 		bits = bits << 6 | (unsigned)digit;
 		if ((i + 1) * 6 / 8 > done)
-			data[done++] =
-			    (uint8_t)(bits >> ((i + 1) * 6 % 8));
+			data[done++] = (uint8_t)(bits >> ((i + 1) * 6 % 8));
 	}
 	return (ssize_t)length;
 }

@@ -11,11 +11,12 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#define ISCSI_KEY_MAX     63   /* RFC 7143 6.1: length of a key name */
-#define ISCSI_VALUE_MAX   255  /* of a simple value */
-#define ISCSI_TEXT_MAX    8192 /* what one negotiation sequence may bring; the
-				  least RFC 7143 6.1 asks of us */
-#define ISCSI_BINARY_MAX  1024 /* of a decoded binary value, 12.1.3 */
+#define ISCSI_KEY_MAX   63  /* RFC 7143 6.1: length of a key name */
+#define ISCSI_VALUE_MAX 255 /* of a simple value */
+#define ISCSI_TEXT_MAX                                                         \
+	8192                  /* what one negotiation sequence may bring; the  \
+				 least RFC 7143 6.1 asks of us */
+#define ISCSI_BINARY_MAX 1024 /* of a decoded binary value, 12.1.3 */
 
 /* Takes the next pair out of the text at *at, which ends at end; the strings
  * point into it.  1: a pair, 0: no more, -EPROTO: a key name that is none, a

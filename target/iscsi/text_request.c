@@ -15,8 +15,8 @@
 struct iscsi_text_state {
 	uint32_t itt;
 	uint32_t in_length, out_sent;
-	bool open;                /* our tag is out */
-	struct iscsi_text out;    /* malloc'ed */
+	bool open;             /* our tag is out */
+	struct iscsi_text out; /* malloc'ed */
 	char in[ISCSI_TEXT_MAX];
 };
 
@@ -59,7 +59,7 @@ text_is_legal(const struct iscsi_conn *conn)
 	if (be32_get(&r->ttt) == ISCSI_TAG_NONE)
 		return true;
 	return state->open && be32_get(&r->ttt) == TEXT_TTT &&
-	    be32_get(&r->itt) == state->itt;
+	       be32_get(&r->itt) == state->itt;
 }
 
 int

@@ -84,7 +84,8 @@ tmf_respond(struct iscsi_conn *conn, uint32_t itt, uint8_t response,
 static void
 tmf_done(struct scsi_tmf_request *request)
 {
-	struct iscsi_tmf *tmf = container_of(request, struct iscsi_tmf, request);
+	struct iscsi_tmf *tmf =
+	    container_of(request, struct iscsi_tmf, request);
 	struct iscsi_conn *conn = tmf->conn;
 
 	tmf->conn = NULL;
@@ -95,8 +96,8 @@ tmf_done(struct scsi_tmf_request *request)
 		return;
 	}
 	iscsi_tasks_abandon_aborted(conn);
-	tmf_respond(conn, tmf->itt, responses[request->response],
-	    request->additional);
+	tmf_respond(
+	    conn, tmf->itt, responses[request->response], request->additional);
 	/* 11.5.1: TARGET COLD RESET also drops the connections */
 	if (request->function == SCSI_TARGET_COLD_RESET &&
 	    request->response == SCSI_TMF_COMPLETE)

@@ -5,12 +5,12 @@
  * from where the disk put it, and go out with one system call.  One batch is in
  * flight at a time.
  */
+#include "base/crc32c.h"
+#include "base/probe.h"
 #include "target/iscsi/conn.h"
 #include "target/iscsi/login.h"
 #include "target/iscsi/reactor.h"
 #include "target/iscsi/session.h"
-#include "base/crc32c.h"
-#include "base/probe.h"
 #include <errno.h>
 #include <liburing.h>
 #include <stdlib.h>
@@ -92,24 +92,24 @@ bool
 iscsi_tx_has_room(const struct iscsi_conn *conn, unsigned iov_count)
 {
 	const struct iscsi_tx *tx = &conn->tx;
-	const unsigned most = ISCSI_BHS_LENGTH + ISCSI_DIGEST_LENGTH + 3 +
-	    ISCSI_DIGEST_LENGTH;
+	const unsigned most =
+	    ISCSI_BHS_LENGTH + ISCSI_DIGEST_LENGTH + 3 + ISCSI_DIGEST_LENGTH;
 
 	return tx->arena_used + most <= tx->arena_size &&
-	    tx->iov_count + iov_count + 2 <= tx->iov_max &&
-	    tx->batch_bytes < BATCH_BYTES;
+	       tx->iov_count + iov_count + 2 <= tx->iov_max &&
+	       tx->batch_bytes < BATCH_BYTES;
 }
 
 /* 11.4.1 and others: the numbers lie at the same place in all target PDUs. */
 static void
-tx_numbers(struct iscsi_conn *conn, struct iscsi_bhs *bhs,
-    enum iscsi_statsn statsn)
+tx_numbers(
+    struct iscsi_conn *conn, struct iscsi_bhs *bhs, enum iscsi_statsn statsn)
 {
 	uint32_t exp_cmdsn, max_cmdsn;
 
 	iscsi_conn_window(conn, &exp_cmdsn, &max_cmdsn);
-	be32_set(&bhs->number[0],
-	    statsn == ISCSI_STATSN_NONE ? 0 : conn->statsn);
+	be32_set(
+	    &bhs->number[0], statsn == ISCSI_STATSN_NONE ? 0 : conn->statsn);
 	be32_set(&bhs->number[1], exp_cmdsn);
 	be32_set(&bhs->number[2], max_cmdsn);
 	if (statsn == ISCSI_STATSN_USE)
@@ -124,14 +124,13 @@ tx_add_header(struct iscsi_tx *tx, const struct iscsi_bhs *bhs)
 
 	memcpy(at, bhs, ISCSI_BHS_LENGTH);
 	if (digest > 0)
-		store_le32(at + ISCSI_BHS_LENGTH,
-		    crc32c(at, ISCSI_BHS_LENGTH));
+		store_le32(at + ISCSI_BHS_LENGTH, crc32c(at, ISCSI_BHS_LENGTH));
 	tx_add(tx, at, ISCSI_BHS_LENGTH + digest);
 }
 
 static void
-tx_add_trailer(struct iscsi_tx *tx, const struct iovec *iov,
-    unsigned iov_count, uint32_t length)
+tx_add_trailer(struct iscsi_tx *tx, const struct iovec *iov, unsigned iov_count,
+    uint32_t length)
 {
 	const unsigned pad = iscsi_pad(length);
 	const unsigned digest = tx->data_digest ? ISCSI_DIGEST_LENGTH : 0;
@@ -141,8 +140,7 @@ tx_add_trailer(struct iscsi_tx *tx, const struct iovec *iov,
 	memset(at, 0, pad);
 	if (digest > 0) {
 		for (unsigned i = 0; i < iov_count; i++)
-			crc = crc32c_add(
-			    crc, iov[i].iov_base, iov[i].iov_len);
+			crc = crc32c_add(crc, iov[i].iov_base, iov[i].iov_len);
 		crc = crc32c_end(crc32c_add(crc, at, pad));
 		store_le32(at + pad, crc);
 	}
@@ -199,8 +197,7 @@ tx_submit(struct iscsi_conn *conn)
 	    .msg_iov = tx->iov + tx->iov_first,
 	    .msg_iovlen = tx->iov_count - tx->iov_first,
 	};
-	io_uring_prep_sendmsg(
-	    sqe, file, &tx->msg, MSG_NOSIGNAL | MSG_WAITALL);
+	io_uring_prep_sendmsg(sqe, file, &tx->msg, MSG_NOSIGNAL | MSG_WAITALL);
 	if (conn->slot >= 0)
 		io_uring_sqe_set_flags(sqe, IOSQE_FIXED_FILE);
 }
@@ -224,7 +221,8 @@ tx_next(struct iscsi_conn *conn)
 static void
 tx_kick_run(struct loop_task *task)
 {
-	struct iscsi_conn *conn = container_of(task, struct iscsi_conn, tx.kick);
+	struct iscsi_conn *conn =
+	    container_of(task, struct iscsi_conn, tx.kick);
 
 	ASSERT_MAGIC(conn, ISCSI_CONN_MAGIC);
 	if (iscsi_conn_is_open(conn) && !conn->tx.io.in_flight)

@@ -38,9 +38,9 @@ check_ranges(const struct iscsi_negotiation *n)
 		assert(n->result.value[i] <= maximum[i]);
 	}
 	assert(strnlen(n->initiator_name, sizeof(n->initiator_name)) <=
-	    ISCSI_NAME_MAX);
-	assert(strnlen(n->target_name, sizeof(n->target_name)) <=
-	    ISCSI_NAME_MAX);
+	       ISCSI_NAME_MAX);
+	assert(
+	    strnlen(n->target_name, sizeof(n->target_name)) <= ISCSI_NAME_MAX);
 	assert(ISCSI_PARAM(&n->result, ErrorRecoveryLevel) == 0);
 	assert(ISCSI_PARAM(&n->result, MaxConnections) == 1);
 }
@@ -59,8 +59,8 @@ play(char *text, size_t length, enum iscsi_key_when when)
 	iscsi_negotiation_init(&negotiation, &limits);
 	while (iscsi_text_next(&at, end, &key, &value) > 0) {
 		assert(strlen(key) <= ISCSI_KEY_MAX);
-		if (iscsi_negotiate(&negotiation, when, key, value, &out,
-			&which) < 0)
+		if (iscsi_negotiate(
+			&negotiation, when, key, value, &out, &which) < 0)
 			break;
 		if (which < ISCSI_KEY_COUNT)
 			chap_take(&chap, which, value);
@@ -89,7 +89,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	memcpy(text, data + 1, size - 1);
 	text[size - 1] = '\0';
 	assert(iscsi_text_binary(text, binary, sizeof(binary)) <=
-	    (ssize_t)sizeof(binary));
+	       (ssize_t)sizeof(binary));
 	play(text, size, when[data[0] % ARRAY_SIZE(when)]);
 	free(text);
 	return 0;

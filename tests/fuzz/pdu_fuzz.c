@@ -5,11 +5,11 @@
  * The first byte says where the stream begins:
  *	0  a new connection
  *	1  after a login to a target        2  the same with digests
- *	3  after a login for discovery      4  a second session beside a live one
- *	5  a login that reinstates a live session, whose commands execute
- * In 1 to 5 the rest is records of a header (48 bytes), a length (2 bytes) and
- * data; a length with its top bit clear is put into the header, with CmdSN and
- * digests as they should be.  What is left over goes out as it is.
+ *	3  after a login for discovery      4  a second session beside a live
+ *one 5  a login that reinstates a live session, whose commands execute In 1 to
+ *5 the rest is records of a header (48 bytes), a length (2 bytes) and data; a
+ *length with its top bit clear is put into the header, with CmdSN and digests
+ *as they should be.  What is left over goes out as it is.
  */
 #include "backstores/stores.h"
 #include "backstores/testing.h"
@@ -27,11 +27,11 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#define TARGET      "iqn.2026-01.io.varve:fuzz"
-#define INITIATOR   "iqn.2026-01.io.varve:host"
-#define INPUTS      1000 /* then a fresh server: LUNs have a memory */
-#define LUNS        2
-#define DATA_MAX    4096
+#define TARGET    "iqn.2026-01.io.varve:fuzz"
+#define INITIATOR "iqn.2026-01.io.varve:host"
+#define INPUTS    1000 /* then a fresh server: LUNs have a memory */
+#define LUNS      2
+#define DATA_MAX  4096
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -96,8 +96,8 @@ luns_open(void)
 static void
 server_open(void)
 {
-	const struct iscsi_limits limits = {.commands = 16,
-	    .data_bytes = 256u << 10};
+	const struct iscsi_limits limits = {
+	    .commands = 16, .data_bytes = 256u << 10};
 	struct iscsi_access *access = iscsi_access_new(1, 1);
 	struct iscsi_target *target = &access->targets[0];
 
@@ -221,8 +221,8 @@ client_send(struct client *c, const void *data, size_t length)
 	const uint8_t *at = data;
 
 	while (length > 0) {
-		ssize_t n = send(
-		    c->fd, at, length, MSG_NOSIGNAL | MSG_DONTWAIT);
+		ssize_t n =
+		    send(c->fd, at, length, MSG_NOSIGNAL | MSG_DONTWAIT);
 		if (n > 0) {
 			at += n;
 			length -= (size_t)n;
@@ -295,10 +295,11 @@ client_login(struct client *c, const char *text, size_t length, uint8_t isid)
 	client_receive(c, data, length);
 }
 
-#define NORMAL  "InitiatorName=" INITIATOR "\0TargetName=" TARGET
-#define OPTIONS "\0InitialR2T=No\0FirstBurstLength=4096\0MaxBurstLength=8192" \
-		"\0MaxRecvDataSegmentLength=4096\0iSCSIProtocolLevel=2"      \
-		"\0MaxOutstandingR2T=2"
+#define NORMAL "InitiatorName=" INITIATOR "\0TargetName=" TARGET
+#define OPTIONS                                                                \
+	"\0InitialR2T=No\0FirstBurstLength=4096\0MaxBurstLength=8192"          \
+	"\0MaxRecvDataSegmentLength=4096\0iSCSIProtocolLevel=2"                \
+	"\0MaxOutstandingR2T=2"
 
 static void
 login_normal(struct client *c, uint8_t isid)
@@ -333,7 +334,7 @@ takes_cmdsn(const struct iscsi_bhs *bhs)
 	const uint8_t opcode = iscsi_opcode(bhs);
 
 	return opcode < ISCSI_SNACK && opcode != ISCSI_DATA_OUT &&
-	    opcode != ISCSI_LOGIN_REQUEST;
+	       opcode != ISCSI_LOGIN_REQUEST;
 }
 
 static size_t
@@ -387,9 +388,12 @@ client_finish(struct client *c)
 static void
 other_begin(struct client *other)
 {
-	struct iscsi_bhs read = {.opcode = ISCSI_SCSI_COMMAND, .flags = 0xc0,
-	    .lun = {0, 1}, .ttt = {{0, 0, 2, 0}},
-	    .number = {{{0}}, {{0}}, {{0x28, 0, 0, 0}}}, .rest = {[4] = 1}};
+	struct iscsi_bhs read = {.opcode = ISCSI_SCSI_COMMAND,
+	    .flags = 0xc0,
+	    .lun = {0, 1},
+	    .ttt = {{0, 0, 2, 0}},
+	    .number = {{{0}}, {{0}}, {{0x28, 0, 0, 0}}},
+	    .rest = {[4] = 1}};
 
 	client_connect(other);
 	login_normal(other, 1);

@@ -76,8 +76,7 @@ read_chap(char *text, struct iscsi_credentials *chap)
 	*colon = '\0';
 	snprintf(chap->user, sizeof(chap->user), "%s", text);
 	f = fopen(colon + 1, "re");
-	if (f == NULL ||
-	    fgets(chap->secret, sizeof(chap->secret), f) == NULL)
+	if (f == NULL || fgets(chap->secret, sizeof(chap->secret), f) == NULL)
 		die(colon + 1, -errno);
 	chap->secret[strcspn(chap->secret, "\n")] = '\0';
 	fclose(f);
@@ -130,7 +129,8 @@ options_parse(struct options *o, int argc, char **argv)
 	int letter;
 
 	*o = (struct options){.size = 128u << 20, .block = 512, .luns = 1};
-	while ((letter = getopt_long(argc, argv, "v", long_options, NULL)) != -1)
+	while (
+	    (letter = getopt_long(argc, argv, "v", long_options, NULL)) != -1)
 		take_option(o, letter);
 	if (o->portal_count == 0)
 		o->portals[o->portal_count++] = "127.0.0.1:0";

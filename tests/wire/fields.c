@@ -10,12 +10,25 @@ static const struct {
 	const char *name;
 	uint8_t opcode;
 } opcodes[] = {
-    {"nop-out", 0x00}, {"command", 0x01}, {"task-request", 0x02},
-    {"login-request", 0x03}, {"text-request", 0x04}, {"data-out", 0x05},
-    {"logout-request", 0x06}, {"snack", 0x10}, {"nop-in", 0x20},
-    {"response", 0x21}, {"task-response", 0x22}, {"login-response", 0x23},
-    {"text-response", 0x24}, {"data-in", 0x25}, {"logout-response", 0x26},
-    {"r2t", 0x31}, {"async", 0x32}, {"reject", 0x3f}, {"vendor", 0x1c},
+    {"nop-out", 0x00},
+    {"command", 0x01},
+    {"task-request", 0x02},
+    {"login-request", 0x03},
+    {"text-request", 0x04},
+    {"data-out", 0x05},
+    {"logout-request", 0x06},
+    {"snack", 0x10},
+    {"nop-in", 0x20},
+    {"response", 0x21},
+    {"task-response", 0x22},
+    {"login-response", 0x23},
+    {"text-response", 0x24},
+    {"data-in", 0x25},
+    {"logout-response", 0x26},
+    {"r2t", 0x31},
+    {"async", 0x32},
+    {"reject", 0x3f},
+    {"vendor", 0x1c},
 };
 
 /* By the RFC's offsets, not by our structs. */
@@ -23,17 +36,42 @@ static const struct {
 	const char *name;
 	unsigned offset, size;
 } fields[] = {
-    {"opcode", 0, 1}, {"flags", 1, 1}, {"byte2", 2, 1}, {"byte3", 3, 1},
-    {"version-max", 2, 1}, {"version-min", 3, 1}, {"ahs", 4, 1},
-    {"dsl", 5, 3}, {"reason", 2, 1}, {"answer", 2, 1}, {"status", 3, 1},
-    {"lun", 8, 8}, {"isid", 8, 6}, {"tsih", 14, 2}, {"itt", 16, 4},
-    {"ttt", 20, 4}, {"ref-itt", 20, 4}, {"edtl", 20, 4}, {"cid", 20, 2},
-    {"cmdsn", 24, 4}, {"statsn", 24, 4}, {"expstatsn", 28, 4},
-    {"expcmdsn", 28, 4}, {"maxcmdsn", 32, 4}, {"ref-cmdsn", 32, 4},
-    {"cdb", 32, 16}, {"datasn", 36, 4}, {"r2tsn", 36, 4},
-    {"exp-datasn", 36, 4}, {"offset", 40, 4}, {"desired", 44, 4},
-    {"residual", 44, 4}, {"login-status", 36, 2}, {"event", 36, 1},
-    {"parameter3", 42, 2}, {"time2wait", 40, 2},
+    {"opcode", 0, 1},
+    {"flags", 1, 1},
+    {"byte2", 2, 1},
+    {"byte3", 3, 1},
+    {"version-max", 2, 1},
+    {"version-min", 3, 1},
+    {"ahs", 4, 1},
+    {"dsl", 5, 3},
+    {"reason", 2, 1},
+    {"answer", 2, 1},
+    {"status", 3, 1},
+    {"lun", 8, 8},
+    {"isid", 8, 6},
+    {"tsih", 14, 2},
+    {"itt", 16, 4},
+    {"ttt", 20, 4},
+    {"ref-itt", 20, 4},
+    {"edtl", 20, 4},
+    {"cid", 20, 2},
+    {"cmdsn", 24, 4},
+    {"statsn", 24, 4},
+    {"expstatsn", 28, 4},
+    {"expcmdsn", 28, 4},
+    {"maxcmdsn", 32, 4},
+    {"ref-cmdsn", 32, 4},
+    {"cdb", 32, 16},
+    {"datasn", 36, 4},
+    {"r2tsn", 36, 4},
+    {"exp-datasn", 36, 4},
+    {"offset", 40, 4},
+    {"desired", 44, 4},
+    {"residual", 44, 4},
+    {"login-status", 36, 2},
+    {"event", 36, 1},
+    {"parameter3", 42, 2},
+    {"time2wait", 40, 2},
 };
 
 const char *
@@ -108,8 +146,7 @@ variable_set(struct variables *v, const char *name, uint64_t value)
 }
 
 static bool
-value_parse(
-    const char *text, const struct variables *variables, uint64_t *ret)
+value_parse(const char *text, const struct variables *variables, uint64_t *ret)
 {
 	char *end;
 
@@ -158,7 +195,7 @@ data_make(const char *text, uint8_t *data, uint32_t *ret_length)
 	if (sscanf(text, "zero:%u", &length) == 1 && length <= WIRE_DATA_MAX) {
 		memset(data, 0, length);
 	} else if (sscanf(text, "fill:%u:%u", &length, &seed) == 2 &&
-	    length <= WIRE_DATA_MAX) {
+		   length <= WIRE_DATA_MAX) {
 		for (unsigned i = 0; i < length; i++)
 			data[i] = (uint8_t)(seed + i * 7 + (i >> 8) * 13);
 	} else {
@@ -228,8 +265,8 @@ wire_set(
 	if (equals == NULL)
 		return "not FIELD=VALUE";
 	if (strncmp(word, "csg=", 4) == 0 || strncmp(word, "nsg=", 4) == 0) {
-		pdu->bhs.flags |= (uint8_t)(atoi(equals + 1)
-		    << (word[0] == 'c' ? 2 : 0));
+		pdu->bhs.flags |=
+		    (uint8_t)(atoi(equals + 1) << (word[0] == 'c' ? 2 : 0));
 		return NULL;
 	}
 	if (strncmp(word, "data=", 5) == 0)
@@ -252,7 +289,7 @@ check_text(const struct wire_pdu *pdu, const char *word)
 		const char *pair = (const char *)pdu->data + at;
 		const size_t n = strnlen(pair, pdu->length - at);
 		if (any ? n > length && memcmp(pair, key, length) == 0 &&
-			    pair[length] == '='
+			      pair[length] == '='
 			: n == strlen(key) && memcmp(pair, key, n) == 0)
 			return absent ? "the key is there" : NULL;
 		at += (uint32_t)n + 1;
@@ -281,10 +318,10 @@ check_bytes(const struct wire_pdu *pdu, int field, const char *text)
 	const uint8_t *bytes = (const uint8_t *)&pdu->bhs;
 
 	hex_parse(text, want, fields[field].size);
-	return memcmp(want, bytes + fields[field].offset,
-		   fields[field].size) == 0
-	    ? NULL
-	    : "other bytes";
+	return memcmp(want, bytes + fields[field].offset, fields[field].size) ==
+		       0
+		   ? NULL
+		   : "other bytes";
 }
 
 static const char *
@@ -300,11 +337,10 @@ check_field(const struct wire_pdu *pdu, const char *word, const char *equals,
 	if (fields[field].size > 4)
 		return check_bytes(pdu, field, equals + 1);
 	got = big_endian(bytes + fields[field].offset, fields[field].size);
-	if (equals[1] == '$' &&
-	    !variable_get(variables, equals + 2, &want))
+	if (equals[1] == '$' && !variable_get(variables, equals + 2, &want))
 		return variable_set(variables, equals + 2, got)
-		    ? NULL
-		    : "too many variables";
+			   ? NULL
+			   : "too many variables";
 	if (!value_parse(equals + 1, variables, &want))
 		return "not a value";
 	return got == want ? NULL : "another value";
@@ -324,8 +360,8 @@ wire_check(
 		return check_data(pdu, equals + 1);
 	if (strncmp(word, "length=", 7) == 0)
 		return pdu->length == strtoul(equals + 1, NULL, 0)
-		    ? NULL
-		    : "another length";
+			   ? NULL
+			   : "another length";
 	return check_field(pdu, word, equals, variables);
 }
 
@@ -342,8 +378,7 @@ wire_print(const struct wire_pdu *pdu)
 		printf("%02x", pdu->data[i]);
 	printf("\n    ");
 	for (unsigned i = 0; i < pdu->length && i < 400; i++)
-		putchar(pdu->data[i] >= ' ' && pdu->data[i] < 127
-			? pdu->data[i]
-			: '.');
+		putchar(pdu->data[i] >= ' ' && pdu->data[i] < 127 ? pdu->data[i]
+								  : '.');
 	putchar('\n');
 }

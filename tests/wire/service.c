@@ -3,9 +3,9 @@
  * The server under test: the door on one loop, the target on another, so that
  * every session changes threads.
  */
-#include "tests/wire/wire.h"
 #include "backstores/stores.h"
 #include "backstores/testing.h"
+#include "tests/wire/wire.h"
 #include <pthread.h>
 #include <semaphore.h>
 #include <stdio.h>
@@ -130,13 +130,12 @@ access_make(const struct service *s)
 	target->exports = calloc(LUNS, sizeof(*target->exports));
 	target->export_count = s->view == VIEW_NONE ? 0 : LUNS;
 	for (unsigned i = 0; i < LUNS; i++)
-		target->exports[i] = (struct iscsi_export){
-		    .number = i,
+		target->exports[i] = (struct iscsi_export){.number = i,
 		    .lun = s->luns[i],
 		    .read_only = s->view == VIEW_READ_ONLY};
 	/* one that the host has nothing on */
-	snprintf(access->targets[1].iqn, sizeof(target->iqn),
-	    WIRE_TARGET "-other");
+	snprintf(
+	    access->targets[1].iqn, sizeof(target->iqn), WIRE_TARGET "-other");
 	access->targets[1].loop = s->loops[1];
 	access->discovery_chap = s->config.chap.user[0] != '\0';
 	return access;

@@ -4,6 +4,7 @@
  * hashlib), the steps, and who is refused.  Whole logins: tests/wire/chap.wire.
  */
 #include "target/iscsi/chap.h"
+#include <cmocka.h>
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -11,7 +12,6 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
-#include <cmocka.h>
 
 static const struct {
 	const char *code, *response;
@@ -59,8 +59,8 @@ the_four_hashes_are_right(void **state)
 		assert_int_equal(chap_response(a, 0x2a, "open sesame",
 				     challenge, sizeof(challenge), got),
 		    0);
-		assert_int_equal(iscsi_text_binary(vectors[i].response, want,
-				     sizeof(want)),
+		assert_int_equal(
+		    iscsi_text_binary(vectors[i].response, want, sizeof(want)),
 		    a->length);
 		assert_memory_equal(got, want, a->length);
 	}
@@ -199,9 +199,9 @@ mutual_proof_needs_its_own_secret(void **state)
 		chap_take(&l.chap, ISCSI_KEY_CHAP_I, "200");
 		chap_take(&l.chap, ISCSI_KEY_CHAP_C, "0bAAECAwQFBgc=");
 		assert_int_equal(chap_step(&l.chap,
-				     i == 0       ? &host
-					 : i == 1 ? &same
-						  : &none,
+				     i == 0   ? &host
+				     : i == 1 ? &same
+					      : &none,
 				     &l.text),
 		    i == 0 ? 0 : -EACCES);
 	}

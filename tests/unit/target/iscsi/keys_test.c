@@ -4,6 +4,7 @@
  * continuation, which are the login's (tests/wire/login.wire).
  */
 #include "target/iscsi/keys.h"
+#include <cmocka.h>
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -11,7 +12,6 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-#include <cmocka.h>
 
 struct fixture {
 	struct iscsi_negotiation n;
@@ -107,8 +107,8 @@ a_value_out_of_range_is_rejected_and_changes_nothing(void **state)
 	OFFER("FirstBurstLength", "16777216", "FirstBurstLength=Reject");
 	OFFER("InitialR2T", "yes", "InitialR2T=Reject");
 	OFFER("HeaderDigest", "", "HeaderDigest=Reject");
-	OFFER("MaxRecvDataSegmentLength", "1",
-	    "MaxRecvDataSegmentLength=Reject");
+	OFFER(
+	    "MaxRecvDataSegmentLength", "1", "MaxRecvDataSegmentLength=Reject");
 	assert_int_equal(ISCSI_PARAM(&f->n.result, MaxBurstLength), 262144);
 	assert_int_equal(ISCSI_PARAM(&f->n.result, InitialR2T), 1);
 	assert_int_equal(
@@ -168,8 +168,8 @@ what_ends_a_negotiation(void **state)
 	char name[300];
 
 	OFFER("MaxBurstLength", "65536", "MaxBurstLength=65536");
-	assert_int_equal(offer(f, ISCSI_WHEN_OPERATIONAL, "MaxBurstLength",
-			     "65536"),
+	assert_int_equal(
+	    offer(f, ISCSI_WHEN_OPERATIONAL, "MaxBurstLength", "65536"),
 	    -EPROTO);
 	assert_int_equal(
 	    offer(f, ISCSI_WHEN_SECURITY, "HeaderDigest", "None"), -EPROTO);

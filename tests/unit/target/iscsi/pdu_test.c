@@ -5,12 +5,12 @@
  * (tests/wire).
  */
 #include "target/iscsi/pdu.h"
+#include <cmocka.h>
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <cmocka.h>
 
 static void
 fields_lie_where_the_rfc_puts_them(void **state)
@@ -23,7 +23,8 @@ fields_lie_where_the_rfc_puts_them(void **state)
 	assert_int_equal(offsetof(struct iscsi_data_out, offset), 40);
 	assert_int_equal(offsetof(struct iscsi_r2t, desired_length), 44);
 	assert_int_equal(offsetof(struct iscsi_login_request, tsih), 14);
-	assert_int_equal(offsetof(struct iscsi_login_response, status_class), 36);
+	assert_int_equal(
+	    offsetof(struct iscsi_login_response, status_class), 36);
 	assert_int_equal(offsetof(struct iscsi_logout_response, time2wait), 40);
 	assert_int_equal(offsetof(struct iscsi_async, event), 36);
 	assert_int_equal(offsetof(struct iscsi_async, parameter[2]), 42);
@@ -63,8 +64,8 @@ cdb_of(const uint8_t *ahs, unsigned words, uint8_t cdb[32], bool *bidi)
 static void
 an_extended_cdb_is_put_together(void **state)
 {
-	const uint8_t ahs[] = {0, 17, 1, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11,
-	    12, 13, 14, 15, 16};
+	const uint8_t ahs[] = {
+	    0, 17, 1, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16};
 	uint8_t cdb[32];
 	bool bidi;
 

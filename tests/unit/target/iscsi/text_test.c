@@ -3,13 +3,13 @@
  * Claims about iSCSI text: pairs, numbers, lists, binary values.
  */
 #include "target/iscsi/text.h"
+#include <cmocka.h>
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
-#include <cmocka.h>
 
 static int
 next(const void *text, size_t length, const char **key, const char **value)
@@ -143,7 +143,8 @@ binary_values_that_are_none(void **state)
 	assert_int_equal(iscsi_text_binary("0bZm9", b, sizeof(b)), -EINVAL);
 	assert_int_equal(iscsi_text_binary("0bZm=v", b, sizeof(b)), -EINVAL);
 	assert_int_equal(iscsi_text_binary("0b====", b, sizeof(b)), -EINVAL);
-	assert_int_equal(iscsi_text_binary("0x0011223344", b, sizeof(b)), -E2BIG);
+	assert_int_equal(
+	    iscsi_text_binary("0x0011223344", b, sizeof(b)), -E2BIG);
 	assert_int_equal(iscsi_text_binary("0bZm9vYmFy", b, sizeof(b)), -E2BIG);
 }
 

@@ -1,0 +1,555 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The verbs of a transcript (wire.h has the language).
+ */
+#include "tests/wire/play.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+static const char *
+fail(struct play *p, const char *format, const char *a, const char *b)
+{
+	snprintf(p->error, sizeof(p->error), format, a, b);
+	return p->error;
+}
+
+/* ---- send ---- */
+
+static bool
+takes_cmdsn(uint8_t opcode)
+{
+	return opcode < 0x10 && opcode != ISCSI_DATA_OUT;
+}
+
+static void
+pdu_number(struct play *p)
+{
+	struct client *c = p->client;
+	struct wire_pdu *pdu = &p->pdu;
+	const uint8_t opcode = pdu->bhs.opcode & ISCSI_OPCODE_MASK;
+
+	be24_set(&pdu->bhs.data_length, pdu->length);
+	if (!pdu->has_statsn)
+		be32_set(&pdu->bhs.number[1], c->exp_statsn);
+	if (pdu->has_cmdsn || !takes_cmdsn(opcode))
+		return;
+	be32_set(&pdu->bhs.number[0], c->cmdsn);
+	if (!iscsi_is_immediate(&pdu->bhs) && opcode != ISCSI_LOGIN_REQUEST)
+		c->cmdsn++;
+}
+
+static const char *
+pdu_make(struct play *p, const char *name, char **words)
+{
+	struct wire_pdu *pdu = &p->pdu;
+	uint8_t opcode = 0;
+	const char *wrong = wire_opcode(name, &opcode);
+
+	memset(&pdu->bhs, 0, sizeof(pdu->bhs));
+	pdu->length = 0;
+	pdu->has_cmdsn = pdu->has_statsn = false;
+	pdu->bhs.opcode = opcode;
+	pdu->bhs.flags = opcode == ISCSI_LOGIN_REQUEST ? 0 : ISCSI_FINAL;
+	if (opcode == ISCSI_LOGIN_REQUEST)
+		pdu->bhs.opcode |= ISCSI_IMMEDIATE;
+	if (opcode != ISCSI_DATA_OUT && opcode != ISCSI_SCSI_COMMAND)
+		be32_set(&pdu->bhs.ttt, ISCSI_TAG_NONE);
+	if (opcode == ISCSI_LOGIN_REQUEST || opcode == ISCSI_LOGOUT_REQUEST)
+		be32_set(&pdu->bhs.ttt, 0);
+	for (; wrong == NULL && *words != NULL; words++) {
+		wrong = wire_set(pdu, *words, &p->variables);
+		if (wrong != NULL)
+			return fail(p, "%s: %s", *words, wrong);
+	}
+	return wrong;
+}
+
+static const char *
+do_send(struct play *p, char **words)
+{
+	const char *wrong = pdu_make(p, words[0], words + 1);
+	uint32_t length = p->pdu.length;
+
+	if (wrong != NULL)
+		return wrong;
+	/* additional headers come first in data= and do not count */
+	length -= p->pdu.bhs.ahs_words * 4u;
+	/* dsl= lies about the length: what is there is sent */
+	if (be24_get(&p->pdu.bhs.data_length) != 0)
+		length = be24_get(&p->pdu.bhs.data_length);
+	pdu_number(p);
+	be24_set(&p->pdu.bhs.data_length, length);
+	return client_send_pdu(p);
+}
+
+static const char *
+do_raw(struct play *p, char **words)
+{
+	uint8_t bytes[512];
+	unsigned n = 0, byte;
+
+	for (char *at = words[0];
+	     n < sizeof(bytes) && sscanf(at, "%2x", &byte) == 1; at += 2)
+		bytes[n++] = (uint8_t)byte;
+	return client_send(p, bytes, n);
+}
+
+/* ---- expect ---- */
+
+static const char *
+text_value(const struct wire_pdu *pdu, const char *key)
+{
+	const size_t length = strlen(key);
+
+	for (uint32_t at = 0; at < pdu->length;) {
+		const char *pair = (const char *)pdu->data + at;
+		const size_t n = strnlen(pair, pdu->length - at);
+		if (n > length && memcmp(pair, key, length) == 0 &&
+		    pair[length] == '=')
+			return pair + length + 1;
+		at += (uint32_t)n + 1;
+	}
+	return NULL;
+}
+
+static void
+remember_challenge(struct play *p)
+{
+	struct client *c = p->client;
+	const char *algorithm = text_value(&p->pdu, "CHAP_A");
+	const char *id = text_value(&p->pdu, "CHAP_I");
+	const char *challenge = text_value(&p->pdu, "CHAP_C");
+
+	if (algorithm == NULL || id == NULL || challenge == NULL)
+		return;
+	c->algorithm = chap_algorithm_choose(algorithm);
+	iscsi_text_number(id, &c->chap_id);
+	snprintf(c->chap_challenge, sizeof(c->chap_challenge), "%s", challenge);
+}
+
+static const char *
+expect_end(struct play *p, bool closed)
+{
+	uint8_t byte;
+	int ret = client_receive(p, &byte, 1, closed ? WIRE_TIMEOUT_MS : 100);
+
+	if (closed)
+		return ret == 0 ? NULL : "it was not closed";
+	return ret == -1 ? NULL : "something came";
+}
+
+/* StatSN goes up by one with each status, RFC 7143 4.2.2.2. */
+static const char *
+expect_statsn(struct play *p)
+{
+	const struct iscsi_bhs *bhs = &p->pdu.bhs;
+	const uint32_t statsn = be32_get(&bhs->number[0]);
+	const uint8_t opcode = iscsi_opcode(bhs);
+
+	if (opcode == ISCSI_DATA_IN && !(bhs->flags & ISCSI_DATA_IN_STATUS))
+		return statsn == 0 ? NULL : "StatSN is reserved here";
+	if (opcode == ISCSI_LOGIN_RESPONSE)
+		p->client->exp_statsn = statsn;
+	if (statsn != p->client->exp_statsn)
+		return "StatSN out of sequence";
+	if (opcode != ISCSI_R2T &&
+	    !(opcode == ISCSI_NOP_IN && be32_get(&bhs->itt) == ISCSI_TAG_NONE))
+		p->client->exp_statsn++;
+	return NULL;
+}
+
+static const char *
+do_expect(struct play *p, char **words)
+{
+	uint8_t opcode = 0;
+	const char *wrong;
+
+	if (strcmp(words[0], "closed") == 0 || strcmp(words[0], "nothing") == 0)
+		return expect_end(p, words[0][0] == 'c');
+	wrong = wire_opcode(words[0], &opcode);
+	if (wrong == NULL)
+		wrong = client_receive_pdu(p);
+	if (wrong != NULL)
+		return wrong;
+	if (iscsi_opcode(&p->pdu.bhs) != opcode) {
+		wire_print(&p->pdu);
+		return "another PDU";
+	}
+	remember_challenge(p);
+	wrong = expect_statsn(p);
+	for (words++; wrong == NULL && *words != NULL; words++) {
+		wrong = wire_check(&p->pdu, *words, &p->variables);
+		if (wrong != NULL)
+			wrong = fail(p, "%s: %s", *words, wrong);
+	}
+	if (wrong != NULL)
+		wire_print(&p->pdu);
+	return wrong;
+}
+
+/* ---- Other lines ---- */
+
+static const char *
+do_connect(struct play *p, char **words)
+{
+	struct client *c = &p->clients[p->client_count];
+
+	if (p->service == NULL)
+		p->service = service_start(&p->config);
+	if (p->client_count == CONNS_MAX)
+		return "too many connections";
+	memset(c, 0, sizeof(*c));
+	snprintf(
+	    c->name, sizeof(c->name), "%s", words[0] != NULL ? words[0] : "");
+	c->fd = service_connect(p->service);
+	if (c->fd < 0)
+		return "cannot connect";
+	c->cmdsn = 1;
+	p->client = c;
+	p->client_count++;
+	return NULL;
+}
+
+static const char *
+do_on(struct play *p, char **words)
+{
+	for (unsigned i = 0; i < p->client_count; i++) {
+		if (strcmp(p->clients[i].name, words[0]) == 0) {
+			p->client = &p->clients[i];
+			return NULL;
+		}
+	}
+	return "no such connection";
+}
+
+static const char *
+do_hangup(struct play *p, char **words)
+{
+	(void)words;
+	close(p->client->fd);
+	p->client->fd = -1;
+	return NULL;
+}
+
+static void
+take_digest(struct client *c, const char *key, const char *value)
+{
+	if (value == NULL || strcmp(value, "CRC32C") != 0)
+		return;
+	if (key[0] == 'H')
+		c->header_digest = true;
+	else
+		c->data_digest = true;
+}
+
+static const char *
+do_login(struct play *p, char **words)
+{
+	char initiator[] = "\"InitiatorName=" WIRE_INITIATOR;
+	char target[] = "\"TargetName=" WIRE_TARGET;
+	char normal[] = "\"SessionType=Normal", flags[] = "flags=0x87";
+	char request[] = "login-request", response[] = "login-response";
+	char ok[] = "login-status=0", isid[] = "isid=400001370000";
+	char *send[WORDS_MAX] = {
+	    request, flags, isid, initiator, target, normal};
+	char *expect[] = {response, ok, NULL};
+	const char *wrong;
+
+	for (unsigned i = 0; words[i] != NULL; i++)
+		send[6 + i] = words[i];
+	wrong = do_send(p, send);
+	if (wrong == NULL)
+		wrong = do_expect(p, expect);
+	take_digest(p->client, "H", text_value(&p->pdu, "HeaderDigest"));
+	take_digest(p->client, "D", text_value(&p->pdu, "DataDigest"));
+	return wrong;
+}
+
+/* A new nexus reports POWER ON on each LUN first: takes it off LUN words[0]. */
+static const char *
+do_ready(struct play *p, char **words)
+{
+	char command[] = "command", lun[32], itt[] = "itt=0xfffffff0";
+	char cdb[] = "cdb=00", response[] = "response";
+	char attention[] = "status=2", good[] = "status=0";
+	char *send[] = {command, lun, itt, cdb, NULL};
+	char *first[] = {response, itt, attention, NULL};
+	char *second[] = {response, itt, good, NULL};
+	const char *wrong;
+
+	snprintf(lun, sizeof(lun), "lun=00%02d000000000000", atoi(words[0]));
+	wrong = do_send(p, send);
+	if (wrong == NULL)
+		wrong = do_expect(p, first);
+	if (wrong == NULL)
+		wrong = do_send(p, send);
+	if (wrong == NULL)
+		wrong = do_expect(p, second);
+	return wrong;
+}
+
+static const char *
+do_digest(struct play *p, char **words)
+{
+	p->client->header_digest = words[0][0] == 'h' || words[0][0] == 'b';
+	p->client->data_digest = words[0][0] == 'd' || words[0][0] == 'b';
+	return NULL;
+}
+
+static const char *
+do_corrupt(struct play *p, char **words)
+{
+	if (words[0][0] == 'h')
+		p->client->corrupt_header = true;
+	else
+		p->client->corrupt_data = true;
+	return NULL;
+}
+
+/* USER:SECRET, then words for send login-request */
+static const char *
+do_chap(struct play *p, char **words)
+{
+	struct client *c = p->client;
+	char user[256], response[80], request[] = "login-request";
+	uint8_t challenge[ISCSI_BINARY_MAX], digest[CHAP_DIGEST_MAX];
+	char *secret = strchr(words[0], ':'), *send[WORDS_MAX] = {request};
+	unsigned n = 1;
+	ssize_t length;
+
+	if (c->algorithm == NULL || secret == NULL)
+		return "no challenge seen";
+	*secret++ = '\0';
+	length =
+	    iscsi_text_binary(c->chap_challenge, challenge, sizeof(challenge));
+	chap_response(c->algorithm, (uint8_t)c->chap_id, secret, challenge,
+	    (size_t)length, digest);
+	snprintf(user, sizeof(user), "\"CHAP_N=%s", words[0]);
+	strcpy(response, "\"CHAP_R=0x");
+	for (unsigned i = 0; i < c->algorithm->length; i++)
+		sprintf(response + strlen(response), "%02x", digest[i]);
+	send[n++] = user;
+	send[n++] = response;
+	for (words++; *words != NULL; words++)
+		send[n++] = *words;
+	return do_send(p, send);
+}
+
+/* Sends our own challenge back, as one who does not know the secret would. */
+static const char *
+do_reflect(struct play *p, char **words)
+{
+	static char challenge[2 * ISCSI_BINARY_MAX + 16];
+	char *chap[WORDS_MAX] = {words[0], challenge};
+
+	snprintf(challenge, sizeof(challenge), "\"CHAP_C=%s",
+	    p->client->chap_challenge);
+	for (unsigned i = 1; words[i] != NULL; i++)
+		chap[i + 1] = words[i];
+	return do_chap(p, chap);
+}
+
+/* The answer just received must prove USER:SECRET for (id, challenge). */
+static const char *
+do_proof(struct play *p, char **words)
+{
+	struct client *c = p->client;
+	const char *name = text_value(&p->pdu, "CHAP_N");
+	const char *response = text_value(&p->pdu, "CHAP_R");
+	uint8_t challenge[64], want[CHAP_DIGEST_MAX], got[CHAP_DIGEST_MAX];
+	char *secret = strchr(words[0], ':');
+	ssize_t n;
+
+	if (name == NULL || response == NULL || secret == NULL)
+		return "no proof";
+	*secret++ = '\0';
+	n = iscsi_text_binary(words[2], challenge, sizeof(challenge));
+	chap_response(c->algorithm, (uint8_t)atoi(words[1]), secret, challenge,
+	    (size_t)n, want);
+	n = iscsi_text_binary(response, got, sizeof(got));
+	if (strcmp(name, words[0]) != 0 || n != c->algorithm->length ||
+	    memcmp(got, want, (size_t)n) != 0)
+		return "a wrong proof";
+	return NULL;
+}
+
+static const char *
+do_publish(struct play *p, char **words)
+{
+	service_publish(p->service, strcmp(words[0], "none") == 0 ? VIEW_NONE
+				    : strcmp(words[0], "all") == 0
+					? VIEW_ALL
+					: VIEW_READ_ONLY);
+	return NULL;
+}
+
+static const char *
+do_drop(struct play *p, char **words)
+{
+	const int want = words[1] != NULL ? -atoi(words[1]) : 0;
+
+	return service_drop(p->service, (uint16_t)atoi(words[0])) == want
+		   ? NULL
+		   : "another result";
+}
+
+/* What other threads bring about may take a moment. */
+static const char *
+do_sessions(struct play *p, char **words)
+{
+	const unsigned want = (unsigned)atoi(words[0]);
+
+	for (unsigned i = 0; i < WIRE_TIMEOUT_MS / 10; i++) {
+		if (service_sessions(p->service) == want)
+			return NULL;
+		usleep(10000);
+	}
+	return "another number of sessions";
+}
+
+static const char *
+do_stat(struct play *p, char **words)
+{
+	struct iscsi_server_stat s;
+	const uint64_t want = (uint64_t)atoi(words[1]);
+	uint64_t got = 0;
+
+	for (unsigned i = 0; i < WIRE_TIMEOUT_MS / 10; i++) {
+		service_stat(p->service, &s);
+		got = strcmp(words[0], "rejects") == 0         ? s.rejects
+		      : strcmp(words[0], "digest_errors") == 0 ? s.digest_errors
+		      : strcmp(words[0], "chap_failures") == 0 ? s.chap_failures
+		      : strcmp(words[0], "timeouts") == 0      ? s.timeouts
+		      : strcmp(words[0], "refused") == 0       ? s.refused
+		      : strcmp(words[0], "connections") == 0   ? s.connections
+		      : strcmp(words[0], "unauthenticated") == 0
+			  ? s.unauthenticated
+			  : UINT64_MAX;
+		if (got == want)
+			return NULL;
+		usleep(10000);
+	}
+	return "another count";
+}
+
+static const char *
+do_pause(struct play *p, char **words)
+{
+	(void)p;
+	usleep((useconds_t)atoi(words[0]) * 1000);
+	return NULL;
+}
+
+static const char *
+do_limits(struct play *p, char **words)
+{
+	struct iscsi_limits *l = &p->config.limits;
+	unsigned n;
+
+	for (; *words != NULL; words++) {
+		const char *equals = strchr(*words, '=');
+		if (equals == NULL)
+			return "not NAME=N";
+		n = (unsigned)atoi(equals + 1);
+		if (strncmp(*words, "commands=", 9) == 0)
+			l->commands = n;
+		else if (strncmp(*words, "data_bytes=", 11) == 0)
+			l->data_bytes = n;
+		else if (strncmp(*words, "unauthenticated=", 16) == 0)
+			l->unauthenticated = n;
+		else if (strncmp(*words, "connections=", 12) == 0)
+			l->connections = n;
+		else if (strncmp(*words, "login_timeout_ms=", 17) == 0)
+			l->login_timeout_ms = n;
+		else if (strncmp(*words, "nop_interval_ms=", 16) == 0)
+			l->nop_interval_ms = n;
+		else if (strncmp(*words, "nop_timeout_ms=", 15) == 0)
+			l->nop_timeout_ms = n;
+		else if (strncmp(*words, "sessions_per_host=", 18) == 0)
+			l->sessions_per_host = n;
+		else
+			return "no such limit";
+	}
+	return NULL;
+}
+
+static const char *
+do_host(struct play *p, char **words)
+{
+	for (; *words != NULL; words++) {
+		const bool mutual = strncmp(*words, "mutual=", 7) == 0;
+		struct iscsi_credentials *c =
+		    mutual ? &p->config.mutual : &p->config.chap;
+		if (sscanf(strchr(*words, '=') + 1, "%223[^:]:%255s", c->user,
+			c->secret) != 2)
+			return "not USER:SECRET";
+	}
+	return NULL;
+}
+
+/* ---- Lines ---- */
+
+static const struct {
+	const char *name;
+	unsigned words;
+	const char *(*run)(struct play *p, char **words);
+} verbs[] = {
+    {"limits", 1, do_limits},
+    {"host", 1, do_host},
+    {"connect", 0, do_connect},
+    {"on", 1, do_on},
+    {"hangup", 0, do_hangup},
+    {"login", 0, do_login},
+    {"send", 1, do_send},
+    {"chap", 1, do_chap},
+    {"reflect", 1, do_reflect},
+    {"proof", 3, do_proof},
+    {"expect", 1, do_expect},
+    {"raw", 1, do_raw},
+    {"digest", 1, do_digest},
+    {"corrupt", 1, do_corrupt},
+    {"publish", 1, do_publish},
+    {"drop", 1, do_drop},
+    {"sessions", 1, do_sessions},
+    {"stat", 2, do_stat},
+    {"pause", 1, do_pause},
+    {"ready", 1, do_ready},
+};
+
+/* Splits at blanks; a word in quotes may have some, and keeps its first. */
+static unsigned
+split(char *line, char **words)
+{
+	unsigned n = 0;
+
+	while (n < WORDS_MAX - 8) {
+		line += strspn(line, " \t\n");
+		if (*line == '\0' || *line == '#')
+			break;
+		words[n++] = line;
+		line = *line == '"' ? strchr(line + 1, '"')
+				    : line + strcspn(line, " \t\n");
+		if (line == NULL || *line == '\0')
+			break;
+		*line++ = '\0';
+	}
+	words[n] = NULL;
+	return n;
+}
+
+const char *
+play_line(struct play *p, char *line)
+{
+	char *words[WORDS_MAX];
+	const unsigned n = split(line, words);
+
+	for (size_t i = 0; i < ARRAY_SIZE(verbs); i++) {
+		if (strcmp(verbs[i].name, words[0]) != 0)
+			continue;
+		if (n - 1 < verbs[i].words)
+			return "words are missing";
+		return verbs[i].run(p, words + 1);
+	}
+	return "no such verb";
+}
