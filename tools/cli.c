@@ -2,6 +2,7 @@
 #include "tools/cli.h"
 #include "base/assert.h"
 #include "base/cleanup.h"
+#include "base/version.h"
 #include "tools/completion.h"
 #include "tools/help.h"
 #include "tools/problem.h"
@@ -361,6 +362,11 @@ run(struct cli *cli, int argc, char **argv)
 
 	if (is_words(argc, argv))
 		return run_words(cli, argc, argv);
+	/* what every program answers; `varve version` asks varved too */
+	if (argc == 2 && strcmp(argv[1], "--version") == 0) {
+		puts("varve " VARVE_VERSION);
+		return API_OK;
+	}
 	problem = invocation_parse(argc, argv, &cli->invocation);
 	settle(cli);
 	if (problem != NULL)

@@ -5,7 +5,7 @@
 # those of this build, the pages are valid, and the example configuration and
 # the page about it have the same keys.  What the prose says is not covered.
 . "$(dirname "$0")/lib.sh"
-requires varve scdoc
+requires varve varved scdoc
 
 for page in "$top"/docs/man/*.scd; do
     name=$(basename "$page" .scd)
@@ -27,4 +27,8 @@ for key in $(keys_of_program); do
 done
 claim_equal "the example has the program's keys" \
     "$(keys_of_example)" "$(keys_of_program)"
+sed 's/^#\([A-Za-z_]* = \)/\1/' "$top/packaging/varve.conf" >"$dir/all.conf"
+claim "the example's values are good" \
+    "$BUILD/varved" --config "$dir/all.conf" --check-config
+claim "no key of it is a comment still" sh -c "! grep -q '^#[A-Za-z_]* = ' '$dir/all.conf'"
 finish

@@ -4,6 +4,7 @@
  * printed where, and the exit codes.  Terminals are not covered (see
  * tests/integration/confirm.sh), nor what the real varved answers.
  */
+#include "base/version.h"
 #include "tests/unit/base/support/cmocka.h"
 #include "tests/unit/tools/support/fake_varved.h"
 #include "tools/cli.h"
@@ -293,6 +294,8 @@ version_names_both(void **state)
 	contains(cli_out, "varved  9.9\n");
 	assert_int_equal(cli("version", "--plain", NULL), 0);
 	assert_string_equal(cli_out, "9.9\t1\n");
+	assert_int_equal(cli("--version", NULL), 0);
+	assert_string_equal(cli_out, "varve " VARVE_VERSION "\n");
 }
 
 static void
