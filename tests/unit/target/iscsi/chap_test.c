@@ -4,12 +4,8 @@
  * hashlib), the steps, and who is refused.  Whole logins: tests/wire/chap.wire.
  */
 #include "target/iscsi/chap.h"
-#include <cmocka.h>
+#include "tests/unit/target/iscsi/support/cmocka.h"
 #include <errno.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 

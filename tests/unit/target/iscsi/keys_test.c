@@ -4,12 +4,8 @@
  * continuation, which are the login's (tests/wire/login.wire).
  */
 #include "target/iscsi/keys.h"
-#include <cmocka.h>
+#include "tests/unit/target/iscsi/support/cmocka.h"
 #include <errno.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 

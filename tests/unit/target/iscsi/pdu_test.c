@@ -5,12 +5,8 @@
  * (tests/wire).
  */
 #include "target/iscsi/pdu.h"
-#include <cmocka.h>
+#include "tests/unit/target/iscsi/support/cmocka.h"
 #include <errno.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 
 static void
 fields_lie_where_the_rfc_puts_them(void **state)

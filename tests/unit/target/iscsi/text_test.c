@@ -3,12 +3,8 @@
  * Claims about iSCSI text: pairs, numbers, lists, binary values.
  */
 #include "target/iscsi/text.h"
-#include <cmocka.h>
+#include "tests/unit/target/iscsi/support/cmocka.h"
 #include <errno.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <string.h>
 
 static int
