@@ -116,6 +116,8 @@ struct house_pool *house_pool_find(struct house *house, const char *name);
 struct house_pool *house_pool_by_id(struct house *house, int64_t id);
 struct house_pool *house_pool_by_uuid(struct house *house, const uuid_t uuid);
 unsigned house_pool_reactor(const struct house_pool *hp);
+/* pool_stat.level as a word. */
+const char *house_level_word(int level);
 struct loop *house_next_reactor(struct house *house);
 
 /* Into the house, not open. */

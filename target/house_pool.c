@@ -59,6 +59,15 @@ house_pool_reactor(const struct house_pool *hp)
 	return 0;
 }
 
+const char *
+house_level_word(int level)
+{
+	static const char *const words[] = {"normal", "warn", "stop", "full"};
+
+	assert(level >= 0 && (size_t)level < ARRAY_SIZE(words));
+	return words[level];
+}
+
 /* The reactor with the fewest pools. */
 struct loop *
 house_next_reactor(struct house *house)
@@ -153,8 +162,6 @@ struct pool_news {
 	unsigned count;
 };
 
-static const char *const level_words[] = {"normal", "warn", "stop", "full"};
-
 static void
 attention_run(struct call *call)
 {
@@ -203,7 +210,7 @@ news_log(const struct pool_news *news, const struct house_pool *hp)
 	case POOL_EVENT_LEVEL:
 		log_printf(stat->level > hp->level ? LOG_WARNING : LOG_NOTICE,
 		    "%s: space: %s (%s free)", hp->name,
-		    level_words[stat->level & 3],
+		    house_level_word(stat->level),
 		    size_format(stat->free, free_text));
 		return;
 	case POOL_EVENT_STATE:

@@ -119,6 +119,19 @@ method_lun(const struct request *request)
 	return &sp->luns[0];
 }
 
+void
+method_survey_pools(struct request *request, const char *only,
+    void (*next)(struct request *request))
+{
+	struct survey *survey = survey_of(request);
+
+	survey->without_luns = true;
+	survey->without_sessions = true;
+	snprintf(survey->only_pool, sizeof(survey->only_pool), "%s", only);
+	request->next = next;
+	survey_run(survey, surveyed, request);
+}
+
 static void
 lun_surveyed(struct survey *survey)
 {

@@ -1,0 +1,279 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * pool create, import: a pool that becomes known.
+ */
+#include "target/method.h"
+#include "target/pool_job.h"
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+struct arrival {
+	struct pool_files files;
+	struct pool_job *job;
+	struct loop *loop;
+	struct house_pool *hp;
+	char what[128]; /* "cannot create the pool vms" */
+	json_t *fault;
+};
+
+static void
+arrival_free(void *own)
+{
+	struct arrival *arrival = own;
+
+	pool_job_free(arrival->job);
+	json_decref(arrival->fault);
+	free(arrival);
+}
+
+static struct arrival *
+arrival_new(struct request *request, enum pool_job_kind kind)
+{
+	struct arrival *arrival = calloc(1, sizeof(*arrival));
+	const json_t *paths = json_object_get(request->params, "devices");
+
+	assert(arrival != NULL);
+	arrival->job = pool_job_new(kind);
+	arrival->job->limits = request->house->config->pool;
+	arrival->job->arg = request;
+	for (size_t i = 0; i < json_array_size(paths); i++) {
+		int ret = pool_job_add_path(
+		    arrival->job, json_string_value(json_array_get(paths, i)));
+		assert(ret == 0);
+	}
+	arrival->loop = house_next_reactor(request->house);
+	request->own = arrival;
+	request->own_free = arrival_free;
+	return arrival;
+}
+
+/* A device that another pool of ours has: the open would say only "busy". */
+static bool
+devices_are_free(struct request *request, const struct arrival *arrival)
+{
+	const struct pool_job *job = arrival->job;
+	struct house_pool *hp;
+
+	list_for_each (hp, &request->house->pools, link) {
+		for (unsigned d = 0; d < hp->device_count; d++) {
+			for (unsigned i = 0; i < job->path_count; i++) {
+				if (strcmp(hp->devices[d], job->paths[i]) != 0)
+					continue;
+				request_fail(
+				    request, fault_new("pool.device-busy",
+						 "%s: %s is of the pool %s",
+						 arrival->what, job->paths[i],
+						 hp->name));
+				return false;
+			}
+		}
+	}
+	return true;
+}
+
+static int
+target_name_base(struct state *state, char base[NAMING_IQN_MAX + 1])
+{
+	char hostname[HOST_NAME_MAX + 1] = "";
+	int ret = state_meta_get(state, "iqn-base", base, NAMING_IQN_MAX + 1);
+
+	if (ret != -ENOENT)
+		return ret;
+	if (gethostname(hostname, sizeof(hostname) - 1) < 0)
+		return -errno;
+	/* what this server calls itself from now on */
+	naming_base(hostname, base);
+	return state_meta_set(state, "iqn-base", base);
+}
+
+static int
+target_make(struct state *state, const struct state_pool *pool)
+{
+	struct state_target target = {.pool_id = pool->id};
+	char base[NAMING_IQN_MAX + 1];
+	int ret = target_name_base(state, base);
+
+	snprintf(target.alias, sizeof(target.alias), "%s", pool->name);
+	for (unsigned copy = 1; ret == 0; copy++) {
+		naming_target(base, pool->name, NULL, copy, target.iqn);
+		ret = state_target_add(state, &target);
+		if (ret != -EEXIST)
+			return ret;
+		ret = 0;
+	}
+	return ret;
+}
+
+static int
+arrival_write(
+    struct state *state, struct arrival *arrival, struct state_pool *row)
+{
+	const struct pool_job *job = arrival->job;
+	int ret;
+
+	snprintf(row->name, sizeof(row->name), "%s", job->stat.name);
+	uuid_unparse_lower(job->stat.uuid, row->uuid);
+	row->device_count = job->path_count;
+	for (unsigned i = 0; i < job->path_count; i++)
+		row->devices[i] = job->paths[i];
+	ret = state_pool_add(state, row);
+	return ret < 0 ? ret : target_make(state, row);
+}
+
+static void
+arrival_closed(struct pool_job *job)
+{
+	struct request *request = job->arg;
+	struct arrival *arrival = request->own;
+	json_t *fault = arrival->fault;
+
+	pool_job_free(job);
+	arrival->fault = NULL;
+	request_fail(request, fault);
+}
+
+/* Opened, but not to be kept: closes it, then fails. */
+static void
+arrival_reject(struct request *request, json_t *fault)
+{
+	struct arrival *arrival = request->own;
+	struct pool_job *job = pool_job_new(POOL_JOB_CLOSE);
+
+	arrival->fault = fault;
+	job->pool = arrival->job->pool;
+	job->done = arrival_closed;
+	job->arg = request;
+	pool_job_start(job, request->house->home, arrival->loop);
+}
+
+static void
+arrival_keep(struct request *request, struct arrival *arrival)
+{
+	struct house *house = request->house;
+	struct state_pool row = {.id = 0};
+	json_t *item;
+	int ret = state_begin(house->state);
+
+	if (ret == 0) {
+		ret = arrival_write(house->state, arrival, &row);
+		if (ret < 0)
+			state_rollback(house->state);
+	}
+	if (ret < 0) {
+		arrival_reject(request,
+		    fault_internal("the pool could not be remembered", ret));
+		return;
+	}
+	item = json_pack("{s:s, s:s}", "name", row.name, "uuid", row.uuid);
+	request->item = item;
+	arrival->hp = house_pool_add(house, &row, arrival->loop);
+	assert(arrival->hp != NULL);
+	house_pool_opened(arrival->hp, arrival->job->pool);
+	if (request_commit(request, item))
+		method_survey_pools(request, row.name, method_pool_answer);
+}
+
+static void
+arrival_opened(struct pool_job *job)
+{
+	struct request *request = job->arg;
+	struct arrival *arrival = request->own;
+	const char *name = job->stat.name;
+
+	if (job->result < 0) {
+		pool_files_undo(&arrival->files);
+		request_fail(request, pool_job_fault(job, arrival->what));
+	} else if (house_pool_find(request->house, name) != NULL) {
+		arrival_reject(
+		    request, fault_new("pool.exists",
+				 "%s: a pool of the name %s is here already",
+				 arrival->what, name));
+	} else if (house_pool_by_uuid(request->house, job->stat.uuid) != NULL) {
+		arrival_reject(
+		    request, fault_new("pool.exists", "%s: it is here already",
+				 arrival->what));
+	} else {
+		arrival_keep(request, arrival);
+	}
+}
+
+static void
+arrival_prepared(struct pool_files *files)
+{
+	struct request *request = files->arg;
+	struct arrival *arrival = request->own;
+
+	if (files->result < 0) {
+		request_fail(request, pool_files_fault(files, arrival->what));
+		return;
+	}
+	if (request->dry_run) {
+		request_answer(request,
+		    json_pack("{s:s*, s:I}", "name",
+			arrival->job->name[0] != '\0' ? arrival->job->name
+						      : NULL,
+			"size", (json_int_t)files->bytes));
+		return;
+	}
+	arrival->job->done = arrival_opened;
+	pool_job_start(arrival->job, request->house->home, arrival->loop);
+}
+
+static void
+arrival_prepare(struct request *request, struct arrival *arrival)
+{
+	struct pool_files *files = &arrival->files;
+
+	if (!devices_are_free(request, arrival))
+		return;
+	files->job = arrival->job;
+	files->size = (uint64_t)param_int(request->params, "size", 0);
+	files->preallocate = param_flag(request->params, "preallocate");
+	files->dry_run = request->dry_run;
+	files->done = arrival_prepared;
+	files->arg = request;
+	pool_files_prepare(files, request->house->home);
+}
+
+void
+method_pool_create(struct request *request)
+{
+	const char *name = param_text(request->params, "name");
+	unsigned warn = (unsigned)param_int(request->params, "warn_at", 80);
+	unsigned stop = (unsigned)param_int(request->params, "stop_at", 95);
+	struct arrival *arrival;
+
+	if (house_pool_find(request->house, name) != NULL) {
+		request_fail(request, fault_new("pool.exists",
+					  "there is a pool %s already", name));
+		return;
+	}
+	if (warn > stop) {
+		request_fail(request,
+		    fault_new("request.argument",
+			"warn_at (%u%%) has to be at most stop_at (%u%%)", warn,
+			stop));
+		return;
+	}
+	arrival = arrival_new(request, POOL_JOB_CREATE);
+	snprintf(arrival->what, sizeof(arrival->what),
+	    "cannot create the pool %s", name);
+	snprintf(arrival->job->name, sizeof(arrival->job->name), "%s", name);
+	arrival->job->params.soft_percent = warn;
+	arrival->job->params.hard_percent = stop;
+	arrival->job->force = param_flag(request->params, "force");
+	arrival_prepare(request, arrival);
+}
+
+void
+method_pool_import(struct request *request)
+{
+	struct arrival *arrival = arrival_new(request, POOL_JOB_OPEN);
+
+	snprintf(
+	    arrival->what, sizeof(arrival->what), "cannot import the pool");
+	arrival_prepare(request, arrival);
+}

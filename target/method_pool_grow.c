@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * pool grow: by devices, by files that are made, by what its devices have
+ * grown.
+ */
+#include "target/method.h"
+#include "target/pool_job.h"
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+struct growth {
+	struct pool_files files;
+	struct pool_job *job;
+	int64_t pool_id;
+	uint64_t size;
+	struct loop_work work; /* the pool's file made longer */
+	int result;
+	char what[128];
+};
+
+static void
+growth_free(void *own)
+{
+	struct growth *growth = own;
+
+	pool_job_free(growth->job);
+	free(growth);
+}
+
+/* What was added is the pool's now, whatever became of the rest. */
+static int
+growth_write(struct state *state, const struct growth *growth)
+{
+	int ret = 0;
+
+	for (unsigned i = 0; i < growth->job->grown && ret == 0; i++)
+		ret = state_pool_add_device(
+		    state, growth->pool_id, growth->job->paths[i]);
+	return ret;
+}
+
+static void
+growth_finish(struct request *request, struct growth *growth)
+{
+	struct house_pool *hp =
+	    house_pool_by_id(request->house, growth->pool_id);
+	int ret = state_begin(request->house->state);
+
+	assert(hp != NULL);
+	if (ret == 0) {
+		ret = growth_write(request->house->state, growth);
+		if (ret < 0)
+			state_rollback(request->house->state);
+	}
+	if (ret < 0) {
+		request_fail(request,
+		    fault_fix(fault_internal("the pool has grown, but its new "
+					     "devices are not remembered",
+				  ret),
+			"varve pool remove, then varve pool import with all "
+			"devices"));
+		return;
+	}
+	for (unsigned i = 0; i < growth->job->grown; i++) {
+		ret = house_pool_add_device(hp, growth->job->paths[i]);
+		assert(ret == 0);
+	}
+	request->item = json_pack("{s:s}", "name", hp->name);
+	if (!request_commit(request, request->item))
+		return;
+	if (growth->job->result < 0)
+		request_fail(
+		    request, pool_job_fault(growth->job, growth->what));
+	else
+		method_survey_pools(request, hp->name, method_pool_answer);
+}
+
+static void
+growth_done(struct pool_job *job)
+{
+	struct request *request = job->arg;
+	struct growth *growth = request->own;
+
+	/* files made for devices that did not come to be the pool's */
+	while (growth->files.made > job->grown)
+		unlink(job->paths[--growth->files.made]);
+	if (job->result < 0 && job->grown == 0)
+		request_fail(request, pool_job_fault(job, growth->what));
+	else
+		growth_finish(request, growth);
+}
+
+static void
+growth_start(struct request *request, struct growth *growth)
+{
+	struct house_pool *hp =
+	    house_pool_by_id(request->house, growth->pool_id);
+
+	assert(hp != NULL && hp->pool != NULL);
+	if (request->dry_run) {
+		request_answer(request, json_pack("{s:s}", "name", hp->name));
+		return;
+	}
+	growth->job->pool = hp->pool;
+	growth->job->done = growth_done;
+	growth->job->arg = request;
+	pool_job_start(growth->job, request->house->home, hp->loop);
+}
+
+static void
+growth_prepared(struct pool_files *files)
+{
+	struct request *request = files->arg;
+	struct growth *growth = request->own;
+
+	if (files->result < 0)
+		request_fail(request, pool_files_fault(files, growth->what));
+	else
+		growth_start(request, growth);
+}
+
+static void
+longer_run(struct loop_work *work)
+{
+	struct growth *growth = container_of(work, struct growth, work);
+
+	growth->result =
+	    pool_file_grow(growth->files.failed_path, growth->size);
+}
+
+static void
+longer_done(struct loop_work *work)
+{
+	struct growth *growth = container_of(work, struct growth, work);
+	struct request *request = growth->files.arg;
+
+	if (growth->result < 0)
+		request_fail(request,
+		    fault_why(fault_new("pool.device", "%s: %s cannot grow",
+				  growth->what, growth->files.failed_path),
+			"%s",
+			growth->result == -EINVAL
+			    ? "it is no file, or is larger already"
+			    : strerror(-growth->result)));
+	else
+		growth_start(request, growth);
+}
+
+static void
+growth_longer(
+    struct request *request, struct growth *growth, struct house_pool *hp)
+{
+	if (hp->device_count != 1) {
+		request_fail(request,
+		    fault_fix(fault_new("request.argument",
+				  "%s: --size alone is for a pool of one file",
+				  growth->what),
+			"name files to add, or grow its devices and leave out "
+			"--size"));
+		return;
+	}
+	if (request->dry_run) {
+		growth_start(request, growth);
+		return;
+	}
+	growth->files.failed_path = hp->devices[0];
+	growth->files.arg = request;
+	growth->work =
+	    (struct loop_work){.run = longer_run, .done = longer_done};
+	loop_offload(request->house->home, &growth->work);
+}
+
+static struct growth *
+growth_new(struct request *request, const struct house_pool *hp)
+{
+	struct growth *growth = calloc(1, sizeof(*growth));
+	const json_t *paths = json_object_get(request->params, "devices");
+
+	assert(growth != NULL);
+	growth->job = pool_job_new(POOL_JOB_GROW);
+	growth->pool_id = hp->id;
+	growth->size = (uint64_t)param_int(request->params, "size", 0);
+	snprintf(growth->what, sizeof(growth->what), "cannot grow the pool %s",
+	    hp->name);
+	for (size_t i = 0; i < json_array_size(paths); i++) {
+		int ret = pool_job_add_path(
+		    growth->job, json_string_value(json_array_get(paths, i)));
+		assert(ret == 0);
+	}
+	request->own = growth;
+	request->own_free = growth_free;
+	return growth;
+}
+
+void
+method_pool_grow(struct request *request)
+{
+	struct growth *growth;
+	struct house_pool *hp;
+
+	if (!method_find_open_pool(
+		request, param_text(request->params, "pool"), &hp))
+		return;
+	growth = growth_new(request, hp);
+	if (growth->job->path_count == 0 && growth->size > 0) {
+		growth_longer(request, growth, hp);
+	} else if (growth->job->path_count == 0) {
+		growth_start(request, growth);
+	} else {
+		growth->files.job = growth->job;
+		growth->files.size = growth->size;
+		growth->files.preallocate =
+		    param_flag(request->params, "preallocate");
+		growth->files.dry_run = request->dry_run;
+		growth->files.done = growth_prepared;
+		growth->files.arg = request;
+		pool_files_prepare(&growth->files, request->house->home);
+	}
+}
