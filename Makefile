@@ -167,4 +167,5 @@ distclean: clean
 .PHONY: all tests deps demo test tidy bench soak fuzz man install help clean distclean
 .SECONDARY:
 .DELETE_ON_ERROR:
--include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
+# not of the sources that deps unpacks: theirs are no makefiles, or not ours
+-include $(shell find $(BUILD) -path $(BUILD)/deps -prune -o -name '*.d' -print 2>/dev/null)
