@@ -12,9 +12,12 @@
 #include <errno.h>
 #include <stdlib.h>
 
+/* What a peer can make us hold before it says who it is: this, a copy of the
+ * answer on its way, and 1 KiB of buffers (conn.c). */
 static_assert(
-    sizeof(struct iscsi_login) + sizeof(struct iscsi_conn) < (22u << 10),
-    "what a peer can make us hold before it says who it is");
+    sizeof(struct iscsi_login) + sizeof(struct iscsi_conn) + ISCSI_ANSWER_MAX <
+	(22u << 10),
+    "less than 24 KiB in all");
 
 /* Requests in one login: the longest sensible one needs about six, a text of
  * 8 KiB in small pieces some more. */

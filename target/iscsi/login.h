@@ -16,6 +16,9 @@ enum iscsi_login_status {
 #undef LOGIN_STATUS
 };
 
+/* An honest initiator's keys are answered in about 1 KiB. */
+#define ISCSI_ANSWER_MAX 4096
+
 enum iscsi_auth_method {
 	ISCSI_AUTH_OPEN, /* not spoken of */
 	ISCSI_AUTH_NONE,
@@ -49,7 +52,7 @@ struct iscsi_login {
 	uint32_t out_sent;
 	struct iscsi_text out;
 	char in[ISCSI_TEXT_MAX];
-	char out_data[ISCSI_TEXT_MAX];
+	char out_data[ISCSI_ANSWER_MAX];
 };
 
 struct iscsi_login *iscsi_login_new(struct iscsi_server *server);
