@@ -337,11 +337,12 @@ pool_record(struct pool *pool, struct fmt_record *records, unsigned count)
 
 	assert(!pool->read_only);
 	for (unsigned i = 0; i < count; i++) {
-		int result;
 		if (i + 1 < count)
 			records[i].flags |= FMT_RECORD_MORE;
-		result = apply(pool, &records[i], lsn + i, false);
-		assert(result == 0);
+		if (apply(pool, &records[i], lsn + i, false) == 0)
+			continue;
+		pool_suspect(pool, "the metadata contradict each other");
+		return lsn;
 	}
 	lsn = redo_append(pool, records, count);
 	if (pool->cache.dirty_count >= pool->dirty_limit ||

@@ -55,7 +55,8 @@ old_add(struct pool *pool, uint64_t address)
 		ckpt->old = array_grow(
 		    ckpt->old, &ckpt->old_room, sizeof(ckpt->old[0]));
 	ckpt->old[ckpt->old_count++] = address;
-	space_meta_free(pool, address);
+	if (space_meta_free(pool, address) < 0)
+		ckpt->error = -EBADMSG;
 }
 
 static bool
@@ -117,6 +118,8 @@ page_place(struct pool *pool, struct page *page)
 	} else {
 		if (old == 0 || !engine_breaks.i8_overwrite_pages) {
 			page->address = space_meta_take(pool);
+			if (page->address == 0)
+				ckpt->error = -EBADMSG;
 			old_add(pool, old);
 		}
 		item_add(ckpt, page);
@@ -223,6 +226,11 @@ freeze(struct pool *pool)
 	volumes_prepare(&pool->volumes);
 	volumes_prepare(&pool->dying);
 	place_all(pool);
+	if (ckpt->error < 0) {
+		/* what was placed stays dirty, so it stays in memory */
+		pool_suspect(pool, "the metadata contradict each other");
+		return;
+	}
 	volumes_root(&pool->volumes);
 	volumes_root(&pool->dying);
 	raw_sums(pool);
@@ -455,7 +463,11 @@ prepare(struct pool *pool)
 {
 	struct checkpoint *ckpt = &pool->checkpoint;
 	uint64_t pages = pool->cache.dirty_count + freeze_pages(pool);
-	int result = space_meta_prepare(pool, pages, &ckpt->waiter);
+	int result;
+
+	if (pool->state != POOL_ONLINE)
+		return;
+	result = space_meta_prepare(pool, pages, &ckpt->waiter);
 
 	if (result == -EAGAIN)
 		return;

@@ -104,6 +104,7 @@ struct pool {
 	bool needs_write; /* something changed since the last checkpoint */
 	enum pool_state state;
 	char problem[POOL_PROBLEM_MAX];
+	struct loop_task suspect_task;
 
 	struct device device[POOL_DEVICE_MAX];
 	unsigned device_count;
@@ -171,7 +172,9 @@ int apply_prepare(
  * it contradicts the state (recovery refuses; at run time it is our bug). */
 int apply(struct pool *pool, const struct fmt_record *record, uint64_t lsn,
     bool replay);
-/* apply and append, at run time. */
+/* apply and append, at run time.  If the metadata contradict the record, which
+ * damage alone can bring about, the pool becomes suspect and nothing more is
+ * made durable. */
 uint64_t pool_record(
     struct pool *pool, struct fmt_record *records, unsigned count);
 
@@ -198,6 +201,7 @@ struct operation {
 	uint64_t size;
 	uint32_t slot;
 	struct bs_io io;
+	struct loop_timer timer;
 	void *detail;
 };
 #define OP_DONE 1 /* of a stage: the request is done */

@@ -145,11 +145,8 @@ extent_grows(const struct map_extent *extent, const struct chunk_view *view)
 static int
 address_check(const struct pool *pool, const struct map_extent *extent)
 {
-	const struct space *space = &pool->space;
-	uint64_t all = space->count << space->region_shift;
-
 	if (extent->kind == MAP_DATA &&
-	    (extent->address >= all || extent->blocks > all - extent->address))
+	    !space_is_data(&pool->space, extent->address, extent->blocks))
 		return -EBADMSG;
 	return 0;
 }

@@ -467,6 +467,7 @@ static bool
 pool_idle(const struct pool *pool)
 {
 	if (pool->delete_job.volume != NULL || pool->redo.task.queued ||
+	    pool->suspect_task.queued ||
 	    pool->redo.io.in_flight || pool->redo.batch.running ||
 	    pool->checkpoint.batch.running || pool->checkpoint.task.queued ||
 	    pool->space.task.queued || !list_empty(&pool->cache.loads_waiting))
@@ -477,16 +478,15 @@ pool_idle(const struct pool *pool)
 	return true;
 }
 
-/* Waits until what runs in the background has ended. */
+/* Waits until what runs in the background has ended: rarely anything, and
+ * then one I/O. */
 static void
-close_poll(struct loop_task *task)
+close_poll(struct loop_timer *timer)
 {
-	struct pool_request *request =
-	    container_of(task, struct pool_request, task);
-	struct operation *op = request->state;
+	struct operation *op = container_of(timer, struct operation, timer);
 
 	if (!pool_idle(op->pool)) {
-		loop_post(op->pool->loop, &request->task);
+		loop_timer_arm(op->pool->loop, timer, NSEC_PER_MSEC);
 		return;
 	}
 	close_devices(op, op->pool->state == POOL_SUSPECT ? -EIO : 0);
@@ -495,8 +495,8 @@ close_poll(struct loop_task *task)
 static int
 close_wait(struct operation *op)
 {
-	op->request->task.run = close_poll;
-	loop_post(op->pool->loop, &op->request->task);
+	op->timer.expire = close_poll;
+	loop_timer_arm(op->pool->loop, &op->timer, 0);
 	return -EAGAIN;
 }
 

@@ -161,7 +161,10 @@ address_exists(const struct tree *tree, uint64_t address)
 	uint64_t device = address >> FMT_DEVICE_SHIFT;
 
 	if (!tree->physical)
-		return address < pool->space.count << pool->space.region_shift;
+		return address < pool->space.count
+		    << pool->space.region_shift &&
+		    pool->space.regions[address >> pool->space.region_shift]
+			    .class == FMT_REGION_META;
 	return device < pool->device_count &&
 	    (address << FMT_BLOCK_SHIFT) % FMT_DEVICE_BYTES_MAX <
 	    pool->device[device].size - FMT_DEVICE_TAIL;

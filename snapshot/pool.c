@@ -16,6 +16,19 @@ pool_event_send(struct pool *pool, enum pool_event what)
 		pool->event(pool->event_arg, pool, what);
 }
 
+/* Who waits is told from the loop: trouble is found in the middle of things. */
+static void
+suspect_task(struct loop_task *task)
+{
+	struct pool *pool = container_of(task, struct pool, suspect_task);
+
+	checkpoint_fail(pool, -EIO);
+	redo_fail(pool, -EIO);
+	pool_wake_room(pool, -EIO);
+	waiters_wake(&pool->space.waiting, -EIO);
+	pool_event_send(pool, POOL_EVENT_STATE);
+}
+
 void
 pool_suspect(struct pool *pool, const char *format, ...)
 {
@@ -28,11 +41,9 @@ pool_suspect(struct pool *pool, const char *format, ...)
 	va_end(args);
 	log_debug("pool %s is suspect: %s", pool->name, pool->problem);
 	pool->state = POOL_SUSPECT;
-	checkpoint_fail(pool, -EIO);
-	redo_fail(pool, -EIO);
-	pool_wake_room(pool, -EIO);
-	waiters_wake(&pool->space.waiting, -EIO);
-	pool_event_send(pool, POOL_EVENT_STATE);
+	pool->checkpoint.error = -EIO;
+	pool->suspect_task.run = suspect_task;
+	loop_defer(pool->loop, &pool->suspect_task);
 }
 
 void

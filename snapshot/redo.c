@@ -133,6 +133,8 @@ commit_write(struct pool *pool)
 	struct device *device;
 	uint32_t length;
 
+	if (pool->state != POOL_ONLINE)
+		return; /* redo_fail comes */
 	if (redo->written_lsn >= redo->sealed_lsn) {
 		commit_end(pool);
 		return;
@@ -181,7 +183,8 @@ commit_begin(struct loop_task *task)
 	struct pool *pool = container_of(task, struct pool, redo.task);
 	struct redo *redo = &pool->redo;
 
-	if (redo->state != REDO_IDLE || redo->closed)
+	if (redo->state != REDO_IDLE || redo->closed ||
+	    pool->state != POOL_ONLINE)
 		return;
 	redo->wanted = false;
 	loop_timer_disarm(pool->loop, &redo->timer);
@@ -240,6 +243,8 @@ redo_flush(struct pool *pool, struct waiter *waiter)
 {
 	assert(list_empty(&waiter->link));
 	list_add_tail(&pool->redo.waiting, &waiter->link);
+	if (pool->state == POOL_SUSPECT && !pool->suspect_task.queued)
+		loop_defer(pool->loop, &pool->suspect_task);
 	redo_kick(pool);
 }
 

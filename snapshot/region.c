@@ -87,7 +87,8 @@ region_page_translate(struct pool *pool, struct page *page)
 	if (page->address == 0)
 		return 0;
 	if (offset < FMT_DEVICE_HEAD || place >= device->regions ||
-	    device->region_of[place] == UINT32_MAX)
+	    device->region_of[place] == UINT32_MAX ||
+	    space->regions[device->region_of[place]].class != FMT_REGION_META)
 		return -EBADMSG;
 	page->address =
 	    ((uint64_t)device->region_of[place] << space->region_shift) +
@@ -111,6 +112,22 @@ region_pages_translate(struct pool *pool)
 		pages = (pages + FMT_FANOUT - 1) / FMT_FANOUT;
 	}
 	return result;
+}
+
+/* The log lies in LOG regions, or it would be written over something. */
+static int
+log_place_check(struct pool *pool)
+{
+	struct space *space = &pool->space;
+	uint64_t first = pool->redo.start >> space->region_shift;
+	uint64_t last = (pool->redo.start + pool->redo.blocks - 1) >>
+	    space->region_shift;
+
+	for (; first <= last; first++)
+		if (first >= space->count ||
+		    space->regions[first].class != FMT_REGION_LOG)
+			return -EBADMSG;
+	return 0;
 }
 
 int
@@ -137,7 +154,8 @@ regions_load(struct pool *pool, struct waiter *waiter)
 		if (result < 0)
 			return result;
 	}
-	return region_pages_translate(pool);
+	return log_place_check(pool) < 0 ? -EBADMSG
+					 : region_pages_translate(pool);
 }
 
 /* ---- bits ---- */
@@ -154,18 +172,26 @@ space_bitmap(struct pool *pool, uint64_t address, bool create,
 	return result;
 }
 
-static void
+static int
 space_account(struct pool *pool, struct region *region, int64_t blocks,
     int64_t chunks)
 {
 	struct space *space = &pool->space;
 
+	/* the counts are as they were read: they may be wrong */
+	if (region->free_blocks + blocks < 0 ||
+	    region->free_blocks + blocks > space->region_blocks ||
+	    region->free_chunks + chunks < 0 ||
+	    region->free_chunks + chunks >
+		space->region_blocks / FMT_CHUNK_BLOCKS)
+		return -EBADMSG;
 	region->free_blocks = (uint32_t)(region->free_blocks + blocks);
 	region->free_chunks = (uint32_t)(region->free_chunks + chunks);
 	if (region->class == FMT_REGION_DATA)
 		space->data_free = (uint64_t)((int64_t)space->data_free + blocks);
 	if (region->class == FMT_REGION_META)
 		space->meta_free = (uint64_t)((int64_t)space->meta_free + blocks);
+	return 0;
 }
 
 /* count bits of one chunk of 16. */
@@ -192,9 +218,22 @@ bits_change(struct pool *pool, uint64_t address, unsigned count, bool value)
 	page_dirty(page);
 	place = page->data + address % FMT_BITMAP_BLOCKS / 16 * 2;
 	store_le16(place, after);
-	space_account(pool, region, value ? -(int64_t)count : (int64_t)count,
+	return space_account(pool, region,
+	    value ? -(int64_t)count : (int64_t)count,
 	    (after == 0) - (before == 0));
-	return 0;
+}
+
+bool
+space_chunk_is_set(struct pool *pool, uint64_t address)
+{
+	struct page *page =
+	    page_find(&pool->bitmap, 0, address / FMT_BITMAP_BLOCKS);
+
+	assert(page != NULL);
+	assert(page->loaded);
+	return space_is_data(&pool->space, address, FMT_CHUNK_BLOCKS) &&
+	    load_le16(page->data + address % FMT_BITMAP_BLOCKS / 16 * 2) ==
+	    0xffff;
 }
 
 static int

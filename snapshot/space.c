@@ -600,23 +600,27 @@ space_meta_take(struct pool *pool)
 	uint64_t address;
 	uint32_t block;
 
-	assert(space->meta_idle > 0);
+	if (space->meta_idle == 0)
+		return 0;
 	lease = meta_find(space, &block);
 	space->meta_current = lease;
 	lease->cursor = block + 1;
 	busy_set(lease, block, 1, true);
 	space->meta_idle--;
 	address = ((uint64_t)lease->region << space->region_shift) + block;
-	if (space_set(pool, address, 1) < 0)
-		assert(!"metadata block taken twice");
-	return address;
+	return space_set(pool, address, 1) < 0 ? 0 : address;
 }
 
-void
+int
 space_meta_free(struct pool *pool, uint64_t address)
 {
-	if (space_clear(pool, address, 1) < 0)
-		assert(!"metadata block freed twice");
+	struct space *space = &pool->space;
+	const struct region *region =
+	    &space->regions[region_of(space, address)];
+
+	if (region->class != FMT_REGION_META || region->lease == NULL)
+		return -EBADMSG;
+	return space_clear(pool, address, 1);
 }
 
 void

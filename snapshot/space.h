@@ -113,6 +113,9 @@ int space_reserve(struct pool *pool, struct volume *volume, unsigned want,
 void space_unreserve(struct pool *pool, uint64_t address, uint32_t run);
 /* The reservation became an installed chunk. */
 void space_installed(struct pool *pool, uint64_t address, uint32_t run);
+/* Are the bits of a chunk all set, in a DATA region?  Its bitmap page is in
+ * memory. */
+bool space_chunk_is_set(struct pool *pool, uint64_t address);
 /* Gives back what volume reserved ahead. */
 void space_window_drop(struct pool *pool, struct volume *volume);
 
@@ -123,10 +126,11 @@ int space_meta_prepare(
     struct pool *pool, uint64_t pages, struct waiter *waiter);
 /* Leases every META region, after open. */
 int space_meta_lease_all(struct pool *pool, struct waiter *waiter);
-/* One block for a page: cannot fail after space_meta_prepare. */
+/* One block for a page: after space_meta_prepare only damage lets it fail: 0 */
 uint64_t space_meta_take(struct pool *pool);
-/* Its bit is clear; it stays busy until space_meta_release. */
-void space_meta_free(struct pool *pool, uint64_t address);
+/* Its bit is clear; it stays busy until space_meta_release.  -EBADMSG: it was
+ * clear already, or is no block for metadata. */
+int space_meta_free(struct pool *pool, uint64_t address);
 void space_meta_release(struct pool *pool, uint64_t address);
 
 void quarantine_add(
@@ -134,6 +138,21 @@ void quarantine_add(
 /* Something became durable or ended: see what may be used again. */
 void quarantine_release(struct pool *pool);
 void quarantine_release_later(struct pool *pool);
+
+/* Do blocks [address, address + run) lie where data may be? */
+static inline bool
+space_is_data(const struct space *space, uint64_t address, uint64_t run)
+{
+	uint64_t first = address >> space->region_shift;
+	uint64_t last = (address + run - 1) >> space->region_shift;
+
+	if (run > 1u << 20 || last >= space->count)
+		return false;
+	for (; first <= last; first++)
+		if (space->regions[first].class != FMT_REGION_DATA)
+			return false;
+	return true;
+}
 
 static inline unsigned
 grace_enter(struct space *space)

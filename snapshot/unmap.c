@@ -76,6 +76,9 @@ unmap_chunk(struct vio *vio, struct unmap_batch *batch, struct page *leaf,
 		    &vio->waiter, &bitmap);
 		if (result < 0)
 			return result;
+		if (fmt_word_address(word) % FMT_CHUNK_BLOCKS != 0 ||
+		    !space_chunk_is_set(pool, fmt_word_address(word)))
+			return -EBADMSG;
 		free_add(pool, batch, fmt_word_address(word));
 	}
 	batch->changes = true;
@@ -118,6 +121,8 @@ batch_apply(struct vio *vio, struct unmap_batch *batch)
 	le64_set(&unmap->b, batch->end - batch->block);
 	vio->lsn = pool_record(
 	    vio->volume->pool, batch->record, 1 + batch->free_count);
+	if (vio->volume->pool->state != POOL_ONLINE)
+		vio_fail(vio, -EIO);
 }
 
 /* Blocks [vio->next, end) of one leaf. */

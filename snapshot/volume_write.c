@@ -50,6 +50,10 @@ chunk_join(struct vio *vio, struct seg *seg, uint64_t chunk)
 		!map_exclusive(volume,
 		    le32_get(&entry_of(seg->leaf, chunk)->birth))))
 		return -EROFS;
+	if (!hole &&
+	    (address % FMT_CHUNK_BLOCKS != 0 ||
+		!space_is_data(&pool->space, address, FMT_CHUNK_BLOCKS)))
+		return -EBADMSG;
 	if (seg->lock_count > 0)
 		expect = seg->address +
 		    (chunk * FMT_CHUNK_BLOCKS - seg->block);
@@ -136,8 +140,10 @@ chunk_map(struct vio *vio, struct seg *seg, struct chunk_lock *lock,
 	le32_set(&record.volume, vio->volume->id);
 	le64_set(&record.a, lock->chunk);
 	le64_set(&record.b, address);
+	if (pool->state != POOL_ONLINE)
+		return;
 	vio->lsn = pool_record(pool, &record, 1);
-	if (hole)
+	if (hole && pool->state == POOL_ONLINE)
 		space_installed(pool, address, FMT_CHUNK_BLOCKS);
 }
 
@@ -207,6 +213,8 @@ vio_map_end(struct vio *vio, struct seg *seg, int result)
 		result = -EIO;
 	if (result == 0)
 		chunks_map(vio, seg);
+	if (result == 0 && pool->state != POOL_ONLINE)
+		result = -EIO;
 	seg_unmap_done(vio, seg);
 	return result;
 }
