@@ -527,6 +527,7 @@ checkpoint_wait(struct pool *pool, struct waiter *waiter)
 {
 	assert(list_empty(&waiter->link));
 	list_add_tail(&pool->checkpoint.waiting, &waiter->link);
+	pool_wake_suspect(pool);
 	checkpoint_start(pool);
 }
 

@@ -11,6 +11,7 @@
 #define SNAPSHOT_ENGINE_H
 
 #include "base/buf.h"
+#include "snapshot/ack_ring.h"
 #include "snapshot/batch.h"
 #include "snapshot/breaks.h"
 #include "snapshot/format.h"
@@ -105,6 +106,7 @@ struct pool {
 	enum pool_state state;
 	char problem[POOL_PROBLEM_MAX];
 	struct loop_task suspect_task;
+	bool suspect_told;
 
 	struct device device[POOL_DEVICE_MAX];
 	unsigned device_count;
@@ -120,6 +122,7 @@ struct pool {
 	struct tree regions, versions, bitmap;
 	struct space space;
 	struct redo redo;
+	struct ack_ring ack_ring;
 	struct checkpoint checkpoint;
 	struct list room; /* waiters for dirty pages or log to go */
 	struct volume_io vio;
@@ -150,6 +153,7 @@ struct pool {
 /* First trouble wins: state SUSPECT, waiters fail, reads go on. */
 void pool_suspect(struct pool *pool, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
+void pool_wake_suspect(struct pool *pool);
 void pool_event_send(struct pool *pool, enum pool_event what);
 void pool_host_full(struct pool *pool);
 void pool_wake_room(struct pool *pool, int error);

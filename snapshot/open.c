@@ -148,12 +148,16 @@ device_take(struct operation *op, const struct fmt_super *super, unsigned i)
 		return -EBADMSG;
 	}
 	if (device_unfit(device->bs) != NULL ||
+	    device->size % device->bs->block_size != 0 ||
 	    device->regions > device_regions(device->size, region_bytes)) {
 		operation_problem(
 		    op, "%s does not fit the superblock", device->bs->name);
 		return -EBADMSG;
 	}
 	device->label_gen = le64_get(&super->gen);
+	/* the last process may have left unflushed data that the ack ring
+	 * maps: the first flush must not be left out */
+	device->written_seq = 1;
 	return device_map_init(device, 0);
 }
 
@@ -286,6 +290,23 @@ open_regions(struct operation *op)
 	return 0;
 }
 
+/* Memory is taken by these counts: no more than the devices can hold. */
+static int
+counts_check(struct operation *op, const struct fmt_super *super)
+{
+	uint64_t regions = 0, slots = le64_get(&super->versions.count);
+	uint64_t blocks = le64_get(&super->region_count) *
+	    le32_get(&super->region_blocks);
+
+	for (unsigned i = 0; i < op->pool->device_count; i++)
+		regions += op->pool->device[i].regions;
+	if (le64_get(&super->region_count) <= regions &&
+	    slots <= blocks * FMT_PAGE_VERSIONS_COUNT && slots <= 1u << 24)
+		return 0;
+	operation_problem(op, "the superblock does not fit the devices");
+	return -EBADMSG;
+}
+
 static int
 open_pool(struct operation *op, const struct fmt_super *super)
 {
@@ -299,7 +320,7 @@ open_pool(struct operation *op, const struct fmt_super *super)
 	op->pool = pool;
 	pool->operation = op;
 	if (!root_sane(&super->regions) || !root_sane(&super->versions) ||
-	    !root_sane(&super->bitmap) || slots > 1u << 24) {
+	    !root_sane(&super->bitmap)) {
 		operation_problem(op, "the superblock is damaged");
 		return -EBADMSG;
 	}
@@ -315,7 +336,9 @@ open_pool(struct operation *op, const struct fmt_super *super)
 		if (result < 0)
 			return result;
 	}
-	result = version_slots_grow(pool, (uint32_t)slots);
+	result = counts_check(op, super);
+	if (result == 0)
+		result = version_slots_grow(pool, (uint32_t)slots);
 	if (result == 0)
 		result = space_init(pool, le64_get(&super->region_count),
 		    le32_get(&super->region_blocks));

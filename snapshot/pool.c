@@ -26,7 +26,9 @@ suspect_task(struct loop_task *task)
 	redo_fail(pool, -EIO);
 	pool_wake_room(pool, -EIO);
 	waiters_wake(&pool->space.waiting, -EIO);
-	pool_event_send(pool, POOL_EVENT_STATE);
+	if (!pool->suspect_told)
+		pool_event_send(pool, POOL_EVENT_STATE);
+	pool->suspect_told = true;
 }
 
 void
@@ -44,6 +46,14 @@ pool_suspect(struct pool *pool, const char *format, ...)
 	pool->checkpoint.error = -EIO;
 	pool->suspect_task.run = suspect_task;
 	loop_defer(pool->loop, &pool->suspect_task);
+}
+
+/* Somebody began to wait for what will not come any more. */
+void
+pool_wake_suspect(struct pool *pool)
+{
+	if (pool->state == POOL_SUSPECT && !pool->suspect_task.queued)
+		loop_defer(pool->loop, &pool->suspect_task);
 }
 
 void
@@ -120,6 +130,7 @@ pool_new(struct loop *loop, const struct pool_limits *limits)
 	pool->soft_percent = 80;
 	pool->hard_percent = 95;
 	limits_fill(&pool->limits, limits);
+	ack_ring_init(pool);
 	list_init(&pool->room);
 	list_init(&pool->volumes);
 	list_init(&pool->dying);

@@ -45,6 +45,17 @@ struct pool_limits {
 	uint64_t commit_interval_ns;/* 0: 200 ms */
 	uint64_t idle_checkpoint_ns;/* 0: 60 s */
 	unsigned io_max;            /* volume I/Os in flight; 0: 4096 */
+
+	/* Memory that outlives the process (a shared mapping of a file), one
+	 * per pool, 8-byte aligned, at least 64 KiB, the caller's until the
+	 * pool is closed.  With it a killed process loses no acknowledged
+	 * write: what is in it is taken up by pool_open() if it was left by
+	 * the last process that had the pool open, in this boot of the machine
+	 * (boot_id).  NULL: none; then an acknowledged write that is not
+	 * flushed may be lost by a kill, as by a power cut. */
+	void *ack_ring;
+	uint64_t ack_ring_bytes;
+	uint8_t boot_id[16];
 };
 
 /* What a caller of an asynchronous pool function gives. */

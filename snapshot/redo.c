@@ -10,12 +10,6 @@
 
 static void commit_write(struct pool *pool);
 
-static struct fmt_record *
-pending_at(struct redo *redo, uint64_t lsn)
-{
-	return &redo->pending[lsn % REDO_PENDING_MAX];
-}
-
 /* ---- one commit ---- */
 
 static void
@@ -28,6 +22,7 @@ commit_end(struct pool *pool)
 	redo->commits++;
 	if (redo->durable_lsn < redo->sealed_lsn)
 		redo->durable_lsn = redo->sealed_lsn;
+	ack_ring_fill(pool);
 	list_init(&sealed);
 	list_splice_tail(&sealed, &redo->sealed);
 	waiters_wake(&sealed, 0);
@@ -68,14 +63,14 @@ block_fill(struct redo *redo, uint32_t length)
 	if (count > left)
 		count = (unsigned)left;
 	while (count > 0 &&
-	    pending_at(redo, redo->written_lsn + count - 1)->flags &
+	    redo_record(redo, redo->written_lsn + count - 1)->flags &
 		FMT_RECORD_MORE)
 		count--;
 	assert(count > 0);
 	for (unsigned i = 0; i < count; i++) {
 		unsigned from =
 		    engine_breaks.i11_record_order ? count - 1 - i : i;
-		to[i] = *pending_at(redo, redo->written_lsn + from);
+		to[i] = *redo_record(redo, redo->written_lsn + from);
 	}
 	return count;
 }
@@ -225,7 +220,8 @@ redo_append(
 
 	assert(redo_pending_count(redo) + count <= REDO_PENDING_MAX);
 	for (unsigned i = 0; i < count; i++)
-		*pending_at(redo, redo->next_lsn++) = records[i];
+		*redo_record(redo, redo->next_lsn++) = records[i];
+	ack_ring_fill(pool);
 	pool->needs_write = true;
 	if (redo_pending_count(redo) >= REDO_COMMIT_RECORDS)
 		redo_kick(pool);
@@ -243,8 +239,7 @@ redo_flush(struct pool *pool, struct waiter *waiter)
 {
 	assert(list_empty(&waiter->link));
 	list_add_tail(&pool->redo.waiting, &waiter->link);
-	if (pool->state == POOL_SUSPECT && !pool->suspect_task.queued)
-		loop_defer(pool->loop, &pool->suspect_task);
+	pool_wake_suspect(pool);
 	redo_kick(pool);
 }
 
@@ -260,8 +255,10 @@ redo_checkpointed(struct pool *pool, uint64_t lsn, uint64_t tail)
 		redo->written_lsn = lsn;
 	if (redo->closed) {
 		redo->closed = false;
+		ack_ring_begin(pool);
 		redo_kick(pool);
 	}
+	ack_ring_fill(pool);
 	if (redo->state == REDO_NO_ROOM)
 		commit_write(pool);
 	quarantine_release(pool);

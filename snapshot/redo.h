@@ -71,6 +71,13 @@ void redo_checkpointed(struct pool *pool, uint64_t lsn, uint64_t tail);
 /* Fails all waiters: the pool is suspect. */
 void redo_fail(struct pool *pool, int error);
 
+/* A record that is pending, or not long durable. */
+static inline struct fmt_record *
+redo_record(const struct redo *redo, uint64_t lsn)
+{
+	return &redo->pending[lsn % REDO_PENDING_MAX];
+}
+
 static inline uint64_t
 redo_used_blocks(const struct redo *redo)
 {

@@ -13,8 +13,14 @@
 #define AHEAD        64u        /* pages asked for ahead */
 #define AHEAD_RECORDS 1024u
 
-enum replay_stage { REPLAY_READ, REPLAY_BLOCK, REPLAY_TAIL, REPLAY_WRAP,
-	REPLAY_END };
+enum replay_stage {
+	REPLAY_READ,
+	REPLAY_BLOCK,
+	REPLAY_TAIL,
+	REPLAY_WRAP,
+	REPLAY_RING, /* the ack ring */
+	REPLAY_END,
+};
 
 struct replay {
 	struct pool *pool;
@@ -28,6 +34,7 @@ struct replay {
 	uint64_t checkpoint_lsn, lsn;
 	uint32_t record; /* of the block at position */
 	uint64_t applied;
+	bool in_group; /* of the ack ring */
 	struct batch batch;
 	bool reading;
 	int error;
@@ -147,7 +154,7 @@ stage_tail(struct replay *replay, struct waiter *waiter)
 	uint64_t blocks = FMT_LOG_BLOCK_MAX / FMT_BLOCK;
 
 	if (engine_breaks.i10_accept_stale) {
-		replay->stage = REPLAY_END;
+		replay->stage = REPLAY_RING;
 		return 0;
 	}
 	if (window_has_later(replay, replay->position, blocks + 1)) {
@@ -163,7 +170,7 @@ stage_tail(struct replay *replay, struct waiter *waiter)
 static int
 stage_wrap(struct replay *replay)
 {
-	replay->stage = REPLAY_END;
+	replay->stage = REPLAY_RING;
 	if (replay->window_at == 0 && replay->position != 0 &&
 	    window_has_later(replay, 0, 1)) {
 		replay->problem = "the log is damaged at its end";
@@ -269,6 +276,48 @@ stage_block(struct replay *replay, struct waiter *waiter)
 	return 0;
 }
 
+/* Is there a whole group of records from lsn on? */
+static bool
+ring_has_group(const struct replay *replay, uint64_t lsn)
+{
+	const struct fmt_record *record;
+
+	do
+		record = ack_ring_record(
+		    replay->pool, replay->incarnation, lsn++);
+	while (record != NULL && record->flags & FMT_RECORD_MORE);
+	return record != NULL;
+}
+
+/* What was acknowledged, but not durable when the last process ended. */
+static int
+stage_ring(struct replay *replay, struct waiter *waiter)
+{
+	struct pool *pool = replay->pool;
+
+	while (ack_ring_matches(pool, replay->incarnation) &&
+	    (replay->in_group || ring_has_group(replay, replay->lsn))) {
+		const struct fmt_record *record = ack_ring_record(
+		    pool, replay->incarnation, replay->lsn);
+		int result;
+		if (record == NULL)
+			break;
+		result = apply_prepare(pool, record, waiter);
+		if (result == 0)
+			result = apply(pool, record, replay->lsn, true);
+		if (result == -EBADMSG && replay->problem == NULL)
+			replay->problem =
+			    "a record of the ack ring contradicts the maps";
+		if (result < 0)
+			return result;
+		replay->in_group = record->flags & FMT_RECORD_MORE;
+		replay->lsn++;
+		replay->applied++;
+	}
+	replay->stage = REPLAY_END;
+	return 0;
+}
+
 /* The log goes on behind what was read, in a new life. */
 static void
 replay_finish(struct replay *replay)
@@ -296,6 +345,7 @@ replay_step(struct replay *replay, struct waiter *waiter)
 		case REPLAY_BLOCK: result = stage_block(replay, waiter); break;
 		case REPLAY_TAIL: result = stage_tail(replay, waiter); break;
 		case REPLAY_WRAP: result = stage_wrap(replay); break;
+		case REPLAY_RING: result = stage_ring(replay, waiter); break;
 		case REPLAY_END: break;
 		}
 	}

@@ -90,10 +90,11 @@ vio_finish(struct vio *vio)
 		buf_put(pool->loop->bufs, bounce);
 	}
 	/* what was a hole already may be one by an UNMAP not durable yet */
-	if (vio->io->fua && vio->io->op == BS_ZERO)
+	if (vio->io->op == BS_ZERO || vio->io->op == BS_DISCARD)
 		vio->lsn = pool->redo.next_lsn;
-	if (vio->error == 0 && vio->io->fua &&
-	    vio->lsn > pool->redo.durable_lsn) {
+	if (vio->error == 0 &&
+	    ((vio->io->fua && vio->lsn > pool->redo.durable_lsn) ||
+		!ack_ring_covers(pool, vio->lsn))) {
 		vio->waiter.ready = durable_ready;
 		redo_flush(pool, &vio->waiter);
 		return;
