@@ -28,6 +28,8 @@ struct house_pool {
 	char name[POOL_NAME_MAX + 1];
 	uuid_t uuid;
 	char **devices;
+	struct backstore *stores[POOL_DEVICE_MAX]; /* of devices, the
+						      open pool's */
 	unsigned device_count;
 	struct loop *loop;
 	struct pool *pool; /* NULL: not open */
@@ -124,8 +126,9 @@ struct loop *house_next_reactor(struct house *house);
 struct house_pool *house_pool_add(
     struct house *house, const struct state_pool *row, struct loop *loop);
 int house_pool_add_device(struct house_pool *hp, const char *path);
-/* Takes over a pool that was just opened or made on hp->loop. */
-void house_pool_opened(struct house_pool *hp, struct pool *pool);
+struct pool_job;
+/* Takes over the pool that job has opened or made on hp->loop. */
+void house_pool_opened(struct house_pool *hp, const struct pool_job *job);
 /* Opens it by its devices and makes LUNs of its exported volumes; done even
  * when it failed: hp->pool and hp->problem tell. */
 void house_pool_open(struct house_pool *hp, void (*done)(void *arg), void *arg);

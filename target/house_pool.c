@@ -287,15 +287,17 @@ listen_done(struct call *call)
 }
 
 void
-house_pool_opened(struct house_pool *hp, struct pool *pool)
+house_pool_opened(struct house_pool *hp, const struct pool_job *job)
 {
 	struct listen_call *l = calloc(1, sizeof(*l));
 
 	assert(hp->pool == NULL && l != NULL);
-	hp->pool = pool;
+	assert(job->opened_count == hp->device_count);
+	memcpy(hp->stores, job->opened, sizeof(hp->stores));
+	hp->pool = job->pool;
 	hp->problem[0] = '\0';
 	hp->level = 0;
-	l->pool = pool;
+	l->pool = job->pool;
 	l->house = hp->house;
 	l->call.run = listen_run;
 	l->call.done = listen_done;
@@ -405,7 +407,7 @@ open_done(struct pool_job *job)
 			   "%llu ms",
 		    hp->name, job->stat.replayed_records,
 		    job->stat.open_ns / NSEC_PER_MSEC);
-		house_pool_opened(hp, job->pool);
+		house_pool_opened(hp, job);
 		house_luns_open(hp, open_finished, step);
 	}
 	pool_job_free(job);

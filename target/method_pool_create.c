@@ -171,7 +171,7 @@ arrival_keep(struct request *request, struct arrival *arrival)
 	request->item = item;
 	arrival->hp = house_pool_add(house, &row, arrival->loop);
 	assert(arrival->hp != NULL);
-	house_pool_opened(arrival->hp, arrival->job->pool);
+	house_pool_opened(arrival->hp, arrival->job);
 	if (request_commit(request, item))
 		method_survey_pools(request, row.name, method_pool_answer);
 }

@@ -13,10 +13,8 @@
 struct growth {
 	struct pool_files files;
 	struct pool_job *job;
+	struct pool_job *look; /* EXTEND: the paths whose sizes are asked */
 	int64_t pool_id;
-	uint64_t size;
-	struct loop_work work; /* the pool's file made longer */
-	int result;
 	char what[128];
 };
 
@@ -25,8 +23,17 @@ growth_free(void *own)
 {
 	struct growth *growth = own;
 
+	pool_job_free(growth->look);
 	pool_job_free(growth->job);
 	free(growth);
+}
+
+/* Devices that came to be the pool's. */
+static unsigned
+growth_added(const struct growth *growth)
+{
+	return growth->job->kind == POOL_JOB_GROW ? growth->job->opened_count
+						  : 0;
 }
 
 /* What was added is the pool's now, whatever became of the rest. */
@@ -35,7 +42,7 @@ growth_write(struct state *state, const struct growth *growth)
 {
 	int ret = 0;
 
-	for (unsigned i = 0; i < growth->job->grown && ret == 0; i++)
+	for (unsigned i = 0; i < growth_added(growth) && ret == 0; i++)
 		ret = state_pool_add_device(
 		    state, growth->pool_id, growth->job->paths[i]);
 	return ret;
@@ -63,9 +70,10 @@ growth_finish(struct request *request, struct growth *growth)
 			"devices"));
 		return;
 	}
-	for (unsigned i = 0; i < growth->job->grown; i++) {
+	for (unsigned i = 0; i < growth_added(growth); i++) {
 		ret = house_pool_add_device(hp, growth->job->paths[i]);
 		assert(ret == 0);
+		hp->stores[hp->device_count - 1] = growth->job->opened[i];
 	}
 	request->item = json_pack("{s:s}", "name", hp->name);
 	if (!request_commit(request, request->item))
@@ -84,9 +92,9 @@ growth_done(struct pool_job *job)
 	struct growth *growth = request->own;
 
 	/* files made for devices that did not come to be the pool's */
-	while (growth->files.made > job->grown)
+	while (growth->files.made > growth_added(growth))
 		unlink(job->paths[--growth->files.made]);
-	if (job->result < 0 && job->grown == 0)
+	if (job->result < 0 && growth_added(growth) == 0)
 		request_fail(request, pool_job_fault(job, growth->what));
 	else
 		growth_finish(request, growth);
@@ -121,36 +129,52 @@ growth_prepared(struct pool_files *files)
 		growth_start(request, growth);
 }
 
-static void
-longer_run(struct loop_work *work)
-{
-	struct growth *growth = container_of(work, struct growth, work);
+/* ---- by what its devices have grown, or are to grow ---- */
 
-	growth->result =
-	    pool_file_grow(growth->files.failed_path, growth->size);
+static void
+extend_start(struct request *request, struct growth *growth)
+{
+	struct house_pool *hp =
+	    house_pool_by_id(request->house, growth->pool_id);
+	struct pool_job *job = growth->job;
+
+	assert(hp != NULL && hp->device_count <= POOL_DEVICE_MAX);
+	job->opened_count = hp->device_count;
+	memcpy(job->opened, hp->stores, sizeof(job->opened));
+	memcpy(job->opened_size, growth->files.sizes, sizeof(job->opened_size));
+	growth_start(request, growth);
 }
 
 static void
-longer_done(struct loop_work *work)
+extend_looked(struct pool_files *files)
 {
-	struct growth *growth = container_of(work, struct growth, work);
-	struct request *request = growth->files.arg;
+	struct request *request = files->arg;
+	struct growth *growth = request->own;
 
-	if (growth->result < 0)
-		request_fail(request,
-		    fault_why(fault_new("pool.device", "%s: %s cannot grow",
-				  growth->what, growth->files.failed_path),
-			"%s",
-			growth->result == -EINVAL
-			    ? "it is no file, or is larger already"
-			    : strerror(-growth->result)));
+	if (files->result < 0)
+		request_fail(request, pool_files_fault(files, growth->what));
 	else
-		growth_start(request, growth);
+		extend_start(request, growth);
 }
 
 static void
-growth_longer(
+extend_look(
     struct request *request, struct growth *growth, struct house_pool *hp)
+{
+	growth->look = pool_job_new(POOL_JOB_EXTEND);
+	for (unsigned i = 0; i < hp->device_count; i++) {
+		int ret = pool_job_add_path(growth->look, hp->devices[i]);
+		assert(ret == 0);
+	}
+	growth->files.job = growth->look;
+	growth->files.done = extend_looked;
+	growth->files.arg = request;
+	pool_files_prepare(&growth->files, request->house->home);
+}
+
+static void
+extend_file(struct request *request, struct growth *growth,
+    struct house_pool *hp, uint64_t size)
 {
 	if (hp->device_count != 1) {
 		request_fail(request,
@@ -161,16 +185,17 @@ growth_longer(
 			"--size"));
 		return;
 	}
-	if (request->dry_run) {
-		growth_start(request, growth);
+	if (size < hp->stores[0]->size) {
+		request_fail(request, fault_new("request.argument",
+					  "%s: %s is larger than that already",
+					  growth->what, hp->devices[0]));
 		return;
 	}
-	growth->files.failed_path = hp->devices[0];
-	growth->files.arg = request;
-	growth->work =
-	    (struct loop_work){.run = longer_run, .done = longer_done};
-	loop_offload(request->house->home, &growth->work);
+	growth->files.sizes[0] = size;
+	extend_start(request, growth);
 }
+
+/* ---- the method ---- */
 
 static struct growth *
 growth_new(struct request *request, const struct house_pool *hp)
@@ -179,9 +204,9 @@ growth_new(struct request *request, const struct house_pool *hp)
 	const json_t *paths = json_object_get(request->params, "devices");
 
 	assert(growth != NULL);
-	growth->job = pool_job_new(POOL_JOB_GROW);
+	growth->job = pool_job_new(
+	    json_array_size(paths) > 0 ? POOL_JOB_GROW : POOL_JOB_EXTEND);
 	growth->pool_id = hp->id;
-	growth->size = (uint64_t)param_int(request->params, "size", 0);
 	snprintf(growth->what, sizeof(growth->what), "cannot grow the pool %s",
 	    hp->name);
 	for (size_t i = 0; i < json_array_size(paths); i++) {
@@ -197,6 +222,7 @@ growth_new(struct request *request, const struct house_pool *hp)
 void
 method_pool_grow(struct request *request)
 {
+	uint64_t size = (uint64_t)param_int(request->params, "size", 0);
 	struct growth *growth;
 	struct house_pool *hp;
 
@@ -204,13 +230,13 @@ method_pool_grow(struct request *request)
 		request, param_text(request->params, "pool"), &hp))
 		return;
 	growth = growth_new(request, hp);
-	if (growth->job->path_count == 0 && growth->size > 0) {
-		growth_longer(request, growth, hp);
-	} else if (growth->job->path_count == 0) {
-		growth_start(request, growth);
+	if (growth->job->kind == POOL_JOB_EXTEND && size > 0) {
+		extend_file(request, growth, hp, size);
+	} else if (growth->job->kind == POOL_JOB_EXTEND) {
+		extend_look(request, growth, hp);
 	} else {
 		growth->files.job = growth->job;
-		growth->files.size = growth->size;
+		growth->files.size = size;
 		growth->files.preallocate =
 		    param_flag(request->params, "preallocate");
 		growth->files.dry_run = request->dry_run;

@@ -91,19 +91,19 @@ device_size(const char *path, uint64_t *ret_size)
 }
 
 static int
-file_prepare(struct pool_files *files, const char *path)
+file_prepare(struct pool_files *files, const char *path, uint64_t *ret_size)
 {
-	uint64_t size = files->size;
 	int ret;
 
+	*ret_size = files->size;
 	if (files->size == 0)
-		ret = device_size(path, &size);
+		ret = device_size(path, ret_size);
 	else if (files->dry_run)
 		ret = file_would_make(path);
 	else
 		ret = file_make(path, files->size, files->preallocate);
 	if (ret == 0)
-		files->bytes += size;
+		files->bytes += *ret_size;
 	return ret;
 }
 
@@ -114,7 +114,10 @@ files_run(struct loop_work *work)
 	const struct pool_job *job = files->job;
 
 	for (unsigned i = 0; i < job->path_count; i++) {
-		files->result = file_prepare(files, job->paths[i]);
+		files->result =
+		    i < POOL_DEVICE_MAX
+			? file_prepare(files, job->paths[i], &files->sizes[i])
+			: -E2BIG;
 		if (files->result < 0) {
 			files->failed_path = job->paths[i];
 			return;
@@ -146,19 +149,4 @@ pool_files_undo(struct pool_files *files)
 {
 	while (files->made > 0)
 		unlink(files->job->paths[--files->made]);
-}
-
-int
-pool_file_grow(const char *path, uint64_t size)
-{
-	_cleanup_(closep) int fd = open(path, O_RDWR | O_CLOEXEC);
-	struct stat st;
-
-	if (fd < 0)
-		return -errno;
-	if (fstat(fd, &st) < 0)
-		return -errno;
-	if (!S_ISREG(st.st_mode) || (uint64_t)st.st_size > size)
-		return -EINVAL;
-	return ftruncate(fd, (off_t)size) < 0 ? -errno : 0;
 }

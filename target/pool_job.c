@@ -86,6 +86,22 @@ stores_open(struct pool_job *job)
 static void grow_next(struct pool_job *job);
 
 static void
+job_succeed(struct pool_job *job)
+{
+	pool_stat_get(job->pool, &job->stat);
+	call_finish(&job->call, 0);
+}
+
+/* Those that were opened are the pool's now. */
+static void
+stores_given(struct pool_job *job)
+{
+	for (unsigned i = 0; i < job->store_count; i++)
+		job->opened[job->opened_count++] = job->stores[i];
+	job->store_count = 0;
+}
+
+static void
 request_done(struct pool_request *request, int result)
 {
 	struct pool_job *job = container_of(request, struct pool_job, request);
@@ -98,41 +114,70 @@ request_done(struct pool_request *request, int result)
 		job_fail(job, result);
 		return;
 	}
-	if (job->kind == POOL_JOB_GROW && job->path_count > 0) {
-		/* stores[grown] is the pool's now; the others stay ours */
-		job->grown++;
+	stores_given(job);
+	if (job->kind == POOL_JOB_GROW) {
 		grow_next(job);
 		return;
 	}
-	job->store_count = 0; /* the pool's */
-	if (job->kind != POOL_JOB_GROW)
+	if (job->kind != POOL_JOB_EXTEND)
 		job->pool = request->pool;
-	pool_stat_get(job->pool, &job->stat);
-	call_finish(&job->call, 0);
+	job_succeed(job);
 }
 
 /* One device at a time: each that was added stays added. */
 static void
 grow_next(struct pool_job *job)
 {
-	struct backstore *bs;
+	unsigned next = job->opened_count;
 	int ret;
 
-	if (job->grown == job->path_count) {
-		pool_stat_get(job->pool, &job->stat);
-		call_finish(&job->call, 0);
+	if (next == job->path_count) {
+		job_succeed(job);
 		return;
 	}
-	job->store_count = 0;
-	ret = bs_path_open(job->call.away, job->paths[job->grown], false, &bs);
+	ret = bs_path_open(
+	    job->call.away, job->paths[next], false, &job->stores[0]);
 	if (ret < 0) {
-		job->failed_path = job->paths[job->grown];
+		job->failed_path = job->paths[next];
 		job_fail(job, ret);
 		return;
 	}
-	job->stores[job->store_count++] = bs;
+	job->store_count = 1;
 	job->request = (struct pool_request){.done = request_done};
-	pool_grow(job->pool, bs, &job->request);
+	pool_grow(job->pool, job->stores[0], &job->request);
+}
+
+static void extend_next(struct pool_job *job);
+
+static void
+extended(void *arg, int result)
+{
+	struct pool_job *job = arg;
+
+	if (result < 0) {
+		job->failed_path = job->opened[job->extended]->name;
+		job_fail(job, result);
+		return;
+	}
+	job->extended++;
+	extend_next(job);
+}
+
+/* A store that has not grown is left alone; one that is smaller now is too, and
+ * its pool will say so when it is opened next. */
+static void
+extend_next(struct pool_job *job)
+{
+	for (; job->extended < job->opened_count; job->extended++) {
+		struct backstore *bs = job->opened[job->extended];
+		uint64_t size = job->opened_size[job->extended];
+		size -= size % bs->block_size;
+		if (size <= bs->size)
+			continue;
+		bs_resize(bs, size, extended, job);
+		return;
+	}
+	pool_grow(job->pool, NULL, &job->request);
 }
 
 static void
@@ -163,12 +208,8 @@ job_run(struct call *call)
 	switch (job->kind) {
 	case POOL_JOB_CREATE:
 	case POOL_JOB_OPEN: job_make(job); return;
-	case POOL_JOB_GROW:
-		if (job->path_count == 0)
-			pool_grow(job->pool, NULL, &job->request);
-		else
-			grow_next(job);
-		return;
+	case POOL_JOB_GROW: grow_next(job); return;
+	case POOL_JOB_EXTEND: extend_next(job); return;
 	case POOL_JOB_CLOSE: pool_close(job->pool, &job->request); return;
 	}
 }

@@ -13,7 +13,8 @@
 enum pool_job_kind {
 	POOL_JOB_CREATE,
 	POOL_JOB_OPEN,
-	POOL_JOB_GROW, /* by paths, or without any by what the devices grew */
+	POOL_JOB_GROW,   /* takes paths in as devices */
+	POOL_JOB_EXTEND, /* makes its devices as large as opened_size says */
 	POOL_JOB_CLOSE,
 };
 
@@ -26,9 +27,13 @@ struct pool_job {
 	char name[POOL_NAME_MAX + 1];
 	bool force;
 	struct pool_limits limits;
-	struct pool *pool;     /* GROW, CLOSE: of; CREATE, OPEN: result */
-	struct pool_stat stat; /* CREATE, OPEN, GROW: as it is then */
-	unsigned grown;        /* GROW: devices that were added */
+	struct pool *pool;     /* CREATE, OPEN: the result; else: of */
+	struct pool_stat stat; /* as it is then, but CLOSE */
+	/* the stores of paths, once they are the pool's; EXTEND: those of the
+	 * pool, and how large they are to be */
+	struct backstore *opened[POOL_DEVICE_MAX];
+	uint64_t opened_size[POOL_DEVICE_MAX];
+	unsigned opened_count;
 	void (*done)(struct pool_job *job);
 	void *arg;
 
@@ -36,12 +41,12 @@ struct pool_job {
 	const char *failed_path; /* the device that could not be opened */
 	/* pool_job.c's */
 	struct backstore *stores[POOL_DEVICE_MAX];
-	unsigned store_count;
+	unsigned store_count, extended;
 	struct pool_request request;
 };
 
 struct pool_job *pool_job_new(enum pool_job_kind kind);
-/* Copies the strings of a JSON array, or of an array. */
+/* Copies path.  -ENOMEM */
 int pool_job_add_path(struct pool_job *job, const char *path);
 void pool_job_free(struct pool_job *job);
 
@@ -54,23 +59,21 @@ json_t *pool_job_fault(const struct pool_job *job, const char *what);
 
 struct pool_files {
 	struct loop_work work;
-	struct pool_job *job; /* its paths; freed with the files unless taken */
+	struct pool_job *job; /* its paths; stays the caller's */
 	uint64_t size;        /* 0: the paths have to exist */
 	bool preallocate, dry_run;
 	void (*done)(struct pool_files *files);
 	void *arg;
 	int result;
 	const char *failed_path;
-	uint64_t bytes; /* of all paths, after size */
-	unsigned made;  /* the first so many paths were made by us */
+	uint64_t bytes; /* of all paths */
+	uint64_t sizes[POOL_DEVICE_MAX];
+	unsigned made; /* the first so many paths were made by us */
 };
 
 void pool_files_prepare(struct pool_files *files, struct loop *home);
 /* Takes the made ones away again. */
 void pool_files_undo(struct pool_files *files);
 json_t *pool_files_fault(const struct pool_files *files, const char *what);
-
-/* The file path to size; -EINVAL when it would shrink or is no file. */
-int pool_file_grow(const char *path, uint64_t size);
 
 #endif
