@@ -1,0 +1,450 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Does not cover: power cuts, which SQLite's own tests do. */
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "target/state.h"
+#include "target/state_sql.h"
+#include "tests/unit/target/support/cmocka.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+
+static char directory[] = "/tmp/varve-state-XXXXXX";
+static char path[64];
+static char problem[STATE_PROBLEM_MAX];
+static struct state *state;
+
+static int
+setup(void **unused)
+{
+	(void)unused;
+	unlink(path);
+	return state_open(path, &state, problem);
+}
+
+static int
+teardown(void **unused)
+{
+	(void)unused;
+	state_close(state);
+	state = NULL;
+	return 0;
+}
+
+static void
+reopen(void)
+{
+	state_close(state);
+	assert_int_equal(state_open(path, &state, problem), 0);
+}
+
+static void
+execute(const char *sql)
+{
+	assert_int_equal(sqlite3_exec(state->db, sql, NULL, NULL, NULL), 0);
+}
+
+static struct state_host
+host_of(const char *name, const char *iqn)
+{
+	struct state_host host = {.id = 0};
+
+	snprintf(host.name, sizeof(host.name), "%s", name);
+	snprintf(host.iqn, sizeof(host.iqn), "%s", iqn);
+	return host;
+}
+
+static int
+add_host(const char *name, const char *iqn, int64_t *ret_id)
+{
+	struct state_host host = host_of(name, iqn);
+	int ret;
+
+	assert_int_equal(state_begin(state), 0);
+	ret = state_host_add(state, &host);
+	if (ret < 0)
+		state_rollback(state);
+	else
+		ret = state_commit(state);
+	*ret_id = host.id;
+	return ret;
+}
+
+#define UUID_1 "11111111-1111-4111-8111-111111111111"
+#define UUID_2 "22222222-2222-4222-8222-222222222222"
+
+static int64_t
+add_pool(const char *name, const char *uuid, char *device, int64_t *ret_target)
+{
+	struct state_pool pool = {.device_count = 1, .devices = {device}};
+	struct state_target target = {.id = 0};
+
+	snprintf(pool.name, sizeof(pool.name), "%s", name);
+	snprintf(pool.uuid, sizeof(pool.uuid), "%s", uuid);
+	assert_int_equal(state_begin(state), 0);
+	assert_int_equal(state_pool_add(state, &pool), 0);
+	target.pool_id = pool.id;
+	snprintf(target.iqn, sizeof(target.iqn), "iqn.2026-01.local:%s", name);
+	assert_int_equal(state_target_add(state, &target), 0);
+	assert_int_equal(state_commit(state), 0);
+	*ret_target = target.id;
+	return pool.id;
+}
+
+static int
+add_export(int64_t target, int64_t host, const char *uuid, unsigned number)
+{
+	struct state_export row = {
+	    .target_id = target, .host_id = host, .number = number};
+	int ret;
+
+	snprintf(row.lun_uuid, sizeof(row.lun_uuid), "%s", uuid);
+	snprintf(row.lun_name, sizeof(row.lun_name), "web01");
+	assert_int_equal(state_begin(state), 0);
+	ret = state_export_add(state, &row);
+	if (ret < 0)
+		state_rollback(state);
+	else
+		ret = state_commit(state);
+	return ret;
+}
+
+static void
+a_new_database_is_private(void **unused)
+{
+	struct stat st;
+
+	(void)unused;
+	assert_true(state_is_new(state));
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(st.st_mode & 0777, 0600);
+	reopen();
+	assert_false(state_is_new(state));
+}
+
+static void
+what_was_committed_is_there_again(void **unused)
+{
+	struct state_host host;
+	int64_t id, generation;
+
+	(void)unused;
+	assert_int_equal(add_host("kvm1", "iqn.2026-01.x:1", &id), 0);
+	generation = state_generation(state);
+	reopen();
+	assert_int_equal(state_generation(state), generation);
+	assert_int_equal(state_host_find(state, "kvm1", &host), 0);
+	assert_int_equal(host.id, id);
+	assert_string_equal(host.iqn, "iqn.2026-01.x:1");
+	assert_int_equal(state_host_find(state, "kvm2", &host), -ENOENT);
+}
+
+static void
+what_was_rolled_back_never_was(void **unused)
+{
+	struct state_host host = host_of("kvm1", "iqn.2026-01.x:1");
+	int64_t generation = state_generation(state);
+
+	(void)unused;
+	assert_int_equal(state_begin(state), 0);
+	assert_int_equal(state_host_add(state, &host), 0);
+	state_rollback(state);
+	assert_int_equal(state_generation(state), generation);
+	assert_int_equal(state_host_find(state, "kvm1", &host), -ENOENT);
+}
+
+static void
+a_name_and_an_initiator_name_are_told_apart(void **unused)
+{
+	int64_t id;
+
+	(void)unused;
+	assert_int_equal(add_host("kvm1", "iqn.2026-01.x:1", &id), 0);
+	assert_int_equal(add_host("kvm1", "iqn.2026-01.x:2", &id), -EEXIST);
+	assert_int_equal(add_host("kvm2", "IQN.2026-01.X:1", &id), -EADDRINUSE);
+	assert_int_equal(add_host("kvm2", "iqn.2026-01.x:2", &id), 0);
+}
+
+static void
+secrets_come_and_go_with_their_host(void **unused)
+{
+	struct state_host host = host_of("kvm1", "iqn.2026-01.x:1");
+
+	(void)unused;
+	strcpy(host.chap.user, "kvm1");
+	strcpy(host.chap.secret, "in-secret-in");
+	strcpy(host.mutual.user, "varve");
+	strcpy(host.mutual.secret, "out-secret-out");
+	state_begin(state);
+	assert_int_equal(state_host_add(state, &host), 0);
+	state_commit(state);
+	assert_int_equal(state_host_find(state, "kvm1", &host), 0);
+	assert_string_equal(host.chap.secret, "in-secret-in");
+	assert_string_equal(host.mutual.secret, "out-secret-out");
+	memset(&host.mutual, 0, sizeof(host.mutual));
+	state_begin(state);
+	assert_int_equal(state_host_update(state, &host), 0);
+	state_commit(state);
+	assert_int_equal(state_host_find(state, "kvm1", &host), 0);
+	assert_string_equal(host.chap.user, "kvm1");
+	assert_string_equal(host.mutual.user, "");
+}
+
+static void
+a_host_has_a_lun_and_a_number_once(void **unused)
+{
+	struct state_export *rows;
+	char device[] = "/a";
+	int64_t target, host;
+	unsigned count;
+
+	(void)unused;
+	add_pool("vms", UUID_1, device, &target);
+	add_host("kvm1", "iqn.2026-01.x:1", &host);
+	assert_int_equal(add_export(target, host, UUID_1, 0), 0);
+	assert_int_equal(add_export(target, host, UUID_1, 1), -EEXIST);
+	assert_int_equal(add_export(target, host, UUID_2, 0), -EEXIST);
+	assert_int_equal(add_export(target, host, UUID_2, 1), 0);
+	assert_int_equal(state_exports(state, &rows, &count), 0);
+	assert_int_equal(count, 2);
+	assert_string_equal(rows[0].host, "kvm1");
+	assert_string_equal(rows[0].pool, "vms");
+	assert_string_equal(rows[0].iqn, "iqn.2026-01.local:vms");
+	assert_false(rows[0].own_target);
+	free(rows);
+}
+
+static void
+a_host_with_exports_is_not_removed(void **unused)
+{
+	int64_t target, host;
+	char device[] = "/a";
+
+	(void)unused;
+	add_pool("vms", UUID_1, device, &target);
+	add_host("kvm1", "iqn.2026-01.x:1", &host);
+	assert_int_equal(add_export(target, host, UUID_1, 0), 0);
+	state_begin(state);
+	assert_int_equal(state_host_remove(state, host), -EBUSY);
+	state_rollback(state);
+}
+
+static void
+a_pool_goes_with_its_targets_and_exports(void **unused)
+{
+	int64_t pool, target, host;
+	struct state_export *exports;
+	struct state_target *targets;
+	struct state_pool *pools;
+	char device[] = "/a";
+	unsigned count;
+
+	(void)unused;
+	pool = add_pool("vms", UUID_1, device, &target);
+	add_host("kvm1", "iqn.2026-01.x:1", &host);
+	add_export(target, host, UUID_1, 0);
+	state_begin(state);
+	assert_int_equal(state_pool_remove(state, pool), 0);
+	assert_int_equal(state_pool_remove(state, pool), -ENOENT);
+	state_commit(state);
+	state_exports(state, &exports, &count);
+	assert_int_equal(count, 0);
+	free(exports);
+	state_targets(state, &targets, &count);
+	assert_int_equal(count, 0);
+	free(targets);
+	state_pools(state, &pools, &count);
+	assert_int_equal(count, 0);
+	state_pools_free(pools, count);
+}
+
+static void
+devices_keep_their_order(void **unused)
+{
+	char first[] = "/z";
+	struct state_pool *pools;
+	int64_t pool, target;
+	unsigned count;
+
+	(void)unused;
+	pool = add_pool("vms", UUID_1, first, &target);
+	state_begin(state);
+	assert_int_equal(state_pool_add_device(state, pool, "/a"), 0);
+	assert_int_equal(state_pool_add_device(state, pool, "/z"), -EEXIST);
+	state_commit(state);
+	assert_int_equal(state_pools(state, &pools, &count), 0);
+	assert_int_equal(pools[0].device_count, 2);
+	assert_string_equal(pools[0].devices[0], "/z");
+	assert_string_equal(pools[0].devices[1], "/a");
+	state_pools_free(pools, count);
+}
+
+static void
+a_pool_target_and_a_lun_target_are_found(void **unused)
+{
+	struct state_target own = {.id = 0}, found;
+	int64_t pool, target;
+	char device[] = "/a";
+
+	(void)unused;
+	pool = add_pool("vms", UUID_1, device, &target);
+	own.pool_id = pool;
+	strcpy(own.iqn, "iqn.2026-01.local:vms:web01");
+	strcpy(own.lun_uuid, UUID_2);
+	state_begin(state);
+	assert_int_equal(state_target_add(state, &own), 0);
+	state_commit(state);
+	assert_int_equal(state_target_find(state, pool, "", &found), 0);
+	assert_int_equal(found.id, target);
+	assert_int_equal(state_target_find(state, pool, UUID_2, &found), 0);
+	assert_int_equal(found.id, own.id);
+	assert_int_equal(
+	    state_target_find(state, pool, UUID_1, &found), -ENOENT);
+}
+
+static void
+an_answer_is_remembered_by_its_request(void **unused)
+{
+	json_t *answer = json_pack("{s:s}", "name", "vms"), *again;
+
+	(void)unused;
+	state_begin(state);
+	assert_int_equal(state_request_add(state, "id-1", "d1", answer), 0);
+	state_commit(state);
+	reopen();
+	assert_int_equal(state_request_find(state, "id-1", "d1", &again), 0);
+	assert_true(json_equal(answer, again));
+	json_decref(again);
+	assert_int_equal(
+	    state_request_find(state, "id-1", "d2", &again), -ESTALE);
+	assert_int_equal(
+	    state_request_find(state, "id-2", "d1", &again), -ENOENT);
+	json_decref(answer);
+}
+
+static int
+count_row(sqlite3_stmt *stmt, void *arg)
+{
+	*(int *)arg = sqlite3_column_int(stmt, 0);
+	return 0;
+}
+
+static void
+only_the_newest_answers_are_kept(void **unused)
+{
+	json_t *answer = json_object();
+	char id[32];
+	int count = 0;
+
+	(void)unused;
+	state_begin(state);
+	for (int i = 0; i < STATE_REQUESTS_KEPT + 10; i++) {
+		snprintf(id, sizeof(id), "id-%d", i);
+		assert_int_equal(state_request_add(state, id, "d", answer), 0);
+	}
+	state_commit(state);
+	json_decref(answer);
+	sql_run(state, "SELECT count(*) FROM requests", count_row, &count, "");
+	assert_int_equal(count, STATE_REQUESTS_KEPT);
+	assert_int_equal(
+	    state_request_find(state, "id-9", "d", &answer), -ENOENT);
+}
+
+static void
+a_newer_database_is_refused_and_left_alone(void **unused)
+{
+	struct state *newer = NULL;
+
+	(void)unused;
+	execute("PRAGMA user_version = 99");
+	state_close(state);
+	state = NULL;
+	assert_int_equal(state_open(path, &newer, problem), -EPROTO);
+	assert_non_null(strstr(problem, "newer varve"));
+	assert_int_equal(state_open(path, &newer, problem), -EPROTO);
+}
+
+static void
+a_damaged_database_is_refused(void **unused)
+{
+	struct state *damaged = NULL;
+	char zeros[4096];
+	int fd;
+
+	(void)unused;
+	state_close(state); /* checkpoints the log into the file */
+	state = NULL;
+	memset(zeros, 0x5a, sizeof(zeros));
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	assert_true(fd >= 0);
+	for (int page = 2; page < 12; page++)
+		assert_int_equal(
+		    pwrite(fd, zeros, sizeof(zeros), page * 4096L), 4096);
+	close(fd);
+	assert_int_equal(state_open(path, &damaged, problem), -EBADMSG);
+	assert_non_null(strstr(problem, "damaged"));
+	assert_non_null(strstr(problem, "pool import"));
+}
+
+static void
+what_is_no_database_is_refused(void **unused)
+{
+	struct state *none = NULL;
+	FILE *file;
+
+	(void)unused;
+	state_close(state);
+	state = NULL;
+	file = fopen(path, "w");
+	for (int i = 0; i < 1000; i++)
+		fputs("this is a letter, not a database\n", file);
+	fclose(file);
+	assert_int_equal(state_open(path, &none, problem), -EBADMSG);
+	assert_non_null(strstr(problem, "damaged"));
+}
+
+static int
+make_directory(void **unused)
+{
+	(void)unused;
+	log_set_level(LOG_CRIT); /* SQLite's errors are expected here */
+	if (mkdtemp(directory) == NULL)
+		return -1;
+	snprintf(path, sizeof(path), "%s/varve.db", directory);
+	return 0;
+}
+
+static int
+remove_directory(void **unused)
+{
+	(void)unused;
+	unlink(path);
+	return rmdir(directory);
+}
+
+#define claim(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    claim(a_new_database_is_private),
+	    claim(what_was_committed_is_there_again),
+	    claim(what_was_rolled_back_never_was),
+	    claim(a_name_and_an_initiator_name_are_told_apart),
+	    claim(secrets_come_and_go_with_their_host),
+	    claim(a_host_has_a_lun_and_a_number_once),
+	    claim(a_host_with_exports_is_not_removed),
+	    claim(a_pool_goes_with_its_targets_and_exports),
+	    claim(devices_keep_their_order),
+	    claim(a_pool_target_and_a_lun_target_are_found),
+	    claim(an_answer_is_remembered_by_its_request),
+	    claim(only_the_newest_answers_are_kept),
+	    claim(a_newer_database_is_refused_and_left_alone),
+	    claim(a_damaged_database_is_refused),
+	    claim(what_is_no_database_is_refused),
+	};
+
+	return cmocka_run_group_tests(tests, make_directory, remove_directory);
+}
