@@ -310,6 +310,7 @@ create_make(struct operation *op)
 	if (pool == NULL)
 		return -ENOMEM;
 	op->pool = pool;
+	op->makes_pool = true;
 	pool->operation = op;
 	memcpy(pool->name, op->name, sizeof(pool->name));
 	memcpy(pool->uuid, c->params.uuid, sizeof(pool->uuid));

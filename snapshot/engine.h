@@ -206,6 +206,8 @@ struct operation {
 	uint32_t slot;
 	struct bs_io io;
 	struct loop_timer timer;
+	bool makes_pool; /* pool is not anybody's before it succeeds */
+	int result;      /* while it waits for that pool to be idle */
 	void *detail;
 };
 #define OP_DONE 1 /* of a stage: the request is done */
@@ -228,6 +230,8 @@ int operation_checkpoint(
 int operation_done(struct operation *op);
 
 /* ---- open.c, create.c ---- */
+/* Is nothing of it in flight or queued? */
+bool pool_idle(const struct pool *pool);
 /* Reads the log and applies it: 0, -EAGAIN (queued), or an error. */
 struct replay;
 struct replay *replay_new(struct pool *pool);

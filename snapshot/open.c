@@ -318,6 +318,7 @@ open_pool(struct operation *op, const struct fmt_super *super)
 	if (pool == NULL)
 		return -ENOMEM;
 	op->pool = pool;
+	op->makes_pool = true;
 	pool->operation = op;
 	if (!root_sane(&super->regions) || !root_sane(&super->versions) ||
 	    !root_sane(&super->bitmap)) {
@@ -486,7 +487,7 @@ close_devices(struct operation *op, int result)
 		bs_close(c->bs[i], device_closed, op);
 }
 
-static bool
+bool
 pool_idle(const struct pool *pool)
 {
 	if (pool->delete_job.volume != NULL || pool->redo.task.queued ||
@@ -496,7 +497,8 @@ pool_idle(const struct pool *pool)
 	    pool->space.task.queued || !list_empty(&pool->cache.loads_waiting))
 		return false;
 	for (unsigned i = 0; i < pool->device_count; i++)
-		if (pool->device[i].bs->in_flight > 0)
+		if (pool->device[i].bs != NULL &&
+		    pool->device[i].bs->in_flight > 0)
 			return false;
 	return true;
 }

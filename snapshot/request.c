@@ -54,12 +54,29 @@ operation_problem(struct operation *op, const char *format, ...)
 	va_end(args);
 }
 
+static void
+operation_end_again(struct loop_timer *timer)
+{
+	struct operation *op = container_of(timer, struct operation, timer);
+
+	op->makes_pool = !pool_idle(op->pool);
+	operation_end(op, op->result);
+}
+
 void
 operation_end(struct operation *op, int result)
 {
 	struct pool_request *request = op->request;
 	struct pool *pool = op->pool;
 
+	/* What failed to make a pool frees it: not from a callback of its own,
+	 * and not while pages are read ahead. */
+	if (result < 0 && op->makes_pool) {
+		op->result = result;
+		op->timer.expire = operation_end_again;
+		loop_timer_arm(pool->loop, &op->timer, NSEC_PER_MSEC);
+		return;
+	}
 	if (op->cleanup != NULL) {
 		op->cleanup(op, result);
 		pool = op->pool;

@@ -284,13 +284,14 @@ versions_load(struct pool *pool, uint32_t *next, struct waiter *waiter)
 		    NULL);
 		if (result < 0)
 			return result;
-		for (uint32_t i = 0; i < FMT_PAGE_VERSIONS_COUNT; i++, ++*next) {
-			if (page == NULL)
-				continue;
-			result = version_load(pool, *next, page);
+		/* the last page may have more slots than the superblock says */
+		do {
+			if (page != NULL)
+				result = version_load(pool, *next, page);
 			if (result < 0)
 				return result;
-		}
+		} while (++*next % FMT_PAGE_VERSIONS_COUNT != 0 &&
+		    *next < pool->slot_count);
 	}
 	return 0;
 }

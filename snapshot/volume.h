@@ -193,6 +193,8 @@ void seg_put(struct seg *seg);
 void vio_write_step(struct vio *vio);    /* volume_write.c */
 void vio_partial_step(struct vio *vio);  /* volume_partial.c */
 void vio_partial_merge(struct vio *vio, struct seg *seg);
+void vio_partial_read(struct vio *vio, const struct map_extent *extent);
+void vio_partial_copy(struct vio *vio);
 struct seg *vio_map_seg(struct vio *vio);
 bool vio_map_begin(struct vio *vio, struct seg *seg, uint64_t blocks);
 void vio_map_abort(struct vio *vio, struct seg *seg);

@@ -290,7 +290,9 @@ seg_complete(struct bs_io *io, int result)
 		if (result == -ENOSPC)
 			pool_host_full(vio_pool(vio));
 	}
-	if (seg->merging && result == 0) {
+	if (seg->merging && result == 0 && vio->io->op == BS_READ) {
+		vio_partial_copy(vio);
+	} else if (seg->merging && result == 0) {
 		seg->merging = false;
 		if (--vio->pending == 0)
 			grace_end(vio);
@@ -386,6 +388,14 @@ vio_read_step(struct vio *vio)
 		    vio->next - vio->io->offset, bytes);
 		vio->next += bytes;
 		return;
+	}
+	if (vio->volume->locked_writes) {
+		/* the device reads whole blocks only */
+		if (in_block != 0 || bytes < FMT_BLOCK) {
+			vio_partial_read(vio, &extent);
+			return;
+		}
+		bytes -= bytes % FMT_BLOCK;
 	}
 	bytes = seg_limit(vio_pool(vio), extent.address, in_block, bytes);
 	seg = vio_seg(vio);

@@ -115,6 +115,40 @@ partial_read(struct vio *vio, const struct map_extent *extent)
 	seg_submit(seg, BS_READ, extent->address, 0, FMT_BLOCK);
 }
 
+/* A read of a part of a block that the device cannot read alone. */
+void
+vio_partial_read(struct vio *vio, const struct map_extent *extent)
+{
+	struct seg *seg;
+
+	if (!bounce_get(vio))
+		return;
+	seg = vio_seg(vio);
+	if (seg == NULL)
+		return;
+	seg->barrier = vio->barrier = true;
+	seg->merging = true;
+	seg_submit(seg, BS_READ, extent->address, 0, FMT_BLOCK);
+}
+
+/* Its block is in the bounce buffer. */
+void
+vio_partial_copy(struct vio *vio)
+{
+	const uint8_t *from =
+	    (const uint8_t *)vio->bounce + vio->next % FMT_BLOCK;
+	uint64_t length = part_length(vio);
+	struct iovec iov[BS_IOV_MAX];
+	unsigned count = bs_iov_slice(vio->io->iov, vio->io->iov_count,
+	    vio->next - vio->io->offset, length, iov, BS_IOV_MAX);
+
+	for (unsigned i = 0; i < count; i++) {
+		memcpy(iov[i].iov_base, from, iov[i].iov_len);
+		from += iov[i].iov_len;
+	}
+	vio->next += length;
+}
+
 static void
 partial_new(struct vio *vio)
 {

@@ -1,0 +1,345 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "tests/unit/snapshot/support/rig.h"
+#include "base/simloop.h"
+#include <stdlib.h>
+#include <string.h>
+
+static void
+rig_loop(struct rig *rig)
+{
+	int r = simloop_new(42, 8u << 20, &rig->loop);
+
+	assert(r == 0);
+}
+
+struct backstore *
+rig_disk(struct rig *rig, uint64_t size, uint32_t block_size, bool cache)
+{
+	struct bs_powercut_params params = {
+	    .size = size,
+	    .block_size = block_size,
+	    .seed = 7,
+	    .volatile_cache = cache,
+	    .latency_min_ns = 10000,
+	    .latency_max_ns = 50000,
+	};
+	struct backstore *bs;
+	int r = bs_powercut_new(rig->loop, &params, &bs);
+
+	assert(r == 0);
+	return bs;
+}
+
+void
+rig_init(struct rig *rig, uint64_t size, uint32_t block_size, bool cache)
+{
+	memset(rig, 0, sizeof(*rig));
+	rig_loop(rig);
+	rig->disk[0] = rig_disk(rig, size, block_size, cache);
+	rig->disks = 1;
+	rig->limits.io_max = 64;
+	rig->limits.cache_bytes = 4u << 20;
+}
+
+/* ---- requests ---- */
+
+struct wait {
+	struct pool_request request;
+	bool done;
+	int result;
+};
+
+static void
+wait_done(struct pool_request *request, int result)
+{
+	struct wait *wait = container_of(request, struct wait, request);
+
+	wait->done = true;
+	wait->result = result;
+}
+
+static void
+wait_init(struct wait *wait)
+{
+	memset(wait, 0, sizeof(*wait));
+	wait->request.done = wait_done;
+}
+
+static int
+wait_end(struct rig *rig, struct wait *wait)
+{
+	bool ended = simloop_run_until(rig->loop, &wait->done);
+
+	assert(ended);
+	memcpy(rig->problem, wait->request.problem, sizeof(rig->problem));
+	return wait->result;
+}
+
+int
+rig_create(struct rig *rig, const struct pool_params *params, bool force)
+{
+	struct pool_params usual = {.name = "tank"};
+	struct wait wait;
+	int result;
+
+	wait_init(&wait);
+	pool_create(rig->loop, rig->disk, rig->disks,
+	    params != NULL ? params : &usual, &rig->limits, force,
+	    &wait.request);
+	result = wait_end(rig, &wait);
+	rig->pool = wait.request.pool;
+	return result;
+}
+
+int
+rig_open(struct rig *rig, bool read_only)
+{
+	struct wait wait;
+	int result;
+
+	wait_init(&wait);
+	pool_open(rig->loop, rig->disk, rig->disks, &rig->limits, read_only,
+	    &wait.request);
+	result = wait_end(rig, &wait);
+	rig->pool = wait.request.pool;
+	return result;
+}
+
+/* Closes the pool, but its disks are wanted again: power goes and comes back
+ * right before their end. */
+int
+rig_close(struct rig *rig)
+{
+	int result = rig_checkpoint(rig);
+
+	if (result == 0)
+		rig_cut(rig);
+	return result;
+}
+
+static struct pool *grave[64];
+static unsigned graves;
+
+void
+rig_cut(struct rig *rig)
+{
+	for (unsigned i = 0; i < rig->disks; i++)
+		bs_powercut_cut(rig->disk[i]);
+	simloop_power_off(rig->loop);
+	for (unsigned i = 0; i < rig->disks; i++)
+		bs_powercut_attach(rig->disk[i], rig->loop);
+	/* its memory is lost with the power; kept in sight of leak checks */
+	assert(graves < sizeof(grave) / sizeof(grave[0]));
+	grave[graves++] = rig->pool;
+	rig->pool = NULL;
+}
+
+static void
+disk_closed(void *arg)
+{
+	bool *closed = arg;
+
+	*closed = true;
+}
+
+void
+rig_done(struct rig *rig)
+{
+	struct wait wait;
+
+	if (rig->pool != NULL) {
+		wait_init(&wait);
+		pool_close(rig->pool, &wait.request);
+		wait_end(rig, &wait);
+	} else {
+		for (unsigned i = 0; i < rig->disks; i++) {
+			bool closed = false;
+			bs_close(rig->disk[i], disk_closed, &closed);
+			simloop_run_until(rig->loop, &closed);
+		}
+	}
+	simloop_free(rig->loop);
+}
+
+int
+rig_volume(struct rig *rig, const char *name, uint64_t size,
+    uint32_t block_size, struct volume **ret_volume)
+{
+	struct volume_params params = {
+	    .name = name, .size = size, .block_size = block_size};
+	struct wait wait;
+	int result;
+
+	wait_init(&wait);
+	volume_create(rig->pool, &params, &wait.request);
+	result = wait_end(rig, &wait);
+	*ret_volume = wait.request.volume;
+	return result;
+}
+
+int
+rig_delete(struct rig *rig, struct volume *volume)
+{
+	struct wait wait;
+
+	wait_init(&wait);
+	volume_delete(rig->pool, volume, &wait.request);
+	return wait_end(rig, &wait);
+}
+
+int
+rig_resize(struct rig *rig, struct volume *volume, uint64_t size)
+{
+	struct wait wait;
+
+	wait_init(&wait);
+	volume_resize(rig->pool, volume, size, &wait.request);
+	return wait_end(rig, &wait);
+}
+
+int
+rig_rename(struct rig *rig, struct volume *volume, const char *name)
+{
+	struct wait wait;
+
+	wait_init(&wait);
+	volume_rename(rig->pool, volume, name, &wait.request);
+	return wait_end(rig, &wait);
+}
+
+int
+rig_grow(struct rig *rig, struct backstore *bs)
+{
+	struct wait wait;
+
+	wait_init(&wait);
+	pool_grow(rig->pool, bs, &wait.request);
+	return wait_end(rig, &wait);
+}
+
+int
+rig_checkpoint(struct rig *rig)
+{
+	struct wait wait;
+
+	wait_init(&wait);
+	pool_checkpoint(rig->pool, &wait.request);
+	return wait_end(rig, &wait);
+}
+
+struct alarm {
+	struct loop_timer timer;
+	bool rang;
+};
+
+static void
+alarm_rings(struct loop_timer *timer)
+{
+	struct alarm *alarm = container_of(timer, struct alarm, timer);
+
+	alarm->rang = true;
+}
+
+void
+rig_settle(struct rig *rig, uint64_t ns)
+{
+	struct alarm alarm = {.timer.expire = alarm_rings};
+
+	loop_timer_arm(rig->loop, &alarm.timer, ns);
+	simloop_run_until(rig->loop, &alarm.rang);
+}
+
+/* ---- I/O ---- */
+
+struct rig_io {
+	struct bs_io io;
+	bool done;
+	int result;
+};
+
+static void
+io_done(struct bs_io *io, int result)
+{
+	struct rig_io *one = container_of(io, struct rig_io, io);
+
+	one->done = true;
+	one->result = result;
+}
+
+int
+rig_io(struct rig *rig, struct backstore *bs, enum bs_op op, uint64_t offset,
+    void *data, uint64_t length)
+{
+	struct iovec iov = {data, length};
+	struct rig_io one = {.done = false};
+	bool ended;
+
+	bs_io_init(&one.io);
+	one.io.op = op;
+	one.io.offset = offset;
+	one.io.length = length;
+	one.io.may_unmap = op == BS_ZERO;
+	if (data != NULL) {
+		one.io.iov = &iov;
+		one.io.iov_count = 1;
+	}
+	one.io.complete = io_done;
+	bs_submit(bs, &one.io);
+	ended = simloop_run_until(rig->loop, &one.done);
+	assert(ended);
+	return one.result;
+}
+
+int
+rig_fill(struct rig *rig, struct backstore *bs, uint64_t offset,
+    uint64_t length, int byte)
+{
+	void *data = aligned_alloc(4096, (length + 4095) / 4096 * 4096);
+	int result;
+
+	assert(data != NULL);
+	memset(data, byte, length);
+	result = rig_io(rig, bs, BS_WRITE, offset, data, length);
+	free(data);
+	return result;
+}
+
+bool
+rig_holds(struct rig *rig, struct backstore *bs, uint64_t offset,
+    uint64_t length, int byte)
+{
+	uint8_t *data = aligned_alloc(4096, (length + 4095) / 4096 * 4096);
+	bool all = true;
+	int result;
+
+	assert(data != NULL);
+	memset(data, ~byte, length);
+	result = rig_io(rig, bs, BS_READ, offset, data, length);
+	assert(result == 0);
+	for (uint64_t i = 0; i < length; i++)
+		all = all && data[i] == (uint8_t)byte;
+	free(data);
+	return all;
+}
+
+int
+rig_unmap(
+    struct rig *rig, struct backstore *bs, uint64_t offset, uint64_t length)
+{
+	return rig_io(rig, bs, BS_ZERO, offset, NULL, length);
+}
+
+int
+rig_flush(struct rig *rig, struct backstore *bs)
+{
+	return rig_io(rig, bs, BS_FLUSH, 0, NULL, 0);
+}
+
+struct pool_stat
+rig_stat(struct rig *rig)
+{
+	struct pool_stat stat;
+
+	pool_stat_get(rig->pool, &stat);
+	return stat;
+}

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * A pool on disks that can lose power, driven one call at a time: each call
+ * runs the simulated loop until its callback came.
+ */
+#ifndef TESTS_UNIT_SNAPSHOT_RIG_H
+#define TESTS_UNIT_SNAPSHOT_RIG_H
+
+#include "backstores/testing.h"
+#include "snapshot/pool.h"
+
+#define RIG_DISKS 3
+
+struct rig {
+	struct loop *loop;
+	struct backstore *disk[RIG_DISKS];
+	unsigned disks;
+	struct pool *pool;
+	struct pool_limits limits;
+	char problem[POOL_PROBLEM_MAX];
+};
+
+/* One disk of size bytes; cache: it has a volatile one. */
+void rig_init(struct rig *rig, uint64_t size, uint32_t block_size, bool cache);
+void rig_done(struct rig *rig);
+struct backstore *rig_disk(
+    struct rig *rig, uint64_t size, uint32_t block_size, bool cache);
+
+int rig_create(struct rig *rig, const struct pool_params *params, bool force);
+int rig_open(struct rig *rig, bool read_only);
+int rig_close(struct rig *rig);
+/* What is not durable is gone, and so is the pool. */
+void rig_cut(struct rig *rig);
+
+int rig_volume(struct rig *rig, const char *name, uint64_t size,
+    uint32_t block_size, struct volume **ret_volume);
+int rig_delete(struct rig *rig, struct volume *volume);
+int rig_resize(struct rig *rig, struct volume *volume, uint64_t size);
+int rig_rename(struct rig *rig, struct volume *volume, const char *name);
+int rig_grow(struct rig *rig, struct backstore *bs);
+int rig_checkpoint(struct rig *rig);
+/* Runs until nothing is left to do but timers that are far away. */
+void rig_settle(struct rig *rig, uint64_t ns);
+
+int rig_io(struct rig *rig, struct backstore *bs, enum bs_op op,
+    uint64_t offset, void *data, uint64_t length);
+int rig_fill(struct rig *rig, struct backstore *bs, uint64_t offset,
+    uint64_t length, int byte);
+/* Are all bytes there byte?  Asserts that it can be read. */
+bool rig_holds(struct rig *rig, struct backstore *bs, uint64_t offset,
+    uint64_t length, int byte);
+int rig_unmap(struct rig *rig, struct backstore *bs, uint64_t offset,
+    uint64_t length);
+int rig_flush(struct rig *rig, struct backstore *bs);
+struct pool_stat rig_stat(struct rig *rig);
+
+#endif
