@@ -83,7 +83,7 @@ ack_ring_fill(struct pool *pool)
 	if (ring->next < redo->durable_lsn)
 		ring->next = redo->durable_lsn;
 	while (ring->next < redo->next_lsn &&
-	    ring->next - redo->durable_lsn < ring->capacity)
+	       ring->next - redo->durable_lsn < ring->capacity)
 		entry_put(pool, ring->next++);
 }
 
@@ -91,7 +91,7 @@ bool
 ack_ring_covers(const struct pool *pool, uint64_t lsn)
 {
 	return !pool->ack_ring.active || lsn <= pool->ack_ring.next ||
-	    lsn <= pool->redo.durable_lsn;
+	       lsn <= pool->redo.durable_lsn;
 }
 
 bool
@@ -99,12 +99,11 @@ ack_ring_matches(const struct pool *pool, uint64_t incarnation)
 {
 	const struct ack_header *header = pool->ack_ring.header;
 
-	return header != NULL &&
-	    le32_get(&header->magic) == ACK_RING_MAGIC &&
-	    le32_get(&header->crc) == header_crc(header) &&
-	    memcmp(header->pool_uuid, pool->uuid, 16) == 0 &&
-	    memcmp(header->boot_id, pool->limits.boot_id, 16) == 0 &&
-	    le64_get(&header->incarnation) == incarnation;
+	return header != NULL && le32_get(&header->magic) == ACK_RING_MAGIC &&
+	       le32_get(&header->crc) == header_crc(header) &&
+	       memcmp(header->pool_uuid, pool->uuid, 16) == 0 &&
+	       memcmp(header->boot_id, pool->limits.boot_id, 16) == 0 &&
+	       le64_get(&header->incarnation) == incarnation;
 }
 
 const struct fmt_record *

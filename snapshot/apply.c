@@ -43,16 +43,16 @@ addresses_exist(const struct pool *pool, uint64_t address, uint64_t run)
 	uint64_t all = space->count << space->region_shift;
 
 	return address != 0 && run > 0 && address < all &&
-	    run <= all - address &&
-	    address >> space->region_shift ==
-	    (address + run - 1) >> space->region_shift;
+	       run <= all - address &&
+	       address >> space->region_shift ==
+		   (address + run - 1) >> space->region_shift;
 }
 
 static bool
 blocks_in_leaf(uint64_t block, uint64_t run)
 {
 	return run > 0 && run <= FMT_LEAF_BLOCKS &&
-	    block / FMT_LEAF_BLOCKS == (block + run - 1) / FMT_LEAF_BLOCKS;
+	       block / FMT_LEAF_BLOCKS == (block + run - 1) / FMT_LEAF_BLOCKS;
 }
 
 static struct page *
@@ -87,8 +87,8 @@ static int
 map_coarse_new(struct pool *pool, struct record *r, struct page *leaf,
     struct fmt_entry *entry)
 {
-	bool was_zero = le64_get(&entry->word) == 0 &&
-	    le32_get(&entry->birth) == 0;
+	bool was_zero =
+	    le64_get(&entry->word) == 0 && le32_get(&entry->birth) == 0;
 	struct fmt_page *header = page_header(leaf);
 	int result = space_set(pool, r->b, FMT_CHUNK_BLOCKS);
 
@@ -122,7 +122,8 @@ map_coarse_apply(struct pool *pool, struct record *r)
 	mask = fmt_word_mask(word) | r->mask;
 	if (engine_breaks.i11_replay_no_mask && r->replay)
 		mask = fmt_word_mask(word);
-	r->volume->live_blocks += (unsigned)__builtin_popcount(mask) -
+	r->volume->live_blocks +=
+	    (unsigned)__builtin_popcount(mask) -
 	    (unsigned)__builtin_popcount(fmt_word_mask(word));
 	le64_set(&entry->word, fmt_entry_word(FMT_COARSE, r->b, mask));
 	return 0;
@@ -137,8 +138,7 @@ unmap_prepare(struct pool *pool, struct record *r, struct waiter *waiter)
 
 	(void)pool;
 	if (!blocks_in_leaf(r->a, r->b) ||
-	    !chunk_exists(
-		r->volume, (r->a + r->b - 1) / FMT_CHUNK_BLOCKS))
+	    !chunk_exists(r->volume, (r->a + r->b - 1) / FMT_CHUNK_BLOCKS))
 		return -EBADMSG;
 	return page_get(&r->volume->map, 0, r->a / FMT_LEAF_BLOCKS, false,
 	    waiter, &leaf, NULL);
@@ -155,8 +155,7 @@ unmap_chunk(struct record *r, struct page *leaf, uint64_t block, unsigned count)
 {
 	struct fmt_page *header = page_header(leaf);
 	struct fmt_entry *entry =
-	    &page_leaf(leaf)
-		 ->entry[block / FMT_CHUNK_BLOCKS % FMT_LEAF_CHUNKS];
+	    &page_leaf(leaf)->entry[block / FMT_CHUNK_BLOCKS % FMT_LEAF_CHUNKS];
 	uint64_t word = le64_get(&entry->word);
 	uint16_t mask = fmt_word_mask(word);
 	uint16_t left =
@@ -167,7 +166,7 @@ unmap_chunk(struct record *r, struct page *leaf, uint64_t block, unsigned count)
 	if (fmt_word_type(word) != FMT_COARSE)
 		return -EBADMSG;
 	r->volume->live_blocks -= (unsigned)__builtin_popcount(mask) -
-	    (unsigned)__builtin_popcount(left);
+				  (unsigned)__builtin_popcount(left);
 	if (left != 0) {
 		le64_set(&entry->word,
 		    fmt_entry_word(FMT_COARSE, fmt_word_address(word), left));
@@ -217,8 +216,7 @@ free_prepare(struct pool *pool, struct record *r, struct waiter *waiter)
 	if (result < 0)
 		return result;
 	page_pin(bitmap);
-	result =
-	    space_bitmap(pool, r->a + r->b - 1, false, waiter, &bitmap);
+	result = space_bitmap(pool, r->a + r->b - 1, false, waiter, &bitmap);
 	page_unpin(page_find(&pool->bitmap, 0, r->a / FMT_BITMAP_BLOCKS));
 	return result;
 }

@@ -30,7 +30,6 @@ struct batch {
 };
 #define BATCH_MAX 256u
 
-
 int batch_init(struct batch *batch, struct pool *pool);
 void batch_free(struct batch *batch);
 /* Between begin and run: adds I/O.  done is called later, never from run. */
@@ -40,6 +39,5 @@ void batch_add(struct batch *batch, struct backstore *bs, enum bs_op op,
 void batch_run(struct batch *batch);
 /* Flushes for all devices that need one; marks them as not written. */
 void batch_add_flushes(struct batch *batch);
-
 
 #endif

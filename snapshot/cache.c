@@ -25,7 +25,8 @@ struct page_load {
 static inline uint64_t
 page_hash(const struct tree *tree, unsigned level, uint64_t index)
 {
-	uint64_t key = index * 0x9e3779b97f4a7c15ull ^
+	uint64_t key =
+	    index * 0x9e3779b97f4a7c15ull ^
 	    ((uint64_t)tree->id << 8 | level) * 0xff51afd7ed558ccdull;
 
 	return key ^ key >> 32;
@@ -38,9 +39,8 @@ page_find(struct tree *tree, unsigned level, uint64_t index)
 	struct page *page =
 	    cache->hash[page_hash(tree, level, index) & cache->hash_mask];
 
-	while (page != NULL &&
-	    (page->index != index || page->tree != tree ||
-		page->level != level))
+	while (page != NULL && (page->index != index || page->tree != tree ||
+				   page->level != level))
 		page = page->hash_next;
 	return page;
 }
@@ -48,8 +48,9 @@ page_find(struct tree *tree, unsigned level, uint64_t index)
 static struct page **
 hash_place(struct cache *cache, struct page *page)
 {
-	struct page **place = &cache->hash[page_hash(page->tree, page->level,
-	    page->index) & cache->hash_mask];
+	struct page **place =
+	    &cache->hash[page_hash(page->tree, page->level, page->index) &
+			 cache->hash_mask];
 
 	while (*place != NULL && *place != page)
 		place = &(*place)->hash_next;
@@ -91,7 +92,7 @@ static bool
 page_evictable(const struct page *page)
 {
 	return page->tree != NULL && page->loaded && page->pins == 0 &&
-	    page->kids == 0 && !page->dirty && !page->frozen;
+	       page->kids == 0 && !page->dirty && !page->frozen;
 }
 
 /* One step of the hand; true: a page went to the free list. */
@@ -247,8 +248,8 @@ load_submit(struct pool *pool, struct page_load *load, struct page *page)
 
 	if (page->tree->physical) {
 		device = &pool->device[page->address >> FMT_DEVICE_SHIFT];
-		offset =
-		    page->address << FMT_BLOCK_SHIFT & (FMT_DEVICE_BYTES_MAX - 1);
+		offset = page->address << FMT_BLOCK_SHIFT &
+			 (FMT_DEVICE_BYTES_MAX - 1);
 	} else {
 		device = pool_locate(pool, page->address, &offset, &run);
 	}
@@ -272,7 +273,7 @@ load_next(struct pool *pool)
 	struct cache *cache = &pool->cache;
 
 	while (!list_empty(&cache->loads_waiting) &&
-	    !list_empty(&cache->loads_free)) {
+	       !list_empty(&cache->loads_free)) {
 		struct page *page = list_entry(
 		    list_pop(&cache->loads_waiting), struct page, link);
 		struct page_load *load = list_entry(

@@ -9,7 +9,7 @@ static struct list *
 bucket_of(struct pool *pool, const struct volume *volume, uint64_t chunk)
 {
 	uint64_t key = (chunk + (uint64_t)volume->id * 0x9e3779b9u) *
-	    0x9e3779b97f4a7c15ull;
+		       0x9e3779b97f4a7c15ull;
 
 	return &pool->vio.lock[key >> 52 & (LOCK_HASH - 1)];
 }
@@ -24,7 +24,7 @@ static bool
 in_the_way(const struct chunk_lock *before, const struct chunk_lock *lock)
 {
 	return before != lock && same_chunk(before, lock) &&
-	    (before->exclusive || lock->exclusive || !before->granted);
+	       (before->exclusive || lock->exclusive || !before->granted);
 }
 
 /* Is lock, which is in its bucket or to be its last, free to go? */

@@ -55,9 +55,10 @@ static int
 geometry_check(struct operation *op, const struct geometry *g, uint64_t first)
 {
 	if ((g->region_bytes & (g->region_bytes - 1)) != 0 ||
-	    g->region_bytes < FMT_REGION_MIN || g->region_bytes > FMT_REGION_MAX) {
-		operation_problem(op,
-		    "regions must be a power of two from 1 MiB to 1 GiB");
+	    g->region_bytes < FMT_REGION_MIN ||
+	    g->region_bytes > FMT_REGION_MAX) {
+		operation_problem(
+		    op, "regions must be a power of two from 1 MiB to 1 GiB");
 		return -EINVAL;
 	}
 	if (g->log_bytes < FMT_LOG_MIN || g->log_bytes > FMT_LOG_MAX) {
@@ -87,8 +88,7 @@ geometry_make(struct operation *op, struct backstore **bs, unsigned count,
 	    params->log_bytes != 0 ? params->log_bytes : log_bytes_for(total);
 	if (g->region_bytes == 0)
 		return -EINVAL;
-	g->log_regions =
-	    (g->log_bytes + g->region_bytes - 1) / g->region_bytes;
+	g->log_regions = (g->log_bytes + g->region_bytes - 1) / g->region_bytes;
 	g->log_bytes = g->log_regions * g->region_bytes;
 	if (g->log_bytes > FMT_LOG_MAX)
 		g->log_bytes = FMT_LOG_MAX;
@@ -140,7 +140,8 @@ region_record_fill(struct pool *pool, uint64_t number)
 {
 	struct space *space = &pool->space;
 	const struct region *region = &space->regions[number];
-	struct page *page = space->region_pages[number / FMT_PAGE_REGIONS_COUNT];
+	struct page *page =
+	    space->region_pages[number / FMT_PAGE_REGIONS_COUNT];
 	struct fmt_region_page *table;
 	struct fmt_region *record;
 	uint64_t bytes = (uint64_t)space->region_blocks * FMT_BLOCK;
@@ -196,11 +197,11 @@ regions_make(struct pool *pool, const struct geometry *g)
 	space->regions[g->log_regions].class = FMT_REGION_META;
 	tree_init(&pool->regions, pool, FMT_PAGE_REGIONS,
 	    fmt_tree_levels((g->regions + FMT_PAGE_REGIONS_COUNT - 1) /
-		FMT_PAGE_REGIONS_COUNT));
+			    FMT_PAGE_REGIONS_COUNT));
 	tree_init(&pool->versions, pool, FMT_PAGE_VERSIONS, 1);
 	tree_init(&pool->bitmap, pool, FMT_PAGE_BITMAP,
 	    fmt_tree_levels((g->regions * blocks + FMT_BITMAP_BLOCKS - 1) /
-		FMT_BITMAP_BLOCKS));
+			    FMT_BITMAP_BLOCKS));
 	if (region_pages_get(pool, 0, &none) < 0)
 		return -ENOMEM;
 	for (uint64_t i = 0; i < space->count; i++)
@@ -286,8 +287,8 @@ create_checkpointed(struct operation *op)
 	for (unsigned i = 0; i < op->pool->device_count; i++)
 		label_fill(op->pool, i, labels_slot(c->labels, i, 0));
 	op->run = create_labelled;
-	labels_write(c->labels, op->pool, 0, op->pool->device_count,
-	    &op->waiter);
+	labels_write(
+	    c->labels, op->pool, 0, op->pool->device_count, &op->waiter);
 	return -EAGAIN;
 }
 
@@ -436,8 +437,8 @@ table_grow(struct pool *pool, uint64_t count)
 	struct space *space = &pool->space;
 	uint64_t pages =
 	    (count + FMT_PAGE_REGIONS_COUNT - 1) / FMT_PAGE_REGIONS_COUNT;
-	uint64_t old =
-	    (space->count + FMT_PAGE_REGIONS_COUNT - 1) / FMT_PAGE_REGIONS_COUNT;
+	uint64_t old = (space->count + FMT_PAGE_REGIONS_COUNT - 1) /
+		       FMT_PAGE_REGIONS_COUNT;
 	struct region *regions =
 	    realloc(space->regions, count * sizeof(regions[0]));
 	struct page **table;
@@ -455,8 +456,8 @@ table_grow(struct pool *pool, uint64_t count)
 	space->count = count;
 	tree_raise(&pool->regions, fmt_tree_levels(pages));
 	tree_raise(&pool->bitmap,
-	    fmt_tree_levels(((count << space->region_shift) +
-				FMT_BITMAP_BLOCKS - 1) /
+	    fmt_tree_levels(
+		((count << space->region_shift) + FMT_BITMAP_BLOCKS - 1) /
 		FMT_BITMAP_BLOCKS));
 	return 0;
 }
@@ -585,8 +586,8 @@ grow_scanned(struct operation *op)
 		labels_free(g->labels);
 		g->labels = NULL;
 	}
-	result = grow_devices(op,
-	    (uint64_t)pool->space.region_blocks * FMT_BLOCK, &count);
+	result = grow_devices(
+	    op, (uint64_t)pool->space.region_blocks * FMT_BLOCK, &count);
 	if (result < 0)
 		return result;
 	if (count == pool->space.count)
@@ -619,8 +620,7 @@ grow_run(struct operation *op)
 }
 
 void
-pool_grow(
-    struct pool *pool, struct backstore *bs, struct pool_request *request)
+pool_grow(struct pool *pool, struct backstore *bs, struct pool_request *request)
 {
 	struct operation *op = operation_new(request, grow_run);
 

@@ -31,7 +31,8 @@ delete_failed(struct pool *pool, int error)
 static void
 delete_checkpointed(struct waiter *waiter, int error)
 {
-	struct pool *pool = container_of(waiter, struct pool, delete_job.waiter);
+	struct pool *pool =
+	    container_of(waiter, struct pool, delete_job.waiter);
 	struct volume *volume = pool->delete_job.volume;
 
 	if (error < 0 || pool->delete_job.stop) {
@@ -80,7 +81,8 @@ delete_discarded(struct bs_io *io, int result)
 		return;
 	}
 	le32_set(&record.volume, job->volume->id);
-	le64_set(&record.a, (io->offset + io->length + FMT_CHUNK - 1) / FMT_CHUNK);
+	le64_set(
+	    &record.a, (io->offset + io->length + FMT_CHUNK - 1) / FMT_CHUNK);
 	pool_record(pool, &record, 1);
 	delete_step(pool);
 }

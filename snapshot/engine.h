@@ -61,10 +61,10 @@ struct checkpoint_write {
 
 struct checkpoint {
 	enum checkpoint_state state;
-	bool again;       /* wanted while one was running */
+	bool again; /* wanted while one was running */
 	struct checkpoint_item *items;
 	unsigned item_count, item_room, next_item, items_done;
-	uint64_t *old;    /* addresses that the new superblock gives up */
+	uint64_t *old; /* addresses that the new superblock gives up */
 	unsigned old_count, old_room;
 	unsigned writes;
 	struct checkpoint_write write[CKPT_WRITES];
@@ -79,7 +79,7 @@ struct checkpoint {
 	struct waiter waiter;
 	struct loop_task task;
 	struct loop_timer idle;
-	uint64_t records_at;  /* lsn of the last one */
+	uint64_t records_at; /* lsn of the last one */
 	uint64_t done_count;
 };
 
@@ -128,9 +128,9 @@ struct pool {
 	struct volume_io vio;
 	uint64_t credits; /* dirty pages promised to writes in flight */
 
-	struct list volumes; /* by name; those that have one */
-	struct list dying;   /* state DELETING */
-	struct list stuck;   /* DELETING, but its map cannot be read */
+	struct list volumes;   /* by name; those that have one */
+	struct list dying;     /* state DELETING */
+	struct list stuck;     /* DELETING, but its map cannot be read */
 	struct volume **slots; /* by slot of the version table */
 	uint32_t slot_count;
 	struct volume *by_id[VERSION_HASH];
@@ -138,7 +138,7 @@ struct pool {
 	unsigned volume_count;
 
 	/* requests, one at a time */
-	struct list requests; /* struct pool_request */
+	struct list requests;        /* struct pool_request */
 	struct operation *operation; /* the one that runs */
 	bool closing;
 	struct delete_job delete_job;
@@ -241,7 +241,8 @@ uint64_t replay_records(const struct replay *replay);
 const char *replay_problem(const struct replay *replay);
 
 /* ---- superblock.c ---- */
-/* Checks size and block size of what is to be a device: NULL or what is wrong */
+/* Checks size and block size of what is to be a device: NULL or what is wrong
+ */
 const char *device_unfit(const struct backstore *bs);
 uint64_t device_regions(uint64_t size, uint64_t region_bytes);
 int device_map_init(struct device *device, uint64_t old);
@@ -254,8 +255,7 @@ int version_slots_grow(struct pool *pool, uint32_t count);
 int versions_load(struct pool *pool, uint32_t *next, struct waiter *waiter);
 void version_link(struct pool *pool, struct volume *volume);
 void volume_rename_now(struct volume *volume, const char *name);
-void volume_device_added(
-    struct volume *volume, const struct backstore *device);
+void volume_device_added(struct volume *volume, const struct backstore *device);
 void version_insert(struct pool *pool, struct volume *volume);
 void version_remove(struct pool *pool, struct volume *volume);
 /* Takes it off the names, to be deleted. */

@@ -83,17 +83,15 @@
  *	    run blocks become FINE sub-entries {address.., birth = epoch}; their
  *	    bits are set.  An entry COARSE before becomes FINE.
  *	UNMAP      volume, a = first 4 KiB block, b = run
- *	    Bits of masks and sub-entries go; an entry that has none left becomes
- *	    zero (HOLE).  Clears nothing in the bitmap: FREE does.  The run
- *	    stays within one leaf.
- *	FREE       a = address, b = run
- *	    Clears run bits of the bitmap.  The run stays within one region.
- *	REGION     a = region, b = class
+ *	    Bits of masks and sub-entries go; an entry that has none left
+ *becomes zero (HOLE).  Clears nothing in the bitmap: FREE does.  The run stays
+ *within one leaf. FREE       a = address, b = run Clears run bits of the
+ *bitmap.  The run stays within one region. REGION     a = region, b = class
  *	    From FREE to DATA or META, or from DATA to FREE, all of it free.
  *	DELSTEP    volume, a = cursor: chunks below it are free
- *	RESIZE     volume, a = size in bytes (after the UNMAP of what is cut off)
- *	DELETE     volume: its state becomes DELETING, its cursor 0
- *	SNAP, GROUP, CLONE, ROLLBACK, CSUM_INTENT   not written by this version
+ *	RESIZE     volume, a = size in bytes (after the UNMAP of what is cut
+ *off) DELETE     volume: its state becomes DELETING, its cursor 0 SNAP, GROUP,
+ *CLONE, ROLLBACK, CSUM_INTENT   not written by this version
  *
  * Volumes are created and renamed, and devices added, by a checkpoint alone.
  *
@@ -160,8 +158,8 @@ struct fmt_label {
 	struct le32 index;   /* of the device in the pool */
 	uint8_t pool_uuid[16];
 	uint8_t device_uuid[16];
-	struct le64 size; /* of the device, bytes */
-	struct le64 gen;  /* the higher label of a device counts */
+	struct le64 size;         /* of the device, bytes */
+	struct le64 gen;          /* the higher label of a device counts */
 	char pool_name[FMT_NAME]; /* as of then; for people */
 	uint8_t reserved[384];
 };
@@ -179,7 +177,7 @@ fmt_label_offset(unsigned n, uint64_t device_size)
 /* ---- pointers ---- */
 
 struct fmt_ptr {
-	struct le64 word; /* address 40 | flags 24, none defined */
+	struct le64 word;  /* address 40 | flags 24, none defined */
 	struct le32 birth; /* raw page: gen */
 	struct le32 gen;   /* raw page: crc32c */
 };
@@ -223,9 +221,9 @@ _Static_assert(sizeof(struct fmt_root) == 32, "root");
 #define FMT_PAGE_MAGIC 0x50767256u /* "VrvP" */
 
 enum fmt_page_type {
-	FMT_PAGE_MAP = 1,   /* level 0: leaf; above: inner */
-	FMT_PAGE_FINE,      /* below a leaf: index = leaf index * 9 + slot */
-	FMT_PAGE_BITMAP,    /* inner only; level 0 is raw */
+	FMT_PAGE_MAP = 1, /* level 0: leaf; above: inner */
+	FMT_PAGE_FINE,    /* below a leaf: index = leaf index * 9 + slot */
+	FMT_PAGE_BITMAP,  /* inner only; level 0 is raw */
 	FMT_PAGE_REGIONS,
 	FMT_PAGE_VERSIONS,
 	FMT_PAGE_DEAD,
@@ -239,10 +237,10 @@ struct fmt_page {
 	struct le32 magic;
 	uint8_t type, level;
 	uint8_t reserved[2];
-	struct le32 gen;   /* of the checkpoint that wrote it, low 32 bits */
-	struct le32 birth; /* epoch */
-	struct le32 used;  /* pointers or entries that are not all zero (of a
-			    * leaf: fine pointers and entries) */
+	struct le32 gen;     /* of the checkpoint that wrote it, low 32 bits */
+	struct le32 birth;   /* epoch */
+	struct le32 used;    /* pointers or entries that are not all zero (of a
+			      * leaf: fine pointers and entries) */
 	struct le64 family;  /* maps: of the version; else 0 */
 	struct le64 version; /* maps: that wrote it first; else 0 */
 	struct le64 index;
@@ -252,7 +250,7 @@ struct fmt_page {
 _Static_assert(sizeof(struct fmt_page) == 64, "page header");
 _Static_assert(offsetof(struct fmt_page, family) == 24, "page.family");
 
-#define FMT_FANOUT 252u
+#define FMT_FANOUT     252u
 #define FMT_LEVELS_MAX 6
 
 struct fmt_inner {
@@ -572,7 +570,7 @@ static inline uint32_t
 fmt_log_capacity(uint32_t length)
 {
 	return (length - (uint32_t)sizeof(struct fmt_log_block)) /
-	    (uint32_t)sizeof(struct fmt_record);
+	       (uint32_t)sizeof(struct fmt_record);
 }
 
 /* ---- sums and checks (format.c) ---- */

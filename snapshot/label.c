@@ -63,8 +63,8 @@ labels_read(struct labels *labels, struct waiter *waiter)
 	for (unsigned i = 0; i < labels->count; i++)
 		for (unsigned n = 0; n < FMT_LABELS; n++)
 			batch_add(&labels->batch, labels->bs[i], BS_READ,
-			    fmt_label_offset(n,
-				labels->bs[i]->size / FMT_BLOCK * FMT_BLOCK),
+			    fmt_label_offset(
+				n, labels->bs[i]->size / FMT_BLOCK * FMT_BLOCK),
 			    labels_slot(labels, i, n), FMT_BLOCK, false);
 	batch_run(&labels->batch);
 }
@@ -90,8 +90,8 @@ labels_read_supers(struct labels *labels, struct waiter *waiter)
 void
 labels_wipe_supers(struct labels *labels, struct waiter *waiter)
 {
-	memset(labels->blocks, 0,
-	    (size_t)labels->count * FMT_LABELS * FMT_BLOCK);
+	memset(
+	    labels->blocks, 0, (size_t)labels->count * FMT_LABELS * FMT_BLOCK);
 	supers_transfer(labels, BS_WRITE, waiter);
 }
 

@@ -8,7 +8,7 @@ static bool
 leaf_is(const struct page *page, const struct tree *tree, uint64_t index)
 {
 	return page != NULL && page->tree == tree && page->index == index &&
-	    page->level == 0 && page->loaded;
+	       page->level == 0 && page->loaded;
 }
 
 static int
@@ -23,8 +23,8 @@ leaf_get(struct volume *volume, uint64_t index, bool create,
 		*ret_leaf = volume->last_leaf;
 		return 0;
 	}
-	result = page_get(
-	    &volume->map, 0, index, create, waiter, ret_leaf, ret_gap);
+	result =
+	    page_get(&volume->map, 0, index, create, waiter, ret_leaf, ret_gap);
 	if (result == 0 && *ret_leaf != NULL) {
 		volume->pool->cache.hits++;
 		volume->last_leaf = *ret_leaf;
@@ -91,9 +91,9 @@ fine_view(struct volume *volume, struct page *leaf, uint64_t chunk,
 		     ->sub[in_leaf % per_page * subs + (sub >> unit)];
 	ret_view->address = fmt_sub_address(entry);
 	ret_view->run = (1u << unit) - (sub & ((1u << unit) - 1));
-	ret_view->kind = ret_view->address == 0 ? MAP_HOLE
-	    : ret_view->address == FMT_SUB_POISON ? MAP_POISON
-						  : MAP_DATA;
+	ret_view->kind = ret_view->address == 0                ? MAP_HOLE
+			 : ret_view->address == FMT_SUB_POISON ? MAP_POISON
+							       : MAP_DATA;
 	ret_view->address += sub & ((1u << unit) - 1);
 	ret_view->exclusive = map_exclusive(volume, le32_get(&entry->birth));
 	return 0;
@@ -112,11 +112,8 @@ chunk_view(struct volume *volume, struct page *leaf, uint64_t chunk,
 	    .kind = MAP_HOLE, .run = FMT_CHUNK_BLOCKS - sub};
 	ret_view->exclusive = map_exclusive(volume, le32_get(&entry->birth));
 	switch (fmt_word_type(word)) {
-	case FMT_HOLE:
-		return 0;
-	case FMT_POISON:
-		ret_view->kind = MAP_POISON;
-		return 0;
+	case FMT_HOLE: return 0;
+	case FMT_POISON: ret_view->kind = MAP_POISON; return 0;
 	case FMT_COARSE:
 		ret_view->run = mask_run(mask, sub);
 		if (mask >> sub & 1)
@@ -125,8 +122,7 @@ chunk_view(struct volume *volume, struct page *leaf, uint64_t chunk,
 		return 0;
 	case FMT_FINE:
 		return fine_view(volume, leaf, chunk, sub, waiter, ret_view);
-	default:
-		return -EBADMSG;
+	default: return -EBADMSG;
 	}
 }
 
@@ -139,7 +135,7 @@ extent_grows(const struct map_extent *extent, const struct chunk_view *view)
 	if (view->kind != MAP_DATA)
 		return true;
 	return view->exclusive == extent->exclusive &&
-	    view->address == extent->address + extent->blocks;
+	       view->address == extent->address + extent->blocks;
 }
 
 static int
@@ -160,8 +156,8 @@ map_lookup(struct volume *volume, uint64_t block, uint64_t max,
 	struct chunk_view view;
 	struct page *leaf;
 	unsigned gap = 0;
-	int result = leaf_get(volume, block / FMT_LEAF_BLOCKS, false, waiter,
-	    &leaf, &gap);
+	int result = leaf_get(
+	    volume, block / FMT_LEAF_BLOCKS, false, waiter, &leaf, &gap);
 
 	if (result < 0)
 		return result;

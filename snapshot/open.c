@@ -111,7 +111,8 @@ features_check(struct operation *op, const struct fmt_super *super)
 	}
 	if (incompat != 0) {
 		operation_problem(op,
-		    "it uses features this program does not know (%#" PRIx64 ")",
+		    "it uses features this program does not know (%#" PRIx64
+		    ")",
 		    incompat);
 		return -EPROTO;
 	}
@@ -143,8 +144,8 @@ device_take(struct operation *op, const struct fmt_super *super, unsigned i)
 	device->regions = le64_get(&from->regions);
 	memcpy(device->uuid, from->uuid, sizeof(device->uuid));
 	if (device->bs->size < device->size) {
-		operation_problem(op, "%s is smaller than it was",
-		    device->bs->name);
+		operation_problem(
+		    op, "%s is smaller than it was", device->bs->name);
 		return -EBADMSG;
 	}
 	if (device_unfit(device->bs) != NULL ||
@@ -263,7 +264,8 @@ open_versions(struct operation *op)
 
 	if (result < 0) {
 		if (result == -EBADMSG)
-			operation_problem(op, "the table of volumes is damaged");
+			operation_problem(
+			    op, "the table of volumes is damaged");
 		return result;
 	}
 	o->replay = replay_new(op->pool);
@@ -295,8 +297,8 @@ static int
 counts_check(struct operation *op, const struct fmt_super *super)
 {
 	uint64_t regions = 0, slots = le64_get(&super->versions.count);
-	uint64_t blocks = le64_get(&super->region_count) *
-	    le32_get(&super->region_blocks);
+	uint64_t blocks =
+	    le64_get(&super->region_count) * le32_get(&super->region_blocks);
 
 	for (unsigned i = 0; i < op->pool->device_count; i++)
 		regions += op->pool->device[i].regions;
@@ -491,10 +493,10 @@ bool
 pool_idle(const struct pool *pool)
 {
 	if (pool->delete_job.volume != NULL || pool->redo.task.queued ||
-	    pool->suspect_task.queued ||
-	    pool->redo.io.in_flight || pool->redo.batch.running ||
-	    pool->checkpoint.batch.running || pool->checkpoint.task.queued ||
-	    pool->space.task.queued || !list_empty(&pool->cache.loads_waiting))
+	    pool->suspect_task.queued || pool->redo.io.in_flight ||
+	    pool->redo.batch.running || pool->checkpoint.batch.running ||
+	    pool->checkpoint.task.queued || pool->space.task.queued ||
+	    !list_empty(&pool->cache.loads_waiting))
 		return false;
 	for (unsigned i = 0; i < pool->device_count; i++)
 		if (pool->device[i].bs != NULL &&

@@ -145,9 +145,8 @@ page_read_done(struct page *page, int error)
 	if (error == 0) {
 		page->loaded = true;
 		/* it may be newer than the newest durable superblock */
-		page->lsn = page_is_raw(page)
-		    ? 0
-		    : le64_get(&page_header(page)->lsn);
+		page->lsn =
+		    page_is_raw(page) ? 0 : le64_get(&page_header(page)->lsn);
 	} else {
 		cache_page_drop(&page->tree->pool->cache, page);
 	}
@@ -162,12 +161,13 @@ address_exists(const struct tree *tree, uint64_t address)
 
 	if (!tree->physical)
 		return address < pool->space.count
-		    << pool->space.region_shift &&
-		    pool->space.regions[address >> pool->space.region_shift]
-			    .class == FMT_REGION_META;
+				     << pool->space.region_shift &&
+		       pool->space.regions[address >> pool->space.region_shift]
+			       .class
+			   == FMT_REGION_META;
 	return device < pool->device_count &&
-	    (address << FMT_BLOCK_SHIFT) % FMT_DEVICE_BYTES_MAX <
-	    pool->device[device].size - FMT_DEVICE_TAIL;
+	       (address << FMT_BLOCK_SHIFT) % FMT_DEVICE_BYTES_MAX <
+		   pool->device[device].size - FMT_DEVICE_TAIL;
 }
 
 static int

@@ -46,7 +46,7 @@ struct tree {
 	uint32_t id; /* in memory only: the page cache's key */
 	uint8_t type;
 	uint8_t levels;
-	bool raw; /* level 0 pages have no header */
+	bool raw;      /* level 0 pages have no header */
 	bool physical; /* pointers name devices: the tree of regions */
 	uint64_t family, version;
 	struct fmt_ptr root; /* as of the last freeze */
@@ -66,7 +66,7 @@ struct page {
 	uint32_t pins, kids;
 	struct page *parent;
 	uint64_t address;
-	uint64_t lsn; /* of the newest record in it */
+	uint64_t lsn;     /* of the newest record in it */
 	struct list link; /* dirty list or free list */
 	struct list waiters;
 };
@@ -88,7 +88,7 @@ struct cache {
 	uint64_t hand;
 	struct list free;
 	struct list dirty[FMT_LEVELS_MAX + 1]; /* fine pages first */
-	uint8_t **spare; /* buffers without a page */
+	uint8_t **spare;                       /* buffers without a page */
 	uint32_t spare_count, spare_room;
 	uint8_t *spare_map[CACHE_SLABS];
 	uint32_t spare_maps;

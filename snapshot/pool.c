@@ -2,8 +2,8 @@
 /*
  * The pool as a whole: life, state, events, room, figures.
  */
-#include "snapshot/engine.h"
 #include "base/log.h"
+#include "snapshot/engine.h"
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -199,11 +199,11 @@ stat_space(struct pool *pool, struct pool_stat *stat)
 {
 	const struct space *space = &pool->space;
 	uint64_t data = space->class_count[FMT_REGION_DATA]
-	    << space->region_shift;
+			<< space->region_shift;
 	uint64_t meta = space->class_count[FMT_REGION_META]
-	    << space->region_shift;
+			<< space->region_shift;
 	uint64_t log = space->class_count[FMT_REGION_LOG]
-	    << space->region_shift;
+		       << space->region_shift;
 
 	stat->size = (space->count << space->region_shift) * FMT_BLOCK;
 	stat->free = pool->read_only ? space->data_free * FMT_BLOCK

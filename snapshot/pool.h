@@ -20,8 +20,9 @@
 #include "backstores/backstore.h"
 #include <uuid/uuid.h>
 
-#define POOL_NAME_MAX   63 /* characters [A-Za-z0-9._-], not starting with '-' or '.' */
-#define POOL_DEVICE_MAX 64
+#define POOL_NAME_MAX                                                          \
+	63 /* characters [A-Za-z0-9._-], not starting with '-' or '.' */
+#define POOL_DEVICE_MAX  64
 #define POOL_PROBLEM_MAX 256
 
 struct pool;
@@ -32,19 +33,20 @@ bool pool_name_valid(const char *name);
 
 struct pool_params {
 	const char *name;
-	uuid_t uuid;                /* all zero: made at random */
-	uint64_t region_bytes;      /* 0: by size (engine.md 3.2) */
-	uint64_t log_bytes;         /* 0: by size */
-	unsigned soft_percent;      /* 0: 80: warn */
-	unsigned hard_percent;      /* 0: 95: stop background growth */
+	uuid_t uuid;           /* all zero: made at random */
+	uint64_t region_bytes; /* 0: by size (engine.md 3.2) */
+	uint64_t log_bytes;    /* 0: by size */
+	unsigned soft_percent; /* 0: 80: warn */
+	unsigned hard_percent; /* 0: 95: stop background growth */
 };
 
 struct pool_limits {
-	uint64_t cache_bytes;       /* clean metadata pages; 0: 256 MiB */
-	uint64_t dirty_bytes;       /* dirty pages that start a checkpoint; 0: 64 MiB */
-	uint64_t commit_interval_ns;/* 0: 200 ms */
-	uint64_t idle_checkpoint_ns;/* 0: 60 s */
-	unsigned io_max;            /* volume I/Os in flight; 0: 4096 */
+	uint64_t cache_bytes; /* clean metadata pages; 0: 256 MiB */
+	uint64_t
+	    dirty_bytes; /* dirty pages that start a checkpoint; 0: 64 MiB */
+	uint64_t commit_interval_ns; /* 0: 200 ms */
+	uint64_t idle_checkpoint_ns; /* 0: 60 s */
+	unsigned io_max;             /* volume I/Os in flight; 0: 4096 */
 
 	/* Memory that outlives the process (a shared mapping of a file), one
 	 * per pool, 8-byte aligned, at least 64 KiB, the caller's until the
@@ -62,9 +64,9 @@ struct pool_limits {
 struct pool_request {
 	void (*done)(struct pool_request *request, int result);
 	char problem[POOL_PROBLEM_MAX]; /* filled when result < 0 */
-	struct pool *pool;      /* pool_create, pool_open: the result */
-	struct volume *volume;  /* volume_create, ...: the result */
-	void *arg;              /* the caller's */
+	struct pool *pool;              /* pool_create, pool_open: the result */
+	struct volume *volume;          /* volume_create, ...: the result */
+	void *arg;                      /* the caller's */
 	/* the engine's, until done: */
 	struct list link;
 	struct loop_task task;
@@ -113,16 +115,16 @@ struct pool_stat {
 	uuid_t uuid;
 	enum pool_state state;
 	char problem[POOL_PROBLEM_MAX]; /* why it is not online, or "" */
-	uint64_t size;       /* bytes of all regions */
-	uint64_t free;       /* bytes data can still take */
-	uint64_t allocated;  /* bytes held by volumes (chunks and blocks) */
-	uint64_t metadata;   /* bytes of maps, bitmaps, tables, log, labels */
-	uint64_t reserved;   /* the engine's reserve, engine.md 3.10 */
-	uint64_t promised;   /* sum of volume sizes */
+	uint64_t size;                  /* bytes of all regions */
+	uint64_t free;                  /* bytes data can still take */
+	uint64_t allocated; /* bytes held by volumes (chunks and blocks) */
+	uint64_t metadata;  /* bytes of maps, bitmaps, tables, log, labels */
+	uint64_t reserved;  /* the engine's reserve, engine.md 3.10 */
+	uint64_t promised;  /* sum of volume sizes */
 	unsigned devices, volumes;
 	unsigned soft_percent, hard_percent;
-	int level;           /* 0 normal, 1 soft, 2 hard, 3 full */
-	bool host_full;      /* the host's file system refused space */
+	int level;      /* 0 normal, 1 soft, 2 hard, 3 full */
+	bool host_full; /* the host's file system refused space */
 	uint64_t epoch;
 	/* counters since open */
 	uint64_t log_bytes, log_used, commits, checkpoints, flushes;
@@ -181,10 +183,10 @@ struct volume *volume_next(struct pool *pool, struct volume *volume);
 struct volume_stat {
 	char name[POOL_NAME_MAX + 1];
 	uuid_t uuid;
-	uint64_t size;       /* promised */
-	uint64_t live;       /* bytes the volume maps, exact to 4 KiB */
-	uint64_t allocated;  /* bytes of chunks and blocks held for it */
-	uint64_t snap_held;  /* freed if its snapshots went */
+	uint64_t size;      /* promised */
+	uint64_t live;      /* bytes the volume maps, exact to 4 KiB */
+	uint64_t allocated; /* bytes of chunks and blocks held for it */
+	uint64_t snap_held; /* freed if its snapshots went */
 	uint32_t block_size, cow_unit;
 	uint64_t created_unix;
 	bool open;

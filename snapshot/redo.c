@@ -31,9 +31,9 @@ commit_end(struct pool *pool)
 	    redo_pending_count(redo) >= REDO_COMMIT_RECORDS)
 		redo_kick(pool);
 	else if (redo_pending_count(redo) > 0 &&
-	    !loop_timer_armed(&redo->timer))
-		loop_timer_arm(pool->loop, &redo->timer,
-		    pool->limits.commit_interval_ns);
+		 !loop_timer_armed(&redo->timer))
+		loop_timer_arm(
+		    pool->loop, &redo->timer, pool->limits.commit_interval_ns);
 }
 
 static void
@@ -44,8 +44,8 @@ block_written(struct bs_io *io, int result)
 	if (pool->redo.state != REDO_WRITING)
 		return; /* failed meanwhile */
 	if (result < 0) {
-		pool_suspect(pool, "writing the log failed: %s",
-		    strerror(-result));
+		pool_suspect(
+		    pool, "writing the log failed: %s", strerror(-result));
 		return;
 	}
 	commit_write(pool);
@@ -63,8 +63,8 @@ block_fill(struct redo *redo, uint32_t length)
 	if (count > left)
 		count = (unsigned)left;
 	while (count > 0 &&
-	    redo_record(redo, redo->written_lsn + count - 1)->flags &
-		FMT_RECORD_MORE)
+	       redo_record(redo, redo->written_lsn + count - 1)->flags &
+		   FMT_RECORD_MORE)
 		count--;
 	assert(count > 0);
 	for (unsigned i = 0; i < count; i++) {
@@ -104,7 +104,8 @@ static uint32_t
 block_length(struct pool *pool, uint64_t run)
 {
 	struct redo *redo = &pool->redo;
-	uint64_t bytes = sizeof(struct fmt_log_block) +
+	uint64_t bytes =
+	    sizeof(struct fmt_log_block) +
 	    (redo->sealed_lsn - redo->written_lsn) * sizeof(struct fmt_record);
 	uint64_t blocks = (bytes + FMT_BLOCK - 1) / FMT_BLOCK;
 	uint64_t at = redo->head % redo->blocks;
@@ -213,8 +214,7 @@ timer_expired(struct loop_timer *timer)
 /* ---- callers ---- */
 
 uint64_t
-redo_append(
-    struct pool *pool, const struct fmt_record *records, unsigned count)
+redo_append(struct pool *pool, const struct fmt_record *records, unsigned count)
 {
 	struct redo *redo = &pool->redo;
 
@@ -226,8 +226,8 @@ redo_append(
 	if (redo_pending_count(redo) >= REDO_COMMIT_RECORDS)
 		redo_kick(pool);
 	else if (!loop_timer_armed(&redo->timer))
-		loop_timer_arm(pool->loop, &redo->timer,
-		    pool->limits.commit_interval_ns);
+		loop_timer_arm(
+		    pool->loop, &redo->timer, pool->limits.commit_interval_ns);
 	if (!loop_timer_armed(&pool->checkpoint.idle))
 		loop_timer_arm(pool->loop, &pool->checkpoint.idle,
 		    pool->limits.idle_checkpoint_ns);
@@ -309,8 +309,8 @@ redo_done(struct pool *pool)
 
 	loop_timer_disarm(pool->loop, &redo->timer);
 	if (redo->pending != NULL)
-		munmap(redo->pending,
-		    REDO_PENDING_MAX * sizeof(redo->pending[0]));
+		munmap(
+		    redo->pending, REDO_PENDING_MAX * sizeof(redo->pending[0]));
 	free(redo->buffer);
 	batch_free(&redo->batch);
 }

@@ -24,24 +24,24 @@
 enum redo_state { REDO_IDLE, REDO_FLUSHING, REDO_WRITING, REDO_NO_ROOM };
 
 struct redo {
-	uint64_t start;  /* address */
-	uint64_t blocks; /* of the ring */
+	uint64_t start;      /* address */
+	uint64_t blocks;     /* of the ring */
 	uint64_t head, tail; /* blocks, counted without wrapping */
 	uint64_t seq, incarnation;
 	uint32_t prev_crc;
 
 	struct fmt_record *pending; /* a ring of REDO_PENDING_MAX */
-	uint64_t next_lsn;    /* of the next record */
-	uint64_t written_lsn; /* records below it were given to a block */
-	uint64_t durable_lsn; /* records below it are durable */
-	uint64_t sealed_lsn;  /* the running commit ends here */
+	uint64_t next_lsn;          /* of the next record */
+	uint64_t written_lsn;       /* records below it were given to a block */
+	uint64_t durable_lsn;       /* records below it are durable */
+	uint64_t sealed_lsn;        /* the running commit ends here */
 
 	enum redo_state state;
 	struct list waiting; /* for the next commit */
 	struct list sealed;  /* for the running one */
 	struct batch batch;
 	bool wanted;
-	bool closed; /* until the checkpoint after recovery */
+	bool closed;     /* until the checkpoint after recovery */
 	uint8_t *buffer; /* one log block */
 	struct bs_io io;
 	struct iovec iov;

@@ -65,7 +65,7 @@ region_load(struct pool *pool, uint64_t number)
 	region->class = record->class;
 	region->device = device;
 	region->offset = FMT_DEVICE_HEAD +
-	    ((uint64_t)place << space->region_shift) * FMT_BLOCK;
+			 ((uint64_t)place << space->region_shift) * FMT_BLOCK;
 	region->free_blocks = le32_get(&record->free_blocks);
 	region->free_chunks = le32_get(&record->free_chunks);
 	return 0;
@@ -100,7 +100,7 @@ static int
 region_pages_translate(struct pool *pool)
 {
 	uint64_t pages = (pool->space.count + FMT_PAGE_REGIONS_COUNT - 1) /
-	    FMT_PAGE_REGIONS_COUNT;
+			 FMT_PAGE_REGIONS_COUNT;
 	int result = 0;
 
 	for (unsigned level = 0; level < pool->regions.levels; level++) {
@@ -120,8 +120,8 @@ log_place_check(struct pool *pool)
 {
 	struct space *space = &pool->space;
 	uint64_t first = pool->redo.start >> space->region_shift;
-	uint64_t last = (pool->redo.start + pool->redo.blocks - 1) >>
-	    space->region_shift;
+	uint64_t last =
+	    (pool->redo.start + pool->redo.blocks - 1) >> space->region_shift;
 
 	for (; first <= last; first++)
 		if (first >= space->count ||
@@ -135,7 +135,7 @@ regions_load(struct pool *pool, struct waiter *waiter)
 {
 	struct space *space = &pool->space;
 	uint64_t pages = (space->count + FMT_PAGE_REGIONS_COUNT - 1) /
-	    FMT_PAGE_REGIONS_COUNT;
+			 FMT_PAGE_REGIONS_COUNT;
 	int result;
 
 	for (uint64_t i = 0; i < pages; i++) {
@@ -173,8 +173,8 @@ space_bitmap(struct pool *pool, uint64_t address, bool create,
 }
 
 static int
-space_account(struct pool *pool, struct region *region, int64_t blocks,
-    int64_t chunks)
+space_account(
+    struct pool *pool, struct region *region, int64_t blocks, int64_t chunks)
 {
 	struct space *space = &pool->space;
 
@@ -188,9 +188,11 @@ space_account(struct pool *pool, struct region *region, int64_t blocks,
 	region->free_blocks = (uint32_t)(region->free_blocks + blocks);
 	region->free_chunks = (uint32_t)(region->free_chunks + chunks);
 	if (region->class == FMT_REGION_DATA)
-		space->data_free = (uint64_t)((int64_t)space->data_free + blocks);
+		space->data_free =
+		    (uint64_t)((int64_t)space->data_free + blocks);
 	if (region->class == FMT_REGION_META)
-		space->meta_free = (uint64_t)((int64_t)space->meta_free + blocks);
+		space->meta_free =
+		    (uint64_t)((int64_t)space->meta_free + blocks);
 	return 0;
 }
 
@@ -206,7 +208,8 @@ bits_change(struct pool *pool, uint64_t address, unsigned count, bool value)
 	uint16_t before, after;
 	uint8_t *place;
 
-	if (region->class != FMT_REGION_DATA && region->class != FMT_REGION_META)
+	if (region->class != FMT_REGION_DATA &&
+	    region->class != FMT_REGION_META)
 		return -EBADMSG;
 	assert(page != NULL);
 	assert(page->loaded);
@@ -232,8 +235,8 @@ space_chunk_is_set(struct pool *pool, uint64_t address)
 	assert(page != NULL);
 	assert(page->loaded);
 	return space_is_data(&pool->space, address, FMT_CHUNK_BLOCKS) &&
-	    load_le16(page->data + address % FMT_BITMAP_BLOCKS / 16 * 2) ==
-	    0xffff;
+	       load_le16(page->data + address % FMT_BITMAP_BLOCKS / 16 * 2) ==
+		   0xffff;
 }
 
 static int
@@ -294,7 +297,7 @@ space_set_class(struct pool *pool, uint64_t number, unsigned class)
 		space->data_free += space->region_blocks;
 	if (class == FMT_REGION_META)
 		space->meta_free += space->region_blocks;
-	region->class = (uint8_t)class;
+	region->class = (uint8_t) class;
 	region_store(pool, number);
 	return 0;
 }

@@ -9,8 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define WINDOW       (2u << 20) /* bytes read at once: two blocks at most */
-#define AHEAD        64u        /* pages asked for ahead */
+#define WINDOW        (2u << 20) /* bytes read at once: two blocks at most */
+#define AHEAD         64u        /* pages asked for ahead */
 #define AHEAD_RECORDS 1024u
 
 enum replay_stage {
@@ -58,8 +58,8 @@ read_done(struct batch *batch)
 
 /* Reads the ring from block at, up to bytes or its end. */
 static int
-window_read(struct replay *replay, uint64_t at, uint64_t bytes,
-    struct waiter *waiter)
+window_read(
+    struct replay *replay, uint64_t at, uint64_t bytes, struct waiter *waiter)
 {
 	struct pool *pool = replay->pool;
 	uint64_t left = (pool->redo.blocks - at) * FMT_BLOCK, done = 0;
@@ -110,8 +110,8 @@ static bool
 block_ours(const struct replay *replay, const struct fmt_log_block *block)
 {
 	return memcmp(block->pool_uuid, replay->pool->uuid, 16) == 0 &&
-	    (le64_get(&block->incarnation) == replay->incarnation ||
-		engine_breaks.i10_accept_stale);
+	       (le64_get(&block->incarnation) == replay->incarnation ||
+		   engine_breaks.i10_accept_stale);
 }
 
 static bool
@@ -126,9 +126,9 @@ block_next(struct replay *replay)
 	if (engine_breaks.i10_accept_stale)
 		return replay->blocks < replay->pool->redo.blocks;
 	return le64_get(&block->seq) == replay->seq &&
-	    le32_get(&block->prev_crc) == replay->prev_crc &&
-	    replay->blocks + le32_get(&block->length) / FMT_BLOCK <=
-	    replay->pool->redo.blocks;
+	       le32_get(&block->prev_crc) == replay->prev_crc &&
+	       replay->blocks + le32_get(&block->length) / FMT_BLOCK <=
+		   replay->pool->redo.blocks;
 }
 
 /* Is there in the window a whole block that comes after the one missing? */
@@ -197,8 +197,7 @@ pages_ahead(
 	if (count > AHEAD_RECORDS)
 		count = AHEAD_RECORDS;
 	for (uint32_t i = 0; i < count; i++) {
-		while (free < AHEAD &&
-		    !list_empty(&replay->ahead[free].link))
+		while (free < AHEAD && !list_empty(&replay->ahead[free].link))
 			free++;
 		if (free == AHEAD)
 			return;
@@ -225,8 +224,8 @@ records_apply(
 			pages_ahead(replay, &records[replay->record + 1],
 			    count - replay->record - 1);
 		if (result == 0)
-			result = apply(replay->pool,
-			    &records[replay->record], lsn, true);
+			result = apply(
+			    replay->pool, &records[replay->record], lsn, true);
 		if (result < 0)
 			return result;
 		replay->applied++;
@@ -283,8 +282,8 @@ ring_has_group(const struct replay *replay, uint64_t lsn)
 	const struct fmt_record *record;
 
 	do
-		record = ack_ring_record(
-		    replay->pool, replay->incarnation, lsn++);
+		record =
+		    ack_ring_record(replay->pool, replay->incarnation, lsn++);
 	while (record != NULL && record->flags & FMT_RECORD_MORE);
 	return record != NULL;
 }
@@ -296,9 +295,9 @@ stage_ring(struct replay *replay, struct waiter *waiter)
 	struct pool *pool = replay->pool;
 
 	while (ack_ring_matches(pool, replay->incarnation) &&
-	    (replay->in_group || ring_has_group(replay, replay->lsn))) {
-		const struct fmt_record *record = ack_ring_record(
-		    pool, replay->incarnation, replay->lsn);
+	       (replay->in_group || ring_has_group(replay, replay->lsn))) {
+		const struct fmt_record *record =
+		    ack_ring_record(pool, replay->incarnation, replay->lsn);
 		int result;
 		if (record == NULL)
 			break;
@@ -324,8 +323,9 @@ replay_finish(struct replay *replay)
 {
 	struct redo *redo = &replay->pool->redo;
 
-	redo->tail = (replay->position + redo->blocks - replay->blocks %
-		redo->blocks) % redo->blocks;
+	redo->tail =
+	    (replay->position + redo->blocks - replay->blocks % redo->blocks) %
+	    redo->blocks;
 	redo->head = redo->tail + replay->blocks;
 	redo->seq = replay->seq;
 	redo->incarnation = replay->incarnation + 1;

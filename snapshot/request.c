@@ -26,8 +26,7 @@ operation_ready(struct waiter *waiter, int error)
 }
 
 struct operation *
-operation_new(
-    struct pool_request *request, int (*run)(struct operation *op))
+operation_new(struct pool_request *request, int (*run)(struct operation *op))
 {
 	struct operation *op = calloc(1, sizeof(*op));
 
@@ -49,8 +48,8 @@ operation_problem(struct operation *op, const char *format, ...)
 	if (op->request->problem[0] != 0)
 		return; /* the first says most */
 	va_start(args, format);
-	vsnprintf(op->request->problem, sizeof(op->request->problem), format,
-	    args);
+	vsnprintf(
+	    op->request->problem, sizeof(op->request->problem), format, args);
 	va_end(args);
 }
 
@@ -156,8 +155,7 @@ operation_done(struct operation *op)
 }
 
 int
-operation_checkpoint(
-    struct operation *op, int (*then)(struct operation *op))
+operation_checkpoint(struct operation *op, int (*then)(struct operation *op))
 {
 	op->run = then;
 	checkpoint_wait(op->pool, &op->waiter);
@@ -211,7 +209,7 @@ params_check(struct operation *op)
 	else if (p->block_size != 512 && p->block_size != 4096)
 		operation_problem(op, "the block size is not 512 or 4096");
 	else if (p->cow_unit != 4096 && p->cow_unit != 16384 &&
-	    p->cow_unit != 65536)
+		 p->cow_unit != 65536)
 		operation_problem(op, "the cow unit is not 4K, 16K or 64K");
 	else if (p->size <= FMT_VOLUME_MAX)
 		return 0;
@@ -255,8 +253,8 @@ record_fill(struct operation *op, struct fmt_version *record)
 static void
 table_reach(struct pool *pool, uint32_t slots)
 {
-	uint64_t pages = (slots + FMT_PAGE_VERSIONS_COUNT - 1) /
-	    FMT_PAGE_VERSIONS_COUNT;
+	uint64_t pages =
+	    (slots + FMT_PAGE_VERSIONS_COUNT - 1) / FMT_PAGE_VERSIONS_COUNT;
 
 	tree_raise(&pool->versions, fmt_tree_levels(pages));
 }
@@ -390,8 +388,8 @@ delete_run(struct operation *op)
 	if (result < 0)
 		return result;
 	if (op->volume->open) {
-		operation_problem(op, "%s/%s is open", op->pool->name,
-		    op->volume->name);
+		operation_problem(
+		    op, "%s/%s is open", op->pool->name, op->volume->name);
 		return -EBUSY;
 	}
 	space_window_drop(op->pool, op->volume);

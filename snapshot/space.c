@@ -20,8 +20,8 @@ static uint64_t
 meta_needed(const struct pool *pool)
 {
 	const struct space *space = &pool->space;
-	uint64_t all =
-	    space->class_count[FMT_REGION_META] << space->region_shift;
+	uint64_t all = space->class_count[FMT_REGION_META]
+		       << space->region_shift;
 
 	return all - space->meta_free + pool->cache.dirty_new + pool->credits;
 }
@@ -30,7 +30,7 @@ static uint64_t
 meta_reach(const struct space *space, uint64_t free_regions)
 {
 	return (space->class_count[FMT_REGION_META] + free_regions)
-	    << space->region_shift;
+	       << space->region_shift;
 }
 
 bool
@@ -39,7 +39,7 @@ space_meta_room(struct pool *pool, uint64_t pages)
 	struct space *space = &pool->space;
 
 	return meta_needed(pool) + pages + space->reserve <=
-	    meta_reach(space, space->class_count[FMT_REGION_FREE]);
+	       meta_reach(space, space->class_count[FMT_REGION_FREE]);
 }
 
 /* FREE regions that data may take. */
@@ -64,7 +64,7 @@ space_free_bytes(struct pool *pool)
 
 	return (space->data_free +
 		   (regions_for_data(pool) << space->region_shift))
-	    << FMT_BLOCK_SHIFT;
+	       << FMT_BLOCK_SHIFT;
 }
 
 void
@@ -87,15 +87,15 @@ void
 space_level(struct pool *pool)
 {
 	struct space *space = &pool->space;
-	uint64_t used = (space->class_count[FMT_REGION_DATA]
-			    << space->region_shift) -
+	uint64_t used =
+	    (space->class_count[FMT_REGION_DATA] << space->region_shift) -
 	    space->data_free;
 	uint64_t free = space_free_bytes(pool) / FMT_BLOCK;
 	uint64_t percent = used + free > 0 ? used * 100 / (used + free) : 100;
-	int level = free < FMT_CHUNK_BLOCKS	? 3
-	    : percent >= pool->hard_percent	? 2
-	    : percent >= pool->soft_percent	? 1
-						: 0;
+	int level = free < FMT_CHUNK_BLOCKS         ? 3
+		    : percent >= pool->hard_percent ? 2
+		    : percent >= pool->soft_percent ? 1
+						    : 0;
 
 	if (level == space->level)
 		return;
@@ -131,7 +131,8 @@ busy_add_quarantine(struct space *space, struct lease *lease)
 
 	if (space->regions[lease->region].quarantined == 0)
 		return;
-	if (engine_breaks.i7_reuse_undurable && engine_breaks.i7_reuse_in_flight)
+	if (engine_breaks.i7_reuse_undurable &&
+	    engine_breaks.i7_reuse_in_flight)
 		return;
 	for (uint64_t i = space->q_tail; i != space->q_head; i++) {
 		const struct quarantine_entry *q =
@@ -168,8 +169,8 @@ static unsigned
 lease_pages(const struct space *space)
 {
 	return space->region_blocks <= FMT_BITMAP_BLOCKS
-	    ? 1
-	    : space->region_blocks / FMT_BITMAP_BLOCKS;
+		   ? 1
+		   : space->region_blocks / FMT_BITMAP_BLOCKS;
 }
 
 static void
@@ -209,9 +210,9 @@ lease_make(struct pool *pool, uint64_t region, struct waiter *waiter,
 	for (unsigned i = 0; i < lease_pages(space); i++) {
 		if (lease->bitmap[i] != NULL)
 			continue;
-		int result = space_bitmap(pool,
-		    first + (uint64_t)i * FMT_BITMAP_BLOCKS, true, waiter,
-		    &lease->bitmap[i]);
+		int result =
+		    space_bitmap(pool, first + (uint64_t)i * FMT_BITMAP_BLOCKS,
+			true, waiter, &lease->bitmap[i]);
 		if (result < 0)
 			return result;
 		page_pin(lease->bitmap[i]);
@@ -340,7 +341,7 @@ lease_search(const struct space *space, struct lease *lease, unsigned want,
 	while (at < chunks && busy_chunk(lease, at))
 		at++;
 	while (at + count < chunks && count < want &&
-	    !busy_chunk(lease, at + count))
+	       !busy_chunk(lease, at + count))
 		count++;
 	*ret_chunk = at;
 	*ret_count = count;
@@ -365,7 +366,7 @@ lease_take(struct space *space, struct lease *lease, unsigned want,
 	lease->reserved += blocks;
 	lease->cursor = chunk + *ret_count;
 	*ret_address = ((uint64_t)lease->region << space->region_shift) +
-	    chunk * FMT_CHUNK_BLOCKS;
+		       chunk * FMT_CHUNK_BLOCKS;
 	return true;
 }
 
@@ -409,8 +410,8 @@ window_fill(struct pool *pool, struct volume *volume, struct waiter *waiter)
 
 	for (;;) {
 		if (space->data != NULL &&
-		    lease_take(space, space->data, SEG_CHUNKS,
-			&volume->window, &count)) {
+		    lease_take(space, space->data, SEG_CHUNKS, &volume->window,
+			&count)) {
 			volume->window_count = count;
 			return 0;
 		}
@@ -630,8 +631,8 @@ space_meta_release(struct pool *pool, uint64_t address)
 	struct lease *lease = space->regions[region_of(space, address)].lease;
 
 	assert(lease != NULL);
-	busy_set(lease, (uint32_t)(address & (space->region_blocks - 1)), 1,
-	    false);
+	busy_set(
+	    lease, (uint32_t)(address & (space->region_blocks - 1)), 1, false);
 	space->meta_idle++;
 }
 

@@ -9,9 +9,9 @@
  *
  *	reserved    busy in the lease, clear in the bitmap
  *	installed   busy in the lease, set in the bitmap (apply did that)
- *	quarantined busy in the lease, clear in the bitmap (apply of FREE), until
- *	            the record is durable and every I/O that may have looked the
- *	            block up has ended
+ *	quarantined busy in the lease, clear in the bitmap (apply of FREE),
+ *until the record is durable and every I/O that may have looked the block up
+ *has ended
  *
  * A crash forgets reservations and quarantine: nothing leaks.
  *

@@ -50,9 +50,9 @@ super_fill(struct pool *pool, struct fmt_super *super)
 {
 	const struct space *space = &pool->space;
 	uint64_t data = space->class_count[FMT_REGION_DATA]
-	    << space->region_shift;
+			<< space->region_shift;
 	uint64_t meta = space->class_count[FMT_REGION_META]
-	    << space->region_shift;
+			<< space->region_shift;
 
 	*super = pool->super;
 	le32_set(&super->magic, FMT_SUPER_MAGIC);
@@ -70,8 +70,8 @@ super_fill(struct pool *pool, struct fmt_super *super)
 	log_store(pool, super);
 	root_store(&super->regions, &pool->regions, space->count);
 	root_store(&super->versions, &pool->versions, pool->slot_count);
-	root_store(&super->bitmap, &pool->bitmap,
-	    space->count << space->region_shift);
+	root_store(
+	    &super->bitmap, &pool->bitmap, space->count << space->region_shift);
 	le64_set(&super->data_blocks, data - space->data_free);
 	le64_set(&super->meta_blocks, meta - space->meta_free);
 	devices_store(pool, super);

@@ -54,8 +54,8 @@ unmap_chunk(struct vio *vio, struct unmap_batch *batch, struct page *leaf,
 	const struct fmt_entry *entry =
 	    &page_leaf(leaf)->entry[chunk % FMT_LEAF_CHUNKS];
 	uint64_t word = le64_get(&entry->word);
-	uint16_t bits = (uint16_t)(((1u << count) - 1)
-	    << batch->end % FMT_CHUNK_BLOCKS);
+	uint16_t bits =
+	    (uint16_t)(((1u << count) - 1) << batch->end % FMT_CHUNK_BLOCKS);
 	struct page *bitmap;
 	int result;
 
@@ -72,8 +72,8 @@ unmap_chunk(struct vio *vio, struct unmap_batch *batch, struct page *leaf,
 	if ((fmt_word_mask(word) & ~bits) == 0) {
 		if (batch->free_count == BATCH_FREES)
 			return -EBUSY;
-		result = space_bitmap(pool, fmt_word_address(word), false,
-		    &vio->waiter, &bitmap);
+		result = space_bitmap(
+		    pool, fmt_word_address(word), false, &vio->waiter, &bitmap);
 		if (result < 0)
 			return result;
 		if (fmt_word_address(word) % FMT_CHUNK_BLOCKS != 0 ||
@@ -86,8 +86,8 @@ unmap_chunk(struct vio *vio, struct unmap_batch *batch, struct page *leaf,
 }
 
 static int
-batch_fill(struct vio *vio, struct unmap_batch *batch, struct page *leaf,
-    uint64_t end)
+batch_fill(
+    struct vio *vio, struct unmap_batch *batch, struct page *leaf, uint64_t end)
 {
 	while (batch->end < end) {
 		unsigned count =
@@ -173,9 +173,8 @@ unmap_blocks(struct vio *vio)
 
 	if (turn_over(vio))
 		return;
-	if (!vio_ok(vio,
-		map_lookup(vio->volume, block, end - block, &vio->waiter,
-		    &extent)))
+	if (!vio_ok(vio, map_lookup(vio->volume, block, end - block,
+			     &vio->waiter, &extent)))
 		return;
 	if (extent.leaf == NULL) {
 		vio->next = (block + extent.blocks) * FMT_BLOCK;
@@ -253,9 +252,9 @@ vio_zero_step(struct vio *vio)
 	}
 	if (turn_over(vio))
 		return;
-	if (!vio_ok(vio,
-		map_lookup(vio->volume, block, vio->end / FMT_BLOCK - block,
-		    &vio->waiter, &extent)))
+	if (!vio_ok(
+		vio, map_lookup(vio->volume, block,
+			 vio->end / FMT_BLOCK - block, &vio->waiter, &extent)))
 		return;
 	if (extent.kind == MAP_POISON)
 		vio_fail(vio, -ENODATA);

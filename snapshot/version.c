@@ -246,9 +246,9 @@ record_sane(const struct pool *pool, const struct fmt_version *record)
 	if (record->cow_shift < 12 || record->cow_shift > 16)
 		return false;
 	return record->levels >= FMT_MAP_LEVELS_MIN &&
-	    record->levels <= FMT_MAP_LEVELS_MAX &&
-	    fmt_map_chunks(record->levels) * FMT_CHUNK >= size &&
-	    text_ends(record->name) && pool_name_valid(record->name);
+	       record->levels <= FMT_MAP_LEVELS_MAX &&
+	       fmt_map_chunks(record->levels) * FMT_CHUNK >= size &&
+	       text_ends(record->name) && pool_name_valid(record->name);
 }
 
 static int
@@ -291,7 +291,7 @@ versions_load(struct pool *pool, uint32_t *next, struct waiter *waiter)
 			if (result < 0)
 				return result;
 		} while (++*next % FMT_PAGE_VERSIONS_COUNT != 0 &&
-		    *next < pool->slot_count);
+			 *next < pool->slot_count);
 	}
 	return 0;
 }
@@ -306,8 +306,8 @@ pool_name_valid(const char *name)
 	size_t length = strlen(name);
 
 	return length >= 1 && length <= POOL_NAME_MAX &&
-	    strspn(name, allowed) == length && name[0] != '-' &&
-	    name[0] != '.';
+	       strspn(name, allowed) == length && name[0] != '-' &&
+	       name[0] != '.';
 }
 
 struct volume *

@@ -5,8 +5,8 @@
  *	vio     one request of the caller; walks over its range step by step
  *	seg     one device I/O of a vio; the first is part of the vio
  *	chunk_lock  says that a chunk is being changed: shared by writes that
- *	        need a map record, exclusive to UNMAP and to writes of parts of a
- *	        4 KiB block.  In-place overwrites, the common case, take none.
+ *	        need a map record, exclusive to UNMAP and to writes of parts of
+ *a 4 KiB block.  In-place overwrites, the common case, take none.
  */
 #ifndef SNAPSHOT_VOLUME_H
 #define SNAPSHOT_VOLUME_H
@@ -17,9 +17,9 @@
 #include "snapshot/page.h"
 #include "snapshot/pool.h"
 
-#define SEG_CHUNKS  16u /* chunks one allocating write covers: 1 MiB */
-#define LOCK_HASH   4096u
-#define VIO_SEGS    1024u /* segs beside those in the vios */
+#define SEG_CHUNKS 16u /* chunks one allocating write covers: 1 MiB */
+#define LOCK_HASH  4096u
+#define VIO_SEGS   1024u /* segs beside those in the vios */
 
 struct chunk_lock {
 	struct list link;
@@ -36,13 +36,13 @@ struct seg {
 	struct bs_io io;
 	struct vio *vio;
 	struct list link;
-	bool mapping;      /* ends in map records */
-	bool barrier;      /* the vio goes on only after it */
-	bool merging;      /* reads what a part of a block goes into */
+	bool mapping; /* ends in map records */
+	bool barrier; /* the vio goes on only after it */
+	bool merging; /* reads what a part of a block goes into */
 	struct device *device;
-	struct page *leaf; /* pinned if mapping */
+	struct page *leaf;           /* pinned if mapping */
 	uint64_t block, block_count; /* of the volume, if mapping */
-	uint64_t address;  /* of block */
+	uint64_t address;            /* of block */
 	uint64_t credits;
 	unsigned lock_count;
 	struct chunk_lock lock[SEG_CHUNKS + 1];
@@ -91,11 +91,11 @@ void volume_io_done(struct pool *pool);
 struct volume {
 	struct backstore bs; /* first: ops->submit gets it */
 	struct pool *pool;
-	struct list link;    /* pool->volumes, by name */
+	struct list link; /* pool->volumes, by name */
 	struct volume *hash_next;
 	struct tree map;
 	uint32_t id;
-	uint32_t slot; /* of the version table */
+	uint32_t slot;            /* of the version table */
 	struct page *record_page; /* pinned */
 	uint32_t parent_epoch;
 	uint8_t cow_shift, state;
@@ -120,8 +120,8 @@ struct fmt_version *volume_record(struct volume *volume);
 /* Counters and root into the record. */
 void volume_store(struct volume *volume);
 /* Makes the struct for a record; NULL: no memory. */
-struct volume *volume_new(struct pool *pool, uint32_t slot,
-    struct page *page, const struct fmt_version *record);
+struct volume *volume_new(struct pool *pool, uint32_t slot, struct page *page,
+    const struct fmt_version *record);
 void volume_free(struct volume *volume);
 struct volume *volume_by_id(struct pool *pool, uint32_t id);
 void volume_submit(struct backstore *bs, struct bs_io *io);
@@ -186,12 +186,12 @@ struct seg *vio_seg(struct vio *vio);
 void seg_submit(struct seg *seg, enum bs_op op, uint64_t address,
     unsigned in_block, uint64_t length);
 /* How much of length bytes at address can be one device I/O. */
-uint64_t seg_limit(struct pool *pool, uint64_t address, unsigned in_block,
-    uint64_t length);
+uint64_t seg_limit(
+    struct pool *pool, uint64_t address, unsigned in_block, uint64_t length);
 void seg_put(struct seg *seg);
 
-void vio_write_step(struct vio *vio);    /* volume_write.c */
-void vio_partial_step(struct vio *vio);  /* volume_partial.c */
+void vio_write_step(struct vio *vio);   /* volume_write.c */
+void vio_partial_step(struct vio *vio); /* volume_partial.c */
 void vio_partial_merge(struct vio *vio, struct seg *seg);
 void vio_partial_read(struct vio *vio, const struct map_extent *extent);
 void vio_partial_copy(struct vio *vio);
@@ -199,7 +199,7 @@ struct seg *vio_map_seg(struct vio *vio);
 bool vio_map_begin(struct vio *vio, struct seg *seg, uint64_t blocks);
 void vio_map_abort(struct vio *vio, struct seg *seg);
 int vio_map_end(struct vio *vio, struct seg *seg, int result);
-void vio_zero_step(struct vio *vio);     /* unmap.c */
+void vio_zero_step(struct vio *vio); /* unmap.c */
 void vio_unmap_step(struct vio *vio);
 
 #endif

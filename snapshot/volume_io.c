@@ -30,12 +30,10 @@ volume_error(int error)
 	case -ENOSPC:
 	case -EROFS:
 	case -ECANCELED:
-	case -ENOMEM:
-		return error;
+	case -ENOMEM: return error;
 	case -EBADMSG: /* damaged metadata: unreadable, never zeros */
 		return -ENODATA;
-	default:
-		return -EIO;
+	default: return -EIO;
 	}
 }
 
@@ -161,7 +159,8 @@ bool
 vio_lock(struct vio *vio, uint64_t chunk, bool exclusive)
 {
 	if (vio->locked) {
-		if (vio->lock.chunk == chunk && vio->lock.exclusive == exclusive)
+		if (vio->lock.chunk == chunk &&
+		    vio->lock.exclusive == exclusive)
 			return true;
 		vio_unlock(vio);
 	}
@@ -237,8 +236,8 @@ segs_wake(struct volume_io *vios, struct vio *self)
 }
 
 uint64_t
-seg_limit(struct pool *pool, uint64_t address, unsigned in_block,
-    uint64_t length)
+seg_limit(
+    struct pool *pool, uint64_t address, unsigned in_block, uint64_t length)
 {
 	uint64_t offset, run;
 	struct device *device = pool_locate(pool, address, &offset, &run);
@@ -345,7 +344,8 @@ seg_submit(struct seg *seg, enum bs_op op, uint64_t address, unsigned in_block,
 /* ---- reading ---- */
 
 static void
-iov_zero(const struct iovec *iov, unsigned count, uint64_t from, uint64_t length)
+iov_zero(
+    const struct iovec *iov, unsigned count, uint64_t from, uint64_t length)
 {
 	for (unsigned i = 0; i < count && length > 0; i++) {
 		uint64_t part = iov[i].iov_len;
@@ -371,10 +371,9 @@ vio_read_step(struct vio *vio)
 	struct map_extent extent;
 	struct seg *seg;
 
-	if (!vio_ok(vio,
-		map_lookup(vio->volume, block,
-		    (in_block + left + FMT_BLOCK - 1) / FMT_BLOCK,
-		    &vio->waiter, &extent)))
+	if (!vio_ok(vio, map_lookup(vio->volume, block,
+			     (in_block + left + FMT_BLOCK - 1) / FMT_BLOCK,
+			     &vio->waiter, &extent)))
 		return;
 	bytes = extent.blocks * FMT_BLOCK - in_block;
 	if (bytes > left)
@@ -418,10 +417,9 @@ vio_extents_step(struct vio *vio)
 	struct bs_extent *last = NULL;
 	struct map_extent extent;
 
-	if (!vio_ok(vio,
-		map_lookup(vio->volume, block,
-		    (vio->end + FMT_BLOCK - 1) / FMT_BLOCK - block,
-		    &vio->waiter, &extent)))
+	if (!vio_ok(vio, map_lookup(vio->volume, block,
+			     (vio->end + FMT_BLOCK - 1) / FMT_BLOCK - block,
+			     &vio->waiter, &extent)))
 		return;
 	end = (block + extent.blocks) * FMT_BLOCK;
 	if (end > vio->end)
@@ -445,7 +443,7 @@ vio_extents_step(struct vio *vio)
 void
 vio_advance(struct vio *vio)
 {
-	static void (*const step[BS_OP_COUNT])(struct vio *vio) = {
+	static void (*const step[BS_OP_COUNT])(struct vio * vio) = {
 	    [BS_READ] = vio_read_step,
 	    [BS_WRITE] = vio_write_step,
 	    [BS_ZERO] = vio_zero_step,
@@ -457,7 +455,7 @@ vio_advance(struct vio *vio)
 		return;
 	vio->advancing = true;
 	while (vio->next < vio->end && vio->error == 0 && !vio->parked &&
-	    !vio->barrier)
+	       !vio->barrier)
 		step[vio->io->op](vio);
 	vio->advancing = false;
 	if (vio->pending == 0 && !vio->parked && !vio->barrier)
@@ -501,8 +499,7 @@ vio_begin(struct vio *vio, struct bs_io *io)
 	vio->waiter.ready = waiter_ready;
 	vio->submitting = true;
 	if (op_changes(io->op) && pool->state != POOL_ONLINE)
-		vio->error =
-		    pool->state == POOL_READ_ONLY ? -EROFS : -EIO;
+		vio->error = pool->state == POOL_READ_ONLY ? -EROFS : -EIO;
 	if (io->op == BS_FLUSH)
 		vio_flush(vio);
 	else
@@ -556,7 +553,7 @@ static bool
 reaches(const struct bs_io *io, const struct volume *volume, uint64_t from)
 {
 	return io->bs == &volume->bs && io->length > 0 &&
-	    io->offset + io->length > from;
+	       io->offset + io->length > from;
 }
 
 bool

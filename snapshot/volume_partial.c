@@ -170,9 +170,8 @@ vio_partial_step(struct vio *vio)
 
 	if (!vio_lock(vio, vio->next / FMT_CHUNK, true) || !bounce_get(vio))
 		return;
-	if (!vio_ok(vio,
-		map_lookup(vio->volume, vio->next / FMT_BLOCK, 1,
-		    &vio->waiter, &extent)))
+	if (!vio_ok(vio, map_lookup(vio->volume, vio->next / FMT_BLOCK, 1,
+			     &vio->waiter, &extent)))
 		return;
 	if (extent.kind == MAP_POISON)
 		vio_fail(vio, -ENODATA);

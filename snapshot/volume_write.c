@@ -45,18 +45,16 @@ chunk_join(struct vio *vio, struct seg *seg, uint64_t chunk)
 	bool hole = fmt_word_type(word) == FMT_HOLE;
 	int result;
 
-	if (!hole &&
-	    (fmt_word_type(word) != FMT_COARSE ||
-		!map_exclusive(volume,
-		    le32_get(&entry_of(seg->leaf, chunk)->birth))))
+	if (!hole && (fmt_word_type(word) != FMT_COARSE ||
+			 !map_exclusive(volume,
+			     le32_get(&entry_of(seg->leaf, chunk)->birth))))
 		return -EROFS;
 	if (!hole &&
 	    (address % FMT_CHUNK_BLOCKS != 0 ||
 		!space_is_data(&pool->space, address, FMT_CHUNK_BLOCKS)))
 		return -EBADMSG;
 	if (seg->lock_count > 0)
-		expect = seg->address +
-		    (chunk * FMT_CHUNK_BLOCKS - seg->block);
+		expect = seg->address + (chunk * FMT_CHUNK_BLOCKS - seg->block);
 	if (hole) {
 		address = chunk_lock_address(pool, volume, chunk);
 		if (address == 0 && expect != 0 &&
@@ -117,8 +115,7 @@ vio_map_begin(struct vio *vio, struct seg *seg, uint64_t blocks)
 static uint16_t
 block_bits(uint64_t first, uint64_t count)
 {
-	return (uint16_t)(((1u << count) - 1)
-	    << (first % FMT_CHUNK_BLOCKS));
+	return (uint16_t)(((1u << count) - 1) << (first % FMT_CHUNK_BLOCKS));
 }
 
 /* The record that block.. of chunk are valid, if they were not. */
@@ -176,8 +173,7 @@ chunks_release(struct vio *vio, struct seg *seg)
 		uint64_t chunk = lock->chunk, address = lock->address;
 		uint64_t word = le64_get(&entry_of(seg->leaf, chunk)->word);
 		bool last = chunk_lock_drop(pool, lock);
-		if (last && address != 0 &&
-		    fmt_word_type(word) == FMT_HOLE)
+		if (last && address != 0 && fmt_word_type(word) == FMT_HOLE)
 			space_unreserve(pool, address, FMT_CHUNK_BLOCKS);
 	}
 	seg->lock_count = 0;
@@ -211,8 +207,10 @@ vio_map_end(struct vio *vio, struct seg *seg, int result)
 
 	if (result == 0 && pool->state != POOL_ONLINE)
 		result = -EIO;
-	if (result == 0)
+	if (result == 0) {
 		chunks_map(vio, seg);
+		pool->space.host_full = false; /* there is room again */
+	}
 	if (result == 0 && pool->state != POOL_ONLINE)
 		result = -EIO;
 	seg_unmap_done(vio, seg);
@@ -229,9 +227,8 @@ map_admit(struct vio *vio, struct page **ret_leaf, uint64_t *ret_credits)
 	struct pool *pool = vio->volume->pool;
 	struct page *leaf;
 
-	if (!vio_ok(vio,
-		map_leaf(vio->volume, vio->next / FMT_CHUNK, &vio->waiter,
-		    &leaf)))
+	if (!vio_ok(vio, map_leaf(vio->volume, vio->next / FMT_CHUNK,
+			     &vio->waiter, &leaf)))
 		return false;
 	*ret_credits = leaf->dirty ? 4 : WRITE_CREDITS;
 	if (!vio_ok(vio, pool_room(pool, *ret_credits, &vio->waiter)))
@@ -284,8 +281,8 @@ map_step(struct vio *vio)
 	seg = vio_map_seg(vio);
 	if (seg == NULL || !vio_map_begin(vio, seg, blocks))
 		return;
-	bytes = seg_limit(vio->volume->pool, seg->address, 0,
-	    seg->block_count * FMT_BLOCK);
+	bytes = seg_limit(
+	    vio->volume->pool, seg->address, 0, seg->block_count * FMT_BLOCK);
 	seg->block_count = bytes / FMT_BLOCK;
 	vio_unlock(vio);
 	seg_submit(seg, BS_WRITE, seg->address, 0, bytes);
@@ -301,8 +298,7 @@ in_place_step(struct vio *vio, const struct map_extent *extent)
 
 	if (bytes > vio->end - vio->next)
 		bytes = vio->end - vio->next;
-	bytes = seg_limit(
-	    vio->volume->pool, extent->address, in_block, bytes);
+	bytes = seg_limit(vio->volume->pool, extent->address, in_block, bytes);
 	if (extent->leaf->lsn > vio->lsn)
 		vio->lsn = extent->leaf->lsn + 1;
 	seg = vio_seg(vio);
@@ -321,10 +317,9 @@ vio_write_step(struct vio *vio)
 	bool part = in_block != 0 || left < FMT_BLOCK;
 	struct map_extent extent;
 
-	if (!vio_ok(vio,
-		map_lookup(vio->volume, block,
-		    (in_block + left + FMT_BLOCK - 1) / FMT_BLOCK,
-		    &vio->waiter, &extent)))
+	if (!vio_ok(vio, map_lookup(vio->volume, block,
+			     (in_block + left + FMT_BLOCK - 1) / FMT_BLOCK,
+			     &vio->waiter, &extent)))
 		return;
 	if (extent.kind == MAP_POISON)
 		vio_fail(vio, -ENODATA);

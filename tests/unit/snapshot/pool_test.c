@@ -224,8 +224,7 @@ what_a_shrink_cuts_off_does_not_come_back(void **state)
 	assert_int_equal(rig_stat(&rig).allocated, MiB + 65536);
 	assert_int_equal(rig_resize(&rig, volume, 4 * MiB), 0);
 	assert_true(rig_holds(&rig, bs, 0, MiB + 4096, 5));
-	assert_true(
-	    rig_holds(&rig, bs, MiB + 4096, 3 * MiB - 4096, 0));
+	assert_true(rig_holds(&rig, bs, MiB + 4096, 3 * MiB - 4096, 0));
 }
 
 static void
@@ -300,8 +299,7 @@ unmap_is_exact_to_a_block(void **state)
 
 	(void)state;
 	assert_int_equal(rig_fill(&rig, bs, 0, 256 << 10, 3), 0);
-	assert_int_equal(
-	    rig_unmap(&rig, bs, 4096 + 512, (64 << 10) + 4096), 0);
+	assert_int_equal(rig_unmap(&rig, bs, 4096 + 512, (64 << 10) + 4096), 0);
 	assert_true(rig_holds(&rig, bs, 0, 4608, 3));
 	assert_true(rig_holds(&rig, bs, 4608, (64 << 10) + 4096, 0));
 	assert_true(rig_holds(&rig, bs, (64 << 10) + 8704, 4096, 3));
@@ -597,10 +595,10 @@ a_full_ring_makes_writes_wait_for_the_commit(void **state)
 	(void)state;
 	for (unsigned round = 0; round < 10; round++) {
 		for (; chunk < (round + 1) * 500; chunk++)
-			assert_int_equal(rig_fill(&rig, bs,
-					     chunk % 300 * 65536 +
-						 chunk / 300 % 16 * 4096,
-					     4096, (int)(chunk % 251)),
+			assert_int_equal(
+			    rig_fill(&rig, bs,
+				chunk % 300 * 65536 + chunk / 300 % 16 * 4096,
+				4096, (int)(chunk % 251)),
 			    0);
 		rig_cut(&rig);
 		assert_int_equal(rig_open(&rig, false), 0);

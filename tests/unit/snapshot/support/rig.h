@@ -49,8 +49,8 @@ int rig_fill(struct rig *rig, struct backstore *bs, uint64_t offset,
 /* Are all bytes there byte?  Asserts that it can be read. */
 bool rig_holds(struct rig *rig, struct backstore *bs, uint64_t offset,
     uint64_t length, int byte);
-int rig_unmap(struct rig *rig, struct backstore *bs, uint64_t offset,
-    uint64_t length);
+int rig_unmap(
+    struct rig *rig, struct backstore *bs, uint64_t offset, uint64_t length);
 int rig_flush(struct rig *rig, struct backstore *bs);
 struct pool_stat rig_stat(struct rig *rig);
 
