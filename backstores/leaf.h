@@ -30,7 +30,7 @@ struct leaf {
 #define LEAF_SLOT_UNTRIED (-1)
 #define LEAF_SLOT_NONE    (-2)
 
-#define LEAF_MAX_IO (4u << 20)
+#define LEAF_MAX_IO (8u << 20)
 
 static inline struct leaf *
 leaf_of(struct backstore *bs)

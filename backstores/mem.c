@@ -12,7 +12,7 @@
 
 #define PAGE     4096ull
 #define WORD     64ull
-#define MAX_IO   (4u << 20)
+#define MAX_IO   (8u << 20)
 #define MAX_SIZE (1ull << 46) /* half of x86-64's user address space */
 
 struct mem {

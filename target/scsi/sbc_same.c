@@ -13,7 +13,7 @@
 #define NDOB_BIT  0x01u
 
 /* the pattern is repeated in this much memory, named by each element of iov */
-#define PATTERN (128u << 10)
+#define PATTERN (64u << 10)
 static_assert(PATTERN * SCSI_TASK_IOV_MAX == 1u << 20,
     "what every backstore takes in one I/O");
 
@@ -47,10 +47,9 @@ sbc_write_same_check(struct scsi_task *task)
 		return sense;
 	if ((task->cdb[1] & UNMAP_BIT) && !lun->bs->thin)
 		return scsi_invalid_cdb(1, 3);
-	/* SBC-3 6.6.3: WSNZ is 0, so none means all up to the end */
-	if (task->block_count == 0)
-		task->block_count = lun_blocks(lun) - task->lba;
-	if (task->block_count > SBC_WRITE_SAME_MAX)
+	/* SBC-3 6.6.3: WSNZ is 1, so that a count which is zero by mistake does
+	 * not overwrite the medium up to its end */
+	if (task->block_count == 0 || task->block_count > SBC_WRITE_SAME_MAX)
 		return scsi_invalid_cdb(count_at, -1);
 	return check_block(task);
 }

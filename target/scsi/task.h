@@ -28,8 +28,8 @@
 #define SCSI_CDB_MAX    32
 
 /* The most one command moves; VPD B0 says so to initiators. */
-#define SCSI_TRANSFER_MAX (4u << 20)
-#define SCSI_TASK_IOV_MAX 8
+#define SCSI_TRANSFER_MAX (8u << 20)
+#define SCSI_TASK_IOV_MAX 16
 
 /* RFC 7143 11.3.1 and SAM-5 8.6: in the coding of iSCSI's ATTR field */
 enum scsi_attribute {

@@ -174,7 +174,7 @@ block_limits_are_those_the_commands_keep(void **state)
 	uint32_t bs = rig->block_size;
 
 	assert_int_equal(cmd.task.in_length, 64);
-	assert_int_equal(in[4], 0);
+	assert_int_equal(in[4], 1); /* WSNZ */
 	assert_int_equal(load_be16(in + 6), 4096 / bs);
 	assert_int_equal(load_be32(in + 8), SCSI_TRANSFER_MAX / bs);
 	assert_int_equal(load_be32(in + 20), UINT32_MAX);

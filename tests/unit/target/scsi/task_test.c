@@ -6,25 +6,25 @@
 #include "tests/unit/target/scsi/support/rig.h"
 
 static void
-four_mebibytes_come_in_pieces_that_fit(void **state)
+eight_mebibytes_come_in_pieces_that_fit(void **state)
 {
 	struct rig *rig = *state;
 	struct scsi_task task;
-	void *halves[32];
+	void *halves[64];
 
 	scsi_task_init(&task);
 	task.loop = rig->loop;
 	assert_int_equal(scsi_task_buffers(&task, SCSI_TRANSFER_MAX), 0);
-	assert_int_equal(task.iov_count, 4);
+	assert_int_equal(task.iov_count, 8);
 	task.phase = SCSI_TASK_COMPLETED;
 	scsi_task_release(&task);
 
 	/* no whole mebibyte is free, every second half of one is */
-	for (unsigned i = 0; i < 32; i++) {
+	for (unsigned i = 0; i < 64; i++) {
 		halves[i] = buf_get(rig->loop->bufs, BUF_MAX / 2);
 		assert_non_null(halves[i]);
 	}
-	for (unsigned i = 0; i < 32; i++) {
+	for (unsigned i = 0; i < 64; i++) {
 		if ((uintptr_t)halves[i] & (BUF_MAX / 2)) {
 			buf_put(rig->loop->bufs, halves[i]);
 			halves[i] = NULL;
@@ -37,7 +37,7 @@ four_mebibytes_come_in_pieces_that_fit(void **state)
 	    bs_iov_length(task.iov, task.iov_count), SCSI_TRANSFER_MAX);
 	task.phase = SCSI_TASK_COMPLETED;
 	scsi_task_release(&task);
-	for (unsigned i = 0; i < 32; i++) {
+	for (unsigned i = 0; i < 64; i++) {
 		if (halves[i] != NULL)
 			buf_put(rig->loop->bufs, halves[i]);
 	}
@@ -206,7 +206,7 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    rig_test(four_mebibytes_come_in_pieces_that_fit),
+	    rig_test(eight_mebibytes_come_in_pieces_that_fit),
 	    cmocka_unit_test(reads_wait_for_buffers_in_turn),
 	    cmocka_unit_test(
 		a_read_that_gets_some_of_its_buffers_waits_for_the_rest_of_them),

@@ -145,13 +145,13 @@ abort_of_a_task_waiting_for_buffers_gives_up_its_place(void **state)
 	struct rig *rig = *state;
 	struct cmd cmd;
 	struct tmf t;
-	void *taken[16];
+	void *taken[32];
 	unsigned count = 0;
 
-	while (count < 16 &&
+	while (count < 32 &&
 	       (taken[count] = buf_get(rig->loop->bufs, BUF_MAX)) != NULL)
 		count++;
-	assert_int_equal(count, 16);
+	assert_int_equal(count, 32);
 	CMD(&cmd, rig, 0x28, 0, BE32(0), 0, BE16(1), 0);
 	cmd.task.tag = 5;
 	assert_true(cmd_begin(&cmd));

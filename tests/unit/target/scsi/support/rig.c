@@ -34,7 +34,7 @@ rig_open(struct rig *rig, const struct rig_params *params)
 	rig->block_size = params->block_size == 0 ? 512 : params->block_size;
 	rig->blocks = RIG_SIZE / rig->block_size;
 	assert_int_equal(
-	    simloop_new(1, params->buffers == 0 ? 16 << 20 : params->buffers,
+	    simloop_new(1, params->buffers == 0 ? 32 << 20 : params->buffers,
 		&rig->loop),
 	    0);
 	assert_int_equal(

@@ -38,7 +38,7 @@ void rig_close(struct rig *rig);
 void rig_drain(struct rig *rig); /* until nothing is left to do */
 void rig_clear_attentions(struct rig *rig);
 
-#define CMD_DATA_MAX (5u << 20)
+#define CMD_DATA_MAX (9u << 20)
 
 struct cmd {
 	struct rig *rig;
