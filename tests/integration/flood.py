@@ -65,7 +65,7 @@ def story(varved, directory):
     claim("an initiator reads before the flood", reads(url))
 
     qemu = subprocess.Popen(
-        ["qemu-img", "bench", "-f", "raw", "-c", "200000", "-d", "4", "-s", "4k",
+        ["qemu-img", "bench", "-c", "200000", "-d", "4", "-s", "4k",
          "--image-opts", f"driver=iscsi,transport=tcp,portal={host}:{port},"
          f"target={url.split('/')[3]},lun={url.split('/')[4]},initiator-name={IQN}"],
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT)

@@ -33,12 +33,14 @@ LUNS = {"fua": "writethrough", "fsync": "writeback", "cached": "writeback"}
 def bridge(directory, name, url, cache):
     sock = directory / f"{name}.nbd"
     process = subprocess.Popen(
-        ["qemu-nbd", "--persistent", "--shared=4", "-f", "raw", f"--cache={cache}",
+        ["qemu-nbd", "--persistent", "--shared=4", f"--cache={cache}",
          "--discard=unmap", "-k", str(sock), "--image-opts",
          "driver=iscsi,transport=tcp,portal={portal},target={iqn},lun={lun},"
          "initiator-name={host}".format(host=HOST_IQN, **url)],
         stdout=subprocess.DEVNULL, stderr=open(directory / f"{name}.err", "w"))
     for _ in range(200):
+        if process.poll() is not None:
+            break
         if sock.exists():
             return process, sock
         time.sleep(0.05)
@@ -53,12 +55,21 @@ def fio(directory, name, sock):
          "--verify=crc32c", "--do_verify=1", "--verify_fatal=1", "--verify_backlog=64",
          "--time_based=1", "--runtime=3600", "--randrepeat=0", "--group_reporting",
          *sync],
-        stdout=open(directory / f"{name}.fio", "w"), stderr=subprocess.STDOUT)
+        cwd=directory, stdout=open(directory / f"{name}.fio", "w"),
+        stderr=subprocess.STDOUT)
 
 
 def parts(url):
     portal, iqn, lun = url.removeprefix("iscsi://").split("/")
     return {"portal": portal, "iqn": iqn, "lun": lun}
+
+
+def sessions_come(varved, count):
+    for _ in range(600):
+        if len(varved.varve("session", "list")["items"]) >= count:
+            return True
+        time.sleep(0.05)
+    return False
 
 
 def main():
@@ -81,19 +92,23 @@ def rounds(directory, varved):
             bridges.append(process)
             jobs[name] = fio(directory, name, sock)
         for number in range(1, ROUNDS + 1):
-            time.sleep(0.3 + 0.1 * (number % 7))
+            if not sessions_come(varved, len(LUNS)):
+                failed.append(f"round {number}: the initiators did not log in again")
+                break
+            time.sleep(0.05 * (number % 9))
             varved.kill()
             slowest = max(slowest, varved.start())
             dead = [n for n, j in jobs.items() if j.poll() is not None]
             if dead:
                 failed.append(f"round {number}: fio ended on {', '.join(dead)}")
                 break
-        time.sleep(2)  # the last reconnection, and some verified I/O after it
+        sessions_come(varved, len(LUNS))
+        time.sleep(1)  # some verified I/O at the end
         for name, job in jobs.items():
             if job.poll() is None:
                 job.send_signal(signal.SIGINT)
             if job.wait(60) not in (0, 128):
-                text = (directory / f"{name}.fio").read_text()[-2000:]
+                text = (directory / f"{name}.fio").read_text()[:2000]
                 failed.append(f"fio on {name} ended with {job.returncode}:\n{text}")
             elif "err= 0" not in (directory / f"{name}.fio").read_text():
                 failed.append(f"fio on {name}: "
