@@ -95,6 +95,13 @@ start_checkpoint(struct world *world)
 }
 
 /* The request follows when the volume's I/O has ended: quiet_go_on(). */
+void
+control_delete(struct world *world, struct sim_volume *volume)
+{
+	begin(world, CONTROL_DELETE, volume);
+	volume->quiet = true;
+}
+
 static bool
 start_delete(struct world *world)
 {
@@ -102,8 +109,7 @@ start_delete(struct world *world)
 
 	if (volume == NULL)
 		return false;
-	begin(world, CONTROL_DELETE, volume);
-	volume->quiet = true;
+	control_delete(world, volume);
 	return true;
 }
 
@@ -158,8 +164,8 @@ shrink_now(struct world *world, struct sim_volume *volume)
 	if (chance(world, 300))
 		less = volume->size / 2 / 4096 * 4096;
 	volume->new_size = volume->size - less;
-	volume->shrink = oracle_submit(
-	    volume->oracle, volume->new_size, less, 0, ++world->clock);
+	volume->shrink = oracle_submit(volume->oracle, volume->new_size, less,
+	    0, ++world->clock, work_oldest_read(world));
 	volume->last_unmap = world->clock;
 	volume_resize(
 	    world->pool, volume->volume, volume->new_size, &world->request);
@@ -246,8 +252,8 @@ done_resize(struct world *world, struct sim_volume *volume)
 static void
 done_add_device(struct world *world, struct sim_volume *volume)
 {
-	(void)world;
 	(void)volume;
+	world_count_members(world);
 }
 
 static void (*const end[CONTROL_COUNT])(
@@ -350,12 +356,12 @@ maybe_start(struct world *world)
 void
 control_step(struct world *world)
 {
-	if (world->control == CONTROL_DELETE ||
-	    world->control == CONTROL_SHRINK)
-		quiet_go_on(world);
 	if (!is_busy(world) && !world->reopen_wanted && !world->in_trouble &&
 	    !world->draining)
 		maybe_start(world);
+	if (world->control == CONTROL_DELETE ||
+	    world->control == CONTROL_SHRINK)
+		quiet_go_on(world);
 }
 
 bool

@@ -1,30 +1,39 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Tests of one situation each, where random seeds come seldom or never.
+ * Tests of one situation each, where random seeds come seldom or never.  They
+ * know the engine from inside: the situation is made by hand.
  */
+#include "base/simloop.h"
 #include "snapshot/engine.h"
 #include "tests/sim/sim.h"
 #include <stdlib.h>
 #include <string.h>
 
-static struct sim_volume *
-one_volume(struct world *world)
-{
-	struct sim_volume *volume;
+#define CHUNK (64 * KiB)
 
-	if (!world_create(world))
-		sim_fail(world, "power failed though nobody cut it");
-	volume = control_create(world, 16 * MiB);
+static struct sim_volume *
+volume_now(struct world *world)
+{
+	struct sim_volume *volume =
+	    control_create(world, world->scenario->volume_bytes);
+
 	control_wait(world);
 	volume_bring_up(world, volume);
 	return volume;
 }
 
-static void
-write_now(struct world *world, struct sim_volume *volume, uint64_t offset,
-    uint64_t length)
+static struct sim_volume *
+pool_and_volume(struct world *world)
 {
-	work_submit(world, volume, BS_WRITE, offset, length, false, false);
+	if (!world_create(world))
+		sim_fail(world, "power failed though nobody cut it");
+	return volume_now(world);
+}
+
+static void
+write_now(struct world *world, struct sim_volume *volume, uint64_t offset)
+{
+	work_submit(world, volume, BS_WRITE, offset, 4096, false, false);
 	work_drain(world);
 }
 
@@ -35,7 +44,25 @@ flush_now(struct world *world, struct sim_volume *volume)
 	work_drain(world);
 }
 
-/* ---- I3 ---- */
+/* False: what is in flight does not end by itself. */
+static bool
+in_flight_falls_to(struct world *world, unsigned count)
+{
+	for (unsigned i = 0; i < 20000 && world->in_flight > count; i++) {
+		control_step(world);
+		simloop_step(world->loop);
+	}
+	return world->in_flight <= count;
+}
+
+static void
+survive(struct world *world, struct sim_volume *volume)
+{
+	life_survive(world);
+	volume_bring_up(world, volume);
+}
+
+/* ---- I/O that the oracle does not know of ---- */
 
 struct raw_io {
 	struct bs_io io; /* first */
@@ -53,24 +80,29 @@ raw_complete(struct bs_io *io, int result)
 }
 
 static int
-raw_write(struct world *world, struct sim_volume *volume, uint64_t offset)
+raw_run(struct world *world, struct sim_volume *volume, enum bs_op op,
+    uint64_t offset)
 {
-	static _Alignas(4096) uint8_t buf[4096] = "not shared any more";
+	static _Alignas(4096) uint8_t buf[4096] = "a write of a directed test";
 	static struct iovec iov = {buf, sizeof(buf)};
 	static struct raw_io raw;
 
 	bs_io_init(&raw.io);
 	raw.done = false;
-	raw.io.op = BS_WRITE;
-	raw.io.offset = offset;
-	raw.io.length = sizeof(buf);
-	raw.io.iov = &iov;
-	raw.io.iov_count = 1;
+	raw.io.op = op;
 	raw.io.complete = raw_complete;
+	if (op == BS_WRITE) {
+		raw.io.offset = offset;
+		raw.io.length = sizeof(buf);
+		raw.io.iov = &iov;
+		raw.io.iov_count = 1;
+	}
 	bs_submit(volume->bs, &raw.io);
 	world_run_until(world, &raw.done);
 	return raw.result;
 }
+
+/* ---- I3 ---- */
 
 /* What was born no later than the parent's epoch belongs to the parent too:
  * this version has no copies, so it refuses to write there.  There are no
@@ -78,54 +110,175 @@ raw_write(struct world *world, struct sim_volume *volume, uint64_t offset)
 static void
 shared_blocks_are_not_overwritten(struct world *world)
 {
-	struct sim_volume *volume = one_volume(world);
-	uint8_t *buf = aligned_alloc(4096, 64 * KiB);
+	struct sim_volume *volume = pool_and_volume(world);
+	uint8_t *buf = aligned_alloc(4096, CHUNK);
 	char text[256];
+	int r;
 
 	assert(buf != NULL);
-	write_now(world, volume, 0, 64 * KiB);
+	write_now(world, volume, 4096);
 	flush_now(world, volume);
 	volume->volume->parent_epoch = world->pool->epoch;
-	int r = raw_write(world, volume, 4096);
+	r = raw_run(world, volume, BS_WRITE, 4096);
 	if (r != -EROFS)
 		sim_fail(world, "a shared block was written (%d)", r);
-	work_read(world, volume, 0, 64 * KiB, buf);
+	work_read(world, volume, 0, CHUNK, buf);
 	if (!oracle_check_recovered(
-		volume->oracle, 0, 64 * KiB, buf, text, sizeof(text)))
+		volume->oracle, 0, CHUNK, buf, text, sizeof(text)))
 		sim_fail(world, "%s", text);
 	free(buf);
 }
 
-/* ---- stale log blocks ---- */
+/* ---- I7 ---- */
 
-/* A log of one life of the pool must not be taken up by the next one, though
- * it lies where the next one reads on. */
+/* A read is on its way to a block when that is unmapped, durably, and all
+ * space there is gets written: the block must not be among it. */
+static void
+space_under_a_read_is_not_reused(struct world *world)
+{
+	struct sim_volume *volume = pool_and_volume(world);
+	struct backstore *disk = world->disk[0].top;
+	uint64_t at = CHUNK;
+
+	if (!life_create_volumes(world))
+		sim_fail(world, "power failed though nobody cut it");
+	write_now(world, volume, 0);
+	flush_now(world, volume);
+	disk_shell_hold(disk, BS_READ, 0, disk->size);
+	work_submit(world, volume, BS_READ, 0, 4096, false, false);
+	work_submit(world, volume, BS_ZERO, 0, CHUNK, false, true);
+	/* not drained: the read stays in flight, and writers may wait for it */
+	for (; at < volume->size; at += CHUNK) {
+		work_submit(world, volume, BS_WRITE, at, 4096, false, false);
+		work_submit(world, volume, BS_FLUSH, 0, 0, false, false);
+		if (!in_flight_falls_to(world, 1))
+			break;
+	}
+	disk_shell_release(disk);
+	work_drain(world); /* the read is checked when it completes */
+	survive(world, volume);
+}
+
+/* ---- I10 ---- */
+
+static void
+hold_superblocks(struct world *world)
+{
+	disk_shell_hold(world->disk[0].top, BS_WRITE, fmt_super_offset(0),
+	    FMT_SUPER_SLOTS * FMT_SUPER_STRIDE);
+}
+
+/* One commit per write, so many that the ring goes round, while the superblock
+ * that would give the first half of it up does not get to the disk. */
+static void
+log_is_not_cut_before_the_superblock(struct world *world)
+{
+	struct sim_volume *volume = pool_and_volume(world);
+	uint64_t ring = world->pool->redo.blocks, at = 0;
+
+	for (uint64_t i = 0; i < ring / 2 - 8; i++, at += 4096) {
+		write_now(world, volume, at);
+		flush_now(world, volume);
+	}
+	hold_superblocks(world);
+	do {
+		work_submit(world, volume, BS_WRITE, at % volume->size, 4096,
+		    true, false);
+		at += 4096;
+	} while (in_flight_falls_to(world, 0) && at < 2 * ring * 4096);
+	survive(world, volume);
+}
+
+/* Where the next record goes on the disk. */
+static uint64_t
+log_offset(struct world *world, uint64_t blocks_before)
+{
+	struct redo *redo = &world->pool->redo;
+	uint64_t offset, run;
+
+	pool_locate(world->pool,
+	    redo->start + (redo->head - blocks_before) % redo->blocks, &offset,
+	    &run);
+	return offset;
+}
+
+/* A block of the log gets lost at a power cut, and turns up in the next life
+ * of the log behind that life's only block: it must not count again.  Its
+ * record maps a chunk nobody else writes, which is how it would show. */
 static void
 old_log_blocks_do_not_count(struct world *world)
 {
-	struct sim_volume *volume = one_volume(world);
+	static const uint8_t zeros[4096];
+	struct sim_volume *volume = pool_and_volume(world);
+	struct backstore *platter = world->disk[0].platter;
+	uint8_t stale[4096];
+	uint64_t offset;
 
-	for (unsigned life = 0; life < 6; life++) {
-		for (unsigned i = 0; i < 4 + 8 / (life + 1); i++) {
-			write_now(
-			    world, volume, (i + 20 * life) * 64 * KiB, 4096);
-			flush_now(world, volume);
-		}
-		life_survive(world);
-		volume_bring_up(world, volume);
-		/* its space may be used again: an old record must not map it */
-		work_submit(
-		    world, volume, BS_ZERO, 0, volume->size, false, true);
-		work_drain(world);
-		write_now(world, volume, (10 + life) * 64 * KiB, 4096);
-		flush_now(world, volume);
-		life_survive(world);
-		volume_bring_up(world, volume);
+	write_now(world, volume, 0);
+	flush_now(world, volume);
+	raw_run(world, volume, BS_WRITE, 5 * CHUNK);
+	raw_run(world, volume, BS_FLUSH, 0);
+	offset = log_offset(world, 1);
+	bs_powercut_peek(platter, offset, stale, sizeof(stale));
+	bs_powercut_poke(platter, offset, zeros, sizeof(zeros));
+	survive(world, volume);
+
+	write_now(world, volume, CHUNK);
+	flush_now(world, volume);
+	if (log_offset(world, 1) != offset)
+		sim_fail(world, "the log does not go on where it ended");
+	bs_powercut_poke(platter, offset + 4096, stale, sizeof(stale));
+	survive(world, volume);
+}
+
+/* ---- deletion ---- */
+
+static void
+let_it_run(struct world *world, unsigned events)
+{
+	for (unsigned i = 0; i < events; i++) {
+		control_step(world);
+		simloop_step(world->loop);
 	}
+}
+
+/* A second deletion begins while the checkpoint that ends a first one is on
+ * its way: it is not in that checkpoint.  When the first has ended, the job
+ * looks for more; but what it freed of the second would be durable by the log,
+ * and the volume would come back. */
+static void
+deletion_waits_until_it_is_durable(struct world *world)
+{
+	struct sim_volume *first = pool_and_volume(world);
+	struct sim_volume *second = volume_now(world);
+	struct sim_volume *third = volume_now(world);
+
+	for (uint64_t at = 0; at < 8 * MiB; at += CHUNK) {
+		write_now(world, first, at);
+		write_now(world, second, at);
+	}
+	flush_now(world, second);
+	control_delete(world, first);
+	control_wait(world);
+	hold_superblocks(world);
+	let_it_run(world, 4000);
+	control_delete(world, second);
+	let_it_run(world, 100);
+	disk_shell_release(world->disk[0].top);
+	hold_superblocks(world);
+	let_it_run(world, 1000);
+	work_submit(world, third, BS_WRITE, 0, 4096, true, false);
+	in_flight_falls_to(world, 0);
+	life_survive(world);
+	if (second->state != PRESENT)
+		sim_fail(world, "the second deletion was durable too early");
 }
 
 const struct directed directed_tests[] = {
     {"shared-blocks", shared_blocks_are_not_overwritten},
+    {"reuse-in-flight", space_under_a_read_is_not_reused},
+    {"log-not-cut-early", log_is_not_cut_before_the_superblock},
     {"old-log-blocks", old_log_blocks_do_not_count},
+    {"deletion-durable", deletion_waits_until_it_is_durable},
     {NULL, NULL},
 };

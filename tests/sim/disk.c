@@ -19,6 +19,10 @@ struct shell {
 	struct list idle; /* struct passage, by io.link */
 	unsigned late_permille;
 	uint64_t random;
+	bool holding;
+	enum bs_op hold_op;
+	uint64_t hold_offset, hold_length;
+	struct list held; /* struct passage, by io.link */
 };
 
 /* An I/O on its way through. */
@@ -62,6 +66,14 @@ passage_take(struct shell *shell)
 	return passage;
 }
 
+static bool
+is_held(const struct shell *shell, const struct bs_io *io)
+{
+	return shell->holding && io->op == shell->hold_op &&
+	       io->offset < shell->hold_offset + shell->hold_length &&
+	       io->offset + io->length > shell->hold_offset;
+}
+
 static void
 shell_submit(struct backstore *bs, struct bs_io *above)
 {
@@ -81,7 +93,9 @@ shell_submit(struct backstore *bs, struct bs_io *above)
 	io->extent_max = above->extent_max;
 	io->complete = passage_complete;
 	io->priv = shell;
-	if (sim_below(&shell->random, 1000) < shell->late_permille)
+	if (is_held(shell, io))
+		list_add_tail(&shell->held, &io->link);
+	else if (sim_below(&shell->random, 1000) < shell->late_permille)
 		loop_timer_arm(bs->loop, &passage->late,
 		    sim_below(&shell->random, LATE_NS_MAX));
 	else
@@ -128,5 +142,31 @@ disk_shell_new(struct loop *loop, struct backstore *below,
 	shell->late_permille = late_permille;
 	shell->random = seed;
 	list_init(&shell->idle);
+	list_init(&shell->held);
 	return &shell->bs;
+}
+
+void
+disk_shell_hold(
+    struct backstore *bs, enum bs_op op, uint64_t offset, uint64_t length)
+{
+	struct shell *shell = container_of(bs, struct shell, bs);
+
+	assert(bs->ops == &shell_ops);
+	shell->holding = true;
+	shell->hold_op = op;
+	shell->hold_offset = offset;
+	shell->hold_length = length;
+}
+
+void
+disk_shell_release(struct backstore *bs)
+{
+	struct shell *shell = container_of(bs, struct shell, bs);
+	struct list *link;
+
+	assert(bs->ops == &shell_ops);
+	shell->holding = false;
+	while ((link = list_pop(&shell->held)) != NULL)
+		bs_submit(shell->below, list_entry(link, struct bs_io, link));
 }

@@ -3,7 +3,9 @@
  * The simulator: the real engine on disks that lose power.
  *
  *   run                          all of make test
- *   run random|exhaustive|directed|mutations    one part of it
+ *   run random [SCENARIO...], run exhaustive, directed, mutations
+ *                                one part of it
+ *   run brief                    two seeds of each scenario
  *   run SCENARIO SEED [COUNT]    repeats a seed, or so many from it on
  *   run exhaustive SEED DISK TICK               repeats one exhaustive cut
  *   run directed NAME            repeats a directed test
@@ -207,15 +209,38 @@ scenario_run(const struct scenario *scenario, uint64_t first, uint64_t count)
 	    tally->errors - before.errors, bad);
 }
 
+static bool
+is_wanted(const struct scenario *scenario, int argc, char **argv)
+{
+	if (scenario->seeds == 0)
+		return false;
+	for (int i = 0; i < argc; i++)
+		if (strcmp(scenario->name, argv[i]) == 0)
+			return true;
+	return argc == 0;
+}
+
 static int
 part_random(int argc, char **argv)
 {
-	(void)argv;
-	if (argc > 0)
-		return 2;
+	for (int i = 0; i < argc; i++)
+		if (scenario_find(argv[i]) == NULL)
+			return 2;
 	for (const struct scenario *s = scenarios; s->name != NULL; s++)
-		scenario_run(s, 0, s->seeds);
+		if (is_wanted(s, argc, argv))
+			scenario_run(s, 0, s->seeds);
 	return 0;
+}
+
+/* A little of each, for builds that are slow. */
+static int
+part_brief(int argc, char **argv)
+{
+	(void)argv;
+	for (const struct scenario *s = scenarios; s->name != NULL; s++)
+		if (s->seeds > 0)
+			scenario_run(s, 0, 2);
+	return argc == 0 ? 0 : 2;
 }
 
 static int
@@ -228,15 +253,16 @@ part_soak(int argc, char **argv)
 	cuts = strtoull(argv[0], NULL, 10);
 	if (argc == 2)
 		first = strtoull(argv[1], NULL, 10);
-	for (; tally->cuts < cuts && failed == 0; first += 100)
+	for (; tally->cuts < cuts && failed == 0; first += 1000)
 		for (const struct scenario *s = scenarios; s->name != NULL; s++)
-			scenario_run(s, first, 100);
+			if (s->seeds > 0)
+				scenario_run(s, first, s->seeds);
 	return 0;
 }
 
 /* ---- exhaustive ---- */
 
-#define EXHAUSTIVE_SEEDS 12u
+#define EXHAUSTIVE_SEEDS 6u
 
 static const char *const exhaustive_scenarios[] = {
     "single", "plp", "multi", "devices", "resize", "deletion"};
@@ -305,7 +331,7 @@ static enum verdict
 directed_run(const struct directed *test, bool quiet,
     void (*prepare)(const void *arg), const void *prepare_arg)
 {
-	struct job job = {.scenario = scenario_find("single"),
+	struct job job = {.scenario = scenario_find("directed"),
 	    .directed = test,
 	    .prepare = prepare,
 	    .prepare_arg = prepare_arg,
@@ -346,7 +372,7 @@ static const struct mutation {
     M(i7_reuse_undurable, "I7 reuse after the free is durable",
 	.scenario = "churn", .seeds = 16),
     M(i7_reuse_in_flight, "I7 reuse after I/O that looked it up",
-	.scenario = "churn", .seeds = 8),
+	.directed = "reuse-in-flight"),
     M(i8_overwrite_pages, "I8 pages of a checkpoint stay", .scenario = "single",
 	.seeds = 8),
     M(i9_super_first, "I9 superblock after its pages", .scenario = "single",
@@ -354,14 +380,16 @@ static const struct mutation {
     M(i9_single_slot, "I9 superblocks alternate", .scenario = "single",
 	.seeds = 16, .exhaustive = true),
     M(i10_truncate_early, "I10 log truncated after the superblock",
-	.scenario = "wrap", .seeds = 16),
+	.directed = "log-not-cut-early"),
     M(i10_accept_stale, "I10 blocks of an old life never count",
-	.scenario = "single", .seeds = 16, .directed = "old-log-blocks"),
+	.directed = "old-log-blocks"),
     M(i11_replay_no_mask, "I11 replay applies as run time did",
 	.scenario = "single", .seeds = 8),
     M(i11_record_order, "I11 order of records is order of changes",
 	.scenario = "single", .seeds = 8),
 #undef M
+    {"no_ack_ring", "killed: all acknowledged writes are there",
+	&world_without_ring, .scenario = "kill", .seeds = 4},
 };
 
 static void
@@ -480,6 +508,7 @@ static const struct part {
     {"exhaustive", part_exhaustive, true},
     {"directed", part_directed, true},
     {"mutations", part_mutations, true},
+    {"brief", part_brief, false},
     {"soak", part_soak, false},
     {"list", part_list, false},
 };
@@ -517,9 +546,10 @@ main(int argc, char **argv)
 	    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	assert(tally != MAP_FAILED);
 	if (run_parts(argc, argv) != 0) {
-		fprintf(stderr, "usage: run [random | exhaustive | directed |"
-				" mutations | soak CUTS | list |"
-				" SCENARIO SEED [COUNT]]\n");
+		fprintf(stderr,
+		    "usage: run [random [SCENARIO...] | exhaustive |"
+		    " directed | mutations | brief | soak CUTS |"
+		    " list | SCENARIO SEED [COUNT]]\n");
 		return 2;
 	}
 	printf("%" PRIu64 " power cuts, %" PRIu64 " checks, %" PRIu64

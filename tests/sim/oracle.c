@@ -132,12 +132,13 @@ is_after(const struct change *later, const struct change *earlier)
 	return earlier->finished < later->submitted;
 }
 
+/* By a change that was durable before time. */
 static bool
-replaced_for_good(
-    const struct candidate *list, const struct candidate *candidate)
+replaced_for_good(const struct candidate *list,
+    const struct candidate *candidate, uint64_t time)
 {
 	for (; list != NULL; list = list->next)
-		if (list->change->durable &&
+		if (list->change->durable && list->change->finished < time &&
 		    is_after(list->change, candidate->change))
 			return true;
 	return false;
@@ -156,11 +157,11 @@ replaced_before(const struct candidate *list, const struct candidate *candidate,
 
 /* Keeps lists short where the same sector is written over and over. */
 static void
-sector_prune(struct candidate **list)
+sector_prune(struct candidate **list, uint64_t oldest_read)
 {
 	for (struct candidate **at = list; *at != NULL;) {
 		struct candidate *candidate = *at;
-		if (!replaced_for_good(*list, candidate)) {
+		if (!replaced_for_good(*list, candidate, oldest_read)) {
 			at = &candidate->next;
 			continue;
 		}
@@ -172,7 +173,7 @@ sector_prune(struct candidate **list)
 
 struct change *
 oracle_submit(struct oracle *oracle, uint64_t offset, uint64_t length,
-    uint64_t stamp, uint64_t now)
+    uint64_t stamp, uint64_t now, uint64_t oldest_read)
 {
 	struct change *change = must(calloc(1, sizeof(*change)));
 
@@ -185,7 +186,7 @@ oracle_submit(struct oracle *oracle, uint64_t offset, uint64_t length,
 		if (*list == NULL)
 			*list = candidate_new(&genesis, 0, NULL);
 		*list = candidate_new(change, stamp, *list);
-		sector_prune(list);
+		sector_prune(list, oldest_read);
 	}
 	return change;
 }
@@ -290,12 +291,12 @@ sector_decode(const struct oracle *oracle, uint64_t offset,
 
 static void
 explain(const struct oracle *oracle, uint64_t offset, uint64_t got,
-    const struct candidate *list, char *text, size_t text_max)
+    const struct candidate *list, uint64_t time, char *text, size_t text_max)
 {
 	int used = snprintf(text, text_max,
 	    "volume %" PRIu64 " sector at %" PRIu64 " holds write %" PRIu64
-	    ", candidates:",
-	    oracle->serial, offset, got);
+	    " (read from %" PRId64 "), candidates:",
+	    oracle->serial, offset, got, (int64_t)time);
 
 	for (; list != NULL && (size_t)used < text_max; list = list->next)
 		used += snprintf(text + used, text_max - (size_t)used,
@@ -315,7 +316,7 @@ sector_check(
 	for (c = list; c != NULL; c = c->next) {
 		if (c->stamp != got)
 			continue;
-		if (time == NEVER ? !replaced_for_good(list, c)
+		if (time == NEVER ? !replaced_for_good(list, c, NEVER)
 				  : !replaced_before(list, c, time))
 			return true;
 	}
@@ -333,7 +334,8 @@ range_check(const struct oracle *oracle, uint64_t offset, uint64_t length,
 			return false;
 		if (sector_check(oracle, at, got, time))
 			continue;
-		explain(oracle, at, got, sector_at(oracle, at), text, text_max);
+		explain(oracle, at, got, sector_at(oracle, at), time, text,
+		    text_max);
 		return false;
 	}
 	return true;
@@ -373,6 +375,20 @@ oracle_may_be_hole(const struct oracle *oracle, uint64_t offset,
 {
 	for (uint64_t done = 0; done < length; done += SECTOR_BYTES)
 		if (!sector_check(oracle, offset + done, 0, submitted))
+			return false;
+	return true;
+}
+
+bool
+oracle_is_zero(const struct oracle *oracle, uint64_t offset, uint64_t length)
+{
+	const struct cell *cell = cell_at(oracle, offset);
+	uint64_t end = offset + length;
+
+	assert(offset / ORACLE_CELL_BYTES == (end - 1) / ORACLE_CELL_BYTES);
+	for (; cell != NULL && offset < end; offset += SECTOR_BYTES)
+		if (cell->sector[offset % ORACLE_CELL_BYTES / SECTOR_BYTES] !=
+		    NULL)
 			return false;
 	return true;
 }

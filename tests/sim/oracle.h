@@ -38,9 +38,11 @@ struct oracle;
 
 struct oracle *oracle_new(uint64_t serial);
 
-/* A change of [offset, offset + length) is about to be submitted. */
+/* A change of [offset, offset + length) is about to be submitted.  Reads still
+ * in flight were submitted at oldest_read or later (NEVER: none is): they may
+ * show what has been replaced for good since. */
 struct change *oracle_submit(struct oracle *oracle, uint64_t offset,
-    uint64_t length, uint64_t stamp, uint64_t now);
+    uint64_t length, uint64_t stamp, uint64_t now, uint64_t oldest_read);
 void oracle_finish(struct oracle *oracle, struct change *change, uint64_t now,
     bool failed, bool fua);
 
@@ -68,6 +70,10 @@ bool oracle_check_recovered(struct oracle *oracle, uint64_t offset,
 /* May the range read as zeros throughout, for a read submitted at time? */
 bool oracle_may_be_hole(const struct oracle *oracle, uint64_t offset,
     uint64_t length, uint64_t submitted);
+
+/* Is the range zeros for certain, nothing in flight or doubtful? */
+bool oracle_is_zero(
+    const struct oracle *oracle, uint64_t offset, uint64_t length);
 
 /* Does every 4 KiB block of the range hold data for certain, so that a write
  * needs no space? */

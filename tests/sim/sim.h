@@ -68,6 +68,7 @@ struct scenario {
 	unsigned cut_ticks;     /* power goes within so many mutations */
 	bool spread;            /* writes all over the volume */
 	uint64_t leave_bytes;   /* a ballast volume takes all space but this */
+	unsigned kill_percent;  /* not power goes, but the process */
 	unsigned late_permille; /* I/Os that a disk begins much later */
 	bool may_fill;          /* ENOSPC is an answer */
 	enum fault fault;
@@ -132,7 +133,12 @@ struct world {
 	struct loop *loop;
 	struct disk disk[DEVICES_MAX];
 	unsigned disks;
+	unsigned members; /* of the pool: the first so many disks */
 	struct pool *pool;
+	void *ack_ring;  /* NULL: the pool is given none */
+	uint64_t boot;   /* of the machine; a kill does not change it */
+	bool only_kills; /* since the pool was last verified */
+
 	bool created; /* pool_create has said so */
 	bool power_failed;
 	bool in_trouble; /* the pool is suspect: reads go on, writes fail */
@@ -181,6 +187,9 @@ bool chance(struct world *world, unsigned permille);
 
 /* ---- world.c ---- */
 
+/* The gate's own switch: no pool is given an ack ring. */
+extern bool world_without_ring;
+
 /* Makes disks and a pool on them.  False: power failed before it was there. */
 bool world_create(struct world *world);
 
@@ -208,16 +217,29 @@ void world_arm(struct world *world, uint64_t n);
 /* ... at the tick of the exhaustive run. */
 void world_arm_exhaustive(struct world *world);
 
+/* After a disk has joined. */
+void world_count_members(struct world *world);
+
 /* A further disk, as the pool is given it. */
 struct backstore *world_add_disk(struct world *world);
 
 /* False: power failed. */
 bool world_close_volume(struct world *world, struct sim_volume *volume);
 
+/* ---- verify.c ---- */
+
+/* After a restart: volumes, names, sizes, contents.  False: power failed. */
+bool world_verify(struct world *world);
+
 /* ---- disk.c ---- */
 /* Passes I/O on to below, late_permille of it milliseconds later. */
 struct backstore *disk_shell_new(struct loop *loop, struct backstore *below,
     unsigned late_permille, uint64_t seed);
+
+/* From now on such I/O in this range does not get through, until released. */
+void disk_shell_hold(
+    struct backstore *shell, enum bs_op op, uint64_t offset, uint64_t length);
+void disk_shell_release(struct backstore *shell);
 
 /* ---- work.c ---- */
 
@@ -242,6 +264,9 @@ bool work_extents(struct world *world, struct sim_volume *volume,
 void work_submit(struct world *world, struct sim_volume *volume, enum bs_op op,
     uint64_t offset, uint64_t length, bool fua, bool may_unmap);
 
+/* When the oldest read in flight was submitted; NEVER: none is. */
+uint64_t work_oldest_read(const struct world *world);
+
 /* ---- control.c ---- */
 
 /* Starts what administrators do, or goes on with it. */
@@ -249,6 +274,9 @@ void control_step(struct world *world);
 
 /* Starts a creation; the result is in request.done. */
 struct sim_volume *control_create(struct world *world, uint64_t size);
+
+/* Starts a deletion; control_step() goes on with it. */
+void control_delete(struct world *world, struct sim_volume *volume);
 
 /* Ends well or fails the seed.  False: power failed. */
 bool control_wait(struct world *world);

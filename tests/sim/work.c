@@ -7,6 +7,7 @@
 #include "tests/sim/sim.h"
 #include <errno.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -97,6 +98,32 @@ check_success(struct world *world, const struct slot *slot)
 		oracle_flushed(slot->volume->oracle, slot->submitted);
 }
 
+/* With VARVE_SIM_WATCH=VOLUME:OFFSET in the environment: what happens to that
+ * byte.  For whoever looks for the cause of a failed seed. */
+static void
+watch(const struct slot *slot, const char *what, int result)
+{
+	static const char *const names[BS_OP_COUNT] = {
+	    "read", "write", "flush", "zero", "discard", "extents"};
+	const char *wanted = getenv("VARVE_SIM_WATCH");
+	const struct bs_io *io = &slot->io;
+	unsigned long long serial, offset;
+
+	if (wanted == NULL ||
+	    sscanf(wanted, "%llu:%llu", &serial, &offset) != 2 ||
+	    serial != slot->volume->serial)
+		return;
+	if (io->op != BS_FLUSH &&
+	    (offset < io->offset || offset >= io->offset + io->length))
+		return;
+	printf("  %" PRIu64 ": %s %s%s%s of %" PRIu64 " at %" PRIu64
+	       " (from %" PRIu64 "), stamp %" PRIu64 ", result %d\n",
+	    slot->world->clock, what, names[io->op], io->fua ? " fua" : "",
+	    io->may_unmap ? " unmap" : "", io->length, io->offset,
+	    slot->submitted, slot->change == NULL ? 0 : slot->change->stamp,
+	    result);
+}
+
 static void
 slot_complete(struct bs_io *io, int result)
 {
@@ -104,6 +131,7 @@ slot_complete(struct bs_io *io, int result)
 	struct world *world = slot->world;
 
 	world->clock++;
+	watch(slot, "end of", result);
 	world->progress++;
 	if (slot->change != NULL)
 		oracle_finish(slot->volume->oracle, slot->change, world->clock,
@@ -162,6 +190,21 @@ slot_iov(struct slot *slot)
 	io->iov_count = i;
 }
 
+uint64_t
+work_oldest_read(const struct world *world)
+{
+	uint64_t oldest = NEVER;
+
+	for (unsigned i = 0; i < SLOTS_MAX; i++) {
+		const struct slot *slot = &world->slot[i];
+		if (slot->volume == NULL || slot->submitted >= oldest)
+			continue;
+		if (slot->io.op == BS_READ || slot->io.op == BS_EXTENTS)
+			oldest = slot->submitted;
+	}
+	return oldest;
+}
+
 static void
 slot_prepare_write(struct slot *slot)
 {
@@ -172,8 +215,8 @@ slot_prepare_write(struct slot *slot)
 
 	slot->mapped = io->op == BS_WRITE && world->scenario->may_fill &&
 		       oracle_is_mapped(volume->oracle, io->offset, io->length);
-	slot->change = oracle_submit(
-	    volume->oracle, io->offset, io->length, stamp, world->clock);
+	slot->change = oracle_submit(volume->oracle, io->offset, io->length,
+	    stamp, world->clock, work_oldest_read(world));
 	if (io->op == BS_ZERO)
 		volume->last_unmap = world->clock;
 	else
@@ -213,6 +256,7 @@ work_submit(struct world *world, struct sim_volume *volume, enum bs_op op,
 	world->tally->ios++;
 	world->in_flight++;
 	volume->in_flight++;
+	watch(slot, "begin of", 0);
 	bs_submit(volume->bs, io);
 }
 
@@ -376,6 +420,17 @@ work_write(struct world *world, struct sim_volume *volume, struct range range)
 	    world, volume, BS_WRITE, range.offset, range.length, fua, false);
 }
 
+#define WIDE_BYTES (40 * MiB)
+
+static struct range
+wide_range(struct world *world, uint64_t size)
+{
+	uint64_t length = size < WIDE_BYTES ? size : WIDE_BYTES;
+	uint64_t offset = below(world, size - length + 1) / BLOCK * BLOCK;
+
+	return (struct range){offset, length - below(world, 4) * BLOCK};
+}
+
 static void
 work_zero(struct world *world, struct sim_volume *volume, bool may_unmap)
 {
@@ -383,8 +438,8 @@ work_zero(struct world *world, struct sim_volume *volume, bool may_unmap)
 	uint64_t unit = chance(world, 300) ? volume->bs->block_size : BLOCK;
 	struct range range = pick_range(world, size, unit, PLACE_BYTES);
 
-	if (may_unmap && chance(world, 50)) /* most of the volume */
-		range = (struct range){0, size - below(world, 4) * BLOCK};
+	if (may_unmap && chance(world, 50)) /* leaves at once */
+		range = wide_range(world, size);
 	if (range.length == 0 || range.length > size)
 		return;
 	work_submit(world, volume, BS_ZERO, range.offset, range.length,
@@ -416,10 +471,14 @@ work_one(struct world *world, struct sim_volume *volume, enum work work)
 		work_submit(world, volume, BS_FLUSH, 0, 0, false, false);
 		break;
 	case WORK_READ:
+		if (chance(world, 400))
+			range = pick_sub(world, volume, size);
 		work_submit(world, volume, BS_READ, range.offset, range.length,
 		    false, false);
 		break;
 	case WORK_EXTENTS:
+		if (chance(world, 400))
+			range = pick_sub(world, volume, size);
 		work_submit(world, volume, BS_EXTENTS, range.offset,
 		    size - range.offset, false, false);
 		break;

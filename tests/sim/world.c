@@ -4,6 +4,7 @@
  */
 #include "base/simloop.h"
 #include "snapshot/check.h"
+#include "snapshot/format.h"
 #include "tests/sim/sim.h"
 #include <errno.h>
 #include <inttypes.h>
@@ -12,7 +13,10 @@
 #include <string.h>
 
 #define LOOP_BUFFER_BYTES (8 * MiB)
+#define ACK_RING_BYTES    (64 * KiB)
 #define STUCK_STEPS       400000u
+
+bool world_without_ring;
 
 /* ---- power ---- */
 
@@ -24,10 +28,27 @@ power_fails(void *arg)
 	world->power_failed = true;
 }
 
+/* Mostly one that has much to do, so that the cut comes soon. */
+static struct disk *
+draw_disk(struct world *world)
+{
+	uint64_t total = 0, drawn;
+	unsigned i = 0;
+
+	for (unsigned k = 0; k < world->members; k++)
+		total += bs_powercut_ticks(world->disk[k].platter);
+	if (total == 0 || chance(world, 100))
+		return &world->disk[below(world, world->members)];
+	drawn = below(world, total);
+	while (drawn >= bs_powercut_ticks(world->disk[i].platter))
+		drawn -= bs_powercut_ticks(world->disk[i++].platter);
+	return &world->disk[i];
+}
+
 void
 world_arm(struct world *world, uint64_t n)
 {
-	struct disk *disk = &world->disk[below(world, world->disks)];
+	struct disk *disk = draw_disk(world);
 
 	for (unsigned i = 0; i < world->disks; i++)
 		bs_powercut_arm(world->disk[i].platter, 0, NULL, NULL);
@@ -42,10 +63,22 @@ world_loop_new(struct world *world)
 	assert(r == 0);
 }
 
+/* Is it the process alone that ends?  Then the kernel and the disks go on, and
+ * what the process has left in its ring counts. */
+static void
+cut_kind(struct world *world)
+{
+	if (below(world, 100) < world->scenario->kill_percent)
+		return;
+	world->only_kills = false;
+	world->boot++;
+}
+
 /* The engine's memory is left to the end of the process: it is dead. */
 void
 world_cut(struct world *world)
 {
+	cut_kind(world);
 	for (unsigned i = 0; i < world->disks; i++)
 		bs_powercut_cut(world->disk[i].platter);
 	simloop_power_off(world->loop);
@@ -168,7 +201,9 @@ disk_new(struct world *world)
 	    .block_size = disk_block(world),
 	    .seed = sim_random(&world->random),
 	    .volatile_cache = !scenario->plp,
-	    .keep_percent = 20 + (unsigned)below(world, 70),
+	    .keep_percent = scenario->kill_percent > 0
+				? 100
+				: 20 + (unsigned)below(world, 70),
 	    .latency_min_ns = 10 * NSEC_PER_USEC,
 	    .latency_max_ns = 200 * NSEC_PER_USEC,
 	};
@@ -192,13 +227,44 @@ disk_plug(struct world *world, struct disk *disk)
 	disk->top = disk->error;
 }
 
-static void
-disks_plug(struct world *world, struct backstore *bs[DEVICES_MAX])
+/* A disk on its way into the pool when power went may not have got a label
+ * yet: an administrator would not name it as one of the pool's. */
+static bool
+disk_has_label(const struct disk *disk)
 {
+	struct fmt_label label;
+
+	for (unsigned i = 0; i < FMT_LABELS; i++) {
+		bs_powercut_peek(disk->platter,
+		    fmt_label_offset(i, disk->platter->size), &label,
+		    sizeof(label));
+		if (fmt_label_check(&label) == NULL)
+			return true;
+	}
+	return false;
+}
+
+static unsigned
+disks_plug(
+    struct world *world, struct backstore *bs[DEVICES_MAX], bool labelled)
+{
+	unsigned count = 0;
+
 	for (unsigned i = 0; i < world->disks; i++) {
 		disk_plug(world, &world->disk[i]);
-		bs[i] = world->disk[i].top;
+		if (!labelled || disk_has_label(&world->disk[i]))
+			bs[count++] = world->disk[i].top;
 	}
+	return count;
+}
+
+void
+world_count_members(struct world *world)
+{
+	struct pool_stat stat;
+
+	pool_stat_get(world->pool, &stat);
+	world->members = stat.devices;
 }
 
 struct backstore *
@@ -215,11 +281,18 @@ world_add_disk(struct world *world)
 static struct pool_limits
 world_limits(const struct world *world)
 {
-	return (struct pool_limits){
+	struct pool_limits limits = {
 	    .cache_bytes = world->scenario->cache_bytes,
 	    .dirty_bytes = world->scenario->dirty_bytes,
-	    .io_max = 256,
+	    .io_max = 2 * SLOTS_MAX,
 	};
+
+	if (world->ack_ring != NULL && !world_without_ring) {
+		limits.ack_ring = world->ack_ring;
+		limits.ack_ring_bytes = ACK_RING_BYTES;
+	}
+	memcpy(limits.boot_id, &world->boot, sizeof(world->boot));
+	return limits;
 }
 
 bool
@@ -236,12 +309,15 @@ world_create(struct world *world)
 		world_loop_new(world);
 		for (unsigned i = 0; i < world->scenario->devices; i++)
 			disk_new(world);
+		if (world->scenario->kill_percent > 0 || chance(world, 300))
+			world->ack_ring = aligned_alloc(4096, ACK_RING_BYTES);
 	}
-	disks_plug(world, bs);
+	unsigned count = disks_plug(world, bs, false);
+	world->members = count;
 	if (world->exhaustive_tick > 0)
 		world_arm_exhaustive(world);
-	pool_create(world->loop, bs, world->disks, &params, &limits, true,
-	    &waited.request);
+	pool_create(
+	    world->loop, bs, count, &params, &limits, true, &waited.request);
 	if (!world_run_until(world, &waited.done))
 		return false;
 	if (waited.result < 0)
@@ -262,129 +338,7 @@ world_arm_exhaustive(struct world *world)
 	world->exhaustive_tick = 0;
 }
 
-/* ---- verifying ---- */
-
-static struct sim_volume *
-volume_by_uuid(struct world *world, const uuid_t uuid)
-{
-	for (unsigned i = 0; i < VOLUMES_MAX; i++) {
-		struct sim_volume *volume = &world->volume[i];
-		if (volume->state != ABSENT &&
-		    uuid_compare(volume->uuid, uuid) == 0)
-			return volume;
-	}
-	return NULL;
-}
-
-static void
-verify_name_and_size(struct world *world, struct sim_volume *mine,
-    const struct volume_stat *stat)
-{
-	if (strcmp(stat->name, mine->new_name) == 0)
-		strcpy(mine->name, mine->new_name);
-	if (strcmp(stat->name, mine->name) != 0)
-		sim_fail(world, "volume %" PRIu64 " is called %s, not %s",
-		    mine->serial, stat->name, mine->name);
-	if (stat->size != mine->size && stat->size != mine->new_size)
-		sim_fail(world,
-		    "volume %" PRIu64 " has %" PRIu64 " bytes, not %" PRIu64,
-		    mine->serial, stat->size, mine->size);
-	if (stat->size < mine->size)
-		oracle_cut_off(mine->oracle, stat->size);
-	mine->size = stat->size;
-	mine->new_name[0] = '\0';
-	mine->new_size = 0;
-}
-
-static void
-verify_list(struct world *world)
-{
-	struct volume *v;
-
-	for (v = volume_next(world->pool, NULL); v != NULL;
-	     v = volume_next(world->pool, v)) {
-		struct volume_stat stat;
-		volume_stat_get(v, &stat);
-		struct sim_volume *mine = volume_by_uuid(world, stat.uuid);
-		if (mine == NULL)
-			sim_fail(world, "volume %s should not be", stat.name);
-		verify_name_and_size(world, mine, &stat);
-		mine->state = PRESENT;
-		mine->volume = v;
-	}
-	for (unsigned i = 0; i < VOLUMES_MAX; i++) {
-		struct sim_volume *mine = &world->volume[i];
-		if (mine->volume == NULL && mine->state == PRESENT)
-			sim_fail(world, "volume %" PRIu64 " (%s) is lost",
-			    mine->serial, mine->name);
-		if (mine->volume == NULL)
-			mine->state = ABSENT;
-		mine->quiet = false;
-	}
-}
-
-static bool
-verify_cell(struct world *world, struct sim_volume *volume, uint64_t offset,
-    uint64_t length)
-{
-	static _Alignas(4096) uint8_t buf[ORACLE_CELL_BYTES];
-	char text[400];
-
-	if (!work_read(world, volume, offset, length, buf))
-		return false;
-	if (!oracle_check_recovered(
-		volume->oracle, offset, length, buf, text, sizeof(text)))
-		sim_fail(world, "after the cut: %s", text);
-	world->tally->verified_bytes += length;
-	return true;
-}
-
-/* What nobody has written must be a hole. */
-static bool
-verify_holes(struct world *world, struct sim_volume *volume)
-{
-	struct bs_extent extents[16];
-	unsigned count;
-
-	for (uint64_t at = 0; at < volume->size;) {
-		if (!work_extents(world, volume, at, extents, 16, &count))
-			return false;
-		for (unsigned i = 0; i < count; i++) {
-			const struct bs_extent *e = &extents[i];
-			at = e->offset + e->length;
-			for (uint64_t cell = e->offset / ORACLE_CELL_BYTES;
-			     e->kind != BS_EXTENT_HOLE &&
-			     cell * ORACLE_CELL_BYTES < at;
-			     cell++)
-				if (!oracle_knows_cell(volume->oracle,
-					cell * ORACLE_CELL_BYTES))
-					sim_fail(world,
-					    "volume %" PRIu64
-					    " has data at %" PRIu64
-					    " where nobody wrote",
-					    volume->serial,
-					    cell * ORACLE_CELL_BYTES);
-		}
-	}
-	return true;
-}
-
-static bool
-verify_volume(struct world *world, struct sim_volume *volume)
-{
-	if (!volume_bring_up(world, volume))
-		return false;
-	for (uint64_t at = 0; at < volume->size; at += ORACLE_CELL_BYTES) {
-		uint64_t length = volume->size - at;
-		if (length > ORACLE_CELL_BYTES)
-			length = ORACLE_CELL_BYTES;
-		if (oracle_knows_cell(volume->oracle, at) &&
-		    !verify_cell(world, volume, at, length))
-			return false;
-	}
-	oracle_recovered(volume->oracle);
-	return verify_holes(world, volume);
-}
+/* ---- opening ---- */
 
 static bool
 world_open(struct world *world)
@@ -393,9 +347,8 @@ world_open(struct world *world)
 	struct waited waited = waited_init();
 	struct backstore *bs[DEVICES_MAX];
 
-	disks_plug(world, bs);
-	pool_open(
-	    world->loop, bs, world->disks, &limits, false, &waited.request);
+	unsigned count = disks_plug(world, bs, true);
+	pool_open(world->loop, bs, count, &limits, false, &waited.request);
 	if (!world_run_until(world, &waited.done)) {
 		world->tally->cuts_in_open++;
 		return false;
@@ -404,6 +357,7 @@ world_open(struct world *world)
 		sim_fail(world, "pool_open: %s: %s", strerror(-waited.result),
 		    waited.request.problem);
 	world->pool = waited.request.pool;
+	world_count_members(world);
 	return true;
 }
 
@@ -435,14 +389,7 @@ world_boot(struct world *world)
 	world_arm(world, 0);
 	if (world->power_failed)
 		return false;
-	control_settle(world);
-	verify_list(world);
-	for (unsigned i = 0; i < VOLUMES_MAX; i++)
-		if (world->volume[i].state == PRESENT &&
-		    !world->volume[i].ballast &&
-		    !verify_volume(world, &world->volume[i]))
-			return false;
-	return true;
+	return world_verify(world);
 }
 
 /* ---- closing ---- */
@@ -506,9 +453,12 @@ world_delete_volume(struct world *world, struct sim_volume *volume)
 {
 	struct waited waited = waited_init();
 
-	world_close_volume(world, volume);
+	if (!world_close_volume(world, volume))
+		return;
+	volume->state = DELETING;
 	volume_delete(world->pool, volume->volume, &waited.request);
-	world_run_until(world, &waited.done);
+	if (!world_run_until(world, &waited.done))
+		return;
 	if (waited.result < 0)
 		sim_fail(world, "volume_delete: %s: %s",
 		    strerror(-waited.result), waited.request.problem);
@@ -524,12 +474,12 @@ world_wait_until_empty(struct world *world)
 	struct pool_stat stat;
 
 	do {
-		if (!simloop_step(world->loop))
+		if (!simloop_step(world->loop) || world->power_failed)
 			break;
 		pool_stat_get(world->pool, &stat);
 	} while (stat.allocated > 0 && loop_now(world->loop) < end);
 	pool_stat_get(world->pool, &stat);
-	if (stat.allocated > 0)
+	if (stat.allocated > 0 && !world->power_failed)
 		sim_fail(world, "%" PRIu64 " bytes left in an empty pool",
 		    stat.allocated);
 }
@@ -540,8 +490,8 @@ world_empty(struct world *world)
 	if (!work_drain(world))
 		return;
 	for (unsigned i = 0; i < VOLUMES_MAX; i++)
-		if (world->volume[i].state == PRESENT)
+		if (world->volume[i].state == PRESENT && !world->power_failed)
 			world_delete_volume(world, &world->volume[i]);
-	world_wait_until_empty(world);
-	world_reopen(world);
+	if (!world->power_failed)
+		world_wait_until_empty(world);
 }
