@@ -155,16 +155,6 @@ check_log_read(struct check *check)
 	}
 	while (read < blocks && check->error == 0) {
 		uint32_t length = log_block_read(check, place.block, buf);
-		/* a block may not fit before the end of the ring */
-		if ((length == 0 || !log_block_is_next(head, &place)) &&
-		    place.block != 0) {
-			uint64_t here = place.block;
-			length = log_block_read(check, 0, buf);
-			if (length == 0 || !log_block_is_next(head, &place))
-				place.block = here;
-			else
-				place.block = 0;
-		}
 		if (length == 0 || !log_block_is_next(head, &place))
 			break;
 		log_block_keep(check, head);

@@ -50,6 +50,16 @@ struct region_count {
 	uint32_t used, free_chunks;
 };
 
+/* The bits of the 16 blocks of a chunk. */
+static uint16_t
+chunk_bits(const struct check_bits *bits, uint64_t block)
+{
+	const uint8_t *page = bits->page[block / FMT_BITMAP_BLOCKS];
+
+	return page == NULL ? 0
+			    : load_le16(page + block % FMT_BITMAP_BLOCKS / 8);
+}
+
 static struct region_count
 region_count(const struct check *check, uint64_t r)
 {
@@ -58,11 +68,9 @@ region_count(const struct check *check, uint64_t r)
 
 	for (uint64_t chunk = r * per; chunk < (r + 1) * per;
 	     chunk += FMT_CHUNK_BLOCKS) {
-		unsigned used = 0;
-		for (unsigned i = 0; i < FMT_CHUNK_BLOCKS; i++)
-			used += bits_get(&check->used, chunk + i);
-		count.used += used;
-		count.free_chunks += used == 0;
+		uint16_t bits = chunk_bits(&check->used, chunk);
+		count.used += (unsigned)__builtin_popcount(bits);
+		count.free_chunks += bits == 0;
 	}
 	return count;
 }
