@@ -82,6 +82,7 @@ config_defaults(struct config *ret_config)
 	*ret_config = (struct config){
 	    .state_dir = "/var/lib/varve",
 	    .socket_path = "/run/varve/varve.sock",
+	    .run_dir = "/run/varve",
 	    .log_level = LOG_INFO,
 	    .stop_seconds = 5,
 	    .group_write = "varve",
@@ -100,6 +101,7 @@ config_private(struct config *config, const char *dir)
 	length |= snprintf(config->state_dir, PATH_MAX, "%s", real);
 	length |=
 	    snprintf(config->socket_path, PATH_MAX, "%s/varve.sock", real);
+	length |= snprintf(config->run_dir, PATH_MAX, "%s", real);
 	length |= snprintf(config->log_file, PATH_MAX, "%s/varved.log", real);
 	config->private_dir = true;
 	return length < PATH_MAX ? 0 : -ENAMETOOLONG;

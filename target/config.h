@@ -17,6 +17,7 @@
 struct config {
 	char state_dir[PATH_MAX];   /* database, lock */
 	char socket_path[PATH_MAX]; /* control socket */
+	char run_dir[PATH_MAX];     /* what a restart of varved finds again */
 	char log_file[PATH_MAX];    /* "": stderr or journal only */
 	int log_level;
 	unsigned reactors;     /* 0: one per CPU, at most 8 */

@@ -13,6 +13,7 @@
 #ifndef TARGET_HOUSE_H
 #define TARGET_HOUSE_H
 
+#include "target/ack_file.h"
 #include "target/call.h"
 #include "target/config.h"
 #include "target/iscsi/server.h"
@@ -33,6 +34,7 @@ struct house_pool {
 	unsigned device_count;
 	struct loop *loop;
 	struct pool *pool; /* NULL: not open */
+	struct ack_file acks; /* the open pool's */
 	bool opening;
 	char problem[POOL_PROBLEM_MAX]; /* why it is not */
 	struct list luns;
@@ -128,7 +130,7 @@ struct house_pool *house_pool_add(
 int house_pool_add_device(struct house_pool *hp, const char *path);
 struct pool_job;
 /* Takes over the pool that job has opened or made on hp->loop. */
-void house_pool_opened(struct house_pool *hp, const struct pool_job *job);
+void house_pool_opened(struct house_pool *hp, struct pool_job *job);
 /* Opens it by its devices and makes LUNs of its exported volumes; done even
  * when it failed: hp->pool and hp->problem tell. */
 void house_pool_open(struct house_pool *hp, void (*done)(void *arg), void *arg);

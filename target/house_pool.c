@@ -286,8 +286,24 @@ listen_done(struct call *call)
 	free(container_of(call, struct listen_call, call));
 }
 
+/* A pool that was made or imported was not known by its uuid before. */
+static void
+acks_keep(struct house_pool *hp, struct pool_job *job)
+{
+	char uuid[UUID_STR_LEN];
+	int ret;
+
+	hp->acks = job->acks;
+	job->acks.memory = NULL;
+	uuid_unparse_lower(hp->uuid, uuid);
+	ret = ack_file_rename(&hp->acks, hp->house->config->run_dir, uuid);
+	if (ret < 0)
+		log_warn("%s: %s cannot be renamed: %s", hp->name,
+		    hp->acks.path, strerror(-ret));
+}
+
 void
-house_pool_opened(struct house_pool *hp, const struct pool_job *job)
+house_pool_opened(struct house_pool *hp, struct pool_job *job)
 {
 	struct listen_call *l = calloc(1, sizeof(*l));
 
@@ -295,6 +311,7 @@ house_pool_opened(struct house_pool *hp, const struct pool_job *job)
 	assert(job->opened_count == hp->device_count);
 	memcpy(hp->stores, job->opened, sizeof(hp->stores));
 	hp->pool = job->pool;
+	acks_keep(hp, job);
 	hp->problem[0] = '\0';
 	hp->level = 0;
 	l->pool = job->pool;
@@ -376,12 +393,11 @@ stranger_closed(struct pool_job *job)
 }
 
 static void
-stranger_close(struct pool_step *step, const struct pool_job *opened)
+stranger_close(struct pool_step *step, struct pool_job *opened)
 {
-	struct pool_job *job = pool_job_new(POOL_JOB_CLOSE);
+	struct pool_job *job = pool_job_new_close(opened);
 
 	snprintf(job->name, sizeof(job->name), "%s", opened->stat.name);
-	job->pool = opened->pool;
 	job->done = stranger_closed;
 	job->arg = step;
 	pool_job_start(job, step->hp->house->home, step->hp->loop);
@@ -418,12 +434,15 @@ open_start(struct pool_step *step)
 {
 	struct house_pool *hp = step->hp;
 	struct pool_job *job = pool_job_new(POOL_JOB_OPEN);
+	char uuid[UUID_STR_LEN];
 
 	for (unsigned i = 0; i < hp->device_count; i++) {
 		int ret = pool_job_add_path(job, hp->devices[i]);
 		assert(ret == 0);
 	}
 	job->limits = hp->house->config->pool;
+	uuid_unparse_lower(hp->uuid, uuid);
+	pool_job_add_acks(job, hp->house->config->run_dir, uuid);
 	job->done = open_done;
 	job->arg = step;
 	pool_job_start(job, hp->house->home, hp->loop);
@@ -478,6 +497,8 @@ close_next(void *arg)
 	}
 	job = pool_job_new(POOL_JOB_CLOSE);
 	job->pool = hp->pool;
+	job->acks = hp->acks;
+	hp->acks.memory = NULL;
 	hp->pool = NULL;
 	snprintf(hp->problem, sizeof(hp->problem), "closed");
 	job->done = close_done;

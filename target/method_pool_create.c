@@ -140,10 +140,9 @@ static void
 arrival_reject(struct request *request, json_t *fault)
 {
 	struct arrival *arrival = request->own;
-	struct pool_job *job = pool_job_new(POOL_JOB_CLOSE);
+	struct pool_job *job = pool_job_new_close(arrival->job);
 
 	arrival->fault = fault;
-	job->pool = arrival->job->pool;
 	job->done = arrival_closed;
 	job->arg = request;
 	pool_job_start(job, request->house->home, arrival->loop);
@@ -203,6 +202,8 @@ arrival_opened(struct pool_job *job)
 static void
 arrival_prepared(struct pool_files *files)
 {
+	static unsigned arrivals;
+	char acks[32];
 	struct request *request = files->arg;
 	struct arrival *arrival = request->own;
 
@@ -219,6 +220,9 @@ arrival_prepared(struct pool_files *files)
 		return;
 	}
 	arrival->job->done = arrival_opened;
+	snprintf(acks, sizeof(acks), "arriving-%u", ++arrivals);
+	pool_job_add_acks(
+	    arrival->job, request->house->config->run_dir, acks);
 	pool_job_start(arrival->job, request->house->home, arrival->loop);
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "target/pool_job.h"
 #include "backstores/stores.h"
+#include "base/log.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -40,7 +41,35 @@ pool_job_free(struct pool_job *job)
 	for (unsigned i = 0; i < job->path_count; i++)
 		free(job->paths[i]);
 	free(job->paths);
+	/* after a close that succeeded nothing is in it that the pool has not;
+	 * what could not be made has none */
+	ack_file_close(&job->acks,
+	    job->kind == POOL_JOB_CREATE ||
+		(job->kind == POOL_JOB_CLOSE && job->result == 0));
 	free(job);
+}
+
+void
+pool_job_add_acks(struct pool_job *job, const char *dir, const char *name)
+{
+	int ret = ack_file_open(&job->acks, dir, name);
+
+	if (ret < 0)
+		log_warn("%s: %s; if varved is killed, writes that are not "
+			 "flushed may be lost",
+		    job->acks.path, strerror(-ret));
+	ack_file_give(&job->acks, &job->limits);
+}
+
+struct pool_job *
+pool_job_new_close(struct pool_job *opened)
+{
+	struct pool_job *job = pool_job_new(POOL_JOB_CLOSE);
+
+	job->pool = opened->pool;
+	job->acks = opened->acks;
+	opened->acks.memory = NULL;
+	return job;
 }
 
 /* ---- on the reactor ---- */

@@ -7,6 +7,7 @@
 #define TARGET_POOL_JOB_H
 
 #include "snapshot/pool.h"
+#include "target/ack_file.h"
 #include "target/call.h"
 #include "target/fault.h"
 
@@ -27,6 +28,7 @@ struct pool_job {
 	char name[POOL_NAME_MAX + 1];
 	bool force;
 	struct pool_limits limits;
+	struct ack_file acks; /* the pool's; of a CLOSE: to be closed after it */
 	struct pool *pool;     /* CREATE, OPEN: the result; else: of */
 	struct pool_stat stat; /* as it is then, but CLOSE */
 	/* the stores of paths, once they are the pool's; EXTEND: those of the
@@ -49,6 +51,13 @@ struct pool_job *pool_job_new(enum pool_job_kind kind);
 /* Copies path.  -ENOMEM */
 int pool_job_add_path(struct pool_job *job, const char *path);
 void pool_job_free(struct pool_job *job);
+
+/* CREATE, OPEN: gives the pool an ack ring in dir/name.acks.  Without one, as
+ * the log then says, the pool works too. */
+void pool_job_add_acks(
+    struct pool_job *job, const char *dir, const char *name);
+/* A CLOSE of what opened has opened. */
+struct pool_job *pool_job_new_close(struct pool_job *opened);
 
 void pool_job_start(struct pool_job *job, struct loop *home, struct loop *loop);
 
