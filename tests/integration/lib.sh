@@ -31,8 +31,8 @@ requires() {
     for program; do
         if [ -x "$BUILD/$program" ]; then continue; fi
         if ! command -v "$program" >/dev/null; then
-            echo "$program is not there"
-            exit 77
+            echo "$program is not there: make deps, make"
+            exit 1
         fi
     done
 }
