@@ -55,8 +55,7 @@ struct loop_io {
 };
 
 static inline void
-loop_io_init(
-    struct loop_io *io, void (*done)(struct loop_io *, int, uint32_t))
+loop_io_init(struct loop_io *io, void (*done)(struct loop_io *, int, uint32_t))
 {
 	io->magic = LOOP_IO_MAGIC;
 	io->in_flight = false;
@@ -137,10 +136,10 @@ loop_is_current(struct loop *loop)
 
 struct loop_params {
 	unsigned index;
-	unsigned entries;       /* submission queue, a power of two; 0: 1024 */
-	uint64_t buffer_bytes;  /* data buffers, registered; 0: 64 MiB */
-	const char *name;       /* thread name, at most 15 characters */
-	int cpu;                /* pin to this CPU, or -1 */
+	unsigned entries;      /* submission queue, a power of two; 0: 1024 */
+	uint64_t buffer_bytes; /* data buffers, registered; 0: 64 MiB */
+	const char *name;      /* thread name, at most 15 characters */
+	int cpu;               /* pin to this CPU, or -1 */
 };
 
 /* Makes a loop.  Its ring is made here, but enabled by the thread that calls
@@ -189,9 +188,9 @@ void loop_file_unregister(struct loop *loop, int slot);
 struct loop_work {
 	void (*run)(struct loop_work *work);
 	void (*done)(struct loop_work *work);
-	struct loop *loop;       /* the loop's */
-	struct loop_task task;   /* the loop's */
-	struct loop_work *next;  /* the loop's */
+	struct loop *loop;      /* the loop's */
+	struct loop_task task;  /* the loop's */
+	struct loop_work *next; /* the loop's */
 };
 void loop_offload(struct loop *loop, struct loop_work *work);
 

@@ -30,7 +30,7 @@ struct check_report {
  * of the log that recovery would replay.  0: finished, see findings; -ENOENT
  * no pool there; -ENODEV a device missing; -EBADMSG nothing could be opened;
  * -EPROTO newer format; -EIO. */
-int pool_check(struct backstore **bs, unsigned count,
-    void (*step)(void *arg), void *step_arg, struct check_report *report);
+int pool_check(struct backstore **bs, unsigned count, void (*step)(void *arg),
+    void *step_arg, struct check_report *report);
 
 #endif
