@@ -4,6 +4,7 @@
  */
 #include "snapshot/space.h"
 #include "snapshot/engine.h"
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -147,22 +148,29 @@ busy_add_quarantine(struct space *space, struct lease *lease)
 	}
 }
 
-static void
+/* False: the bitmap and the counters of the region contradict each other.  Who
+ * trusted the counters would search for space that is not there. */
+static bool
 lease_fill(struct pool *pool, struct lease *lease)
 {
 	struct space *space = &pool->space;
+	const struct region *region = &space->regions[lease->region];
 	uint64_t first = (uint64_t)lease->region << space->region_shift;
-	uint32_t block = 0;
+	uint32_t free_blocks = 0, free_chunks = 0;
 
-	while (block < space->region_blocks) {
+	for (uint32_t block = 0; block < space->region_blocks; block += 64) {
 		uint64_t at = first + block;
 		const uint8_t *data =
 		    lease->bitmap[block / FMT_BITMAP_BLOCKS]->data;
-		lease->busy[block / 64] =
-		    load_le64(data + at % FMT_BITMAP_BLOCKS / 8);
-		block += 64;
+		uint64_t word = load_le64(data + at % FMT_BITMAP_BLOCKS / 8);
+		lease->busy[block / 64] = word;
+		free_blocks += (unsigned)__builtin_popcountll(~word);
+		for (unsigned i = 0; i < 64; i += FMT_CHUNK_BLOCKS)
+			free_chunks += (word >> i & 0xffff) == 0;
 	}
 	busy_add_quarantine(space, lease);
+	return free_blocks == region->free_blocks &&
+	       free_chunks == region->free_chunks;
 }
 
 static unsigned
@@ -218,7 +226,13 @@ lease_make(struct pool *pool, uint64_t region, struct waiter *waiter,
 		page_pin(lease->bitmap[i]);
 	}
 	space->making = NULL;
-	lease_fill(pool, lease);
+	if (!lease_fill(pool, lease)) {
+		lease_free(pool, lease);
+		pool_suspect(pool,
+		    "region %" PRIu64 ": bitmap and counters contradict",
+		    region);
+		return -EBADMSG;
+	}
 	space->regions[region].lease = lease;
 	*ret_lease = lease;
 	return 0;
