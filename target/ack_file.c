@@ -47,8 +47,8 @@ memory_map(struct ack_file *file)
 	ret = posix_fallocate(fd, 0, ACK_FILE_BYTES);
 	if (ret != 0)
 		return -ret;
-	memory = mmap(NULL, ACK_FILE_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED,
-	    fd, 0);
+	memory = mmap(
+	    NULL, ACK_FILE_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	if (memory == MAP_FAILED)
 		return -errno;
 	file->memory = memory;

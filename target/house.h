@@ -33,7 +33,7 @@ struct house_pool {
 						      open pool's */
 	unsigned device_count;
 	struct loop *loop;
-	struct pool *pool; /* NULL: not open */
+	struct pool *pool;    /* NULL: not open */
 	struct ack_file acks; /* the open pool's */
 	bool opening;
 	char problem[POOL_PROBLEM_MAX]; /* why it is not */

@@ -68,10 +68,11 @@ void method_survey(
  * found by method_lun(). */
 void method_survey_lun(struct request *request, const char *parameter,
     void (*next)(struct request *request));
-/* Of pools alone; only "": all. */
+/* Without LUNs; only "": all pools. */
 void method_survey_pools(struct request *request, const char *only,
     void (*next)(struct request *request));
-/* Answers with the one pool of the survey. */
+/* Answers with the one LUN, or the one pool, of the survey. */
+void method_lun_answer(struct request *request);
 void method_pool_answer(struct request *request);
 struct survey_pool *method_pool(const struct request *request);
 struct survey_lun *method_lun(const struct request *request);

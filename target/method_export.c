@@ -519,5 +519,5 @@ method_export_remove(struct request *request)
 	request->own = removal;
 	request->own_free = free;
 	if (removal_find(request, removal))
-		method_survey(request, remove_go);
+		method_survey_pools(request, "", remove_go);
 }

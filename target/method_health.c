@@ -236,5 +236,5 @@ health_answer(struct request *request)
 void
 method_health(struct request *request)
 {
-	method_survey(request, health_answer);
+	method_survey_pools(request, "", health_answer);
 }

@@ -76,7 +76,7 @@ list_answer(struct request *request)
 void
 method_host_list(struct request *request)
 {
-	method_survey(request, list_answer);
+	method_survey_pools(request, "", list_answer);
 }
 
 static void
@@ -99,7 +99,7 @@ show_answer(struct request *request)
 void
 method_host_show(struct request *request)
 {
-	method_survey(request, show_answer);
+	method_survey_pools(request, "", show_answer);
 }
 
 /* ---- add, set ---- */
@@ -465,5 +465,5 @@ remove_go(struct request *request)
 void
 method_host_remove(struct request *request)
 {
-	method_survey(request, remove_go);
+	method_survey_pools(request, "", remove_go);
 }

@@ -221,8 +221,7 @@ arrival_prepared(struct pool_files *files)
 	}
 	arrival->job->done = arrival_opened;
 	snprintf(acks, sizeof(acks), "arriving-%u", ++arrivals);
-	pool_job_add_acks(
-	    arrival->job, request->house->config->run_dir, acks);
+	pool_job_add_acks(arrival->job, request->house->config->run_dir, acks);
 	pool_job_start(arrival->job, request->house->home, arrival->loop);
 }
 

@@ -236,7 +236,7 @@ method_session_list(struct request *request)
 	if (name != NULL && !method_find_host(request, name, &host))
 		return;
 	explicit_bzero(&host, sizeof(host));
-	method_survey(request, sessions_answer);
+	method_survey_pools(request, "", sessions_answer);
 }
 
 static json_t *
@@ -296,5 +296,5 @@ drop_go(struct request *request)
 void
 method_session_drop(struct request *request)
 {
-	method_survey(request, drop_go);
+	method_survey_pools(request, "", drop_go);
 }

@@ -126,7 +126,6 @@ method_survey_pools(struct request *request, const char *only,
 	struct survey *survey = survey_of(request);
 
 	survey->without_luns = true;
-	survey->without_sessions = true;
 	snprintf(survey->only_pool, sizeof(survey->only_pool), "%s", only);
 	request->next = next;
 	survey_run(survey, surveyed, request);

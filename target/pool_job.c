@@ -43,9 +43,9 @@ pool_job_free(struct pool_job *job)
 	free(job->paths);
 	/* after a close that succeeded nothing is in it that the pool has not;
 	 * what could not be made has none */
-	ack_file_close(&job->acks,
-	    job->kind == POOL_JOB_CREATE ||
-		(job->kind == POOL_JOB_CLOSE && job->result == 0));
+	ack_file_close(
+	    &job->acks, job->kind == POOL_JOB_CREATE ||
+			    (job->kind == POOL_JOB_CLOSE && job->result == 0));
 	free(job);
 }
 

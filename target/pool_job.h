@@ -28,8 +28,9 @@ struct pool_job {
 	char name[POOL_NAME_MAX + 1];
 	bool force;
 	struct pool_limits limits;
-	struct ack_file acks; /* the pool's; of a CLOSE: to be closed after it */
-	struct pool *pool;     /* CREATE, OPEN: the result; else: of */
+	struct ack_file
+	    acks;          /* the pool's; of a CLOSE: to be closed after it */
+	struct pool *pool; /* CREATE, OPEN: the result; else: of */
 	struct pool_stat stat; /* as it is then, but CLOSE */
 	/* the stores of paths, once they are the pool's; EXTEND: those of the
 	 * pool, and how large they are to be */
@@ -54,8 +55,7 @@ void pool_job_free(struct pool_job *job);
 
 /* CREATE, OPEN: gives the pool an ack ring in dir/name.acks.  Without one, as
  * the log then says, the pool works too. */
-void pool_job_add_acks(
-    struct pool_job *job, const char *dir, const char *name);
+void pool_job_add_acks(struct pool_job *job, const char *dir, const char *name);
 /* A CLOSE of what opened has opened. */
 struct pool_job *pool_job_new_close(struct pool_job *opened);
 

@@ -279,25 +279,35 @@ audit(struct request *request, const char *result)
 		log_error("audit: %s: not written", row.method);
 }
 
+/* What the request is about: its first argument, or the first of those. */
+static const char *
+request_subject(const struct request *request)
+{
+	for (const struct api_arg *arg = request->command->args;
+	     arg->name != NULL; arg++) {
+		const json_t *value =
+		    json_object_get(request->params, arg->name);
+		if (arg->positional && arg->repeated)
+			value = json_array_get(value, 0);
+		if (arg->positional && json_is_string(value))
+			return json_string_value(value);
+	}
+	return request->command->noun;
+}
+
 static void
 change_log(const struct request *request, const json_t *fault)
 {
-	const char *subject = NULL;
+	const char *subject = request_subject(request);
+	const char *method = request->command->method;
 	char who[64];
 
-	for (const struct api_arg *arg = request->command->args;
-	     arg->name != NULL && subject == NULL; arg++) {
-		if (arg->positional)
-			subject = param_text(request->params, arg->name);
-	}
+	request_who(request, who);
 	if (fault == NULL)
-		log_notice("%s: %s, by %s", subject != NULL ? subject : "-",
-		    request->command->method, request_who(request, who));
+		log_notice("%s: %s, by %s", subject, method, who);
 	else
-		log_info("%s: %s refused: %s [%s], to %s",
-		    subject != NULL ? subject : "-", request->command->method,
-		    fault_what(fault), fault_code(fault),
-		    request_who(request, who));
+		log_info("%s: %s refused: %s [%s], to %s", subject, method,
+		    fault_what(fault), fault_code(fault), who);
 }
 
 static void
