@@ -109,13 +109,17 @@ main(int argc, char **argv)
 {
 	struct totals t = {.argc = argc, .argv = argv};
 	const char *level = getenv("WIRE_DEBUG");
+	const char *top = getenv("TOP");
+	char pattern[4096];
 	glob_t files;
 
 	signal(SIGPIPE, SIG_IGN);
 	if (level != NULL)
 		log_set_level(LOG_DEBUG);
-	if (glob("tests/wire/*.wire", 0, NULL, &files) != 0) {
-		fprintf(stderr, "no tests/wire/*.wire here\n");
+	snprintf(pattern, sizeof(pattern), "%s/tests/wire/*.wire",
+	    top != NULL ? top : ".");
+	if (glob(pattern, 0, NULL, &files) != 0) {
+		fprintf(stderr, "no %s; TOP is the checkout\n", pattern);
 		return 1;
 	}
 	for (size_t i = 0; i < files.gl_pathc; i++)
