@@ -269,7 +269,7 @@ resize_apply(struct pool *pool, struct record *r)
 	if (r->a == 0 || r->a % FMT_BLOCK != 0 || r->a > FMT_VOLUME_MAX)
 		return -EBADMSG;
 	pool->promised += r->a - r->volume->size;
-	r->volume->size = r->a;
+	r->volume->size = r->volume->bs.size = r->a;
 	tree_raise(&r->volume->map, fmt_map_levels(r->a));
 	return 0;
 }
