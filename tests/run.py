@@ -129,6 +129,7 @@ def end_group(process):
 
 def run(job, build):
     directory = tempfile.mkdtemp(prefix="varve-test-")
+    os.chmod(directory, 0o711)  # stories act as other users, too
     environment = dict(os.environ, TOP=str(TOP), BUILD=str(build), TMPDIR=directory,
                        ASAN_OPTIONS="abort_on_error=0:detect_leaks=1",
                        TSAN_OPTIONS="halt_on_error=1",
