@@ -303,13 +303,19 @@ static void
 apply_delete(struct check *check, uint32_t i)
 {
 	const struct check_record *record = &check->record[i];
+	struct check_version *version;
 
 	if (record->version == UINT32_MAX) {
 		record_damaged(check, i, "no such volume");
 		return;
 	}
-	check->version[record->version].state_now = FMT_VERSION_DELETING;
-	check->version[record->version].cursor_now = 0;
+	version = &check->version[record->version];
+	if (version->state_now != FMT_VERSION_HEAD) {
+		record_damaged(check, i, "not a volume");
+		return;
+	}
+	version->state_now = FMT_VERSION_DELETING;
+	version->cursor_now = 0;
 }
 
 static void

@@ -132,6 +132,9 @@ load_entry(
 	    .address = fmt_word_address(word)};
 	if (chunk->type > FMT_POISON || chunk->type == FMT_COMPRESSED)
 		wrong = "impossible type";
+	else if (chunk->type == FMT_FINE &&
+		 !check_has_snapshots(map->walk.check))
+		wrong = "single blocks in a pool without snapshots";
 	else if (chunk->type == FMT_COARSE && chunk->mask == 0)
 		wrong = "a chunk of which nothing is valid";
 	else if (chunk->type == FMT_COARSE && !birth_is_sane(map, chunk->birth))

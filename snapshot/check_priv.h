@@ -174,6 +174,8 @@ void check_regions(struct check *check);
 /* A page of the tree of regions: claimed once regions are known. */
 void check_region_page_keep(struct check *check, uint64_t address);
 void check_versions(struct check *check);
+/* Does the superblock say that there may be any? */
+bool check_has_snapshots(const struct check *check);
 /* Index, or UINT32_MAX. */
 uint32_t check_version_find(const struct check *check, uint64_t id);
 

@@ -139,9 +139,10 @@ devices_verify(struct check *check)
 			    check->device[i]->name);
 			return -EBADMSG;
 		}
-		uint64_t room =
-		    check->device[i]->size - FMT_DEVICE_HEAD - FMT_DEVICE_TAIL;
-		if (le64_get(&device->regions) > room / bytes) {
+		uint64_t size = le64_get(&device->size);
+		uint64_t ends = FMT_DEVICE_HEAD + FMT_DEVICE_TAIL;
+		if (size < ends || size % check->device[i]->block_size != 0 ||
+		    le64_get(&device->regions) > (size - ends) / bytes) {
 			check_find(check, CHECK_DAMAGE, "device.regions",
 			    "%s has no room for its regions",
 			    check->device[i]->name);

@@ -214,6 +214,20 @@ version_name_is_sane(const struct fmt_version *v)
 	       pool_name_valid(v->name);
 }
 
+static bool
+version_is_snapshot(const struct fmt_version *v)
+{
+	return le64_get(&v->parent) != 0 ||
+	       (v->state != FMT_VERSION_HEAD &&
+		   v->state != FMT_VERSION_DELETING);
+}
+
+bool
+check_has_snapshots(const struct check *check)
+{
+	return le64_get(&check->super.ro_compat) & FMT_RO_COMPAT_SNAPSHOTS;
+}
+
 /* NULL: right in itself. */
 static const char *
 version_verify(const struct check *check, const struct fmt_version *v)
@@ -225,6 +239,8 @@ version_verify(const struct check *check, const struct fmt_version *v)
 		return "impossible id";
 	if (v->state >= FMT_VERSION_STATE_COUNT)
 		return "impossible state";
+	if (version_is_snapshot(v) && !check_has_snapshots(check))
+		return "a snapshot in a pool without snapshots";
 	if (size == 0 || size % FMT_BLOCK != 0 || size > FMT_VOLUME_MAX)
 		return "impossible size";
 	if (v->levels < fmt_map_levels(size) || v->levels > FMT_MAP_LEVELS_MAX)
@@ -280,6 +296,7 @@ versions_leaf(struct check_walk *walk, uint64_t index, const uint8_t *page)
 {
 	static const struct fmt_version nothing;
 	const struct fmt_version_page *p = (const void *)page;
+	uint64_t slots = le64_get(&walk->check->super.versions.count);
 	unsigned used = 0;
 
 	for (unsigned i = 0; i < FMT_PAGE_VERSIONS_COUNT; i++) {
@@ -292,6 +309,8 @@ versions_leaf(struct check_walk *walk, uint64_t index, const uint8_t *page)
 		wrong = v->state == FMT_VERSION_NONE
 			    ? "an unused slot with contents"
 			    : version_verify(walk->check, v);
+		if (index * FMT_PAGE_VERSIONS_COUNT + i >= slots)
+			wrong = "beyond the slots that the superblock knows";
 		if (wrong == NULL)
 			version_take(walk->check, v);
 		else
@@ -447,6 +466,13 @@ check_versions(struct check *check)
 		     (slots % FMT_PAGE_VERSIONS_COUNT != 0),
 	    .leaf = versions_leaf};
 
+	if (slots > FMT_VERSIONS_MAX ||
+	    slots > check->blocks * FMT_PAGE_VERSIONS_COUNT ||
+	    fmt_tree_levels(walk.count) > root->levels)
+		check_find(check, CHECK_DAMAGE, "version.count",
+		    "%llu slots for versions are more than their table can "
+		    "hold",
+		    (unsigned long long)slots);
 	walk_root(&walk, &root->ptr, root->levels);
 	if (check->version_count == 0 || check->error < 0)
 		return;

@@ -421,6 +421,7 @@ _Static_assert(offsetof(struct fmt_version, uuid) == 80, "version.uuid");
 _Static_assert(offsetof(struct fmt_version, name) == 128, "version.name");
 
 #define FMT_PAGE_VERSIONS_COUNT 15u
+#define FMT_VERSIONS_MAX        (1u << 24) /* slots of a pool */
 struct fmt_version_page {
 	struct fmt_page page;
 	struct fmt_version version[FMT_PAGE_VERSIONS_COUNT];

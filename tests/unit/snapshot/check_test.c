@@ -242,15 +242,56 @@ volume_name_with_a_slash(struct image *image)
 }
 
 static void
+with_snapshots(struct image *image)
+{
+	le64_set(&image->super[0].ro_compat, FMT_RO_COMPAT_SNAPSHOTS);
+}
+
+static void
 parent_missing(struct image *image)
 {
+	with_snapshots(image);
 	le64_set(&version(image, 0)->parent, 5);
 }
 
 static void
 parent_of_itself(struct image *image)
 {
+	with_snapshots(image);
 	le64_set(&version(image, 0)->parent, IMAGE_VOLUME);
+}
+
+static void
+snapshot_in_a_pool_without(struct image *image)
+{
+	version(image, 0)->state = FMT_VERSION_SNAP;
+}
+
+static void
+single_blocks_in_a_pool_without(struct image *image)
+{
+	struct fmt_entry *entry = &image->page[PAGE_LEAF].leaf.entry[0];
+
+	le64_set(&entry->word, fmt_entry_word(FMT_FINE, 0, 1));
+}
+
+static void
+volume_beyond_the_slots(struct image *image)
+{
+	le64_set(&image->super[0].versions.count, 0);
+}
+
+static void
+more_slots_than_the_table_has(struct image *image)
+{
+	le64_set(&image->super[0].versions.count, FMT_PAGE_VERSIONS_COUNT + 1);
+}
+
+static void
+volume_deleted_twice(struct image *image)
+{
+	image_record(image, FMT_DELETE, 0, 0, 0);
+	image_record(image, FMT_DELETE, 0, 0, 0);
 }
 
 static void
@@ -364,6 +405,11 @@ static const struct {
     CASE(volume_id_of_the_future, "version.record"),
     CASE(volume_name_with_a_slash, "version.record"),
     CASE(cursor_without_deletion, "version.record"),
+    CASE(snapshot_in_a_pool_without, "version.record"),
+    CASE(single_blocks_in_a_pool_without, "map.entry"),
+    CASE(volume_beyond_the_slots, "version.record"),
+    CASE(more_slots_than_the_table_has, "version.count"),
+    CASE(volume_deleted_twice, "log.record"),
     CASE(parent_missing, "version.parent"),
     CASE(parent_of_itself, "version.cycle"),
     CASE(region_on_no_device, "region.entry"),

@@ -120,7 +120,7 @@ super_fill(struct fmt_super *super)
 	super->regions.levels = super->versions.levels = super->bitmap.levels =
 	    1;
 	le64_set(&super->regions.count, IMAGE_REGIONS);
-	le64_set(&super->versions.count, 1);
+	le64_set(&super->versions.count, FMT_PAGE_VERSIONS_COUNT);
 	le64_set(&super->bitmap.count, IMAGE_REGIONS * IMAGE_REGION_BLOCKS);
 	memcpy(super->device[0].uuid, device_uuid, 16);
 	le64_set(&super->device[0].size, IMAGE_BYTES);
