@@ -90,6 +90,8 @@ FUZZ_MAIN = $(if $(FUZZ),,$(BUILD)/tests/fuzz/replay.o)
 ifdef FUZZ
 SAN_asan += -fsanitize=fuzzer-no-link
 endif
+# ... and the parts of a large one
+$(BUILD)/tests/fuzz/image_fuzz: $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/fuzz/image/*.c))
 $(FUZZERS:%=$(BUILD)/tests/fuzz/%): %: %.o $(FUZZ_MAIN) $(call libs,tools)
 	$(call say,LD,$@) $(CC) $(if $(FUZZ),-fsanitize=fuzzer) -o $@ $^ $(ALL_LIBS)
 
