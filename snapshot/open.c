@@ -303,7 +303,8 @@ counts_check(struct operation *op, const struct fmt_super *super)
 	for (unsigned i = 0; i < op->pool->device_count; i++)
 		regions += op->pool->device[i].regions;
 	if (le64_get(&super->region_count) <= regions &&
-	    slots <= blocks * FMT_PAGE_VERSIONS_COUNT && slots <= FMT_VERSIONS_MAX)
+	    slots <= blocks * FMT_PAGE_VERSIONS_COUNT &&
+	    slots <= FMT_VERSIONS_MAX)
 		return 0;
 	operation_problem(op, "the superblock does not fit the devices");
 	return -EBADMSG;
