@@ -249,6 +249,9 @@ apply_unmap(struct check *check, uint32_t i)
 	else if (record->b == 0 || record->b > most ||
 		 record->a > most - record->b)
 		record_damaged(check, i, "no such blocks");
+	else if (record->a / FMT_LEAF_BLOCKS !=
+		 (record->a + record->b - 1) / FMT_LEAF_BLOCKS)
+		record_damaged(check, i, "more than one leaf");
 }
 
 static void

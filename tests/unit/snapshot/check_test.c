@@ -288,6 +288,12 @@ more_slots_than_the_table_has(struct image *image)
 }
 
 static void
+unmap_of_two_leaves(struct image *image)
+{
+	image_record(image, FMT_UNMAP, 100, FMT_LEAF_BLOCKS, 0);
+}
+
+static void
 volume_deleted_twice(struct image *image)
 {
 	image_record(image, FMT_DELETE, 0, 0, 0);
@@ -409,6 +415,7 @@ static const struct {
     CASE(single_blocks_in_a_pool_without, "map.entry"),
     CASE(volume_beyond_the_slots, "version.record"),
     CASE(more_slots_than_the_table_has, "version.count"),
+    CASE(unmap_of_two_leaves, "log.record"),
     CASE(volume_deleted_twice, "log.record"),
     CASE(parent_missing, "version.parent"),
     CASE(parent_of_itself, "version.cycle"),
@@ -516,8 +523,7 @@ records_are_applied_in_their_order(void **state)
 	image_record(image, FMT_UNMAP, 0, 16 * FMT_CHUNK_BLOCKS, 0);
 	image_record(image, FMT_FREE, IMAGE_DATA, 3 * FMT_CHUNK_BLOCKS, 0);
 	image_record(image, FMT_MAP_COARSE, 5, again, 1);
-	image_record(
-	    image, FMT_UNMAP, 4 * FMT_LEAF_BLOCKS, 9 * FMT_LEAF_BLOCKS, 0);
+	image_record(image, FMT_UNMAP, 4 * FMT_LEAF_BLOCKS, FMT_LEAF_BLOCKS, 0);
 	image_seal(image);
 	image_write(image);
 	assert_int_equal(check_image(image, &found), 0);
@@ -528,13 +534,13 @@ records_are_applied_in_their_order(void **state)
 
 /* Whole leaves that are unmapped, also those the log mapped before. */
 static void
-a_wide_unmap_empties_whole_leaves(void **state)
+a_wide_unmap_empties_a_whole_leaf(void **state)
 {
 	struct image *image = image_new();
 	struct found found;
 
 	(void)state;
-	image_record(image, FMT_UNMAP, 0, 3 * FMT_LEAF_BLOCKS, 0);
+	image_record(image, FMT_UNMAP, 0, FMT_LEAF_BLOCKS, 0);
 	image_record(image, FMT_FREE, IMAGE_DATA, 3 * FMT_CHUNK_BLOCKS, 0);
 	image_seal(image);
 	image_write(image);
@@ -762,7 +768,7 @@ main(void)
 	    cmocka_unit_test(each_damage_is_found_by_its_code),
 	    cmocka_unit_test(each_wrong_counter_is_the_only_finding),
 	    cmocka_unit_test(records_are_applied_in_their_order),
-	    cmocka_unit_test(a_wide_unmap_empties_whole_leaves),
+	    cmocka_unit_test(a_wide_unmap_empties_a_whole_leaf),
 	    cmocka_unit_test(records_before_the_checkpoint_are_skipped),
 	    cmocka_unit_test(a_torn_log_block_ends_the_log),
 	    cmocka_unit_test(a_block_behind_a_torn_one_is_damage),
