@@ -18,6 +18,8 @@
  * The second is the seed of the scheduler.  The rest is edits, each of a byte
  * (bits 0-2 what, bits 3-4 how) and its arguments; what is left over is not an
  * edit.  See edits[].
+ *
+ * IMAGE_FUZZ_VERBOSE=1 in the environment tells what happens.
  */
 #include "snapshot/check.h"
 #include "tests/fuzz/image/image.h"
@@ -33,15 +35,21 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 struct fuzz f;
 
+/* What happens, for whoever looks into one input. */
+#define tell(...)                                                              \
+	do {                                                                   \
+		if (f.verbose)                                                 \
+			fprintf(stderr, __VA_ARGS__);                          \
+	} while (0)
+
 static void
 finding(
     void *arg, enum check_severity severity, const char *code, const char *text)
 {
-	(void)arg, (void)severity;
+	(void)arg;
 	assert(code[0] != 0);
 	assert(text[0] != 0);
-	if (getenv("IMAGE_FUZZ_VERBOSE") != NULL)
-		fprintf(stderr, "%u %s: %s\n", severity, code, text);
+	tell("%u %s: %s\n", severity, code, text);
 }
 
 static int
@@ -52,9 +60,7 @@ check(struct backstore **bs, unsigned count, struct check_report *report)
 	*report = (struct check_report){.finding = finding};
 	f.steps = 0;
 	result = pool_check(bs, count, step, NULL, report);
-	if (getenv("IMAGE_FUZZ_VERBOSE") != NULL)
-		fprintf(stderr, "check: %d, %" PRIu64 " records\n", result,
-		    report->log_records);
+	tell("check: %d, %" PRIu64 " records\n", result, report->log_records);
 	return result;
 }
 
@@ -174,8 +180,7 @@ use(struct backstore **bs, unsigned count, bool read_only)
 	f.steps = 0;
 	pool_open(f.loop, bs, count, &limits, read_only, &w.request);
 	result = waited_wait(&w);
-	if (getenv("IMAGE_FUZZ_VERBOSE") != NULL)
-		fprintf(stderr, "open: %d %s\n", result, w.request.problem);
+	tell("open: %d %s\n", result, w.request.problem);
 	if (result < 0) {
 		assert(w.request.problem[0] != 0);
 		return result == -EROFS ? NEWER : REFUSED;
@@ -193,8 +198,7 @@ use(struct backstore **bs, unsigned count, bool read_only)
 	if (volume != NULL)
 		use_volume(pool, volume);
 	pool_stat_get(pool, &stat);
-	if (getenv("IMAGE_FUZZ_VERBOSE") != NULL)
-		fprintf(stderr, "state: %d %s\n", stat.state, stat.problem);
+	tell("state: %d %s\n", stat.state, stat.problem);
 	w = (struct waited){.request.done = waited_done};
 	pool_close(pool, &w.request);
 	assert(waited_wait(&w) != -EBUSY);
@@ -256,6 +260,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		base_init();
 		play_base(0);
 		play_base(1);
+		f.verbose = getenv("IMAGE_FUZZ_VERBOSE") != NULL;
 	}
 	if (size < 2)
 		return 0;

@@ -73,7 +73,8 @@ struct fuzz {
 	struct loop *loop;
 	struct slot slots[SLOTS];
 	uint64_t random;
-	unsigned steps; /* events since the last request */
+	unsigned steps; /* events of this check or use */
+	bool verbose;
 };
 extern struct fuzz f;
 
