@@ -4,12 +4,8 @@
  * simulator's scenario "kill"; that it helps, tests/integration/kill9.py.
  */
 #include "target/ack_file.h"
-#include <cmocka.h>
+#include "tests/unit/target/support/cmocka.h"
 #include <errno.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
