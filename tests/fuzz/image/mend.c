@@ -145,7 +145,7 @@ mend_tree(struct fmt_ptr *ptr, struct place place)
 {
 	bool raw = place.type == FMT_PAGE_BITMAP && place.level == 0;
 	uint64_t address = fmt_ptr_address(ptr);
-	struct where where;
+	struct where where = {0};
 	uint8_t *page;
 
 	if (address == 0 ||
@@ -192,7 +192,7 @@ mend_log_sum(struct fmt_log_block *head, uint64_t address, uint64_t blocks)
 {
 	uint32_t crc =
 	    crc32c_add(CRC32C_SEED, (uint8_t *)head + 4, FMT_BLOCK - 4);
-	struct where where;
+	struct where where = {0};
 
 	for (uint64_t i = 1; i < blocks; i++)
 		if (locate(address + i, &where))
@@ -213,7 +213,7 @@ mend_log(const struct fmt_super *super)
 	ring = le64_get(&super->log_blocks);
 	for (unsigned n = 0; n < 16 && at < ring; n++) {
 		struct fmt_log_block *head = NULL;
-		struct where where;
+		struct where where = {0};
 		uint64_t blocks;
 		if (locate(start + at, &where))
 			head = (void *)block_edit(
@@ -287,7 +287,7 @@ mend_labels(void)
 void
 mend(bool identity)
 {
-	struct where where;
+	struct where where = {0};
 	struct fmt_super *super = super_newest(&where);
 
 	m.identity = identity;
@@ -321,7 +321,7 @@ mend(bool identity)
 static void
 region_where(uint64_t region, uint64_t block, enum kind kind)
 {
-	struct where where;
+	struct where where = {0};
 
 	if (locate(region * le32_get(&m.super->region_blocks) + block, &where))
 		where_add(kind, where);
