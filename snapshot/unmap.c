@@ -229,8 +229,7 @@ zero_extent(struct vio *vio, const struct map_extent *extent)
 	seg = vio_seg(vio);
 	if (seg == NULL)
 		return;
-	if (extent->leaf->lsn > vio->lsn)
-		vio->lsn = extent->leaf->lsn + 1;
+	vio_depends(vio, extent->leaf);
 	seg->barrier = vio->barrier = vio->volume->locked_writes;
 	seg_submit(seg, BS_ZERO, extent->address, 0, bytes);
 	vio->next += bytes;

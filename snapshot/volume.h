@@ -180,6 +180,15 @@ bool vio_ok(struct vio *vio, int result);
 /* Takes vio->lock: true: held; else parked. */
 bool vio_lock(struct vio *vio, uint64_t chunk, bool exclusive);
 void vio_unlock(struct vio *vio);
+
+/* The outcome stands on the newest record of leaf, which may not be durable
+ * yet: vio->lsn is the first that it does not need. */
+static inline void
+vio_depends(struct vio *vio, const struct page *leaf)
+{
+	if (leaf->lsn >= vio->lsn)
+		vio->lsn = leaf->lsn + 1;
+}
 /* A seg, or NULL: parked. */
 struct seg *vio_seg(struct vio *vio);
 /* Submits seg for [offset of the request, + length) at address + in_block. */

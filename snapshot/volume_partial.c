@@ -91,8 +91,7 @@ partial_in_place(struct vio *vio, const struct map_extent *extent)
 	struct seg *seg;
 
 	vio_unlock(vio);
-	if (extent->leaf->lsn > vio->lsn)
-		vio->lsn = extent->leaf->lsn + 1;
+	vio_depends(vio, extent->leaf);
 	seg = vio_seg(vio);
 	if (seg == NULL)
 		return;
@@ -107,8 +106,7 @@ partial_read(struct vio *vio, const struct map_extent *extent)
 
 	if (seg == NULL)
 		return;
-	if (extent->leaf->lsn > vio->lsn)
-		vio->lsn = extent->leaf->lsn + 1;
+	vio_depends(vio, extent->leaf);
 	seg->barrier = vio->barrier = true;
 	seg->address = extent->address;
 	seg->merging = true;

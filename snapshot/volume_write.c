@@ -129,8 +129,7 @@ chunk_map(struct vio *vio, struct seg *seg, struct chunk_lock *lock,
 	bool hole = fmt_word_type(word) == FMT_HOLE;
 
 	if (!hole && (fmt_word_mask(word) & mask) == mask) {
-		if (seg->leaf->lsn > vio->lsn)
-			vio->lsn = seg->leaf->lsn + 1;
+		vio_depends(vio, seg->leaf);
 		return;
 	}
 	le16_set(&record.mask, mask);
@@ -299,8 +298,7 @@ in_place_step(struct vio *vio, const struct map_extent *extent)
 	if (bytes > vio->end - vio->next)
 		bytes = vio->end - vio->next;
 	bytes = seg_limit(vio->volume->pool, extent->address, in_block, bytes);
-	if (extent->leaf->lsn > vio->lsn)
-		vio->lsn = extent->leaf->lsn + 1;
+	vio_depends(vio, extent->leaf);
 	seg = vio_seg(vio);
 	if (seg == NULL)
 		return;
