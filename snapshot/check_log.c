@@ -200,6 +200,13 @@ bits_are(struct check *check, uint64_t address, uint64_t run, bool value)
 	return true;
 }
 
+/* Chunks that the map of the record's version has room for, as of now. */
+static uint64_t
+map_chunks(const struct check *check, const struct check_record *record)
+{
+	return fmt_map_chunks(check->version[record->version].levels_now);
+}
+
 static void
 apply_map_coarse(struct check *check, uint32_t i)
 {
@@ -207,7 +214,7 @@ apply_map_coarse(struct check *check, uint32_t i)
 
 	if (record->version == UINT32_MAX)
 		record_damaged(check, i, "no such volume");
-	else if (record->a >= fmt_map_chunks(FMT_MAP_LEVELS_MAX))
+	else if (record->a >= map_chunks(check, record))
 		record_damaged(check, i, "no such chunk");
 	else if (record->b % FMT_CHUNK_BLOCKS != 0 ||
 		 !check_range_is(
@@ -229,8 +236,7 @@ apply_map_fine(struct check *check, uint32_t i)
 	if (record->version == UINT32_MAX)
 		record_damaged(check, i, "no such volume");
 	else if (run == 0 || run > FMT_LEAF_BLOCKS ||
-		 record->a / FMT_CHUNK_BLOCKS >=
-		     fmt_map_chunks(FMT_MAP_LEVELS_MAX))
+		 record->a / FMT_CHUNK_BLOCKS >= map_chunks(check, record))
 		record_damaged(check, i, "no such blocks");
 	else if (!check_range_is(check, address, run, FMT_REGION_DATA))
 		record_damaged(check, i, "not blocks for data");
@@ -242,15 +248,15 @@ static void
 apply_unmap(struct check *check, uint32_t i)
 {
 	const struct check_record *record = &check->record[i];
-	uint64_t most = fmt_map_chunks(FMT_MAP_LEVELS_MAX) * FMT_CHUNK_BLOCKS;
+	uint64_t last = record->a + record->b - 1;
 
 	if (record->version == UINT32_MAX)
 		record_damaged(check, i, "no such volume");
-	else if (record->b == 0 || record->b > most ||
-		 record->a > most - record->b)
+	else if (record->b == 0 || record->b > FMT_LEAF_BLOCKS ||
+		 last < record->a ||
+		 last / FMT_CHUNK_BLOCKS >= map_chunks(check, record))
 		record_damaged(check, i, "no such blocks");
-	else if (record->a / FMT_LEAF_BLOCKS !=
-		 (record->a + record->b - 1) / FMT_LEAF_BLOCKS)
+	else if (record->a / FMT_LEAF_BLOCKS != last / FMT_LEAF_BLOCKS)
 		record_damaged(check, i, "more than one leaf");
 }
 
@@ -288,6 +294,15 @@ apply_region(struct check *check, uint32_t i)
 		region->class_now = (uint8_t)record->b;
 }
 
+/* A map gets more levels, never fewer. */
+static void
+version_resize(struct check_version *version, uint64_t size)
+{
+	version->size_now = size;
+	if (version->levels_now < fmt_map_levels(size))
+		version->levels_now = (uint8_t)fmt_map_levels(size);
+}
+
 static void
 apply_resize(struct check *check, uint32_t i)
 {
@@ -299,7 +314,7 @@ apply_resize(struct check *check, uint32_t i)
 		 record->a % FMT_BLOCK != 0)
 		record_damaged(check, i, "impossible size");
 	else
-		check->version[record->version].size_now = record->a;
+		version_resize(&check->version[record->version], record->a);
 }
 
 static void

@@ -37,7 +37,7 @@ struct check_version {
 	uint64_t size, cursor;         /* as of the checkpoint */
 	uint64_t live, held;           /* ... as its record says */
 	uint64_t live_seen, held_seen; /* ... as its map says */
-	uint8_t state_now;             /* with the log applied */
+	uint8_t state_now, levels_now; /* with the log applied */
 	uint64_t size_now, cursor_now;
 	uint8_t uuid[16];
 	char name[FMT_NAME];

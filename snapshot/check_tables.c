@@ -208,13 +208,6 @@ check_regions(struct check *check)
 /* ---- versions ---- */
 
 static bool
-version_name_is_sane(const struct fmt_version *v)
-{
-	return memchr(v->name, 0, sizeof(v->name)) != NULL &&
-	       pool_name_valid(v->name);
-}
-
-static bool
 version_is_snapshot(const struct fmt_version *v)
 {
 	return le64_get(&v->parent) != 0 ||
@@ -255,7 +248,8 @@ version_verify(const struct check *check, const struct fmt_version *v)
 		return "a cursor, but it is not being deleted";
 	if (le32_get(&v->epoch) >= le32_get(&check->super.epoch))
 		return "epoch of the future";
-	if (v->state == FMT_VERSION_HEAD && !version_name_is_sane(v))
+	if (memchr(v->name, 0, sizeof(v->name)) == NULL ||
+	    (v->state == FMT_VERSION_HEAD && !pool_name_valid(v->name)))
 		return "impossible name";
 	return NULL;
 }
@@ -277,6 +271,7 @@ version_take(struct check *check, const struct fmt_version *v)
 	    .state = v->state,
 	    .state_now = v->state,
 	    .levels = v->levels,
+	    .levels_now = v->levels,
 	    .cow_shift = v->cow_shift,
 	    .epoch = le32_get(&v->epoch),
 	    .size = le64_get(&v->size),

@@ -248,7 +248,9 @@ record_sane(const struct pool *pool, const struct fmt_version *record)
 	return record->levels >= FMT_MAP_LEVELS_MIN &&
 	       record->levels <= FMT_MAP_LEVELS_MAX &&
 	       fmt_map_chunks(record->levels) * FMT_CHUNK >= size &&
-	       text_ends(record->name) && pool_name_valid(record->name);
+	       text_ends(record->name) &&
+	       (record->state != FMT_VERSION_HEAD ||
+		   pool_name_valid(record->name));
 }
 
 static int

@@ -288,6 +288,14 @@ more_slots_than_the_table_has(struct image *image)
 }
 
 static void
+record_beyond_the_map(struct image *image)
+{
+	uint64_t chunks = fmt_map_chunks(version(image, 0)->levels);
+
+	image_record(image, FMT_UNMAP, chunks * FMT_CHUNK_BLOCKS, 1, 0);
+}
+
+static void
 unmap_of_two_leaves(struct image *image)
 {
 	image_record(image, FMT_UNMAP, 100, FMT_LEAF_BLOCKS, 0);
@@ -415,6 +423,7 @@ static const struct {
     CASE(single_blocks_in_a_pool_without, "map.entry"),
     CASE(volume_beyond_the_slots, "version.record"),
     CASE(more_slots_than_the_table_has, "version.count"),
+    CASE(record_beyond_the_map, "log.record"),
     CASE(unmap_of_two_leaves, "log.record"),
     CASE(volume_deleted_twice, "log.record"),
     CASE(parent_missing, "version.parent"),
