@@ -74,7 +74,7 @@ struct fuzz {
 	struct slot slots[SLOTS];
 	uint64_t random;
 	unsigned steps; /* events of this check or use */
-	bool verbose;
+	bool log_edited, verbose;
 };
 extern struct fuzz f;
 
