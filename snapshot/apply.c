@@ -71,7 +71,7 @@ map_coarse_prepare(struct pool *pool, struct record *r, struct waiter *waiter)
 
 	if (!chunk_exists(r->volume, r->a) ||
 	    !addresses_exist(pool, r->b, FMT_CHUNK_BLOCKS) ||
-	    r->b % FMT_CHUNK_BLOCKS != 0)
+	    r->b % FMT_CHUNK_BLOCKS != 0 || r->mask == 0)
 		return -EBADMSG;
 	result = page_get(&r->volume->map, 0, r->a / FMT_LEAF_CHUNKS, true,
 	    waiter, &leaf, NULL);

@@ -216,6 +216,8 @@ apply_map_coarse(struct check *check, uint32_t i)
 		record_damaged(check, i, "no such volume");
 	else if (record->a >= map_chunks(check, record))
 		record_damaged(check, i, "no such chunk");
+	else if (record->mask == 0)
+		record_damaged(check, i, "maps nothing");
 	else if (record->b % FMT_CHUNK_BLOCKS != 0 ||
 		 !check_range_is(
 		     check, record->b, FMT_CHUNK_BLOCKS, FMT_REGION_DATA))

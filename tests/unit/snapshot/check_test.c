@@ -296,6 +296,13 @@ record_beyond_the_map(struct image *image)
 }
 
 static void
+record_that_maps_nothing(struct image *image)
+{
+	image_record(
+	    image, FMT_MAP_COARSE, 9, IMAGE_DATA + 9 * FMT_CHUNK_BLOCKS, 0);
+}
+
+static void
 unmap_of_two_leaves(struct image *image)
 {
 	image_record(image, FMT_UNMAP, 100, FMT_LEAF_BLOCKS, 0);
@@ -424,6 +431,7 @@ static const struct {
     CASE(volume_beyond_the_slots, "version.record"),
     CASE(more_slots_than_the_table_has, "version.count"),
     CASE(record_beyond_the_map, "log.record"),
+    CASE(record_that_maps_nothing, "log.record"),
     CASE(unmap_of_two_leaves, "log.record"),
     CASE(volume_deleted_twice, "log.record"),
     CASE(parent_missing, "version.parent"),
