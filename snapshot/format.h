@@ -25,7 +25,9 @@
  *	regions   level 0: 126 region entries
  *	versions  level 0: 15 version records
  *	bitmap    level 0: raw bitmap of 32768 addresses, no header
- *	dead, bookmarks, groups      level 0: records; empty in this version
+ *	lost      (one per version)  level 0: 252 counts of losses by birth
+ *	bookmarks, groups            level 0: 31 records
+ *	dead      level 0: records; empty in this version
  *
  * A tree has a fixed number of levels (root on level levels - 1).  A pointer
  * with address 0 stands for a subtree with nothing in it: all entries zero.
@@ -80,26 +82,68 @@
  *	    to its mask.  Otherwise the entry becomes COARSE {address, birth =
  *	    epoch, mask} and the 16 bits of the address are set.
  *	MAP_FINE   volume, a = first 4 KiB block, b = address | run << 40
- *	    run blocks become FINE sub-entries {address.., birth = epoch}; their
- *	    bits are set.  An entry COARSE before becomes FINE.
+ *	    run blocks of one chunk become FINE sub-entries {address..,
+ *	    birth = epoch}; their bits are set.  An entry COARSE before
+ *	    becomes FINE: its valid blocks keep address and birth, the others
+ *	    become holes with its birth.
  *	UNMAP      volume, a = first 4 KiB block, b = run
  *	    Bits of masks and sub-entries go; an entry that has none left
- *becomes zero (HOLE).  Clears nothing in the bitmap: FREE does.  The run stays
- *within one leaf. FREE       a = address, b = run Clears run bits of the
- *bitmap.  The run stays within one region. REGION     a = region, b = class
+ *	    becomes a HOLE.  A COARSE entry that is not newer than the parent
+ *	    and the newest bookmark becomes FINE if only a part of it goes.
+ *	    Clears nothing in the bitmap: FREE does.  The run stays within one
+ *	    leaf.  If the volume has a parent or a bookmark, what is unmapped
+ *	    keeps the epoch as the birth of the hole.
+ *	FREE       a = address, b = run
+ *	    Clears run bits of the bitmap.  The run stays within one region.
+ *	REGION     a = region, b = class
  *	    From FREE to DATA or META, or from DATA to FREE, all of it free.
- *	DELSTEP    volume, a = cursor: chunks below it are free
- *	RESIZE     volume, a = size in bytes (after the UNMAP of what is cut
- *off) DELETE     volume: its state becomes DELETING, its cursor 0 SNAP, GROUP,
- *CLONE, ROLLBACK, CSUM_INTENT   not written by this version
+ *	RESIZE     volume, a = size in bytes
+ *	    What is cut off was unmapped before.
+ *	DELETE     volume: from HEAD to DYING, or from SNAP to ZOMBIE
+ *	DELSTEP    volume, a = cursor
+ *	    Its state becomes DELETING: chunks below the cursor are dealt
+ *	    with.  Pages that nobody else has and whose range ends there
+ *	    are free (FREE is for data only).  a = all ones: it is gone; its
+ *	    parent becomes the parent of its only child.
+ *	SNAP       volume = a HEAD, a = id | slot << 32 of a new version
+ *	    The new version is a SNAP with the root, size, counters, parent and
+ *	    losses of the head; epoch: the pool's; origin: the head.  It
+ *	    becomes the parent of the head, whose losses become none.
+ *	GROUP      a = epoch
+ *	    Ends the SNAPs of one instant: the pool's epoch becomes this.
+ *	CLONE      volume = a SNAP, a = id | slot << 32 of a new version
+ *	    The new version is a HEAD with the SNAP as its parent and with its
+ *	    root, size and counters.
+ *	ROLLBACK   volume = a HEAD, a = id of a SNAP of its family
+ *	    The head takes root, size and counters of the SNAP, which becomes
+ *	    its parent.  A SNAP of the head comes before it in the same group,
+ *	    so it has nothing of its own.  Its bookmarks newer than the SNAP go.
+ *	SET        volume = any version, mask = offset, a, b = 16 bytes
+ *	    These bytes of its record, from offset 80 (uuid) to 191 (name).
+ *	CSUM_INTENT    not written by this version
  *
- * Volumes are created and renamed, and devices added, by a checkpoint alone.
+ * Volumes are created and renamed, bookmarks and groups made and deleted, and
+ * devices added, by a checkpoint alone.
  *
- * Versions and births.  A volume is a version in state HEAD; a snapshot will be
- * a version in state SNAP between it and its parent.  Every entry and pointer
- * carries the epoch of its birth.  A head may overwrite or free what is born
- * after its parent's epoch (0 when there is none); all else is shared.
- * A version in state DELETING holds what lies from cursor on.
+ * Versions and births.  A volume is a version in state HEAD, a snapshot one in
+ * state SNAP; the versions of a family are a tree by their parents.  Every
+ * entry and pointer carries the epoch of its birth.  What is born after the
+ * epoch of its version's parent (0 when there is none) belongs to the version
+ * alone, or to it and its descendants; all else is in the parent too, at the
+ * same place.  While the parent is DELETING, the parent's parent counts for
+ * chunks in leaves that end at or below its cursor.  A head may free what
+ * belongs to it alone, and overwrite it if it is also newer than its newest
+ * bookmark (bookmark_epoch); a page that is not is born again before its first
+ * change.
+ *
+ * Pages and blocks have one place: the same position in the versions of one
+ * family.  Deleting a snapshot with one child frees what is born after the
+ * epoch of its parent and is not in the child at the same place; a COARSE
+ * entry holds all 16 blocks.  With two children or more it waits as a ZOMBIE.
+ *
+ * Losses.  Each version with a parent counts the blocks its parent holds and
+ * it does not (any more), by their birth.  From these sums follows what each
+ * snapshot alone holds: docs/on-disk-format.md.
  *
  * Features.  Unknown bits in incompat: do not open.  In ro_compat: open for
  * reading only.  In compat: ignore, keep.
@@ -229,6 +273,7 @@ enum fmt_page_type {
 	FMT_PAGE_DEAD,
 	FMT_PAGE_BOOKMARKS,
 	FMT_PAGE_GROUPS,
+	FMT_PAGE_LOST, /* index: n-th page of the version */
 	FMT_PAGE_TYPE_COUNT,
 };
 
@@ -412,13 +457,41 @@ struct fmt_version {
 	struct le64 group; /* 0: none */
 	struct le64 created_unix, deleted_unix;
 	struct le32 bookmark_epoch; /* of the newest bookmark; 0: none */
-	struct le32 flags;
+	struct le32 flags;          /* FMT_VERSION_TRASHED ... */
 	char name[FMT_NAME];
-	uint8_t reserved[64];
+	struct le64 origin;      /* SNAP: id of the head it was taken of */
+	struct fmt_root lost;    /* pages of struct fmt_lost, by birth */
+	struct le64 lost_blocks; /* their sum */
+	struct le64 lost_sole;   /* ... of those born after the epoch of the
+				  * parent's parent */
+	uint8_t reserved[8];
 };
 _Static_assert(sizeof(struct fmt_version) == 256, "version");
 _Static_assert(offsetof(struct fmt_version, uuid) == 80, "version.uuid");
 _Static_assert(offsetof(struct fmt_version, name) == 128, "version.name");
+
+/* flags of a version */
+#define FMT_VERSION_TRASHED (1u << 0) /* shown in the trash only */
+#define FMT_VERSION_HOLD    (1u << 1) /* refuses to be deleted */
+
+/* What SET may change of it. */
+#define FMT_VERSION_SET_FIRST 80u
+#define FMT_VERSION_SET_END   192u
+
+/* Blocks with births after the previous entry's and up to this one's.  All
+ * entries of a page are in use but those of the last. */
+struct fmt_lost {
+	struct le32 birth, reserved;
+	struct le64 blocks;
+};
+_Static_assert(sizeof(struct fmt_lost) == 16, "lost");
+
+#define FMT_PAGE_LOST_COUNT 252u
+struct fmt_lost_page {
+	struct fmt_page page;
+	struct fmt_lost lost[FMT_PAGE_LOST_COUNT];
+};
+_Static_assert(sizeof(struct fmt_lost_page) == FMT_BLOCK, "lost page");
 
 #define FMT_PAGE_VERSIONS_COUNT 15u
 #define FMT_VERSIONS_MAX        (1u << 24) /* slots of a pool */
@@ -429,7 +502,7 @@ struct fmt_version_page {
 };
 _Static_assert(sizeof(struct fmt_version_page) == FMT_BLOCK, "version page");
 
-/* ---- tables that later versions fill ---- */
+/* ---- bookmarks, groups ---- */
 
 struct fmt_bookmark {
 	struct le64 volume;
@@ -440,6 +513,13 @@ struct fmt_bookmark {
 	uint8_t reserved[24];
 };
 _Static_assert(sizeof(struct fmt_bookmark) == 128, "bookmark");
+#define FMT_PAGE_BOOKMARKS_COUNT 31u
+struct fmt_bookmark_page {
+	struct fmt_page page;
+	struct fmt_bookmark bookmark[FMT_PAGE_BOOKMARKS_COUNT];
+	uint8_t reserved[64];
+};
+_Static_assert(sizeof(struct fmt_bookmark_page) == FMT_BLOCK, "bookmarks");
 
 struct fmt_group {
 	struct le64 id, flags;
@@ -449,6 +529,13 @@ struct fmt_group {
 	uint8_t reserved[24];
 };
 _Static_assert(sizeof(struct fmt_group) == 128, "group");
+#define FMT_PAGE_GROUPS_COUNT 31u
+struct fmt_group_page {
+	struct fmt_page page;
+	struct fmt_group group[FMT_PAGE_GROUPS_COUNT];
+	uint8_t reserved[64];
+};
+_Static_assert(sizeof(struct fmt_group_page) == FMT_BLOCK, "groups");
 
 /* A subtree cut off by UNMAP: what it held is freed in the background, by the
  * rules of the parent epoch at the time it was cut off. */
@@ -553,6 +640,7 @@ enum fmt_record_type {
 	FMT_CLONE,
 	FMT_ROLLBACK,
 	FMT_CSUM_INTENT,
+	FMT_SET,
 	FMT_RECORD_TYPE_COUNT,
 };
 
