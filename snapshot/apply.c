@@ -31,12 +31,6 @@ record_parse(
 }
 
 static bool
-chunk_exists(const struct volume *volume, uint64_t chunk)
-{
-	return volume != NULL && chunk < fmt_map_chunks(volume->map.levels);
-}
-
-static bool
 addresses_exist(const struct pool *pool, uint64_t address, uint64_t run)
 {
 	const struct space *space = &pool->space;
@@ -46,160 +40,6 @@ addresses_exist(const struct pool *pool, uint64_t address, uint64_t run)
 	       run <= all - address &&
 	       address >> space->region_shift ==
 		   (address + run - 1) >> space->region_shift;
-}
-
-static bool
-blocks_in_leaf(uint64_t block, uint64_t run)
-{
-	return run > 0 && run <= FMT_LEAF_BLOCKS &&
-	       block / FMT_LEAF_BLOCKS == (block + run - 1) / FMT_LEAF_BLOCKS;
-}
-
-static struct page *
-leaf_in_memory(struct record *r, uint64_t chunk)
-{
-	return page_find(&r->volume->map, 0, chunk / FMT_LEAF_CHUNKS);
-}
-
-/* ---- MAP_COARSE ---- */
-
-static int
-map_coarse_prepare(struct pool *pool, struct record *r, struct waiter *waiter)
-{
-	struct page *leaf, *bitmap;
-	int result;
-
-	if (!chunk_exists(r->volume, r->a) ||
-	    !addresses_exist(pool, r->b, FMT_CHUNK_BLOCKS) ||
-	    r->b % FMT_CHUNK_BLOCKS != 0 || r->mask == 0)
-		return -EBADMSG;
-	result = page_get(&r->volume->map, 0, r->a / FMT_LEAF_CHUNKS, true,
-	    waiter, &leaf, NULL);
-	if (result < 0)
-		return result;
-	page_pin(leaf);
-	result = space_bitmap(pool, r->b, true, waiter, &bitmap);
-	page_unpin(leaf);
-	return result;
-}
-
-static int
-map_coarse_new(struct pool *pool, struct record *r, struct page *leaf,
-    struct fmt_entry *entry)
-{
-	bool was_zero =
-	    le64_get(&entry->word) == 0 && le32_get(&entry->birth) == 0;
-	struct fmt_page *header = page_header(leaf);
-	int result = space_set(pool, r->b, FMT_CHUNK_BLOCKS);
-
-	if (result < 0)
-		return result;
-	le64_set(&entry->word, fmt_entry_word(FMT_COARSE, r->b, r->mask));
-	le32_set(&entry->birth, pool->epoch);
-	if (was_zero)
-		le32_set(&header->used, le32_get(&header->used) + 1);
-	r->volume->held_blocks += FMT_CHUNK_BLOCKS;
-	r->volume->live_blocks += (unsigned)__builtin_popcount(r->mask);
-	return 0;
-}
-
-static int
-map_coarse_apply(struct pool *pool, struct record *r)
-{
-	struct page *leaf = leaf_in_memory(r, r->a);
-	struct fmt_entry *entry;
-	uint64_t word;
-	uint16_t mask;
-
-	page_dirty(leaf);
-	leaf->lsn = r->lsn;
-	entry = &page_leaf(leaf)->entry[r->a % FMT_LEAF_CHUNKS];
-	word = le64_get(&entry->word);
-	if (fmt_word_type(word) == FMT_HOLE)
-		return map_coarse_new(pool, r, leaf, entry);
-	if (fmt_word_type(word) != FMT_COARSE || fmt_word_address(word) != r->b)
-		return -EBADMSG;
-	mask = fmt_word_mask(word) | r->mask;
-	if (engine_breaks.i11_replay_no_mask && r->replay)
-		mask = fmt_word_mask(word);
-	r->volume->live_blocks +=
-	    (unsigned)__builtin_popcount(mask) -
-	    (unsigned)__builtin_popcount(fmt_word_mask(word));
-	le64_set(&entry->word, fmt_entry_word(FMT_COARSE, r->b, mask));
-	return 0;
-}
-
-/* ---- UNMAP ---- */
-
-static int
-unmap_prepare(struct pool *pool, struct record *r, struct waiter *waiter)
-{
-	struct page *leaf;
-
-	(void)pool;
-	if (!blocks_in_leaf(r->a, r->b) ||
-	    !chunk_exists(r->volume, (r->a + r->b - 1) / FMT_CHUNK_BLOCKS))
-		return -EBADMSG;
-	return page_get(&r->volume->map, 0, r->a / FMT_LEAF_BLOCKS, false,
-	    waiter, &leaf, NULL);
-}
-
-static uint16_t
-chunk_bits(unsigned first, unsigned count)
-{
-	return (uint16_t)(((1u << count) - 1) << first);
-}
-
-static int
-unmap_chunk(struct record *r, struct page *leaf, uint64_t block, unsigned count)
-{
-	struct fmt_page *header = page_header(leaf);
-	struct fmt_entry *entry =
-	    &page_leaf(leaf)->entry[block / FMT_CHUNK_BLOCKS % FMT_LEAF_CHUNKS];
-	uint64_t word = le64_get(&entry->word);
-	uint16_t mask = fmt_word_mask(word);
-	uint16_t left =
-	    mask & (uint16_t)~chunk_bits(block % FMT_CHUNK_BLOCKS, count);
-
-	if (fmt_word_type(word) == FMT_HOLE)
-		return 0;
-	if (fmt_word_type(word) != FMT_COARSE)
-		return -EBADMSG;
-	r->volume->live_blocks -= (unsigned)__builtin_popcount(mask) -
-				  (unsigned)__builtin_popcount(left);
-	if (left != 0) {
-		le64_set(&entry->word,
-		    fmt_entry_word(FMT_COARSE, fmt_word_address(word), left));
-		return 0;
-	}
-	r->volume->held_blocks -= FMT_CHUNK_BLOCKS;
-	memset(entry, 0, sizeof(*entry));
-	le32_set(&header->used, le32_get(&header->used) - 1);
-	return 0;
-}
-
-static int
-unmap_apply(struct pool *pool, struct record *r)
-{
-	struct page *leaf = leaf_in_memory(r, r->a / FMT_CHUNK_BLOCKS);
-	uint64_t block = r->a, end = r->a + r->b;
-
-	(void)pool;
-	if (leaf == NULL)
-		return 0; /* nothing is mapped there */
-	page_dirty(leaf);
-	leaf->lsn = r->lsn;
-	while (block < end) {
-		unsigned count = FMT_CHUNK_BLOCKS - block % FMT_CHUNK_BLOCKS;
-		int result;
-		if (count > end - block)
-			count = (unsigned)(end - block);
-		result = unmap_chunk(r, leaf, block, count);
-		if (result < 0)
-			return result;
-		block += count;
-	}
-	return 0;
 }
 
 /* ---- FREE ---- */
@@ -236,31 +76,39 @@ free_apply(struct pool *pool, struct record *r)
 static int
 region_prepare(struct pool *pool, struct record *r, struct waiter *waiter)
 {
-	(void)waiter;
-	return r->a < pool->space.count && r->b <= FMT_REGION_META ? 0
-								   : -EBADMSG;
+	uint64_t blocks = pool->space.region_blocks;
+	int result = 0;
+
+	if (r->a >= pool->space.count || r->b > FMT_REGION_META)
+		return -EBADMSG;
+	for (uint64_t at = 0;
+	     r->b == FMT_REGION_META && at < blocks && result == 0;
+	     at += FMT_BITMAP_BLOCKS) {
+		struct page *bitmap;
+		result = space_bitmap(
+		    pool, r->a * blocks + at, true, waiter, &bitmap);
+	}
+	return result;
 }
 
 static int
 region_apply(struct pool *pool, struct record *r)
 {
-	return space_set_class(pool, r->a, (unsigned)r->b);
+	int result = space_set_class(pool, r->a, (unsigned)r->b);
+
+	return result == 0 && r->b == FMT_REGION_META
+		   ? space_meta_begin(pool, r->a)
+		   : result;
 }
 
 static int
-volume_prepare(struct pool *pool, struct record *r, struct waiter *waiter)
+resize_prepare(struct pool *pool, struct record *r, struct waiter *waiter)
 {
 	(void)pool;
 	(void)waiter;
-	return r->volume != NULL ? 0 : -EBADMSG;
-}
-
-static int
-delstep_apply(struct pool *pool, struct record *r)
-{
-	(void)pool;
-	r->volume->cursor = r->a;
-	return 0;
+	return r->volume != NULL && r->volume->state == FMT_VERSION_HEAD
+		   ? 0
+		   : -EBADMSG;
 }
 
 static int
@@ -270,17 +118,8 @@ resize_apply(struct pool *pool, struct record *r)
 		return -EBADMSG;
 	pool->promised += r->a - r->volume->size;
 	r->volume->size = r->volume->bs.size = r->a;
-	tree_raise(&r->volume->map, fmt_map_levels(r->a));
-	return 0;
-}
-
-static int
-delete_apply(struct pool *pool, struct record *r)
-{
-	if (r->volume->state != FMT_VERSION_HEAD)
-		return -EBADMSG;
-	version_dying(pool, r->volume);
-	return 0;
+	volume_changed(r->volume);
+	return map_raise(r->volume, fmt_map_levels(r->a));
 }
 
 struct record_kind {
@@ -289,16 +128,20 @@ struct record_kind {
 	int (*apply)(struct pool *pool, struct record *r);
 };
 
-/* What has no row is written by newer versions only, behind a feature bit. */
+/* What has no row is in apply_map.c or apply_family.c, or is written by newer
+ * versions only, behind a feature bit. */
 static const struct record_kind kinds[FMT_RECORD_TYPE_COUNT] = {
-    [FMT_MAP_COARSE] = {map_coarse_prepare, map_coarse_apply},
-    [FMT_UNMAP] = {unmap_prepare, unmap_apply},
     [FMT_FREE] = {free_prepare, free_apply},
     [FMT_REGION] = {region_prepare, region_apply},
-    [FMT_DELSTEP] = {volume_prepare, delstep_apply},
-    [FMT_RESIZE] = {volume_prepare, resize_apply},
-    [FMT_DELETE] = {volume_prepare, delete_apply},
+    [FMT_RESIZE] = {resize_prepare, resize_apply},
 };
+
+static bool
+changes_map(const struct fmt_record *record)
+{
+	return record->type == FMT_MAP_COARSE || record->type == FMT_MAP_FINE ||
+	       record->type == FMT_UNMAP;
+}
 
 int
 apply_prepare(
@@ -306,6 +149,10 @@ apply_prepare(
 {
 	struct record r;
 
+	if (changes_map(record))
+		return apply_map_prepare(pool, record, waiter);
+	if (record_is_family(record))
+		return apply_family_prepare(pool, record, waiter);
 	record_parse(pool, record, &r);
 	if (r.type >= FMT_RECORD_TYPE_COUNT || kinds[r.type].prepare == NULL)
 		return -EBADMSG;
@@ -318,14 +165,97 @@ apply(struct pool *pool, const struct fmt_record *record, uint64_t lsn,
 {
 	struct record r;
 
+	if (changes_map(record))
+		return apply_map(pool, record, lsn, replay);
+	if (record_is_family(record))
+		return apply_family(pool, record);
 	record_parse(pool, record, &r);
 	assert(r.type < FMT_RECORD_TYPE_COUNT);
 	assert(kinds[r.type].apply != NULL);
 	r.lsn = lsn;
 	r.replay = replay;
-	if (r.volume != NULL)
-		r.volume->counters_dirty = true;
 	return kinds[r.type].apply(pool, &r);
+}
+
+/* ---- groups ---- */
+
+void
+group_begin(struct pool *pool)
+{
+	pool->group.count = 0;
+}
+
+struct fmt_record *
+group_add(struct pool *pool, enum fmt_record_type type,
+    const struct volume *volume, uint64_t a, uint64_t b)
+{
+	struct fmt_record *record = &pool->group.record[pool->group.count++];
+
+	assert(pool->group.count <= GROUP_RECORDS);
+	*record = (struct fmt_record){.type = (uint8_t)type};
+	if (volume != NULL)
+		le32_set(&record->volume, volume->id);
+	le64_set(&record->a, a);
+	le64_set(&record->b, b);
+	return record;
+}
+
+void
+group_free(struct pool *pool, uint64_t address)
+{
+	struct record_group *group = &pool->group;
+	uint64_t region = pool->space.region_blocks;
+
+	if (group->count > 0) {
+		struct fmt_record *last = &group->record[group->count - 1];
+		uint64_t run = le64_get(&last->b);
+		if (last->type == FMT_FREE &&
+		    le64_get(&last->a) + run == address &&
+		    address % region != 0) {
+			le64_set(&last->b, run + 1);
+			return;
+		}
+	}
+	group_add(pool, FMT_FREE, NULL, address, 1);
+}
+
+/* What is to be freed is in use: the maps may be damaged. */
+static int
+free_ready(
+    struct pool *pool, const struct fmt_record *record, struct waiter *waiter)
+{
+	uint64_t address = le64_get(&record->a), run = le64_get(&record->b);
+	int result = apply_prepare(pool, record, waiter);
+
+	if (result == 0 && (!space_is_data(&pool->space, address, run) ||
+			       !space_are_set(pool, address, run)))
+		return -EBADMSG;
+	return result;
+}
+
+int
+group_prepare(struct pool *pool, struct waiter *waiter)
+{
+	int result = 0;
+
+	for (unsigned i = 0; i < pool->group.count && result == 0; i++) {
+		const struct fmt_record *record = &pool->group.record[i];
+		uint64_t address = le64_get(&record->b) & FMT_ADDRESS_MASK;
+		struct page *bitmap;
+		if (record->type == FMT_FREE)
+			result = free_ready(pool, record, waiter);
+		else if (record->type == FMT_MAP_COARSE ||
+			 record->type == FMT_MAP_FINE)
+			result =
+			    space_bitmap(pool, address, true, waiter, &bitmap);
+	}
+	return result;
+}
+
+uint64_t
+group_record(struct pool *pool)
+{
+	return pool_record(pool, pool->group.record, pool->group.count);
 }
 
 uint64_t

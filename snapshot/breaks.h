@@ -13,14 +13,40 @@ struct engine_breaks {
 	bool i6_no_data_flush; /* map record durable before its data */
 	bool
 	    i7_reuse_undurable; /* reuse before the freeing record is durable */
-	bool i7_reuse_in_flight; /* reuse under I/O that looked it up */
-	bool i8_overwrite_pages; /* checkpoint writes pages where they were */
-	bool i9_super_first;     /* superblock before its pages are durable */
-	bool i9_single_slot;     /* always the same superblock slot */
-	bool i10_truncate_early; /* log space free before the superblock is */
-	bool i10_accept_stale;   /* replay blocks of an old life of the log */
-	bool i11_replay_no_mask; /* replay does not or masks together */
-	bool i11_record_order;   /* records of a commit in reverse order */
+	bool i7_reuse_in_flight;  /* reuse under I/O that looked it up */
+	bool i8_overwrite_pages;  /* checkpoint writes pages where they were */
+	bool i9_super_first;      /* superblock before its pages are durable */
+	bool i9_single_slot;      /* always the same superblock slot */
+	bool i10_truncate_early;  /* log space free before the superblock is */
+	bool i10_accept_stale;    /* replay blocks of an old life of the log */
+	bool i11_replay_no_mask;  /* replay does not or masks together */
+	bool i11_record_order;    /* records of a commit in reverse order */
+	bool i15_ignore_bookmark; /* overwrite what a bookmark remembers */
+	bool i16_no_rebirth;      /* change pages and keep their old birth */
+	bool i17_no_hole_birth;   /* holes forget when they came to be */
+
+	/* snapshots */
+	bool i1_fine_twice;     /* MAP_FINE takes no bits: handed out again */
+	bool i2_change_frozen;  /* a page the parent shares changes in place */
+	bool i3_no_cursor_rule; /* a parent being deleted counts for all of
+				 * its range, whatever its cursor */
+	bool i4_mask_only;      /* a dying COARSE entry holds its valid blocks
+				 * only */
+	bool i4_ignore_birth;   /* a dying version frees its parent's blocks */
+	bool i4_ignore_child;   /* ... what its only child still has */
+	bool i4_two_children;   /* ... without waiting for one child */
+	bool i5_no_epoch;       /* a snapshot does not end the epoch */
+	bool cut_no_drain;      /* a snapshot is reported before the writes in
+				 * flight at the cut have ended */
+	bool cut_no_park;       /* a write in flight over the cut is mapped as
+				 * if it had not happened: into what is shared
+				 * now */
+	bool cut_one_by_one;    /* the volumes of a group: each at its time */
+	bool cut_group_torn;    /* their records may part company in the log */
+	bool rmw_no_drain;      /* read-modify-write and copies do not wait for
+				 * writes in flight since before the cut */
+	bool delstep_apart;     /* a cursor becomes durable before its frees */
+	bool rollback_keeps_marks; /* ... bookmarks newer than the snapshot */
 };
 
 extern struct engine_breaks engine_breaks;

@@ -88,7 +88,7 @@ cache_grow(struct cache *cache)
 	}
 }
 
-static bool
+bool
 page_evictable(const struct page *page)
 {
 	return page->tree != NULL && page->loaded && page->pins == 0 &&
@@ -113,11 +113,11 @@ clock_step(struct cache *cache)
 }
 
 static struct page *
-page_struct_get(struct cache *cache)
+page_struct_get(struct cache *cache, bool for_read)
 {
 	unsigned steps = 512;
 
-	while (cache->count >= cache->limit && steps-- > 0)
+	while (for_read && cache->count >= cache->limit && steps-- > 0)
 		if (clock_step(cache))
 			break;
 	if (list_empty(&cache->free))
@@ -125,16 +125,27 @@ page_struct_get(struct cache *cache)
 	return list_entry(list_pop(&cache->free), struct page, link);
 }
 
+void
+cache_trim(struct cache *cache)
+{
+	uint64_t steps = 4 * (cache->count - cache->limit);
+
+	if (cache->count <= cache->limit)
+		return;
+	while (cache->count > cache->limit && steps-- > 0)
+		clock_step(cache);
+}
+
 struct page *
 cache_page_new(struct cache *cache, struct tree *tree, unsigned level,
-    uint64_t index, struct page *parent)
+    uint64_t index, struct page *parent, bool for_read)
 {
 	struct page *page, **place;
 
 	/* the parent must not be what is evicted to make room */
 	if (parent != NULL)
 		parent->kids++;
-	page = page_struct_get(cache);
+	page = page_struct_get(cache, for_read);
 	page->tree = tree;
 	page->level = (uint8_t)level;
 	page->index = index;
@@ -150,7 +161,7 @@ cache_page_new(struct cache *cache, struct tree *tree, unsigned level,
 	*place = page;
 	cache->count++;
 	tree->pages++;
-	if (parent == NULL)
+	if (parent == NULL && !tree->flat)
 		tree->top = page;
 	return page;
 }
@@ -168,7 +179,7 @@ cache_page_drop(struct cache *cache, struct page *page)
 	*place = page->hash_next;
 	if (page->parent != NULL)
 		page->parent->kids--;
-	else
+	else if (!page->tree->flat)
 		page->tree->top = NULL;
 	page->tree->pages--;
 	page->tree = NULL;
@@ -306,6 +317,7 @@ cache_init(struct pool *pool, uint64_t bytes)
 	list_init(&cache->free);
 	list_init(&cache->loads_free);
 	list_init(&cache->loads_waiting);
+	list_init(&cache->dirty_maps);
 	for (unsigned i = 0; i < ARRAY_SIZE(cache->dirty); i++)
 		list_init(&cache->dirty[i]);
 	if (cache->hash == NULL || cache->loads == NULL)

@@ -44,6 +44,32 @@ item_add(struct checkpoint *ckpt, struct page *page)
 	    (struct checkpoint_item){.page = page, .address = page->address};
 }
 
+void
+checkpoint_give_up(struct pool *pool, uint64_t address)
+{
+	struct checkpoint *ckpt = &pool->checkpoint;
+
+	if (ckpt->given_up_count == ckpt->given_up_room)
+		ckpt->given_up = array_grow(ckpt->given_up,
+		    &ckpt->given_up_room, sizeof(ckpt->given_up[0]));
+	ckpt->given_up[ckpt->given_up_count++] = address;
+}
+
+/* What was given up since the last freeze goes with this one. */
+static void
+old_take(struct checkpoint *ckpt)
+{
+	uint64_t *array = ckpt->old;
+	unsigned room = ckpt->old_room;
+
+	ckpt->old = ckpt->given_up;
+	ckpt->old_room = ckpt->given_up_room;
+	ckpt->old_count = ckpt->given_up_count;
+	ckpt->given_up = array;
+	ckpt->given_up_room = room;
+	ckpt->given_up_count = 0;
+}
+
 static void
 old_add(struct pool *pool, uint64_t address)
 {
@@ -127,11 +153,26 @@ page_place(struct pool *pool, struct page *page)
 	pointer_store(pool, page);
 }
 
+/* Pages of maps have their places.  They come first, so that their runs of
+ * addresses are not broken by others. */
+static void
+place_maps(struct pool *pool)
+{
+	struct list *node;
+
+	while ((node = list_pop(&pool->cache.dirty_maps)) != NULL)
+		item_add(
+		    &pool->checkpoint, list_entry(node, struct page, link));
+	pool->cache.dirty_map_count = 0;
+}
+
 static void
 place_all(struct pool *pool)
 {
 	struct cache *cache = &pool->cache;
 	unsigned level = 0;
+
+	place_maps(pool);
 
 	/* level by level; but the bitmap and the region table, all the time */
 	while (level < ARRAY_SIZE(cache->dirty)) {
@@ -183,28 +224,6 @@ hand_over(struct pool *pool)
 	assert(cache->dirty_new == 0);
 }
 
-/* Counters and roots of volumes, before and after their trees are placed. */
-static void
-volumes_prepare(struct list *volumes)
-{
-	struct volume *volume;
-
-	list_for_each (volume, volumes, link)
-		if (volume->counters_dirty ||
-		    (volume->map.top != NULL && volume->map.top->dirty))
-			volume_store(volume);
-}
-
-static void
-volumes_root(struct list *volumes)
-{
-	struct volume *volume;
-
-	list_for_each (volume, volumes, link)
-		if (volume->record_page->dirty)
-			volume_record(volume)->root = volume->map.root;
-}
-
 /* As if all of the log were free already, and the next block were laid over
  * the oldest one. */
 static void
@@ -220,21 +239,19 @@ freeze(struct pool *pool)
 	struct checkpoint *ckpt = &pool->checkpoint;
 
 	ckpt->item_count = ckpt->next_item = ckpt->items_done = 0;
-	ckpt->old_count = 0;
+	old_take(ckpt);
 	ckpt->error = 0;
 	list_splice_tail(&ckpt->frozen, &ckpt->waiting);
-	volumes_prepare(&pool->volumes);
-	volumes_prepare(&pool->dying);
+	volumes_store(pool);
 	place_all(pool);
 	if (ckpt->error < 0) {
 		/* what was placed stays dirty, so it stays in memory */
 		pool_suspect(pool, "the metadata contradict each other");
 		return;
 	}
-	volumes_root(&pool->volumes);
-	volumes_root(&pool->dying);
 	raw_sums(pool);
 	hand_over(pool);
+	ckpt->writing = true;
 	if (engine_breaks.i10_truncate_early)
 		break_log(&pool->redo);
 	ckpt->lsn = pool->redo.next_lsn;
@@ -386,6 +403,7 @@ finish(struct pool *pool)
 
 	ckpt->state = CKPT_IDLE;
 	ckpt->done_count++;
+	ckpt->writing = false;
 	pool->super = ckpt->super;
 	pool->gen++;
 	for (unsigned i = 0; i < ckpt->old_count; i++)
@@ -397,6 +415,7 @@ finish(struct pool *pool)
 		ckpt->again = false;
 		checkpoint_start(pool);
 	}
+	cache_trim(&pool->cache);
 	pool_wake_room(pool, 0);
 	waiters_wake(&frozen, 0);
 }
@@ -455,20 +474,32 @@ freeze_pages(const struct pool *pool)
 	uint64_t meta = space->class_count[FMT_REGION_META] + 1;
 	uint64_t each = 1 + space->region_blocks / FMT_BITMAP_BLOCKS;
 
-	return meta * (each + 2) + pool->volume_count + 32;
+	return meta * (each + 2) + pool->changed_count + 32;
+}
+
+/* Blocks that must be leased, so that all that is dirty finds a place, and all
+ * that becomes dirty until the next checkpoint too. */
+uint64_t
+checkpoint_needs(const struct pool *pool)
+{
+	const struct cache *cache = &pool->cache;
+
+	return cache->dirty_count - cache->dirty_map_count + freeze_pages(pool);
 }
 
 static void
 prepare(struct pool *pool)
 {
 	struct checkpoint *ckpt = &pool->checkpoint;
-	uint64_t pages = pool->cache.dirty_count + freeze_pages(pool);
+	uint64_t needs = checkpoint_needs(pool);
 	int result;
 
 	if (pool->state != POOL_ONLINE)
 		return;
-	result = space_meta_prepare(pool, pages, &ckpt->waiter);
-
+	result =
+	    space_meta_prepare(pool, needs + pool->dirty_limit, &ckpt->waiter);
+	if (result == -ENOSPC && pool->space.meta_idle >= needs)
+		result = 0; /* less may become dirty until the next one */
 	if (result == -EAGAIN)
 		return;
 	if (result < 0) {
@@ -575,6 +606,7 @@ checkpoint_done(struct pool *pool)
 	loop_timer_disarm(pool->loop, &ckpt->idle);
 	free(ckpt->items);
 	free(ckpt->old);
+	free(ckpt->given_up);
 	free(ckpt->block);
 	batch_free(&ckpt->batch);
 }

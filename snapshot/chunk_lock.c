@@ -50,7 +50,7 @@ lock_fill(struct chunk_lock *lock, struct volume *volume, uint64_t chunk,
 	lock->chunk = chunk;
 	lock->exclusive = exclusive;
 	lock->address = 0;
-	lock->granted = false;
+	lock->granted = lock->installed = false;
 }
 
 bool
@@ -141,9 +141,19 @@ chunk_lock_address(struct pool *pool, struct volume *volume, uint64_t chunk)
 
 	list_for_each (other, bucket_of(pool, volume, chunk), link)
 		if (other->chunk == chunk && other->volume == volume &&
-		    other->address != 0)
+		    other->address != 0 && !other->installed)
 			return other->address;
 	return 0;
+}
+
+void
+chunk_lock_installed(struct pool *pool, struct chunk_lock *lock)
+{
+	struct chunk_lock *other;
+
+	list_for_each (other, bucket_of(pool, lock->volume, lock->chunk), link)
+		if (same_chunk(other, lock) && other->address == lock->address)
+			other->installed = true;
 }
 
 void

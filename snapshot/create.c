@@ -467,8 +467,11 @@ volumes_see_device(struct pool *pool, const struct backstore *bs)
 {
 	struct volume *volume;
 
-	list_for_each (volume, &pool->volumes, link)
-		volume_device_added(volume, bs);
+	for (uint32_t i = 0; i < pool->slot_count; i++) {
+		volume = pool->slots[i];
+		if (volume != NULL)
+			volume_device_added(volume, bs);
+	}
 }
 
 /* Regions that the devices have more than the pool knows, in one go. */

@@ -15,6 +15,7 @@
 #include "snapshot/batch.h"
 #include "snapshot/breaks.h"
 #include "snapshot/format.h"
+#include "snapshot/map_page.h"
 #include "snapshot/page.h"
 #include "snapshot/pool.h"
 #include "snapshot/redo.h"
@@ -22,7 +23,7 @@
 #include "snapshot/volume.h"
 #include <errno.h>
 
-#define VERSION_HASH 1024u
+#define VERSION_HASH 16384u
 
 struct device {
 	struct backstore *bs;
@@ -64,8 +65,11 @@ struct checkpoint {
 	bool again; /* wanted while one was running */
 	struct checkpoint_item *items;
 	unsigned item_count, item_room, next_item, items_done;
+	bool writing;  /* frozen, and not yet done */
 	uint64_t *old; /* addresses that the new superblock gives up */
 	unsigned old_count, old_room;
+	uint64_t *given_up; /* ... that the one after it will give up */
+	unsigned given_up_count, given_up_room;
 	unsigned writes;
 	struct checkpoint_write write[CKPT_WRITES];
 	struct batch batch;
@@ -87,9 +91,17 @@ struct checkpoint {
 struct delete_job {
 	struct volume *volume;
 	bool stop;
-	struct bs_io io;
-	void (*complete)(struct bs_io *io, int result);
 	struct waiter waiter;
+	struct loop_task task;
+	struct loop_timer timer;
+	uint64_t freed; /* blocks, since open */
+};
+
+/* Records that belong together, as they are collected. */
+#define GROUP_RECORDS 4096u
+struct record_group {
+	unsigned count;
+	struct fmt_record record[GROUP_RECORDS];
 };
 
 struct pool {
@@ -120,19 +132,26 @@ struct pool {
 
 	struct cache cache;
 	struct tree regions, versions, bitmap;
+	struct tree map_pages; /* of all versions */
+	struct leaf_hint *hints;
 	struct space space;
 	struct redo redo;
 	struct ack_ring ack_ring;
 	struct checkpoint checkpoint;
-	struct list room; /* waiters for dirty pages or log to go */
+	struct list room;          /* waiters for dirty pages or log to go */
+	struct record_group group; /* of the change at hand */
 	struct volume_io vio;
 	uint64_t credits; /* dirty pages promised to writes in flight */
 
-	struct list volumes;   /* by name; those that have one */
-	struct list dying;     /* state DELETING */
-	struct list stuck;     /* DELETING, but its map cannot be read */
-	struct volume **slots; /* by slot of the version table */
-	uint32_t slot_count;
+	struct list volumes; /* HEAD, by name */
+	struct list trash;   /* HEAD and SNAP that are in the trash, by age */
+	struct list dying;   /* ZOMBIE, DYING, DELETING */
+	struct list stuck;   /* ... whose map cannot be read */
+	struct list changed; /* any, by changed_link */
+	unsigned changed_count;
+	struct volume **slots;          /* by slot of the version table */
+	uint32_t slot_count, slot_hint; /* none is free below the hint */
+	uint64_t ro_compat;
 	struct volume *by_id[VERSION_HASH];
 	uint64_t promised;
 	unsigned volume_count;
@@ -181,6 +200,25 @@ int apply(struct pool *pool, const struct fmt_record *record, uint64_t lsn,
  * made durable. */
 uint64_t pool_record(
     struct pool *pool, struct fmt_record *records, unsigned count);
+/* Begins pool->group; adds to it. */
+void group_begin(struct pool *pool);
+struct fmt_record *group_add(struct pool *pool, enum fmt_record_type type,
+    const struct volume *volume, uint64_t a, uint64_t b);
+/* FREE, joined to the last one where they meet. */
+void group_free(struct pool *pool, uint64_t address);
+/* Are the bitmap pages it changes in memory?  0, -EAGAIN (queued), error. */
+int group_prepare(struct pool *pool, struct waiter *waiter);
+/* pool_record() of it. */
+uint64_t group_record(struct pool *pool);
+
+/* ---- apply_map.c ---- */
+int apply_map_prepare(
+    struct pool *pool, const struct fmt_record *record, struct waiter *waiter);
+int apply_map(struct pool *pool, const struct fmt_record *record, uint64_t lsn,
+    bool replay);
+/* FREEs of all that is ours among what before holds and after does not. */
+void group_free_dropped(struct pool *pool, const struct chunk_rules *rules,
+    const struct chunk *before, const struct chunk *after);
 
 /* ---- checkpoint.c ---- */
 int checkpoint_init(struct pool *pool);
@@ -190,6 +228,16 @@ void checkpoint_start(struct pool *pool);
 /* Wakes waiter when a checkpoint that covers all until now is durable. */
 void checkpoint_wait(struct pool *pool, struct waiter *waiter);
 void checkpoint_fail(struct pool *pool, int error);
+/* Blocks that the next one needs for pages that have no place yet. */
+uint64_t checkpoint_needs(const struct pool *pool);
+/* The block was a page's until now: free when the next one is durable. */
+void checkpoint_give_up(struct pool *pool, uint64_t address);
+/* The generation of what becomes dirty now. */
+static inline uint32_t
+pool_dirty_gen(const struct pool *pool)
+{
+	return (uint32_t)(pool->gen + pool->checkpoint.writing);
+}
 
 /* ---- request.c: what changes the pool, one after the other ---- */
 struct operation {
@@ -204,6 +252,9 @@ struct operation {
 	char name[FMT_NAME];
 	uint64_t size;
 	uint32_t slot;
+	bool flag;
+	uuid_t uuid;
+	struct volume *other;
 	struct bs_io io;
 	struct loop_timer timer;
 	bool makes_pool; /* pool is not anybody's before it succeeds */
@@ -219,6 +270,10 @@ void operation_problem(struct operation *op, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 struct operation *operation_new(
     struct pool_request *request, int (*run)(struct operation *op));
+/* May the pool be changed at all?  0, -EROFS, -EIO. */
+int operation_check(struct operation *op);
+/* The stage that ends the request once the log has all there is. */
+int operation_commit(struct operation *op, int (*then)(struct operation *op));
 /* Hands it to the pool, to be run when it is its turn. */
 void operation_queue(struct pool *pool, struct operation *op);
 void operation_next(struct pool *pool);
@@ -251,18 +306,40 @@ void label_fill(struct pool *pool, unsigned index, struct fmt_label *label);
 
 /* ---- version.c ---- */
 int version_slots_grow(struct pool *pool, uint32_t count);
+/* A free slot, and room for it in the table: 0, -EAGAIN, -ENOMEM. */
+int version_slot_take(
+    struct pool *pool, struct waiter *waiter, uint32_t *ret_slot);
+/* The page of a slot, made if need be. */
+int version_page_get(struct pool *pool, uint32_t slot, struct waiter *waiter,
+    struct page **ret_page);
 /* Goes on from slot *next: 0, -EAGAIN (queued), or an error. */
 int versions_load(struct pool *pool, uint32_t *next, struct waiter *waiter);
-void version_link(struct pool *pool, struct volume *volume);
+/* Into the list where its state and flags belong, and out of it. */
+void version_list(struct pool *pool, struct volume *volume);
+void version_unlist(struct pool *pool, struct volume *volume);
 void volume_rename_now(struct volume *volume, const char *name);
 void volume_device_added(struct volume *volume, const struct backstore *device);
 void version_insert(struct pool *pool, struct volume *volume);
 void version_remove(struct pool *pool, struct volume *volume);
-/* Takes it off the names, to be deleted. */
-void version_dying(struct pool *pool, struct volume *volume);
+/* Is name free for a volume (of NULL), or for a snapshot of origin? */
+bool version_name_free(
+    struct pool *pool, const struct volume *origin, const char *name);
+struct volume *version_by_uuid(struct pool *pool, const uuid_t uuid);
+
+/* ---- apply_family.c ---- */
+struct record_kind;
+int apply_family_prepare(
+    struct pool *pool, const struct fmt_record *record, struct waiter *waiter);
+int apply_family(struct pool *pool, const struct fmt_record *record);
+bool record_is_family(const struct fmt_record *record);
 
 /* ---- delete.c ---- */
 void delete_jobs_start(struct pool *pool);
 void delete_jobs_stop(struct pool *pool);
+/* What a DELSTEP does to pages: those that nobody else has, whose range ends
+ * behind the version's cursor and at or before to (chunks; UINT64_MAX: all). */
+int delete_pages_prepare(
+    struct volume *volume, uint64_t to, struct waiter *waiter);
+int delete_pages(struct volume *volume, uint64_t to);
 
 #endif

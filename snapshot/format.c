@@ -24,7 +24,7 @@ fmt_page_seal(void *page)
 }
 
 const char *
-fmt_page_check(const void *page, const struct fmt_expect *expect)
+fmt_page_check_sum(const void *page, uint64_t pool)
 {
 	const struct fmt_page *p = page;
 
@@ -32,8 +32,16 @@ fmt_page_check(const void *page, const struct fmt_expect *expect)
 		return "not a metadata page";
 	if (le32_get(&p->crc) != block_crc(page, FMT_BLOCK))
 		return "wrong checksum";
-	if (le64_get(&p->pool) != expect->pool)
+	if (le64_get(&p->pool) != pool)
 		return "page of another pool";
+	return NULL;
+}
+
+const char *
+fmt_page_check_place(const void *page, const struct fmt_expect *expect)
+{
+	const struct fmt_page *p = page;
+
 	if (p->type != expect->type || p->level != expect->level)
 		return "page of another type or level";
 	if (le64_get(&p->family) != expect->family)
@@ -45,6 +53,14 @@ fmt_page_check(const void *page, const struct fmt_expect *expect)
 	if (le32_get(&p->gen) != expect->gen)
 		return "page of another generation (a lost write)";
 	return NULL;
+}
+
+const char *
+fmt_page_check(const void *page, const struct fmt_expect *expect)
+{
+	const char *wrong = fmt_page_check_sum(page, expect->pool);
+
+	return wrong != NULL ? wrong : fmt_page_check_place(page, expect);
 }
 
 uint64_t

@@ -99,7 +99,8 @@
  *	    From FREE to DATA or META, or from DATA to FREE, all of it free.
  *	RESIZE     volume, a = size in bytes
  *	    What is cut off was unmapped before.
- *	DELETE     volume: from HEAD to DYING, or from SNAP to ZOMBIE
+ *	DELETE     volume: from SNAP to ZOMBIE, from HEAD to DYING, or if it has
+ *	    no parent to DELETING with cursor 0
  *	DELSTEP    volume, a = cursor
  *	    Its state becomes DELETING: chunks below the cursor are dealt
  *	    with.  Pages that nobody else has and whose range ends there
@@ -189,7 +190,7 @@
 /* there are snapshots, clones, bookmarks or FINE entries */
 #define FMT_RO_COMPAT_SNAPSHOTS (1ull << 0)
 /* what this version can also write */
-#define FMT_RO_COMPAT_KNOWN 0ull
+#define FMT_RO_COMPAT_KNOWN FMT_RO_COMPAT_SNAPSHOTS
 
 /* ---- label ---- */
 
@@ -674,6 +675,11 @@ struct fmt_expect {
 void fmt_page_seal(void *page); /* computes crc */
 /* NULL: right; else what is wrong, for people. */
 const char *fmt_page_check(const void *page, const struct fmt_expect *expect);
+/* The two halves of it: is it a page of the pool that is whole, and is it the
+ * one that the pointer means? */
+const char *fmt_page_check_sum(const void *page, uint64_t pool);
+const char *fmt_page_check_place(
+    const void *page, const struct fmt_expect *expect);
 
 /* First 8 bytes of the uuid, as pages carry them. */
 uint64_t fmt_pool_tag(const uint8_t uuid[16]);

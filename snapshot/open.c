@@ -185,6 +185,7 @@ pool_from_super(struct pool *pool, const struct fmt_super *super)
 	pool->tag = fmt_pool_tag(pool->uuid);
 	pool->gen = le64_get(&super->gen) + 1;
 	pool->epoch = le32_get(&super->epoch);
+	pool->ro_compat = le64_get(&super->ro_compat);
 	pool->next_version = le64_get(&super->next_version);
 	pool->soft_percent = super->soft_percent;
 	pool->hard_percent = super->hard_percent;
@@ -222,20 +223,15 @@ open_checkpointed(struct operation *op)
 }
 
 static int
-open_leases(struct operation *op)
+open_replayed(struct operation *op)
 {
 	struct opening *o = op->detail;
-	struct pool *pool = op->pool;
-	int result;
 
 	if (o->read_only) {
-		pool->read_only = true;
+		op->pool->read_only = true;
 		open_finish(op);
 		return OP_DONE;
 	}
-	result = space_meta_lease_all(pool, &op->waiter);
-	if (result < 0)
-		return result;
 	return operation_checkpoint(op, open_checkpointed);
 }
 
@@ -252,7 +248,26 @@ open_replay(struct operation *op)
 		return result;
 	}
 	op->pool->counters.replayed_records = replay_records(o->replay);
-	op->run = open_leases;
+	op->run = open_replayed;
+	return 0;
+}
+
+/* Recovery changes maps, and a page that is changed needs a new place. */
+static int
+open_leases(struct operation *op)
+{
+	struct opening *o = op->detail;
+	int result = space_meta_lease_all(op->pool, &op->waiter);
+
+	if (result < 0) {
+		if (result == -EBADMSG)
+			operation_problem(op, "the bitmap is damaged");
+		return result;
+	}
+	o->replay = replay_new(op->pool);
+	if (o->replay == NULL)
+		return -ENOMEM;
+	op->run = open_replay;
 	return 0;
 }
 
@@ -268,10 +283,7 @@ open_versions(struct operation *op)
 			    op, "the table of volumes is damaged");
 		return result;
 	}
-	o->replay = replay_new(op->pool);
-	if (o->replay == NULL)
-		return -ENOMEM;
-	op->run = open_replay;
+	op->run = open_leases;
 	return 0;
 }
 

@@ -36,25 +36,9 @@ tree_init(struct tree *tree, struct pool *pool, enum fmt_page_type type,
 
 /* ---- places ---- */
 
-static inline void
-parent_of(const struct tree *tree, unsigned level, uint64_t index,
-    unsigned *ret_level, uint64_t *ret_index)
-{
-	(void)tree;
-	if (level == LEVEL_FINE) {
-		*ret_level = 0;
-		*ret_index = index / FMT_LEAF_FINE;
-	} else {
-		*ret_level = level + 1;
-		*ret_index = index / FMT_FANOUT;
-	}
-}
-
 static struct fmt_ptr *
-pointer_in(struct page *parent, unsigned level, uint64_t index)
+pointer_in(struct page *parent, uint64_t index)
 {
-	if (level == LEVEL_FINE)
-		return &page_leaf(parent)->fine[index % FMT_LEAF_FINE];
 	return &((struct fmt_inner *)(void *)parent->data)
 		    ->ptr[index % FMT_FANOUT];
 }
@@ -64,7 +48,7 @@ page_pointer(struct page *child)
 {
 	if (child->parent == NULL)
 		return &child->tree->root;
-	return pointer_in(child->parent, child->level, child->index);
+	return pointer_in(child->parent, child->index);
 }
 
 /* ---- making ---- */
@@ -73,12 +57,6 @@ static bool
 page_is_raw(const struct page *page)
 {
 	return page->tree->raw && page->level == 0;
-}
-
-static uint8_t
-page_type(const struct tree *tree, unsigned level)
-{
-	return level == LEVEL_FINE ? FMT_PAGE_FINE : tree->type;
 }
 
 static void
@@ -91,8 +69,8 @@ page_format(struct page *page)
 	if (page_is_raw(page))
 		return;
 	le32_set(&header->magic, FMT_PAGE_MAGIC);
-	header->type = page_type(tree, page->level);
-	header->level = page->level == LEVEL_FINE ? 0 : page->level;
+	header->type = tree->type;
+	header->level = page->level;
 	le32_set(&header->birth, tree->pool->epoch);
 	le64_set(&header->family, tree->family);
 	le64_set(&header->version, tree->version);
@@ -105,10 +83,15 @@ page_format(struct page *page)
 static const char *
 page_verify(struct page *page)
 {
-	const struct fmt_ptr *ptr = page_pointer(page);
+	const struct fmt_ptr *ptr;
+
+	/* what else it must be is asked whenever it is found */
+	if (page->tree->flat)
+		return fmt_page_check_sum(page->data, page->tree->pool->tag);
+	ptr = page_pointer(page);
 	struct fmt_expect expect = {
-	    .type = page_type(page->tree, page->level),
-	    .level = page->level == LEVEL_FINE ? 0 : page->level,
+	    .type = page->tree->type,
+	    .level = page->level,
 	    .family = page->tree->family,
 	    .index = page->index,
 	    .pool = page->tree->pool->tag,
@@ -180,7 +163,7 @@ page_load(struct tree *tree, unsigned level, uint64_t index,
 
 	if (!address_exists(tree, address))
 		return -EBADMSG;
-	page = cache_page_new(&pool->cache, tree, level, index, parent);
+	page = cache_page_new(&pool->cache, tree, level, index, parent, true);
 	page->address = address;
 	page_pin(page); /* until page_read_done */
 	cache_read(pool, page);
@@ -192,15 +175,15 @@ static struct page *
 page_make(
     struct tree *tree, unsigned level, uint64_t index, struct page *parent)
 {
-	struct page *page =
-	    cache_page_new(&tree->pool->cache, tree, level, index, parent);
+	struct page *page = cache_page_new(
+	    &tree->pool->cache, tree, level, index, parent, false);
 
 	page->loaded = true;
 	page_format(page);
 	return page;
 }
 
-static int
+int
 page_wait(struct page *page, struct waiter *waiter)
 {
 	assert(list_empty(&waiter->link));
@@ -215,17 +198,14 @@ page_get_miss(struct tree *tree, unsigned level, uint64_t index, bool create,
 {
 	struct page *parent = NULL;
 	const struct fmt_ptr *ptr = &tree->root;
-	unsigned up;
-	uint64_t up_index;
 	int result;
 
-	if (level == LEVEL_FINE || level + 1u < tree->levels) {
-		parent_of(tree, level, index, &up, &up_index);
-		result = page_get(
-		    tree, up, up_index, create, waiter, &parent, ret_gap);
+	if (level + 1u < tree->levels) {
+		result = page_get(tree, level + 1, index / FMT_FANOUT, create,
+		    waiter, &parent, ret_gap);
 		if (result < 0 || parent == NULL)
 			return result;
-		ptr = pointer_in(parent, level, index);
+		ptr = pointer_in(parent, index);
 	} else if (index != 0) {
 		return -EBADMSG;
 	}
@@ -269,10 +249,10 @@ void
 page_dirty_slow(struct page *page)
 {
 	struct cache *cache = &page->tree->pool->cache;
-	unsigned list = page->level == LEVEL_FINE ? 0 : page->level + 1u;
 
 	assert(page->loaded);
 	assert(!page->dirty);
+	assert(!page->tree->flat);
 	if (page->frozen) {
 		/* the old buffer now belongs to the checkpoint alone */
 		uint8_t *data = cache_buffer_get(cache);
@@ -285,7 +265,7 @@ page_dirty_slow(struct page *page)
 	cache->dirty_count++;
 	if (page->address == 0)
 		cache->dirty_new++;
-	list_add_tail(&cache->dirty[list], &page->link);
+	list_add_tail(&cache->dirty[page->level], &page->link);
 	if (page->parent != NULL)
 		page_dirty(page->parent);
 }
@@ -315,7 +295,7 @@ tree_raise(struct tree *tree, unsigned levels)
 		if (old == NULL && fmt_ptr_address(&root) == 0)
 			continue;
 		page = page_make(tree, tree->levels - 1u, 0, NULL);
-		pointer_in(page, tree->levels - 2u, 0)[0] = root;
+		*pointer_in(page, 0) = root;
 		if (fmt_ptr_address(&root) != 0)
 			le32_set(&page_header(page)->used, 1);
 		if (old != NULL) {

@@ -12,7 +12,10 @@
  *	frozen    handed to the running checkpoint and not yet written; the next
  *	          change copies it first, so the checkpoint never waits
  *
- * Every page in memory has its ancestors in memory.
+ * Every page of a table in memory has its ancestors in memory.
+ *
+ * The pages of maps are another matter (map_page.h): versions share them, so
+ * they are known by their address and by nothing else.
  */
 #ifndef SNAPSHOT_PAGE_H
 #define SNAPSHOT_PAGE_H
@@ -48,13 +51,12 @@ struct tree {
 	uint8_t levels;
 	bool raw;      /* level 0 pages have no header */
 	bool physical; /* pointers name devices: the tree of regions */
+	bool flat;     /* no tree: pages of maps, index is the address */
 	uint64_t family, version;
 	struct fmt_ptr root; /* as of the last freeze */
 	struct page *top;    /* the root page, when in memory */
 	unsigned pages;      /* in memory */
 };
-
-#define LEVEL_FINE 255 /* below level 0 of a map */
 
 struct page {
 	struct page *hash_next;
@@ -87,8 +89,10 @@ struct cache {
 	uint64_t count, dirty_count, dirty_new, frozen_count;
 	uint64_t hand;
 	struct list free;
-	struct list dirty[FMT_LEVELS_MAX + 1]; /* fine pages first */
-	uint8_t **spare;                       /* buffers without a page */
+	struct list dirty[FMT_LEVELS_MAX]; /* pages of tables, by level */
+	struct list dirty_maps;            /* pages of maps, as they came */
+	uint64_t dirty_map_count;
+	uint8_t **spare; /* buffers without a page */
 	uint32_t spare_count, spare_room;
 	uint8_t *spare_map[CACHE_SLABS];
 	uint32_t spare_maps;
@@ -108,6 +112,7 @@ void tree_drop(struct tree *tree);
 /* Adds levels on top; the old root becomes the first child. */
 void tree_raise(struct tree *tree, unsigned levels);
 
+/* In memory, maybe still being read; or NULL. */
 struct page *page_find(struct tree *tree, unsigned level, uint64_t index);
 
 /* Finds or reads a page.  0: *ret_page, or NULL if the tree has nothing there
@@ -143,14 +148,20 @@ page_dirty(struct page *page)
 struct fmt_ptr *page_pointer(struct page *child);
 
 /* ---- between page.c and cache.c ---- */
-/* A page struct in the hash, not loaded, contents undefined. */
+/* A page struct in the hash, not loaded, contents undefined.  Only one that is
+ * to be read may take the place of another: what is in memory stays until the
+ * next read or cache_trim(). */
 struct page *cache_page_new(struct cache *cache, struct tree *tree,
-    unsigned level, uint64_t index, struct page *parent);
+    unsigned level, uint64_t index, struct page *parent, bool for_read);
+/* Gives up clean pages over the limit. */
+void cache_trim(struct cache *cache);
 /* Takes it out of memory: clean, not pinned, without kids. */
 void cache_page_drop(struct cache *cache, struct page *page);
 void cache_drop_tree(struct cache *cache, struct tree *tree);
 void cache_read(struct pool *pool, struct page *page);
 void page_read_done(struct page *page, int error);
+int page_wait(struct page *page, struct waiter *waiter);
+bool page_evictable(const struct page *page);
 
 uint8_t *cache_buffer_get(struct cache *cache);
 void cache_buffer_put(struct cache *cache, uint8_t *buffer);

@@ -73,18 +73,32 @@ pool_wake_room(struct pool *pool, int error)
 	waiters_wake(&pool->room, error);
 }
 
+static bool
+room_is(const struct pool *pool, uint64_t pages)
+{
+	const struct cache *cache = &pool->cache;
+	const struct redo *redo = &pool->redo;
+
+	pages += pool->credits;
+	return cache->dirty_count + cache->frozen_count + pages <=
+		   pool->dirty_hard &&
+	       checkpoint_needs(pool) + pages <= pool->space.meta_idle &&
+	       redo_pending_count(redo) < REDO_PENDING_MAX / 2 &&
+	       redo_used_blocks(redo) < redo->blocks - redo->blocks / 8;
+}
+
 int
 pool_room(struct pool *pool, uint64_t pages, struct waiter *waiter)
 {
-	const struct redo *redo = &pool->redo;
-
 	if (pool->state != POOL_ONLINE)
 		return pool->state == POOL_READ_ONLY ? -EROFS : -EIO;
-	if (pool->cache.dirty_count + pool->credits + pages <=
-		pool->dirty_hard &&
-	    redo_pending_count(redo) < REDO_PENDING_MAX / 2 &&
-	    redo_used_blocks(redo) < redo->blocks - redo->blocks / 8)
+	if (room_is(pool, pages))
 		return 0;
+	if (pool->cache.dirty_count + pool->cache.frozen_count +
+		    pool->credits ==
+		0 &&
+	    pool->checkpoint.state == CKPT_IDLE && !pool->needs_write)
+		return -ENOSPC; /* nothing that could bring more */
 	assert(list_empty(&waiter->link));
 	list_add_tail(&pool->room, &waiter->link);
 	/* What is in flight has promised its pages; those that are dirty go
@@ -131,15 +145,21 @@ pool_new(struct loop *loop, const struct pool_limits *limits)
 	pool->hard_percent = 95;
 	limits_fill(&pool->limits, limits);
 	ack_ring_init(pool);
+	pool->hints = calloc(LEAF_HINTS, sizeof(pool->hints[0]));
+	tree_init(&pool->map_pages, pool, FMT_PAGE_MAP, 0);
+	pool->map_pages.flat = true;
 	list_init(&pool->room);
 	list_init(&pool->volumes);
+	list_init(&pool->trash);
+	list_init(&pool->changed);
 	list_init(&pool->dying);
 	list_init(&pool->stuck);
 	list_init(&pool->requests);
 	list_init(&pool->space.waiting);
 	list_init(&pool->space.meta);
 	list_init(&pool->space.retired);
-	if (cache_init(pool, pool->limits.cache_bytes) < 0 ||
+	if (pool->hints == NULL ||
+	    cache_init(pool, pool->limits.cache_bytes) < 0 ||
 	    redo_init(pool) < 0 || checkpoint_init(pool) < 0 ||
 	    volume_io_init(pool, pool->limits.io_max) < 0) {
 		pool_free(pool);
@@ -148,24 +168,13 @@ pool_new(struct loop *loop, const struct pool_limits *limits)
 	return pool;
 }
 
-static void
-volumes_free(struct list *volumes)
-{
-	struct volume *volume, *next;
-
-	list_for_each_safe (volume, next, volumes, link) {
-		list_del(&volume->link);
-		volume_free(volume);
-	}
-}
-
 /* Nothing is in flight.  The devices are the caller's. */
 void
 pool_free(struct pool *pool)
 {
-	volumes_free(&pool->volumes);
-	volumes_free(&pool->dying);
-	volumes_free(&pool->stuck);
+	for (uint32_t i = 0; i < pool->slot_count; i++)
+		if (pool->slots[i] != NULL)
+			volume_free(pool->slots[i]);
 	space_done(pool);
 	checkpoint_done(pool);
 	redo_done(pool);
@@ -173,6 +182,7 @@ pool_free(struct pool *pool)
 	cache_done(pool);
 	for (unsigned i = 0; i < POOL_DEVICE_MAX; i++)
 		free(pool->device[i].region_of);
+	free(pool->hints);
 	free(pool->slots);
 	free(pool);
 }

@@ -227,16 +227,18 @@ bits_change(struct pool *pool, uint64_t address, unsigned count, bool value)
 }
 
 bool
-space_chunk_is_set(struct pool *pool, uint64_t address)
+space_are_set(struct pool *pool, uint64_t address, uint64_t run)
 {
-	struct page *page =
-	    page_find(&pool->bitmap, 0, address / FMT_BITMAP_BLOCKS);
-
-	assert(page != NULL);
-	assert(page->loaded);
-	return space_is_data(&pool->space, address, FMT_CHUNK_BLOCKS) &&
-	       load_le16(page->data + address % FMT_BITMAP_BLOCKS / 16 * 2) ==
-		   0xffff;
+	for (; run > 0; run--, address++) {
+		struct page *page =
+		    page_find(&pool->bitmap, 0, address / FMT_BITMAP_BLOCKS);
+		uint64_t bit = address % FMT_BITMAP_BLOCKS;
+		assert(page != NULL);
+		assert(page->loaded);
+		if ((page->data[bit / 8] >> bit % 8 & 1) == 0)
+			return false;
+	}
+	return true;
 }
 
 static int

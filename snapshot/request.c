@@ -162,8 +162,15 @@ operation_checkpoint(struct operation *op, int (*then)(struct operation *op))
 	return -EAGAIN;
 }
 
-/* May the pool be changed at all? */
-static int
+int
+operation_commit(struct operation *op, int (*then)(struct operation *op))
+{
+	op->run = then;
+	redo_flush(op->pool, &op->waiter);
+	return -EAGAIN;
+}
+
+int
 operation_check(struct operation *op)
 {
 	if (op->pool->state == POOL_ONLINE)
@@ -220,16 +227,6 @@ params_check(struct operation *op)
 	return -EINVAL;
 }
 
-static uint32_t
-slot_free(const struct pool *pool)
-{
-	uint32_t slot = 0;
-
-	while (slot < pool->slot_count && pool->slots[slot] != NULL)
-		slot++;
-	return slot;
-}
-
 static void
 record_fill(struct operation *op, struct fmt_version *record)
 {
@@ -250,15 +247,6 @@ record_fill(struct operation *op, struct fmt_version *record)
 	pool->next_version++;
 }
 
-static void
-table_reach(struct pool *pool, uint32_t slots)
-{
-	uint64_t pages =
-	    (slots + FMT_PAGE_VERSIONS_COUNT - 1) / FMT_PAGE_VERSIONS_COUNT;
-
-	tree_raise(&pool->versions, fmt_tree_levels(pages));
-}
-
 static int
 create_done(struct operation *op)
 {
@@ -273,9 +261,10 @@ create_record(struct operation *op)
 	struct pool *pool = op->pool;
 	struct fmt_version_page *table;
 	struct page *page;
-	int result = page_get(&pool->versions, 0,
-	    op->slot / FMT_PAGE_VERSIONS_COUNT, true, &op->waiter, &page, NULL);
+	int result = version_slot_take(pool, &op->waiter, &op->slot);
 
+	if (result == 0)
+		result = version_page_get(pool, op->slot, &op->waiter, &page);
 	if (result < 0)
 		return result;
 	page_dirty(page);
@@ -286,12 +275,11 @@ create_record(struct operation *op)
 	    &table->version[op->slot % FMT_PAGE_VERSIONS_COUNT]);
 	assert(op->volume != NULL);
 	version_insert(pool, op->volume);
+	version_list(pool, op->volume);
 	pool->needs_write = true;
 	return operation_checkpoint(op, create_done);
 }
 
-/* Slots that are kept for versions this program does not show count too, but
- * such a pool is never open for writing. */
 static int
 create_run(struct operation *op)
 {
@@ -302,7 +290,7 @@ create_run(struct operation *op)
 		result = params_check(op);
 	if (result < 0)
 		return result;
-	if (volume_find(pool, op->name) != NULL) {
+	if (!version_name_free(pool, NULL, op->name)) {
 		operation_problem(op, "%s/%s exists", pool->name, op->name);
 		return -EEXIST;
 	}
@@ -310,11 +298,6 @@ create_run(struct operation *op)
 		operation_problem(op, "no space for its record");
 		return -ENOSPC;
 	}
-	op->slot = slot_free(pool);
-	result = version_slots_grow(pool, op->slot + 1);
-	if (result < 0)
-		return result;
-	table_reach(pool, op->slot + 1);
 	op->run = create_record;
 	return 0;
 }
@@ -347,8 +330,8 @@ rename_run(struct operation *op)
 		operation_problem(op, "the name is not valid");
 		return -EINVAL;
 	}
-	if (volume_find(op->pool, op->name) != NULL) {
-		operation_problem(op, "%s/%s exists", op->pool->name, op->name);
+	if (!version_name_free(op->pool, op->volume->origin, op->name)) {
+		operation_problem(op, "%s exists", op->name);
 		return -EEXIST;
 	}
 	volume_rename_now(op->volume, op->name);
@@ -369,45 +352,6 @@ volume_rename(struct pool *pool, struct volume *volume, const char *name,
 	operation_queue(pool, op);
 }
 
-/* ---- delete ---- */
-
-static int
-delete_done(struct operation *op)
-{
-	op->request->volume = NULL;
-	op->volume->deletion_durable = true;
-	delete_jobs_start(op->pool);
-	return OP_DONE;
-}
-
-static int
-delete_run(struct operation *op)
-{
-	int result = operation_check(op);
-
-	if (result < 0)
-		return result;
-	if (op->volume->open) {
-		operation_problem(
-		    op, "%s/%s is open", op->pool->name, op->volume->name);
-		return -EBUSY;
-	}
-	space_window_drop(op->pool, op->volume);
-	version_dying(op->pool, op->volume);
-	op->pool->needs_write = true;
-	return operation_checkpoint(op, delete_done);
-}
-
-void
-volume_delete(
-    struct pool *pool, struct volume *volume, struct pool_request *request)
-{
-	struct operation *op = operation_new(request, delete_run);
-
-	op->volume = volume;
-	operation_queue(pool, op);
-}
-
 /* ---- resize ---- */
 
 /* Only now may anything be written past the old end. */
@@ -424,12 +368,18 @@ resize_now(struct operation *op)
 {
 	struct volume *volume = op->volume;
 	struct pool *pool = op->pool;
+	int result = pool_room(pool, FMT_MAP_LEVELS_MAX, &op->waiter);
 
+	op->run = resize_now;
+	if (result < 0)
+		return result;
 	pool->promised += op->size - volume->size;
 	volume->size = op->size;
-	volume->counters_dirty = true;
+	volume_changed(volume);
 	pool->needs_write = true;
-	tree_raise(&volume->map, fmt_map_levels(op->size));
+	result = map_raise(volume, fmt_map_levels(op->size));
+	if (result < 0)
+		pool_suspect(pool, "the metadata contradict each other");
 	return operation_checkpoint(op, resize_done);
 }
 

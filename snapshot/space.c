@@ -81,7 +81,10 @@ space_set_reserve(struct pool *pool)
 		limit = pool->limits.dirty_bytes;
 	pool->dirty_limit = limit / FMT_BLOCK;
 	pool->dirty_hard = 2 * pool->dirty_limit;
-	space->reserve = pool->dirty_hard + space->region_blocks;
+	/* pages that a checkpoint gives up are still in use while as many new
+	 * ones are written, and half as many more may become dirty */
+	space->reserve =
+	    pool->dirty_hard + pool->dirty_limit + space->region_blocks;
 }
 
 void
@@ -469,7 +472,8 @@ lease_settle(struct pool *pool, struct lease *lease, uint32_t run)
 
 	assert(lease->reserved >= run);
 	lease->reserved -= run;
-	if (lease->reserved == 0 && lease != space->data) {
+	if (lease->reserved == 0 && lease != space->data &&
+	    lease != space->fine) {
 		lease_free(pool, lease);
 		region_check_empty(pool, region);
 	}
@@ -504,6 +508,168 @@ space_window_drop(struct pool *pool, struct volume *volume)
 		space_unreserve(pool, volume->window,
 		    volume->window_count * FMT_CHUNK_BLOCKS);
 	volume->window_count = 0;
+	if (volume->fine_count > 0)
+		space_unreserve(pool, volume->fine_window, volume->fine_count);
+	volume->fine_count = 0;
+}
+
+/* ---- single blocks ---- */
+
+/* Blocks free in chunks that are in use in part. */
+static uint64_t
+region_holes(const struct region *region)
+{
+	uint64_t chunks = (uint64_t)region->free_chunks * FMT_CHUNK_BLOCKS;
+	uint64_t holes = region->free_blocks - chunks;
+
+	return region->free_blocks > chunks && holes > region->quarantined
+		   ? holes - region->quarantined
+		   : 0;
+}
+
+static void
+fine_retire(struct pool *pool)
+{
+	struct space *space = &pool->space;
+	struct lease *lease = space->fine;
+	uint64_t region;
+
+	if (lease == NULL)
+		return;
+	space->fine = NULL;
+	region = lease->region;
+	if (lease->reserved > 0) {
+		list_add_tail(&space->retired, &lease->link);
+		return;
+	}
+	lease_free(pool, lease);
+	region_check_empty(pool, region);
+}
+
+/* A lease of the region with the most holes, if it has at least so many. */
+static int
+fine_lease(struct pool *pool, uint64_t least, struct waiter *waiter)
+{
+	struct space *space = &pool->space;
+	uint64_t best = 0, best_holes = 0;
+
+	for (uint64_t i = 0; i < space->count; i++) {
+		const struct region *region = &space->regions[i];
+		if (region->class != FMT_REGION_DATA || region->lease != NULL ||
+		    region_holes(region) <= best_holes)
+			continue;
+		best = i;
+		best_holes = region_holes(region);
+	}
+	if (best_holes < least)
+		return -ENOSPC;
+	if (space->making != NULL &&
+	    space->regions[space->making->region].class == FMT_REGION_DATA &&
+	    space->regions[space->making->region].lease == NULL)
+		best = space->making->region;
+	return lease_make(pool, best, waiter, &space->fine);
+}
+
+/* The first run of free blocks of a chunk that is in use in part. */
+static bool
+lease_search_hole(const struct space *space, struct lease *lease, unsigned unit,
+    uint32_t *ret_block, unsigned *ret_count)
+{
+	uint32_t at = (lease->cursor + unit - 1) / unit * unit;
+	unsigned count = 0;
+
+	for (; at < space->region_blocks; at += unit) {
+		uint64_t word = lease->busy[at / 64];
+		unsigned chunk = word >> (at % 64 / 16 * 16) & 0xffff;
+		if (at % FMT_CHUNK_BLOCKS == 0 &&
+		    (chunk == 0 || chunk == 0xffff)) {
+			at += FMT_CHUNK_BLOCKS - unit;
+			continue;
+		}
+		if ((word >> at % 64 & ((1u << unit) - 1)) == 0)
+			break;
+	}
+	while (at + count < space->region_blocks &&
+	       (at + count) / FMT_CHUNK_BLOCKS == at / FMT_CHUNK_BLOCKS &&
+	       (lease->busy[at / 64] >> (at + count) % 64 &
+		   ((1u << unit) - 1)) == 0)
+		count += unit;
+	*ret_block = at;
+	*ret_count = count;
+	return count > 0;
+}
+
+static bool
+lease_take_hole(struct space *space, struct volume *volume, unsigned unit)
+{
+	struct lease *lease = space->fine;
+	uint32_t block;
+	unsigned count;
+
+	if (lease == NULL ||
+	    !lease_search_hole(space, lease, unit, &block, &count))
+		return false;
+	busy_set(lease, block, count, true);
+	lease->reserved += count;
+	lease->cursor = block + count;
+	volume->fine_window =
+	    ((uint64_t)lease->region << space->region_shift) + block;
+	volume->fine_count = count;
+	return true;
+}
+
+/* Holes where there are many; then a fresh chunk; then holes anywhere. */
+static int
+fine_fill(struct pool *pool, struct volume *volume, unsigned unit,
+    struct waiter *waiter)
+{
+	struct space *space = &pool->space;
+	uint64_t least = space->region_blocks / 16;
+	unsigned count;
+	int result;
+
+	for (;;) {
+		if (lease_take_hole(space, volume, unit))
+			return 0;
+		fine_retire(pool);
+		result = fine_lease(pool, least, waiter);
+		if (result == 0)
+			continue;
+		if (result != -ENOSPC || least == unit)
+			return result;
+		result = space_reserve(
+		    pool, volume, 1, waiter, &volume->fine_window, &count);
+		if (result == 0)
+			volume->fine_count = FMT_CHUNK_BLOCKS;
+		if (result != -ENOSPC)
+			return result;
+		least = unit;
+	}
+}
+
+int
+space_reserve_blocks(struct pool *pool, struct volume *volume, unsigned want,
+    unsigned unit, struct waiter *waiter, uint64_t *ret_address,
+    unsigned *ret_count)
+{
+	int result;
+
+	if (volume->fine_count < unit || volume->fine_window % unit != 0) {
+		if (volume->fine_count > 0)
+			space_unreserve(
+			    pool, volume->fine_window, volume->fine_count);
+		volume->fine_count = 0;
+		result = fine_fill(pool, volume, unit, waiter);
+		if (result < 0)
+			return result;
+	}
+	if (want > volume->fine_count)
+		want = volume->fine_count / unit * unit;
+	*ret_address = volume->fine_window;
+	*ret_count = want;
+	volume->fine_window += want;
+	volume->fine_count -= want;
+	return 0;
 }
 
 /* ---- metadata ---- */
@@ -532,11 +698,25 @@ meta_grow(struct pool *pool, struct waiter *waiter)
 		result = lease_make(pool, i, waiter, &lease);
 		if (result < 0)
 			return result;
-		meta_lease_add(pool, lease);
 		region_record(pool, i, FMT_REGION_META);
 		return 0;
 	}
 	return -ENOSPC;
+}
+
+/* A REGION record that makes it one: at run time meta_grow() has the lease, in
+ * recovery it is made here, of bitmap pages that are in memory. */
+int
+space_meta_begin(struct pool *pool, uint64_t region)
+{
+	struct lease *lease = pool->space.regions[region].lease;
+	int result = 0;
+
+	if (lease == NULL)
+		result = lease_make(pool, region, NULL, &lease);
+	if (result == 0 && list_empty(&lease->link))
+		meta_lease_add(pool, lease);
+	return result;
 }
 
 int

@@ -65,6 +65,7 @@ struct space {
 	uint64_t meta_idle;  /* not busy in leases of META regions */
 	uint64_t reserve;    /* blocks that data must leave: engine.md 3.10 */
 	struct lease *data;  /* current */
+	struct lease *fine;  /* ... for holes in chunks that are in use */
 	struct list retired; /* leases with reservations left */
 	struct list meta;    /* leases of META regions */
 	struct lease *meta_current;
@@ -110,12 +111,16 @@ int space_set_class(struct pool *pool, uint64_t region, unsigned class);
 /* Up to want chunks in a row for volume: 0, -EAGAIN (queued), -ENOSPC. */
 int space_reserve(struct pool *pool, struct volume *volume, unsigned want,
     struct waiter *waiter, uint64_t *ret_address, unsigned *ret_count);
+/* Up to want blocks in a row, a multiple of unit (1, 4) and aligned to it,
+ * where chunks are in use in part; from a fresh chunk if there are few such. */
+int space_reserve_blocks(struct pool *pool, struct volume *volume,
+    unsigned want, unsigned unit, struct waiter *waiter, uint64_t *ret_address,
+    unsigned *ret_count);
 void space_unreserve(struct pool *pool, uint64_t address, uint32_t run);
 /* The reservation became an installed chunk. */
 void space_installed(struct pool *pool, uint64_t address, uint32_t run);
-/* Are the bits of a chunk all set, in a DATA region?  Its bitmap page is in
- * memory. */
-bool space_chunk_is_set(struct pool *pool, uint64_t address);
+/* Are these bits all set?  Their bitmap pages are in memory. */
+bool space_are_set(struct pool *pool, uint64_t address, uint64_t run);
 /* Gives back what volume reserved ahead. */
 void space_window_drop(struct pool *pool, struct volume *volume);
 
@@ -124,7 +129,9 @@ bool space_meta_room(struct pool *pool, uint64_t pages);
 /* Space for pages of a checkpoint: 0 enough is leased, -EAGAIN queued. */
 int space_meta_prepare(
     struct pool *pool, uint64_t pages, struct waiter *waiter);
-/* Leases every META region, after open. */
+/* A region has become META; its bitmap is in memory. */
+int space_meta_begin(struct pool *pool, uint64_t region);
+/* Leases every META region, when a pool is opened. */
 int space_meta_lease_all(struct pool *pool, struct waiter *waiter);
 /* One block for a page: after space_meta_prepare only damage lets it fail: 0 */
 uint64_t space_meta_take(struct pool *pool);

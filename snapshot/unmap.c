@@ -12,75 +12,44 @@
  */
 #include "snapshot/engine.h"
 
-#define BATCH_FREES   64u
-#define UNMAP_CREDITS 24u
+#define BATCH_FREES   256u
+#define UNMAP_CREDITS 32u
 #define TURN_BATCHES  16u
 
+/* What is forgotten in one go: blocks of one leaf, and pool->group. */
 struct unmap_batch {
 	uint64_t block, end; /* covered */
 	bool changes;
-	unsigned free_count;
-	struct fmt_record record[1 + BATCH_FREES];
+	struct chunk_rules rules;
 };
 
-static void
-free_add(struct pool *pool, struct unmap_batch *batch, uint64_t address)
-{
-	struct fmt_record *last = &batch->record[batch->free_count];
-
-	if (batch->free_count > 0) {
-		uint64_t start = le64_get(&last->a), run = le64_get(&last->b);
-		if (start + run == address &&
-		    start >> pool->space.region_shift ==
-			address >> pool->space.region_shift) {
-			le64_set(&last->b, run + FMT_CHUNK_BLOCKS);
-			return;
-		}
-	}
-	last = &batch->record[++batch->free_count];
-	*last = (struct fmt_record){.type = FMT_FREE};
-	le64_set(&last->a, address);
-	le64_set(&last->b, FMT_CHUNK_BLOCKS);
-}
-
-/* The part of one chunk from batch->end on.  0; -EBUSY: with the next batch;
- * -EAGAIN queued. */
+/* The part of one chunk from batch->end on.  0; -EBUSY: with the next batch. */
 static int
 unmap_chunk(struct vio *vio, struct unmap_batch *batch, struct page *leaf,
     unsigned count)
 {
-	struct pool *pool = vio->volume->pool;
-	uint64_t chunk = batch->end / FMT_CHUNK_BLOCKS;
-	const struct fmt_entry *entry =
-	    &page_leaf(leaf)->entry[chunk % FMT_LEAF_CHUNKS];
-	uint64_t word = le64_get(&entry->word);
-	uint16_t bits =
-	    (uint16_t)(((1u << count) - 1) << batch->end % FMT_CHUNK_BLOCKS);
-	struct page *bitmap;
-	int result;
+	struct volume *volume = vio->volume;
+	uint64_t number = batch->end / FMT_CHUNK_BLOCKS;
+	uint16_t bits = chunk_bits(batch->end % FMT_CHUNK_BLOCKS, count);
+	struct chunk before, after;
+	int result = map_chunk_load(volume, leaf, number, &before);
 
-	if (fmt_word_type(word) == FMT_HOLE)
-		return 0;
-	if (fmt_word_type(word) != FMT_COARSE ||
-	    !map_exclusive(vio->volume, le32_get(&entry->birth)))
-		return -EROFS;
-	if (!(vio->locked && vio->lock.chunk == chunk) &&
-	    chunk_lock_busy(pool, vio->volume, chunk))
+	if (result < 0 || before.type == FMT_HOLE)
+		return result;
+	if (before.type == FMT_POISON)
+		return -ENODATA;
+	if (!(vio->locked && vio->lock.chunk == number) &&
+	    chunk_lock_busy(volume->pool, volume, number))
 		return -EBUSY;
-	if ((fmt_word_mask(word) & bits) == 0 && fmt_word_mask(word) != 0)
+	if (!chunk_unmaps(&before, &batch->rules, bits))
 		return 0;
-	if ((fmt_word_mask(word) & ~bits) == 0) {
-		if (batch->free_count == BATCH_FREES)
-			return -EBUSY;
-		result = space_bitmap(
-		    pool, fmt_word_address(word), false, &vio->waiter, &bitmap);
-		if (result < 0)
-			return result;
-		if (fmt_word_address(word) % FMT_CHUNK_BLOCKS != 0 ||
-		    !space_chunk_is_set(pool, fmt_word_address(word)))
-			return -EBADMSG;
-		free_add(pool, batch, fmt_word_address(word));
-	}
+	if (volume->pool->group.count > BATCH_FREES)
+		return -EBUSY;
+	after = before;
+	result = chunk_unmap(&after, &batch->rules, bits);
+	if (result < 0)
+		return result;
+	group_free_dropped(volume->pool, &batch->rules, &before, &after);
 	batch->changes = true;
 	return 0;
 }
@@ -96,52 +65,55 @@ batch_fill(
 		if (count > end - batch->end)
 			count = (unsigned)(end - batch->end);
 		result = unmap_chunk(vio, batch, leaf, count);
-		if (result < 0 && batch->end > batch->block) {
-			if (!list_empty(&vio->waiter.link))
-				list_del(&vio->waiter.link);
-			return 0;
-		}
 		if (result < 0)
-			return result;
+			return batch->end > batch->block ? 0 : result;
 		batch->end += count;
 	}
 	return 0;
 }
 
-static void
+static int
 batch_apply(struct vio *vio, struct unmap_batch *batch)
 {
-	struct fmt_record *unmap = &batch->record[0];
+	struct pool *pool = vio->volume->pool;
+	int result;
 
 	if (!batch->changes)
-		return;
-	*unmap = (struct fmt_record){.type = FMT_UNMAP};
-	le32_set(&unmap->volume, vio->volume->id);
-	le64_set(&unmap->a, batch->block);
-	le64_set(&unmap->b, batch->end - batch->block);
-	vio->lsn = pool_record(
-	    vio->volume->pool, batch->record, 1 + batch->free_count);
-	if (vio->volume->pool->state != POOL_ONLINE)
-		vio_fail(vio, -EIO);
+		return 0;
+	le64_set(&pool->group.record[0].b, batch->end - batch->block);
+	result = group_prepare(pool, &vio->waiter);
+	if (result < 0)
+		return result;
+	vio->lsn = group_record(pool);
+	return pool->state == POOL_ONLINE ? 0 : -EIO;
 }
 
-/* Blocks [vio->next, end) of one leaf. */
+/* Blocks [vio->next, end) of one leaf, which the map has. */
 static void
-unmap_leaf(struct vio *vio, struct page *leaf, uint64_t end)
+unmap_leaf(struct vio *vio, uint64_t end)
 {
+	struct volume *volume = vio->volume;
+	struct pool *pool = volume->pool;
 	uint64_t block = vio->next / FMT_BLOCK;
+	uint64_t first = block / FMT_CHUNK_BLOCKS;
+	uint64_t last = (end - 1) / FMT_CHUNK_BLOCKS;
 	struct unmap_batch batch = {.block = block, .end = block};
-	struct pool *pool = vio->volume->pool;
+	struct page *leaf;
 	int result;
 
 	if (!vio_ok(vio, pool_room(pool, UNMAP_CREDITS, &vio->waiter)))
 		return;
-	/* a bitmap may be read and the leaf be evicted for it */
-	page_pin(leaf);
+	if (!vio_ok(vio, map_chunks_get(volume, first, last - first + 1,
+			     &vio->waiter, &leaf)))
+		return;
+	if (leaf == NULL)
+		return; /* it went while this waited */
+	map_rules(volume, block / FMT_LEAF_BLOCKS, &batch.rules);
+	group_begin(pool);
+	group_add(pool, FMT_UNMAP, volume, block, 0);
 	result = batch_fill(vio, &batch, leaf, end);
 	if (result == 0)
-		batch_apply(vio, &batch);
-	page_unpin(leaf);
+		result = batch_apply(vio, &batch);
 	if (result == -EBUSY) {
 		vio_lock(vio, block / FMT_CHUNK_BLOCKS, true);
 		return;
@@ -182,7 +154,9 @@ unmap_blocks(struct vio *vio)
 	}
 	if (end > block + leaf_left)
 		end = block + leaf_left;
-	unmap_leaf(vio, extent.leaf, end);
+	if (vio->io->op == BS_ZERO && vio->volume->cow_shift != FMT_BLOCK_SHIFT)
+		end -= end % FMT_CHUNK_BLOCKS; /* see zero_may_unmap */
+	unmap_leaf(vio, end);
 }
 
 static void
@@ -235,13 +209,23 @@ zero_extent(struct vio *vio, const struct map_extent *extent)
 	vio->next += bytes;
 }
 
+/* What is mapped in units of more than a block may not be forgotten block by
+ * block; then it is zeroed.  Whole chunks always may. */
+static bool
+zero_may_unmap(const struct vio *vio)
+{
+	return vio->volume->cow_shift == FMT_BLOCK_SHIFT ||
+	       (vio->next % FMT_CHUNK == 0 &&
+		   vio->end - vio->next >= FMT_CHUNK);
+}
+
 void
 vio_zero_step(struct vio *vio)
 {
-	uint64_t block = vio->next / FMT_BLOCK;
+	uint64_t block = vio->next / FMT_BLOCK, blocks;
 	struct map_extent extent;
 
-	if (vio->io->may_unmap) {
+	if (vio->io->may_unmap && zero_may_unmap(vio)) {
 		vio_unmap_step(vio);
 		return;
 	}
@@ -257,10 +241,13 @@ vio_zero_step(struct vio *vio)
 		return;
 	if (extent.kind == MAP_POISON)
 		vio_fail(vio, -ENODATA);
-	else if (extent.kind == MAP_DATA && !extent.exclusive)
-		vio_fail(vio, -EROFS);
-	else if (extent.kind == MAP_DATA)
-		zero_extent(vio, &extent);
-	else
+	else if (extent.kind != MAP_DATA)
 		vio->next += extent.blocks * FMT_BLOCK;
+	else if (extent.in_place)
+		zero_extent(vio, &extent);
+	else if ((blocks = vio_map_blocks(vio, &extent)) == 0)
+		vio_copy_begin(vio);
+	else
+		vio_map_step(vio, BS_ZERO,
+		    blocks < extent.blocks ? blocks : extent.blocks);
 }

@@ -13,7 +13,7 @@
 
 #include "backstores/backstore.h"
 #include "base/buf.h"
-#include "snapshot/breaks.h"
+#include "snapshot/map_page.h"
 #include "snapshot/page.h"
 #include "snapshot/pool.h"
 
@@ -27,6 +27,7 @@ struct chunk_lock {
 	uint64_t chunk;
 	uint64_t address; /* reserved for the chunk, not yet installed; or 0 */
 	bool exclusive, granted;
+	bool installed;                         /* the address is in the map */
 	void (*grant)(struct chunk_lock *lock); /* when it had to wait */
 };
 
@@ -39,12 +40,19 @@ struct seg {
 	bool mapping; /* ends in map records */
 	bool barrier; /* the vio goes on only after it */
 	bool merging; /* reads what a part of a block goes into */
+	bool fine;    /* mapping: single blocks of one chunk */
+	bool writing; /* counted in volume->writing[cut] */
+	uint8_t cut;
+	uint16_t copied; /* mapping a whole chunk: what of it is valid */
+	uint8_t *bounce; /* instead of the caller's memory */
 	struct device *device;
-	struct page *leaf;           /* pinned if mapping */
+	struct waiter waiter;
 	uint64_t block, block_count; /* of the volume, if mapping */
 	uint64_t address;            /* of block */
+	uint64_t fine_address;       /* reserved, and not installed */
+	unsigned fine_count;
 	uint64_t credits;
-	unsigned lock_count;
+	unsigned lock_count; /* chunks, if mapping */
 	struct chunk_lock lock[SEG_CHUNKS + 1];
 	struct iovec iov[BS_IOV_MAX];
 };
@@ -54,6 +62,7 @@ struct seg {
 struct vio {
 	uint32_t magic;
 	uint8_t parity;
+	bool again;      /* its range must be walked once more */
 	bool submitting; /* still inside submit: complete later */
 	bool advancing;  /* vio_advance is running */
 	bool parked;     /* waits for a page, room, a lock, a seg, a buffer */
@@ -66,7 +75,11 @@ struct vio {
 	unsigned turn;      /* counts steps of long walks */
 	int error;
 	uint64_t lsn; /* must be durable for FUA */
-	void *bounce; /* one block */
+	void *bounce;
+	uint64_t bounce_bytes;
+	bool copying; /* a copy of a unit is under way: volume_copy.c */
+	uint64_t copy_first, copy_count, copy_next; /* blocks */
+	uint16_t copy_mask; /* blocks of the chunk that hold data */
 	struct waiter waiter;
 	struct buf_waiter buf_waiter;
 	struct chunk_lock lock;
@@ -88,40 +101,65 @@ struct volume_io {
 int volume_io_init(struct pool *pool, unsigned io_max);
 void volume_io_done(struct pool *pool);
 
+/* A version: a volume, a snapshot, or what is left of one. */
 struct volume {
 	struct backstore bs; /* first: ops->submit gets it */
 	struct pool *pool;
-	struct list link; /* pool->volumes, by name */
+	struct list link; /* where its state says: see version.c */
 	struct volume *hash_next;
-	struct tree map;
+	struct map map;
 	uint32_t id;
 	uint32_t slot;            /* of the version table */
 	struct page *record_page; /* pinned */
-	uint32_t parent_epoch;
+	struct list changed_link; /* pool->changed; empty: record is right */
+
+	/* its family */
+	struct volume *parent, *origin; /* NULL: none */
+	struct list children;           /* by sibling */
+	struct list sibling;
+	struct list snapshots; /* of a head: by age */
+	uint32_t epoch;        /* of a snapshot */
+	uint32_t bookmark_epoch;
+	uint32_t flags; /* FMT_VERSION_... */
+	uint64_t group;
+
 	uint8_t cow_shift, state;
 	char name[FMT_NAME];
 	uuid_t uuid;
 	uint64_t size;
 	uint64_t live_blocks, held_blocks;
+	uint64_t created_unix, deleted_unix;
 	bool open;
-	bool counters_dirty;
-	bool locked_writes; /* blocks of a device are larger than ours */
-	struct page *last_leaf;
+	bool locked_writes;    /* blocks of a device are larger than ours */
 	uint64_t window;       /* address of chunks reserved ahead */
 	unsigned window_count; /* chunks */
-	uint64_t cursor;       /* of the deletion */
-	bool deletion_durable; /* only then may anything be freed */
-	uint64_t created_unix;
+	uint64_t fine_window;  /* ... of blocks */
+	unsigned fine_count;
+	uint64_t cursor; /* DELETING: chunks below it are dealt with */
+
+	/* device writes in flight, by the parity of the cuts before them */
+	uint8_t cut;
+	unsigned writing[2];
+	struct list cut_waiting; /* for those before the last cut to end */
+
 	uint64_t reads, writes, read_bytes, write_bytes, unmaps;
 };
 
 /* The volume's record in the version table, to be changed. */
 struct fmt_version *volume_record(struct volume *volume);
-/* Counters and root into the record. */
-void volume_store(struct volume *volume);
-/* Makes the struct for a record; NULL: no memory. */
+/* Its record must be written anew, with counters and root, by the next
+ * checkpoint. */
+void volume_changed(struct volume *volume);
+void volumes_store(struct pool *pool);
+unsigned volume_child_count(const struct volume *volume);
+/* Its only child; NULL if it has none, or several. */
+struct volume *volume_only_child(const struct volume *volume);
+/* Makes the struct for a record, without a family; NULL: no memory. */
 struct volume *volume_new(struct pool *pool, uint32_t slot, struct page *page,
     const struct fmt_version *record);
+/* Takes name, uuid, times and flags from its record. */
+void volume_reload(struct volume *volume);
+void volume_set_parent(struct volume *volume, struct volume *parent);
 void volume_free(struct volume *volume);
 struct volume *volume_by_id(struct pool *pool, uint32_t id);
 void volume_submit(struct backstore *bs, struct bs_io *io);
@@ -143,6 +181,8 @@ void chunk_lock_share(
 /* Returns whether it was the last hold of the chunk; wakes others. */
 bool chunk_lock_drop(struct pool *pool, struct chunk_lock *lock);
 bool chunk_lock_busy(struct pool *pool, struct volume *volume, uint64_t chunk);
+/* The address is in the map now, for all who wanted to map it. */
+void chunk_lock_installed(struct pool *pool, struct chunk_lock *lock);
 /* The address another holder reserved for the chunk, or 0. */
 uint64_t chunk_lock_address(
     struct pool *pool, struct volume *volume, uint64_t chunk);
@@ -153,7 +193,7 @@ enum map_kind { MAP_HOLE, MAP_DATA, MAP_POISON };
 
 struct map_extent {
 	enum map_kind kind;
-	bool exclusive; /* born after the parent: may be written in place */
+	bool in_place; /* DATA: may be overwritten where it is */
 	uint64_t address, blocks;
 	struct page *leaf; /* NULL: the map has nothing there */
 };
@@ -162,14 +202,6 @@ struct map_extent {
  * -EAGAIN (queued) or an error. */
 int map_lookup(struct volume *volume, uint64_t block, uint64_t max,
     struct waiter *waiter, struct map_extent *ret_extent);
-/* The leaf of a chunk, made if need be. */
-int map_leaf(struct volume *volume, uint64_t chunk, struct waiter *waiter,
-    struct page **ret_leaf);
-static inline bool
-map_exclusive(const struct volume *volume, uint32_t birth)
-{
-	return birth > volume->parent_epoch || engine_breaks.i3_ignore_birth;
-}
 
 /* ---- steps of a vio ---- */
 /* Each step moves vio->next on, or parks, or sets the barrier, or fails. */
@@ -198,17 +230,47 @@ void seg_submit(struct seg *seg, enum bs_op op, uint64_t address,
 uint64_t seg_limit(
     struct pool *pool, uint64_t address, unsigned in_block, uint64_t length);
 void seg_put(struct seg *seg);
+/* The seg is done: the vio goes on. */
+void seg_end(struct seg *seg, int result);
+/* Have all device writes ended that were submitted before the last cut? */
+bool volume_cut_drained(const struct volume *volume);
 
-void vio_write_step(struct vio *vio);   /* volume_write.c */
-void vio_partial_step(struct vio *vio); /* volume_partial.c */
+/* volume_write.c */
+void vio_write_step(struct vio *vio);
+/* Blocks from vio->next to map anew in one go; 0: only by a copy. */
+uint64_t vio_map_blocks(struct vio *vio, const struct map_extent *extent);
+/* Is what is to be written a part of a unit that is not ours alone? */
+bool vio_map_is_copy(struct vio *vio, const struct map_extent *extent);
+void vio_map_step(struct vio *vio, enum bs_op op, uint64_t blocks);
+/* A seg that may map, with the leaf as it is now (NULL: none); NULL: parked. */
+struct seg *vio_map_seg(struct vio *vio, struct page **ret_leaf);
+/* Makes it ready to write up to blocks from block on: says how many in
+ * seg->block_count, and where.  vio->lock is held on the first chunk.  False:
+ * parked or failed, seg is given back. */
+bool vio_map_begin(struct vio *vio, struct seg *seg, struct page *leaf,
+    uint64_t block, uint64_t blocks);
+void vio_map_abort(struct vio *vio, struct seg *seg);
+/* It is written (result): changes the map, now or later, and ends the seg. */
+void vio_map_end(struct vio *vio, struct seg *seg, int result);
+void vio_map_ready(struct waiter *waiter, int error);
+
+/* volume_partial.c: parts of blocks */
+void vio_partial_step(struct vio *vio);
 void vio_partial_merge(struct vio *vio, struct seg *seg);
 void vio_partial_read(struct vio *vio, const struct map_extent *extent);
 void vio_partial_copy(struct vio *vio);
-struct seg *vio_map_seg(struct vio *vio);
-bool vio_map_begin(struct vio *vio, struct seg *seg, uint64_t blocks);
-void vio_map_abort(struct vio *vio, struct seg *seg);
-int vio_map_end(struct vio *vio, struct seg *seg, int result);
-void vio_zero_step(struct vio *vio); /* unmap.c */
+/* bytes of bounce buffer; false: parked */
+bool vio_bounce_get(struct vio *vio, uint64_t bytes);
+/* The request's bytes from vio->next up to end into the bounce buffer, which
+ * begins at byte start of the volume. */
+void vio_bounce_merge(struct vio *vio, uint64_t start, uint64_t end);
+
+/* volume_copy.c: units of which only a part is written */
+void vio_copy_begin(struct vio *vio);
+void vio_copy_step(struct vio *vio);
+
+/* unmap.c */
+void vio_zero_step(struct vio *vio);
 void vio_unmap_step(struct vio *vio);
 
 #endif

@@ -90,6 +90,13 @@ vio_finish(struct vio *vio)
 	/* what was a hole already may be one by an UNMAP not durable yet */
 	if (vio->io->op == BS_ZERO || vio->io->op == BS_DISCARD)
 		vio->lsn = pool->redo.next_lsn;
+	if (vio->again && vio->error == 0) {
+		vio->again = vio->copying = false;
+		vio->next = vio->io->offset;
+		loop_defer(pool->loop, &vio->task);
+		vio->parked = true;
+		return;
+	}
 	if (vio->error == 0 &&
 	    ((vio->io->fua && vio->lsn > pool->redo.durable_lsn) ||
 		!ack_ring_covers(pool, vio->lsn))) {
@@ -197,9 +204,11 @@ vio_seg(struct vio *vio)
 		return NULL;
 	}
 	seg->vio = vio;
-	seg->mapping = seg->barrier = seg->merging = false;
+	seg->mapping = seg->barrier = seg->merging = seg->fine = false;
+	seg->bounce = NULL;
+	seg->copied = 0;
+	seg->writing = false;
 	seg->lock_count = 0;
-	seg->leaf = NULL;
 	seg->credits = 0;
 	return seg;
 }
@@ -259,7 +268,40 @@ grace_end(struct vio *vio)
 		quarantine_release_later(pool);
 }
 
+/* ---- cuts ---- */
+
+/* What is written in place now may belong to a snapshot a moment later; the
+ * snapshot is not done before such writes have ended. */
 static void
+cut_enter(struct seg *seg)
+{
+	struct volume *volume = seg->vio->volume;
+
+	seg->writing = true;
+	seg->cut = volume->cut;
+	volume->writing[seg->cut]++;
+}
+
+static void
+cut_leave(struct seg *seg)
+{
+	struct volume *volume = seg->vio->volume;
+
+	if (!seg->writing)
+		return;
+	seg->writing = false;
+	assert(volume->writing[seg->cut] > 0);
+	if (--volume->writing[seg->cut] == 0 && seg->cut != volume->cut)
+		waiters_wake(&volume->cut_waiting, 0);
+}
+
+bool
+volume_cut_drained(const struct volume *volume)
+{
+	return volume->writing[volume->cut ^ 1] == 0;
+}
+
+void
 seg_end(struct seg *seg, int result)
 {
 	struct vio *vio = seg->vio;
@@ -283,6 +325,7 @@ seg_complete(struct bs_io *io, int result)
 	struct vio *vio = seg->vio;
 
 	ASSERT_MAGIC(vio, VIO_MAGIC);
+	cut_leave(seg);
 	if (io->op != BS_READ) {
 		if (result == 0 && !io->fua)
 			seg->device->written_seq++;
@@ -299,8 +342,9 @@ seg_complete(struct bs_io *io, int result)
 		return;
 	}
 	if (seg->mapping)
-		result = vio_map_end(vio, seg, result);
-	seg_end(seg, result);
+		vio_map_end(vio, seg, result);
+	else
+		seg_end(seg, result);
 }
 
 void
@@ -322,8 +366,8 @@ seg_submit(struct seg *seg, enum bs_op op, uint64_t address, unsigned in_block,
 	io->complete = seg_complete;
 	io->iov = NULL;
 	io->iov_count = 0;
-	if (vio->bounce != NULL && seg->barrier && op != BS_ZERO) {
-		seg->iov[0] = (struct iovec){vio->bounce, FMT_BLOCK};
+	if (seg->bounce != NULL && op != BS_ZERO) {
+		seg->iov[0] = (struct iovec){seg->bounce, length};
 		io->iov = seg->iov;
 		io->iov_count = 1;
 	} else if (op == BS_ZERO) {
@@ -338,6 +382,8 @@ seg_submit(struct seg *seg, enum bs_op op, uint64_t address, unsigned in_block,
 	}
 	if (vio->pending++ == 0)
 		vio->parity = (uint8_t)grace_enter(&pool->space);
+	if (op != BS_READ)
+		cut_enter(seg);
 	bs_submit(seg->device->bs, io);
 }
 
@@ -455,8 +501,12 @@ vio_advance(struct vio *vio)
 		return;
 	vio->advancing = true;
 	while (vio->next < vio->end && vio->error == 0 && !vio->parked &&
-	       !vio->barrier)
-		step[vio->io->op](vio);
+	       !vio->barrier) {
+		if (vio->copying)
+			vio_copy_step(vio);
+		else
+			step[vio->io->op](vio);
+	}
 	vio->advancing = false;
 	if (vio->pending == 0 && !vio->parked && !vio->barrier)
 		vio_finish(vio);
@@ -496,6 +546,7 @@ vio_begin(struct vio *vio, struct bs_io *io)
 	vio->error = 0;
 	vio->lsn = 0;
 	vio->parked = vio->barrier = vio->locked = false;
+	vio->again = vio->copying = false;
 	vio->waiter.ready = waiter_ready;
 	vio->submitting = true;
 	if (op_changes(io->op) && pool->state != POOL_ONLINE)
@@ -594,10 +645,12 @@ volume_io_init(struct pool *pool, unsigned io_max)
 		list_init(&vio->lock.link);
 		vio->task.run = vio_task;
 		list_init(&vio->seg.io.link);
+		waiter_init(&vio->seg.waiter, vio_map_ready);
 		list_add_tail(&vios->vios_free, &vio->link);
 	}
 	for (unsigned i = 0; i < VIO_SEGS; i++) {
 		list_init(&vios->segs[i].io.link);
+		waiter_init(&vios->segs[i].waiter, vio_map_ready);
 		list_add_tail(&vios->segs_free, &vios->segs[i].link);
 	}
 	return 0;

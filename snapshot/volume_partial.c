@@ -17,14 +17,17 @@ bounce_ready(struct buf_waiter *waiter)
 	loop_defer(vio->volume->pool->loop, &vio->task);
 }
 
-static bool
-bounce_get(struct vio *vio)
+bool
+vio_bounce_get(struct vio *vio, uint64_t bytes)
 {
 	struct buf_pool *bufs = vio->volume->pool->loop->bufs;
 
-	if (vio->bounce != NULL)
+	if (vio->bounce != NULL && vio->bounce_bytes >= bytes)
 		return true;
-	vio->bounce = buf_get(bufs, FMT_BLOCK);
+	if (vio->bounce != NULL)
+		buf_put(bufs, vio->bounce);
+	vio->bounce = buf_get(bufs, bytes);
+	vio->bounce_bytes = bytes;
 	if (vio->bounce != NULL)
 		return true;
 	vio->buf_waiter.ready = bounce_ready;
@@ -43,39 +46,37 @@ part_length(const struct vio *vio)
 	return left < room ? left : room;
 }
 
-static void
-bounce_merge(struct vio *vio)
+void
+vio_bounce_merge(struct vio *vio, uint64_t start, uint64_t end)
 {
-	uint8_t *to = (uint8_t *)vio->bounce + vio->next % FMT_BLOCK;
-	uint64_t length = part_length(vio);
-	uint64_t from = vio->next - vio->io->offset;
-	const struct iovec *iov = vio->io->iov;
+	uint8_t *to = (uint8_t *)vio->bounce + (vio->next - start);
+	struct iovec iov[BS_IOV_MAX];
+	unsigned count;
 
 	if (vio->io->op != BS_WRITE) {
-		memset(to, 0, length);
+		memset(to, 0, end - vio->next);
 		return;
 	}
-	for (unsigned i = 0; i < vio->io->iov_count && length > 0; i++) {
-		uint64_t part = iov[i].iov_len;
-		if (from >= part) {
-			from -= part;
-			continue;
-		}
-		part -= from;
-		if (part > length)
-			part = length;
-		memcpy(to, (const uint8_t *)iov[i].iov_base + from, part);
-		to += part;
-		length -= part;
-		from = 0;
+	count = bs_iov_slice(vio->io->iov, vio->io->iov_count,
+	    vio->next - vio->io->offset, end - vio->next, iov, BS_IOV_MAX);
+	for (unsigned i = 0; i < count; i++) {
+		memcpy(to, iov[i].iov_base, iov[i].iov_len);
+		to += iov[i].iov_len;
 	}
+}
+
+static void
+block_merge(struct vio *vio)
+{
+	vio_bounce_merge(vio, vio->next - vio->next % FMT_BLOCK,
+	    vio->next + part_length(vio));
 }
 
 /* The old contents are in the bounce buffer. */
 void
 vio_partial_merge(struct vio *vio, struct seg *seg)
 {
-	bounce_merge(vio);
+	block_merge(vio);
 	vio->next += part_length(vio);
 	seg_submit(seg, BS_WRITE, seg->address, 0, FMT_BLOCK);
 }
@@ -109,6 +110,7 @@ partial_read(struct vio *vio, const struct map_extent *extent)
 	vio_depends(vio, extent->leaf);
 	seg->barrier = vio->barrier = true;
 	seg->address = extent->address;
+	seg->bounce = vio->bounce;
 	seg->merging = true;
 	seg_submit(seg, BS_READ, extent->address, 0, FMT_BLOCK);
 }
@@ -119,12 +121,13 @@ vio_partial_read(struct vio *vio, const struct map_extent *extent)
 {
 	struct seg *seg;
 
-	if (!bounce_get(vio))
+	if (!vio_bounce_get(vio, FMT_BLOCK))
 		return;
 	seg = vio_seg(vio);
 	if (seg == NULL)
 		return;
 	seg->barrier = vio->barrier = true;
+	seg->bounce = vio->bounce;
 	seg->merging = true;
 	seg_submit(seg, BS_READ, extent->address, 0, FMT_BLOCK);
 }
@@ -150,13 +153,16 @@ vio_partial_copy(struct vio *vio)
 static void
 partial_new(struct vio *vio)
 {
-	struct seg *seg = vio_map_seg(vio);
+	struct page *leaf;
+	struct seg *seg = vio_map_seg(vio, &leaf);
 
-	if (seg == NULL || !vio_map_begin(vio, seg, 1))
+	if (seg == NULL ||
+	    !vio_map_begin(vio, seg, leaf, vio->next / FMT_BLOCK, 1))
 		return;
 	seg->barrier = vio->barrier = true;
+	seg->bounce = vio->bounce;
 	memset(vio->bounce, 0, FMT_BLOCK);
-	bounce_merge(vio);
+	block_merge(vio);
 	vio->next += part_length(vio);
 	seg_submit(seg, BS_WRITE, seg->address, 0, FMT_BLOCK);
 }
@@ -166,21 +172,24 @@ vio_partial_step(struct vio *vio)
 {
 	struct map_extent extent;
 
-	if (!vio_lock(vio, vio->next / FMT_CHUNK, true) || !bounce_get(vio))
+	if (!vio_lock(vio, vio->next / FMT_CHUNK, true) ||
+	    !vio_bounce_get(vio, FMT_BLOCK))
 		return;
 	if (!vio_ok(vio, map_lookup(vio->volume, vio->next / FMT_BLOCK, 1,
 			     &vio->waiter, &extent)))
 		return;
 	if (extent.kind == MAP_POISON)
 		vio_fail(vio, -ENODATA);
-	else if (extent.kind == MAP_DATA && !extent.exclusive)
-		vio_fail(vio, -EROFS);
+	else if (extent.kind == MAP_DATA && !extent.in_place)
+		vio_copy_begin(vio); /* shared */
 	else if (extent.kind == MAP_DATA && !vio->volume->locked_writes)
 		partial_in_place(vio, &extent);
 	else if (extent.kind == MAP_DATA)
 		partial_read(vio, &extent);
-	else if (vio->io->op == BS_WRITE)
-		partial_new(vio);
-	else
+	else if (vio->io->op != BS_WRITE)
 		vio->next += part_length(vio); /* zeros already */
+	else if (vio_map_is_copy(vio, &extent))
+		vio_copy_begin(vio);
+	else
+		partial_new(vio);
 }

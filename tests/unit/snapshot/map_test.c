@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The forms of entries that this version reads but does not write yet: FINE,
- * POISON, holes with a birth, and what a parent shares.  They are put into the
- * pages in memory by hand.  How runs of blocks are found is seen through
+ * The forms of entries: FINE, POISON, holes with a birth.  They are put into
+ * the pages in memory by hand.  How runs of blocks are found is seen through
  * EXTENTS and the number of device reads.
  */
 #include "base/simloop.h"
@@ -36,8 +35,9 @@ setup(void **state)
 	for (int i = 0; i < 16; i++)
 		assert_int_equal(
 		    rig_fill(&rig, bs, (uint64_t)i * 4096, 4096, i + 1), 0);
-	leaf = page_find(&volume->map, 0, 0);
+	assert_int_equal(map_leaf_get(volume, 0, NULL, &leaf, NULL), 0);
 	assert_non_null(leaf);
+	assert_true(leaf->dirty);
 	address = fmt_word_address(le64_get(&page_leaf(leaf)->entry[0].word));
 	return 0;
 }
@@ -74,15 +74,9 @@ sub_set(struct page *page, unsigned at, uint64_t to)
 static struct page *
 fine_page(unsigned slot)
 {
-	struct waiter none;
-	struct page *page;
-	int result;
+	struct page *page = map_fine_dirty(volume, leaf, 0, slot);
 
-	waiter_init(&none, NULL);
-	result =
-	    page_get(&volume->map, LEVEL_FINE, slot, true, &none, &page, NULL);
-	assert_int_equal(result, 0);
-	page_pin(page);
+	assert_non_null(page);
 	return page;
 }
 
@@ -132,8 +126,10 @@ fine_blocks_of_our_own_are_written_in_place(void **state)
 	sub_set(page, 3 * 16, address + 7);
 	assert_int_equal(rig_fill(&rig, bs, at, 4096, 99), 0);
 	assert_true(rig_holds(&rig, bs, 7 * 4096, 4096, 99));
-	/* a new block would need fine space: not this version's */
-	assert_int_equal(rig_fill(&rig, bs, at + 4096, 4096, 99), -EROFS);
+	/* a new one joins the chunk */
+	assert_int_equal(rig_fill(&rig, bs, at + 4096, 4096, 98), 0);
+	assert_true(rig_holds(&rig, bs, at + 4096, 4096, 98));
+	assert_true(rig_holds(&rig, bs, at, 4096, 99));
 }
 
 static void
@@ -179,23 +175,6 @@ a_hole_with_a_birth_is_a_hole(void **state)
 	assert_true(rig_holds(&rig, bs, 70 * CHUNK, 4096, 5));
 }
 
-/* I3 */
-static void
-what_the_parent_shares_is_not_overwritten(void **state)
-{
-	(void)state;
-	volume->parent_epoch = rig.pool->epoch;
-	assert_int_equal(rig_fill(&rig, bs, 4096, 4096, 77), -EROFS);
-	assert_int_equal(rig_unmap(&rig, bs, 0, CHUNK), -EROFS);
-	assert_true(rig_holds(&rig, bs, 4096, 4096, 2));
-	volume->parent_epoch = rig.pool->epoch - 1;
-	assert_int_equal(rig_fill(&rig, bs, 4096, 4096, 77), 0);
-	engine_breaks.i3_ignore_birth = true;
-	volume->parent_epoch = rig.pool->epoch;
-	assert_int_equal(rig_fill(&rig, bs, 4096, 4096, 78), 0);
-	engine_breaks.i3_ignore_birth = false;
-}
-
 /* What lies in a row is one device I/O, across chunks. */
 static void
 a_sequential_megabyte_is_read_at_once(void **state)
@@ -221,7 +200,6 @@ main(void)
 	    TEST(poison_is_an_error_and_never_zeros),
 	    TEST(unknown_entries_are_damage),
 	    TEST(a_hole_with_a_birth_is_a_hole),
-	    TEST(what_the_parent_shares_is_not_overwritten),
 	    TEST(a_sequential_megabyte_is_read_at_once),
 	};
 
