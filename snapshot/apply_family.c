@@ -114,6 +114,7 @@ snap_apply(struct pool *pool, struct family_record *r)
 	if (snapshot == NULL)
 		return -EBADMSG;
 	snapshot->origin = head;
+	losses_snapshot(head, snapshot);
 	volume_set_parent(snapshot, head->parent);
 	volume_set_parent(head, snapshot);
 	version_list(pool, snapshot);
@@ -188,6 +189,8 @@ rollback_apply(struct pool *pool, struct family_record *r)
 	head->held_blocks = to->held_blocks;
 	volume_set_parent(head, to);
 	version_list(pool, head);
+	if (!engine_breaks.rollback_keeps_marks)
+		bookmarks_drop(pool, head, to->epoch);
 	return 0;
 }
 
@@ -255,6 +258,7 @@ delete_apply(struct pool *pool, struct family_record *r)
 	list_for_each (snapshot, &pool->trash, link)
 		if (snapshot->origin == volume)
 			snapshot->origin = NULL;
+	bookmarks_drop(pool, volume, 0);
 	return 0;
 }
 
@@ -298,10 +302,13 @@ delstep_apply(struct pool *pool, struct family_record *r)
 	if (r->a != UINT64_MAX)
 		return 0;
 	child = volume_only_child(volume);
-	if (child != NULL)
+	result = losses_merge(volume, child);
+	if (child != NULL) {
 		volume_set_parent(child, volume->parent);
+		losses_merged(child);
+	}
 	version_remove(pool, volume);
-	return 0;
+	return result;
 }
 
 /* ---- all ---- */

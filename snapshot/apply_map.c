@@ -131,15 +131,37 @@ group_free_dropped(struct pool *pool, const struct chunk_rules *rules,
 	chunk_dropped(before, after, drop_free, &drops);
 }
 
+struct losing {
+	struct volume *volume;
+	const struct chunk_rules *rules;
+	int error;
+};
+
+/* What is not ours alone stays with the parent. */
 static void
-count_change(struct volume *volume, const struct chunk *before,
-    const struct chunk *after)
+drop_lose(void *arg, uint64_t address, uint32_t birth)
 {
+	struct losing *losing = arg;
+
+	(void)address;
+	if (!chunk_exclusive(losing->rules, birth) && losing->error == 0)
+		losing->error = losses_add(losing->volume, birth, 1);
+}
+
+static int
+count_change(struct volume *volume, const struct chunk_rules *rules,
+    const struct chunk *before, const struct chunk *after)
+{
+	struct losing losing = {volume, rules, 0};
+
 	volume->live_blocks += (unsigned)__builtin_popcount(after->mask);
 	volume->live_blocks -= (unsigned)__builtin_popcount(before->mask);
 	volume->held_blocks += chunk_held_count(after);
 	volume->held_blocks -= chunk_held_count(before);
 	volume_changed(volume);
+	if (volume->parent != NULL)
+		chunk_dropped(before, after, drop_lose, &losing);
+	return losing.error;
 }
 
 /* Bits that a record sets itself; what a chunk holds already is set. */
@@ -192,7 +214,7 @@ chunk_apply(struct pool *pool, struct map_record *r, struct page *leaf,
 	if (result == 0)
 		result = map_chunk_store(r->volume, leaf, number, &after);
 	if (result == 0)
-		count_change(r->volume, &before, &after);
+		result = count_change(r->volume, rules, &before, &after);
 	return result;
 }
 

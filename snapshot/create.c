@@ -220,7 +220,6 @@ super_template(struct pool *pool, const struct pool_params *params)
 	memcpy(super->uuid, pool->uuid, sizeof(super->uuid));
 	memcpy(super->name, pool->name, sizeof(super->name));
 	le64_set(&super->created_unix, (uint64_t)time(NULL));
-	le64_set(&super->next_group, 1);
 	pool->soft_percent =
 	    params->soft_percent != 0 ? params->soft_percent : 80;
 	pool->hard_percent =
@@ -321,6 +320,7 @@ create_make(struct operation *op)
 		if (device_set(pool, i, c->bs[i], c->geometry.region_bytes) < 0)
 			return -ENOMEM;
 	super_template(pool, &c->params);
+	tables_init(pool, &pool->super);
 	log_make(pool, &c->geometry);
 	if (regions_make(pool, &c->geometry) < 0)
 		return -ENOMEM;

@@ -58,35 +58,15 @@ ptr_is_own(const struct pair *pair, const struct fmt_ptr *ptr,
 	return child == NULL || fmt_ptr_address(child) != fmt_ptr_address(ptr);
 }
 
-/* The child's pointer at a place, found from its root; it may have more levels.
- * 0; *ret_ptr NULL: it has nothing there. */
+/* The child's pointer at a place: NULL: it has none there. */
 static int
 child_pointer(const struct pair *pair, unsigned level, uint64_t index,
-    struct page **ret_parent, const struct fmt_ptr **ret_ptr)
+    const struct fmt_ptr **ret_ptr)
 {
-	struct volume *child = pair->child;
-	struct page *page = NULL;
-	uint64_t up_index;
-
 	*ret_ptr = NULL;
-	*ret_parent = NULL;
-	if (child == NULL)
-		return 0;
-	for (unsigned up = child->map.levels - 1u; up > level; up--) {
-		const struct fmt_ptr *ptr;
-		int result;
-		up_index = map_index_on(up - level, index);
-		ptr = map_pointer(child, page, up, up_index);
-		if (fmt_ptr_address(ptr) == 0)
-			return 0;
-		result =
-		    map_page_get(child, ptr, up, up_index, pair->waiter, &page);
-		if (result < 0)
-			return result;
-	}
-	*ret_parent = page;
-	*ret_ptr = map_pointer(child, page, level, index);
-	return 0;
+	return pair->child == NULL ? 0
+				   : map_pointer_at(pair->child, level, index,
+					 pair->waiter, ret_ptr);
 }
 
 /* ---- pages ---- */
@@ -139,8 +119,8 @@ pages_walk(const struct pair *pair, const struct fmt_ptr *ptr, unsigned level,
 	uint64_t span = level == 0 ? 0 : fmt_map_chunks(level);
 	uint64_t first = index * FMT_FANOUT;
 	const struct fmt_ptr *child;
-	struct page *page, *parent;
-	int result = child_pointer(pair, level, index, &parent, &child);
+	struct page *page;
+	int result = child_pointer(pair, level, index, &child);
 
 	if (result < 0 || !ptr_is_own(pair, ptr, child))
 		return result;
@@ -201,14 +181,14 @@ leaf_next(struct pair *pair, uint64_t *leaf)
 	struct volume *volume = pair->volume;
 	uint64_t end = fmt_map_chunks(volume->map.levels) / FMT_LEAF_CHUNKS;
 	unsigned level = volume->map.levels;
-	struct page *page = NULL, *parent;
+	struct page *page = NULL;
 
 	while (*leaf < end && level-- > 0) {
 		uint64_t index = map_index_on(level, *leaf);
 		const struct fmt_ptr *ptr =
 		    map_pointer(volume, page, level, index);
 		const struct fmt_ptr *child;
-		int result = child_pointer(pair, level, index, &parent, &child);
+		int result = child_pointer(pair, level, index, &child);
 		if (result < 0)
 			return result;
 		if (!ptr_is_own(pair, ptr, child)) {
@@ -335,6 +315,35 @@ delete_leaf(struct pool *pool)
 	return to == UINT64_MAX;
 }
 
+/* What a leaf takes of the loop's time, in nanoseconds; roughly, and always the
+ * same, so that simulated lives can be repeated. */
+static uint64_t
+leaf_cost(const struct pool *pool)
+{
+	return 10000 + (uint64_t)pool->group.count * 200;
+}
+
+static void
+delete_later(struct pool *pool)
+{
+	struct delete_job *job = &pool->delete_job;
+	unsigned percent = pool->background_percent;
+
+	if (percent >= 100)
+		loop_defer(pool->loop, &job->task);
+	else
+		loop_timer_arm(pool->loop, &job->timer,
+		    leaf_cost(pool) * (100 - percent) / percent);
+}
+
+static void
+delete_expired(struct loop_timer *timer)
+{
+	struct delete_job *job = container_of(timer, struct delete_job, timer);
+
+	job->task.run(&job->task);
+}
+
 static void
 delete_task(struct loop_task *task)
 {
@@ -359,7 +368,7 @@ delete_task(struct loop_task *task)
 		job->volume = NULL;
 		delete_next(pool);
 	} else {
-		loop_defer(pool->loop, &job->task);
+		delete_later(pool);
 	}
 }
 
@@ -421,6 +430,7 @@ delete_jobs_start(struct pool *pool)
 	if (job->volume != NULL)
 		return;
 	job->task.run = delete_task;
+	job->timer.expire = delete_expired;
 	waiter_init(&job->waiter, delete_ready);
 	job->stop = false;
 	delete_next(pool);
@@ -429,5 +439,11 @@ delete_jobs_start(struct pool *pool)
 void
 delete_jobs_stop(struct pool *pool)
 {
-	pool->delete_job.stop = true;
+	struct delete_job *job = &pool->delete_job;
+
+	job->stop = true;
+	if (!loop_timer_armed(&job->timer))
+		return;
+	loop_timer_disarm(pool->loop, &job->timer);
+	job->volume = NULL;
 }

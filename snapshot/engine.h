@@ -97,6 +97,20 @@ struct delete_job {
 	uint64_t freed; /* blocks, since open */
 };
 
+/* Background work takes so much of the time of the loop. */
+#define BACKGROUND_PERCENT 25u
+
+/* Small tables, all in memory: table.c. */
+enum { TABLE_BOOKMARKS, TABLE_GROUPS, TABLE_LOST, TABLES };
+#define TABLE_SLOTS_MAX (1u << 26)
+
+struct table {
+	struct tree *tree;
+	struct page **page; /* pinned */
+	uint32_t pages, room, slots;
+	uint32_t per_page, bytes; /* records, and of one record */
+};
+
 /* Records that belong together, as they are collected. */
 #define GROUP_RECORDS 4096u
 struct record_group {
@@ -128,10 +142,13 @@ struct pool {
 	struct fmt_super super; /* the newest durable one */
 	uint64_t gen;           /* of the next checkpoint */
 	uint32_t epoch;
-	uint64_t next_version;
+	uint64_t next_version, next_group;
 
 	struct cache cache;
 	struct tree regions, versions, bitmap;
+	struct tree bookmarks, groups, lost;
+	struct table table[TABLES];
+	uint32_t lost_free;    /* none is free below it */
 	struct tree map_pages; /* of all versions */
 	struct leaf_hint *hints;
 	struct space space;
@@ -161,6 +178,7 @@ struct pool {
 	struct operation *operation; /* the one that runs */
 	bool closing;
 	struct delete_job delete_job;
+	unsigned background_percent;
 
 	void (*event)(void *arg, struct pool *pool, enum pool_event what);
 	void *event_arg;
@@ -332,6 +350,42 @@ int apply_family_prepare(
     struct pool *pool, const struct fmt_record *record, struct waiter *waiter);
 int apply_family(struct pool *pool, const struct fmt_record *record);
 bool record_is_family(const struct fmt_record *record);
+
+/* ---- table.c ---- */
+void tables_init(struct pool *pool, const struct fmt_super *super);
+void tables_done(struct pool *pool);
+/* Reads all of them: 0, -EAGAIN (queued), or an error. */
+int tables_load(struct pool *pool, struct waiter *waiter);
+/* Makes so many slots: 0, -EAGAIN (queued; never once it is loaded), error. */
+int table_reach(struct table *table, uint32_t slots, struct waiter *waiter);
+void *table_at(const struct table *table, uint32_t slot);
+bool table_used(const struct table *table, uint32_t slot);
+/* The record, to be changed; of a slot that was free; and given back. */
+void *table_change(struct table *table, uint32_t slot);
+void *table_take(struct table *table, uint32_t slot);
+void table_drop(struct table *table, uint32_t slot);
+
+/* ---- marks.c ---- */
+/* Are the bookmarks and groups that were read sane?  0, -EBADMSG. */
+int marks_check(struct pool *pool);
+/* Bookmarks of volume with a later epoch than that go. */
+void bookmarks_drop(struct pool *pool, struct volume *volume, uint32_t epoch);
+/* Has volume a bookmark of that epoch? */
+bool bookmark_marks(const struct volume *volume, uint32_t epoch);
+
+/* ---- losses.c ---- */
+struct family_stat;
+/* Gives each version the rows that were read: 0, -EBADMSG, -ENOMEM. */
+int losses_load(struct pool *pool);
+/* The version lets go of blocks that its parent holds. */
+int losses_add(struct volume *volume, uint32_t birth, uint64_t blocks);
+/* The snapshot was put between the head and its parent. */
+void losses_snapshot(struct volume *head, struct volume *snapshot);
+/* The version goes; its child (or NULL) gets its parent. */
+int losses_merge(struct volume *volume, struct volume *child);
+/* ... and has it now. */
+void losses_merged(struct volume *child);
+void losses_stat(struct volume *volume, struct family_stat *stat);
 
 /* ---- delete.c ---- */
 void delete_jobs_start(struct pool *pool);

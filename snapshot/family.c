@@ -457,8 +457,9 @@ delete_check_one(struct operation *op, const struct volume *volume)
 		operation_problem(op, "%s is held", volume->bs.name);
 		return -EPERM;
 	}
-	if (volume->open) {
-		operation_problem(op, "%s is open", volume->bs.name);
+	if (volume->open || volume->users > 0) {
+		operation_problem(op, "%s is %s", volume->bs.name,
+		    volume->open ? "open" : "being compared");
 		return -EBUSY;
 	}
 	return 0;

@@ -25,7 +25,7 @@
  *	regions   level 0: 126 region entries
  *	versions  level 0: 15 version records
  *	bitmap    level 0: raw bitmap of 32768 addresses, no header
- *	lost      (one per version)  level 0: 252 counts of losses by birth
+ *	lost      level 0: 252 counts of losses
  *	bookmarks, groups            level 0: 31 records
  *	dead      level 0: records; empty in this version
  *
@@ -142,9 +142,14 @@
  * epoch of its parent and is not in the child at the same place; a COARSE
  * entry holds all 16 blocks.  With two children or more it waits as a ZOMBIE.
  *
- * Losses.  Each version with a parent counts the blocks its parent holds and
- * it does not (any more), by their birth.  From these sums follows what each
- * snapshot alone holds: docs/on-disk-format.md.
+ * Losses.  For each version with a parent it is counted how many blocks the
+ * parent holds at some place and the version does not (any more), by their
+ * birth: rows of the table `lost` with the version's account number.  From
+ * their sums follows what each snapshot alone holds: docs/on-disk-format.md.
+ * A snapshot takes the account of its head, which gets a new, empty one with
+ * the number of the snapshot.  When a version goes, its rows go to the account
+ * of its child, and of the child's own those remain that are not newer than
+ * the epoch of the version that is its parent now.
  *
  * Features.  Unknown bits in incompat: do not open.  In ro_compat: open for
  * reading only.  In compat: ignore, keep.
@@ -274,7 +279,7 @@ enum fmt_page_type {
 	FMT_PAGE_DEAD,
 	FMT_PAGE_BOOKMARKS,
 	FMT_PAGE_GROUPS,
-	FMT_PAGE_LOST, /* index: n-th page of the version */
+	FMT_PAGE_LOST,
 	FMT_PAGE_TYPE_COUNT,
 };
 
@@ -460,12 +465,9 @@ struct fmt_version {
 	struct le32 bookmark_epoch; /* of the newest bookmark; 0: none */
 	struct le32 flags;          /* FMT_VERSION_TRASHED ... */
 	char name[FMT_NAME];
-	struct le64 origin;      /* SNAP: id of the head it was taken of */
-	struct fmt_root lost;    /* pages of struct fmt_lost, by birth */
-	struct le64 lost_blocks; /* their sum */
-	struct le64 lost_sole;   /* ... of those born after the epoch of the
-				  * parent's parent */
-	uint8_t reserved[8];
+	struct le64 origin;  /* SNAP: id of the head it was taken of */
+	struct le64 account; /* of its losses; 0: its id */
+	uint8_t reserved[48];
 };
 _Static_assert(sizeof(struct fmt_version) == 256, "version");
 _Static_assert(offsetof(struct fmt_version, uuid) == 80, "version.uuid");
@@ -479,10 +481,11 @@ _Static_assert(offsetof(struct fmt_version, name) == 128, "version.name");
 #define FMT_VERSION_SET_FIRST 80u
 #define FMT_VERSION_SET_END   192u
 
-/* Blocks with births after the previous entry's and up to this one's.  All
- * entries of a page are in use but those of the last. */
+/* Blocks that the version with that account has lost against its parent: born
+ * in this epoch, or before it and after the next lower one of the account, if
+ * no ancestor's epoch lies between them.  All zero: not in use. */
 struct fmt_lost {
-	struct le32 birth, reserved;
+	struct le32 account, birth;
 	struct le64 blocks;
 };
 _Static_assert(sizeof(struct fmt_lost) == 16, "lost");
@@ -589,7 +592,7 @@ struct fmt_super {
 	struct le32 log_prev_crc;
 	struct le32 reserved2;
 	struct fmt_root regions, versions, bitmap, dead, bookmarks, groups;
-	struct fmt_root reserved_roots[2];
+	struct fmt_root lost, reserved_root;
 	struct le64 data_blocks; /* set bits in DATA regions */
 	struct le64 meta_blocks; /* set bits in META regions */
 	uint8_t reserved3[480];

@@ -144,6 +144,33 @@ map_page_get(struct volume *volume, const struct fmt_ptr *ptr, unsigned level,
 }
 
 int
+map_pointer_at(struct volume *volume, unsigned level, uint64_t index,
+    struct waiter *waiter, const struct fmt_ptr **ret_ptr)
+{
+	struct page *page = NULL;
+	const struct fmt_ptr *ptr;
+
+	*ret_ptr = NULL;
+	if (level >= volume->map.levels ||
+	    map_index_on(volume->map.levels - 1u - level, index) != 0)
+		return 0;
+	for (unsigned up = volume->map.levels - 1u; up > level; up--) {
+		uint64_t up_index = map_index_on(up - level, index);
+		int result;
+		ptr = map_pointer(volume, page, up, up_index);
+		if (fmt_ptr_address(ptr) == 0) {
+			*ret_ptr = ptr;
+			return 0;
+		}
+		result = map_page_get(volume, ptr, up, up_index, waiter, &page);
+		if (result < 0)
+			return result;
+	}
+	*ret_ptr = map_pointer(volume, page, level, index);
+	return 0;
+}
+
+int
 map_path_get(struct volume *volume, uint64_t leaf, struct waiter *waiter,
     struct page **ret_leaf, unsigned *ret_gap)
 {

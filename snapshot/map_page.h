@@ -49,6 +49,12 @@ uint64_t map_index_on(unsigned level, uint64_t leaf);
 struct fmt_ptr *map_pointer(
     struct volume *volume, struct page *parent, unsigned level, uint64_t index);
 
+/* The pointer to that page, found from the root: 0, -EAGAIN (queued), or an
+ * error.  NULL: the map does not reach there; a hole: it, or what is above it,
+ * is one. */
+int map_pointer_at(struct volume *volume, unsigned level, uint64_t index,
+    struct waiter *waiter, const struct fmt_ptr **ret_ptr);
+
 /* The page that ptr, found in volume's map at that place, means: 0, -EAGAIN
  * (queued), -EBADMSG, -EIO. */
 int map_page_get(struct volume *volume, const struct fmt_ptr *ptr,

@@ -187,6 +187,7 @@ pool_from_super(struct pool *pool, const struct fmt_super *super)
 	pool->epoch = le32_get(&super->epoch);
 	pool->ro_compat = le64_get(&super->ro_compat);
 	pool->next_version = le64_get(&super->next_version);
+	pool->next_group = le64_get(&super->next_group);
 	pool->soft_percent = super->soft_percent;
 	pool->hard_percent = super->hard_percent;
 	pool->device_count = le32_get(&super->device_count);
@@ -197,6 +198,7 @@ pool_from_super(struct pool *pool, const struct fmt_super *super)
 	tree_from_root(
 	    pool, &pool->versions, FMT_PAGE_VERSIONS, &super->versions);
 	tree_from_root(pool, &pool->bitmap, FMT_PAGE_BITMAP, &super->bitmap);
+	tables_init(pool, super);
 }
 
 /* ---- stages ---- */
@@ -272,6 +274,23 @@ open_leases(struct operation *op)
 }
 
 static int
+open_tables(struct operation *op)
+{
+	int result = tables_load(op->pool, &op->waiter);
+
+	if (result == 0)
+		result = marks_check(op->pool);
+	if (result == 0)
+		result = losses_load(op->pool);
+	if (result == -EBADMSG)
+		operation_problem(
+		    op, "the table of bookmarks, groups or losses is damaged");
+	if (result == 0)
+		op->run = open_leases;
+	return result;
+}
+
+static int
 open_versions(struct operation *op)
 {
 	struct opening *o = op->detail;
@@ -283,7 +302,7 @@ open_versions(struct operation *op)
 			    op, "the table of volumes is damaged");
 		return result;
 	}
-	op->run = open_leases;
+	op->run = open_tables;
 	return 0;
 }
 
@@ -554,7 +573,7 @@ close_run(struct operation *op)
 {
 	struct pool *pool = op->pool;
 
-	if (pool->vio.active > (pool->delete_job.volume != NULL ? 1u : 0u)) {
+	if (pool->vio.active > 0) {
 		operation_problem(op, "I/O is in flight");
 		return -EBUSY;
 	}

@@ -140,7 +140,8 @@ pool_new(struct loop *loop, const struct pool_limits *limits)
 	pool->loop = loop;
 	pool->epoch = 1;
 	pool->gen = 1;
-	pool->next_version = 1;
+	pool->next_version = pool->next_group = 1;
+	pool->background_percent = BACKGROUND_PERCENT;
 	pool->soft_percent = 80;
 	pool->hard_percent = 95;
 	limits_fill(&pool->limits, limits);
@@ -182,6 +183,7 @@ pool_free(struct pool *pool)
 	cache_done(pool);
 	for (unsigned i = 0; i < POOL_DEVICE_MAX; i++)
 		free(pool->device[i].region_of);
+	tables_done(pool);
 	free(pool->hints);
 	free(pool->slots);
 	free(pool);

@@ -45,6 +45,22 @@ log_store(const struct pool *pool, struct fmt_super *super)
 }
 
 /* As of now, except what never changes and is in pool->super. */
+/* Tables that have never been used do not exist, as in version 0.1. */
+static void
+tables_store(const struct pool *pool, struct fmt_super *super)
+{
+	struct fmt_root *root[TABLES] = {
+	    [TABLE_BOOKMARKS] = &super->bookmarks,
+	    [TABLE_GROUPS] = &super->groups,
+	    [TABLE_LOST] = &super->lost,
+	};
+
+	for (unsigned i = 0; i < TABLES; i++)
+		if (pool->table[i].slots > 0)
+			root_store(
+			    root[i], pool->table[i].tree, pool->table[i].slots);
+}
+
 void
 super_fill(struct pool *pool, struct fmt_super *super)
 {
@@ -68,11 +84,13 @@ super_fill(struct pool *pool, struct fmt_super *super)
 	super->soft_percent = (uint8_t)pool->soft_percent;
 	super->hard_percent = (uint8_t)pool->hard_percent;
 	le64_set(&super->next_version, pool->next_version);
+	le64_set(&super->next_group, pool->next_group);
 	log_store(pool, super);
 	root_store(&super->regions, &pool->regions, space->count);
 	root_store(&super->versions, &pool->versions, pool->slot_count);
 	root_store(
 	    &super->bitmap, &pool->bitmap, space->count << space->region_shift);
+	tables_store(pool, super);
 	le64_set(&super->data_blocks, data - space->data_free);
 	le64_set(&super->meta_blocks, meta - space->meta_free);
 	devices_store(pool, super);

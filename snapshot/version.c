@@ -43,6 +43,7 @@ volume_store(struct volume *volume)
 	le64_set(&record->cursor, volume->cursor);
 	le64_set(&record->group, volume->group);
 	le64_set(&record->deleted_unix, volume->deleted_unix);
+	le64_set(&record->account, volume->losses.account);
 	le32_set(&record->bookmark_epoch, volume->bookmark_epoch);
 	le32_set(&record->flags, volume->flags);
 	memcpy(record->name, volume->name, sizeof(record->name));
@@ -143,6 +144,9 @@ volume_new(struct pool *pool, uint32_t slot, struct page *page,
 	volume->held_blocks = le64_get(&record->held_blocks);
 	volume->cursor = le64_get(&record->cursor);
 	volume->epoch = le32_get(&record->epoch);
+	volume->losses.account = le64_get(&record->account) != 0
+				     ? (uint32_t)le64_get(&record->account)
+				     : volume->id;
 	volume->map.levels = record->levels;
 	volume->map.family = le64_get(&record->family);
 	volume->map.root = record->root;
@@ -201,6 +205,7 @@ void
 volume_free(struct volume *volume)
 {
 	page_unpin(volume->record_page);
+	free(volume->losses.row);
 	free(volume);
 }
 

@@ -123,6 +123,16 @@ struct volume {
 	uint32_t flags; /* FMT_VERSION_... */
 	uint64_t group;
 
+	/* what the parent holds and it does not: rows of the table, by birth */
+	struct losses {
+		struct loss {
+			uint32_t birth, slot;
+		} * row;
+		uint32_t count, room;
+		uint32_t account;
+		uint64_t total; /* blocks */
+	} losses;
+
 	uint8_t cow_shift, state;
 	char name[FMT_NAME];
 	uuid_t uuid;
@@ -130,6 +140,7 @@ struct volume {
 	uint64_t live_blocks, held_blocks;
 	uint64_t created_unix, deleted_unix;
 	bool open;
+	unsigned users;        /* differences under way */
 	bool locked_writes;    /* blocks of a device are larger than ours */
 	uint64_t window;       /* address of chunks reserved ahead */
 	unsigned window_count; /* chunks */

@@ -227,6 +227,136 @@ rig_checkpoint(struct rig *rig)
 	return wait_end(rig, &wait);
 }
 
+int
+rig_snapshot(struct rig *rig, struct volume *volume, const char *name,
+    struct volume **ret_snapshot)
+{
+	struct snapshot_params params = {.name = name};
+	struct wait wait;
+	int result;
+
+	wait_init(&wait);
+	snapshot_create(rig->pool, &volume, 1, &params, &wait.request);
+	result = wait_end(rig, &wait);
+	*ret_snapshot = wait.request.volume;
+	return result;
+}
+
+int
+rig_clone(struct rig *rig, struct volume *snapshot, const char *name,
+    struct volume **ret_volume)
+{
+	struct volume_params params = {.name = name};
+	struct wait wait;
+	int result;
+
+	wait_init(&wait);
+	volume_clone(rig->pool, snapshot, &params, &wait.request);
+	result = wait_end(rig, &wait);
+	*ret_volume = wait.request.volume;
+	return result;
+}
+
+int
+rig_rollback(struct rig *rig, struct volume *volume, struct volume *snapshot,
+    const char *keep)
+{
+	struct wait wait;
+
+	wait_init(&wait);
+	volume_rollback(rig->pool, volume, snapshot, keep, &wait.request);
+	return wait_end(rig, &wait);
+}
+
+int
+rig_trash(struct rig *rig, struct volume *volume)
+{
+	struct wait wait;
+
+	wait_init(&wait);
+	volume_trash(rig->pool, volume, &wait.request);
+	return wait_end(rig, &wait);
+}
+
+int
+rig_restore(struct rig *rig, struct volume *volume, const char *name)
+{
+	struct wait wait;
+
+	wait_init(&wait);
+	volume_restore(rig->pool, volume, name, &wait.request);
+	return wait_end(rig, &wait);
+}
+
+int
+rig_bookmark(struct rig *rig, struct volume *volume, struct volume *snapshot,
+    const char *name)
+{
+	struct wait wait;
+
+	wait_init(&wait);
+	bookmark_create(rig->pool, volume, snapshot, name, &wait.request);
+	return wait_end(rig, &wait);
+}
+
+int
+rig_unbookmark(struct rig *rig, struct volume *volume, const char *name)
+{
+	struct wait wait;
+
+	wait_init(&wait);
+	bookmark_delete(rig->pool, volume, name, &wait.request);
+	return wait_end(rig, &wait);
+}
+
+int
+rig_volume_unit(struct rig *rig, const char *name, uint64_t size,
+    uint32_t cow_unit, struct volume **ret_volume)
+{
+	struct volume_params params = {
+	    .name = name, .size = size, .cow_unit = cow_unit};
+	struct wait wait;
+	int result;
+
+	wait_init(&wait);
+	volume_create(rig->pool, &params, &wait.request);
+	result = wait_end(rig, &wait);
+	*ret_volume = wait.request.volume;
+	return result;
+}
+
+int
+rig_hold(struct rig *rig, struct volume *snapshot, bool hold)
+{
+	struct wait wait;
+
+	wait_init(&wait);
+	snapshot_hold(rig->pool, snapshot, hold, &wait.request);
+	return wait_end(rig, &wait);
+}
+
+static int diff_result;
+
+static void
+diff_done(struct pool_request *request, int result)
+{
+	diff_result = result;
+	*(bool *)request->arg = true;
+}
+
+int
+rig_diff(struct rig *rig, struct diff_request *diff)
+{
+	bool done = false;
+
+	memset(&diff->request, 0, sizeof(diff->request));
+	diff->request.done = diff_done;
+	diff->request.arg = &done;
+	volume_diff(rig->pool, diff);
+	simloop_run_until(rig->loop, &done);
+	return diff_result;
+}
+
 struct alarm {
 	struct loop_timer timer;
 	bool rang;

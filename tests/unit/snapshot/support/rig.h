@@ -7,7 +7,7 @@
 #define TESTS_UNIT_SNAPSHOT_RIG_H
 
 #include "backstores/testing.h"
-#include "snapshot/pool.h"
+#include "snapshot/family.h"
 
 #define RIG_DISKS 3
 
@@ -39,6 +39,21 @@ int rig_resize(struct rig *rig, struct volume *volume, uint64_t size);
 int rig_rename(struct rig *rig, struct volume *volume, const char *name);
 int rig_grow(struct rig *rig, struct backstore *bs);
 int rig_checkpoint(struct rig *rig);
+int rig_snapshot(struct rig *rig, struct volume *volume, const char *name,
+    struct volume **ret_snapshot);
+int rig_clone(struct rig *rig, struct volume *snapshot, const char *name,
+    struct volume **ret_volume);
+int rig_rollback(struct rig *rig, struct volume *volume,
+    struct volume *snapshot, const char *keep);
+int rig_trash(struct rig *rig, struct volume *volume);
+int rig_restore(struct rig *rig, struct volume *volume, const char *name);
+int rig_volume_unit(struct rig *rig, const char *name, uint64_t size,
+    uint32_t cow_unit, struct volume **ret_volume);
+int rig_hold(struct rig *rig, struct volume *snapshot, bool hold);
+int rig_diff(struct rig *rig, struct diff_request *diff);
+int rig_unbookmark(struct rig *rig, struct volume *volume, const char *name);
+int rig_bookmark(struct rig *rig, struct volume *volume,
+    struct volume *snapshot, const char *name);
 /* Runs until nothing is left to do but timers that are far away. */
 void rig_settle(struct rig *rig, uint64_t ns);
 

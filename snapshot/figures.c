@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Figures of families and of background work.
+ */
+#include "snapshot/engine.h"
+#include "snapshot/family.h"
+#include <string.h>
+
+void
+family_stat_get(struct volume *volume, struct family_stat *ret_stat)
+{
+	const struct volume *snapshot;
+
+	*ret_stat = (struct family_stat){
+	    .live = volume->live_blocks * FMT_BLOCK,
+	    .created_unix = volume->created_unix,
+	    .deleted_unix = volume->deleted_unix,
+	    .children = volume_child_count(volume),
+	    .hold = volume->flags & FMT_VERSION_HOLD,
+	    .trashed = volume->flags & FMT_VERSION_TRASHED,
+	};
+	list_for_each (snapshot, &volume->snapshots, link)
+		ret_stat->snapshots++;
+	losses_stat(volume, ret_stat);
+}
+
+/* ---- background work ---- */
+
+static bool
+job_is_due(const struct pool *pool, const struct volume *volume)
+{
+	return volume == pool->delete_job.volume ||
+	       list_empty(&volume->children) ||
+	       volume_only_child(volume) != NULL;
+}
+
+bool
+pool_job_get(struct pool *pool, unsigned index, struct pool_job_stat *ret_stat)
+{
+	const struct volume *volume;
+
+	list_for_each (volume, &pool->dying, link) {
+		/* what waits for its clones is no work */
+		if (!job_is_due(pool, volume) || index-- > 0)
+			continue;
+		*ret_stat = (struct pool_job_stat){
+		    .kind = POOL_JOB_DELETE,
+		    .running = volume == pool->delete_job.volume,
+		    .total = volume->size,
+		    .freed = pool->delete_job.freed * FMT_BLOCK,
+		};
+		if (volume->state == FMT_VERSION_DELETING)
+			ret_stat->done = volume->cursor * FMT_CHUNK;
+		if (ret_stat->done > volume->size)
+			ret_stat->done = volume->size;
+		memcpy(ret_stat->uuid, volume->uuid, sizeof(ret_stat->uuid));
+		memcpy(ret_stat->name, volume->name, sizeof(ret_stat->name));
+		return true;
+	}
+	return false;
+}
+
+void
+pool_set_background(struct pool *pool, unsigned percent)
+{
+	pool->background_percent = percent == 0    ? BACKGROUND_PERCENT
+				   : percent > 100 ? 100
+						   : percent;
+}
