@@ -118,14 +118,21 @@ layer_reserve(struct backstore *bs, uint64_t offset, uint64_t length,
 /* ---- life ---- */
 
 void
-layer_close(struct backstore *bs, void (*done)(void *arg), void *arg)
+layer_done(struct layer *layer)
 {
-	struct layer *layer = layer_of(bs);
-	struct backstore *below = layer->below;
 	struct list *link;
 
 	while ((link = list_pop(&layer->idle)) != NULL)
 		free(list_entry(link, struct layer_io, link));
+}
+
+void
+layer_close(struct backstore *bs, void (*done)(void *arg), void *arg)
+{
+	struct layer *layer = layer_of(bs);
+	struct backstore *below = layer->below;
+
+	layer_done(layer);
 	layer->freed(layer);
 	bs_close(below, done, arg);
 }

@@ -41,6 +41,9 @@ void layer_forward(struct layer *layer, struct bs_io *io);
 /* Ends an I/O that came back from below, with lio->result. */
 void layer_complete(struct layer_io *lio);
 
+/* Gives back what layer_forward() took; layer_close() does it. */
+void layer_done(struct layer *layer);
+
 /* For the ops table. */
 void layer_resize(struct backstore *bs, uint64_t size,
     void (*done)(void *arg, int result), void *arg);
