@@ -1,45 +1,18 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "tests/sim/oracle.h"
 #include "base/assert.h"
-#include "base/cleanup.h"
+#include "tests/sim/oracle_priv.h"
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define SECTORS_PER_CELL (ORACLE_CELL_BYTES / SECTOR_BYTES)
-#define BLOCK_SECTORS    8u
-
-/* One candidate for what a sector holds.  Candidates live until a process of
- * the simulator ends, unless they are recycled. */
-struct candidate {
-	struct candidate *next;
-	const struct change *change;
-	uint64_t stamp;
-};
-
-struct cell {
-	struct candidate
-	    *sector[SECTORS_PER_CELL]; /* NULL: zeros for certain */
-};
-
-struct oracle {
-	uint64_t serial;
-	struct cell **cells;
-	size_t cell_count;
-	struct change **pending; /* not durable yet */
-	size_t pending_count, pending_room;
-};
-
-/* What there was before the first write, and what a recovery has shown. */
-static const struct change genesis = {
-    .submitted = 0, .finished = 1, .durable = true};
+const struct change genesis = {.submitted = 0, .finished = 1, .durable = true};
 
 static struct candidate *recycled;
 
 /* ---- memory ---- */
 
-static void *
+void *
 must(void *memory)
 {
 	if (memory == NULL)
@@ -52,12 +25,13 @@ oracle_new(uint64_t serial)
 {
 	struct oracle *oracle = must(calloc(1, sizeof(*oracle)));
 	oracle->serial = serial;
+	oracle->refs = 1;
 	return oracle;
 }
 
-static struct candidate *
-candidate_new(
-    const struct change *change, uint64_t stamp, struct candidate *next)
+struct candidate *
+candidate_new(const struct change *change, uint64_t stamp, struct fate *fate,
+    struct candidate *next)
 {
 	struct candidate *candidate = recycled;
 
@@ -65,7 +39,7 @@ candidate_new(
 		recycled = candidate->next;
 	else
 		candidate = must(malloc(sizeof(*candidate)));
-	*candidate = (struct candidate){next, change, stamp};
+	*candidate = (struct candidate){next, change, stamp, fate};
 	return candidate;
 }
 
@@ -80,14 +54,41 @@ candidates_drop(struct candidate **list)
 	}
 }
 
-static struct cell *
+struct oracle *
+oracle_ref(struct oracle *oracle)
+{
+	oracle->refs++;
+	return oracle;
+}
+
+static void
+cell_free(struct cell *cell)
+{
+	for (unsigned i = 0; cell != NULL && i < SECTORS_PER_CELL; i++)
+		candidates_drop(&cell->sector[i]);
+	free(cell);
+}
+
+void
+oracle_unref(struct oracle *oracle)
+{
+	if (oracle == NULL || --oracle->refs > 0)
+		return;
+	for (size_t i = 0; i < oracle->cell_count; i++)
+		cell_free(oracle->cells[i]);
+	free(oracle->cells);
+	free(oracle->pending);
+	free(oracle);
+}
+
+struct cell *
 cell_at(const struct oracle *oracle, uint64_t offset)
 {
 	uint64_t index = offset / ORACLE_CELL_BYTES;
 	return index < oracle->cell_count ? oracle->cells[index] : NULL;
 }
 
-static struct candidate **
+struct candidate **
 sector_grow(struct oracle *oracle, uint64_t offset)
 {
 	uint64_t index = offset / ORACLE_CELL_BYTES;
@@ -109,7 +110,7 @@ sector_grow(struct oracle *oracle, uint64_t offset)
 static struct candidate *
 sector_at(const struct oracle *oracle, uint64_t offset)
 {
-	static struct candidate zeros = {NULL, &genesis, 0};
+	static struct candidate zeros = {NULL, &genesis, 0, NULL};
 	const struct cell *cell = cell_at(oracle, offset);
 	struct candidate *first =
 	    cell == NULL
@@ -144,7 +145,7 @@ replaced_for_good(const struct candidate *list,
 	return false;
 }
 
-static bool
+bool
 replaced_before(const struct candidate *list, const struct candidate *candidate,
     uint64_t time)
 {
@@ -184,8 +185,8 @@ oracle_submit(struct oracle *oracle, uint64_t offset, uint64_t length,
 	     offset += SECTOR_BYTES) {
 		struct candidate **list = sector_grow(oracle, offset);
 		if (*list == NULL)
-			*list = candidate_new(&genesis, 0, NULL);
-		*list = candidate_new(change, stamp, *list);
+			*list = candidate_new(&genesis, 0, NULL, NULL);
+		*list = candidate_new(change, stamp, NULL, *list);
 		sector_prune(list, oldest_read);
 	}
 	return change;
@@ -306,43 +307,57 @@ explain(const struct oracle *oracle, uint64_t offset, uint64_t got,
 		    list->change->failed ? " failed" : "");
 }
 
-/* time: of a read's submission, or NEVER after a power cut. */
-static bool
-sector_check(
-    const struct oracle *oracle, uint64_t offset, uint64_t got, uint64_t time)
+/* time: of a read's submission, or NEVER after a power cut.  Returns how many
+ * candidates explain what was got, and one of them. */
+static unsigned
+sector_explained(const struct oracle *oracle, uint64_t offset, uint64_t got,
+    uint64_t time, const struct candidate **ret_candidate)
 {
 	const struct candidate *list = sector_at(oracle, offset), *c;
+	unsigned count = 0;
 
 	for (c = list; c != NULL; c = c->next) {
-		if (c->stamp != got)
+		if (!candidate_may_be(c, got) ||
+		    (time == NEVER ? replaced_for_good(list, c, NEVER)
+				   : replaced_before(list, c, time)))
 			continue;
-		if (time == NEVER ? !replaced_for_good(list, c, NEVER)
-				  : !replaced_before(list, c, time))
-			return true;
+		*ret_candidate = c;
+		count++;
 	}
-	return false;
+	return count;
 }
 
 static bool
-range_check(const struct oracle *oracle, uint64_t offset, uint64_t length,
+sector_check(struct oracle *oracle, uint64_t at, uint64_t got, uint64_t time,
+    char *text, size_t text_max)
+{
+	const struct candidate *candidate;
+	unsigned count = sector_explained(oracle, at, got, time, &candidate);
+
+	if (count == 1)
+		return candidate_seen(candidate, got, text, text_max);
+	if (count == 0)
+		explain(oracle, at, got, sector_at(oracle, at), time, text,
+		    text_max);
+	return count > 0;
+}
+
+static bool
+range_check(struct oracle *oracle, uint64_t offset, uint64_t length,
     const uint8_t *buf, uint64_t time, char *text, size_t text_max)
 {
 	for (uint64_t done = 0; done < length; done += SECTOR_BYTES) {
 		uint64_t at = offset + done, got;
 		if (!sector_decode(
-			oracle, at, buf + done, &got, text, text_max))
+			oracle, at, buf + done, &got, text, text_max) ||
+		    !sector_check(oracle, at, got, time, text, text_max))
 			return false;
-		if (sector_check(oracle, at, got, time))
-			continue;
-		explain(oracle, at, got, sector_at(oracle, at), time, text,
-		    text_max);
-		return false;
 	}
 	return true;
 }
 
 bool
-oracle_check_read(const struct oracle *oracle, uint64_t offset, uint64_t length,
+oracle_check_read(struct oracle *oracle, uint64_t offset, uint64_t length,
     const uint8_t *buf, uint64_t submitted, char *text, size_t text_max)
 {
 	return range_check(
@@ -364,7 +379,7 @@ oracle_check_recovered(struct oracle *oracle, uint64_t offset, uint64_t length,
 		memcpy(&s, buf + done, sizeof(s));
 		candidates_drop(list);
 		if (s.stamp != 0)
-			*list = candidate_new(&genesis, s.stamp, NULL);
+			*list = candidate_new(&genesis, s.stamp, NULL, NULL);
 	}
 	return true;
 }
@@ -373,10 +388,24 @@ bool
 oracle_may_be_hole(const struct oracle *oracle, uint64_t offset,
     uint64_t length, uint64_t submitted)
 {
+	const struct candidate *c;
+
 	for (uint64_t done = 0; done < length; done += SECTOR_BYTES)
-		if (!sector_check(oracle, offset + done, 0, submitted))
+		if (sector_explained(oracle, offset + done, 0, submitted, &c) ==
+		    0)
 			return false;
 	return true;
+}
+
+bool
+oracle_may_hold(
+    const struct oracle *oracle, uint64_t offset, const uint8_t *sector)
+{
+	const struct candidate *c;
+	struct stamp s;
+
+	memcpy(&s, sector, sizeof(s));
+	return sector_explained(oracle, offset, s.stamp, 0, &c) > 0;
 }
 
 bool
@@ -393,18 +422,20 @@ oracle_is_zero(const struct oracle *oracle, uint64_t offset, uint64_t length)
 	return true;
 }
 
-/* Does the sector hold data, whichever candidate wins? */
+/* Does the sector hold data, whichever candidate wins, written since then? */
 static bool
-sector_is_data(const struct candidate *list)
+sector_is_data(const struct candidate *list, uint64_t since)
 {
 	for (const struct candidate *c = list; c != NULL; c = c->next)
-		if (c->stamp == 0 && !replaced_before(list, c, NEVER))
+		if ((candidate_may_be(c, 0) || c->change->submitted < since) &&
+		    !replaced_before(list, c, NEVER))
 			return false;
 	return true;
 }
 
 bool
-oracle_is_mapped(const struct oracle *oracle, uint64_t offset, uint64_t length)
+oracle_is_mapped(const struct oracle *oracle, uint64_t offset, uint64_t length,
+    uint64_t since)
 {
 	const uint64_t block = BLOCK_SECTORS * SECTOR_BYTES;
 	uint64_t end = offset + length;
@@ -413,7 +444,8 @@ oracle_is_mapped(const struct oracle *oracle, uint64_t offset, uint64_t length)
 		bool data = false;
 		for (unsigned i = 0; i < BLOCK_SECTORS; i++)
 			data |= sector_is_data(
-			    sector_at(oracle, offset + i * SECTOR_BYTES));
+			    sector_at(oracle, offset + i * SECTOR_BYTES),
+			    since);
 		if (!data)
 			return false;
 	}

@@ -15,6 +15,14 @@
  *
  * A write is durable when it completed with FUA, or when a FLUSH that was
  * submitted after its completion has completed (I12).
+ *
+ * Snapshots.  A snapshot is a cut through the writes of one or more volumes,
+ * made at some time between its call and its end.  What it may hold is what a
+ * read may show that was submitted at the call and ended then; it is fixed,
+ * though not known where writes were in flight.  The first look at such a
+ * sector settles it for the snapshot and for all that comes from it.  And if a
+ * write is seen to be in it, all that had ended before that write was
+ * submitted must be, too, in all volumes of the cut.
  */
 #ifndef TESTS_SIM_ORACLE_H
 #define TESTS_SIM_ORACLE_H
@@ -38,6 +46,17 @@ struct oracle;
 
 struct oracle *oracle_new(uint64_t serial);
 
+/* The oracle is free with its last user. */
+struct oracle *oracle_ref(struct oracle *oracle);
+void oracle_unref(struct oracle *oracle); /* may be NULL */
+
+/* A snapshot that was asked for at this time. */
+struct cut *cut_new(uint64_t called);
+/* ... and has just been made: what one of its volumes is in it. */
+struct oracle *oracle_snapshot(const struct oracle *volume, struct cut *cut);
+/* A volume that begins as the snapshot. */
+struct oracle *oracle_clone(const struct oracle *snapshot);
+
 /* A change of [offset, offset + length) is about to be submitted.  Reads still
  * in flight were submitted at oldest_read or later (NEVER: none is): they may
  * show what has been replaced for good since. */
@@ -58,9 +77,8 @@ void oracle_fill(const struct oracle *oracle, uint64_t offset, uint64_t length,
 
 /* Checks what a read that was submitted at time has shown.  False: text says
  * what is wrong. */
-bool oracle_check_read(const struct oracle *oracle, uint64_t offset,
-    uint64_t length, const uint8_t *buf, uint64_t submitted, char *text,
-    size_t text_max);
+bool oracle_check_read(struct oracle *oracle, uint64_t offset, uint64_t length,
+    const uint8_t *buf, uint64_t submitted, char *text, size_t text_max);
 
 /* Checks what is read after a power cut, and takes it as the durable truth
  * from then on. */
@@ -75,10 +93,14 @@ bool oracle_may_be_hole(const struct oracle *oracle, uint64_t offset,
 bool oracle_is_zero(
     const struct oracle *oracle, uint64_t offset, uint64_t length);
 
-/* Does every 4 KiB block of the range hold data for certain, so that a write
- * needs no space? */
-bool oracle_is_mapped(
-    const struct oracle *oracle, uint64_t offset, uint64_t length);
+/* May the snapshot hold what this sector shows? */
+bool oracle_may_hold(
+    const struct oracle *oracle, uint64_t offset, const uint8_t *sector);
+
+/* Does every 4 KiB block of the range hold data for certain, written since
+ * then, so that a write needs no space? */
+bool oracle_is_mapped(const struct oracle *oracle, uint64_t offset,
+    uint64_t length, uint64_t since);
 
 /* Has anything ever been written to the cell (64 KiB) at offset? */
 #define ORACLE_CELL_BYTES 65536u

@@ -213,8 +213,9 @@ slot_prepare_write(struct slot *slot)
 	struct bs_io *io = &slot->io;
 	uint64_t stamp = io->op == BS_ZERO ? 0 : ++world->stamp;
 
-	slot->mapped = io->op == BS_WRITE && world->scenario->may_fill &&
-		       oracle_is_mapped(volume->oracle, io->offset, io->length);
+	slot->mapped =
+	    io->op == BS_WRITE && world->scenario->may_fill &&
+	    oracle_is_mapped(volume->oracle, io->offset, io->length, 0);
 	slot->change = oracle_submit(volume->oracle, io->offset, io->length,
 	    stamp, world->clock, work_oldest_read(world));
 	if (io->op == BS_ZERO)
