@@ -3,7 +3,7 @@
  * The administrators: one at a time creates, deletes, renames, resizes, adds a
  * device, asks for a checkpoint, while the hosts go on.
  */
-#include "tests/sim/sim.h"
+#include "tests/sim/control.h"
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -19,8 +19,8 @@ is_busy(const struct world *world)
 
 /* ---- starting: false if there is nothing to do it to ---- */
 
-static struct sim_volume *
-draw_present(struct world *world)
+struct sim_volume *
+control_draw_volume(struct world *world)
 {
 	struct sim_volume *choice = NULL;
 	unsigned seen = 0;
@@ -32,8 +32,9 @@ draw_present(struct world *world)
 	return choice;
 }
 
-static void
-begin(struct world *world, enum control control, struct sim_volume *volume)
+void
+control_begin(
+    struct world *world, enum control control, struct sim_volume *volume)
 {
 	assert(!is_busy(world));
 	world->control = control;
@@ -45,33 +46,47 @@ begin(struct world *world, enum control control, struct sim_volume *volume)
 	world->tally->controls++;
 }
 
-static void
-new_name(struct world *world, char name[POOL_NAME_MAX + 1])
+void
+control_new_name(struct world *world, char name[POOL_NAME_MAX + 1])
 {
 	snprintf(name, POOL_NAME_MAX + 1, "v%" PRIu64, ++world->serial);
+}
+
+void
+control_new_uuid(struct world *world, uuid_t uuid)
+{
+	for (unsigned i = 0; i < sizeof(uuid_t); i++)
+		uuid[i] = (unsigned char)(1 + below(world, 255));
+}
+
+struct sim_volume *
+control_absent(struct world *world)
+{
+	struct sim_volume *volume = NULL;
+
+	for (unsigned i = 0; i < VOLUMES_MAX; i++)
+		if (world->volume[i].state == ABSENT)
+			volume = &world->volume[i];
+	return volume;
 }
 
 struct sim_volume *
 control_create(struct world *world, uint64_t size)
 {
-	struct sim_volume *volume = NULL;
+	struct sim_volume *volume = control_absent(world);
 	struct volume_params params = {.size = size};
 
-	for (unsigned i = 0; i < VOLUMES_MAX; i++)
-		if (world->volume[i].state == ABSENT)
-			volume = &world->volume[i];
 	if (volume == NULL)
 		return NULL;
 	*volume = (struct sim_volume){.state = CREATING, .size = size};
-	new_name(world, volume->name);
+	control_new_name(world, volume->name);
 	volume->serial = world->serial;
 	volume->oracle = oracle_new(volume->serial);
-	for (unsigned i = 0; i < sizeof(uuid_t); i++)
-		volume->uuid[i] = (unsigned char)(1 + below(world, 255));
+	control_new_uuid(world, volume->uuid);
 	params.name = volume->name;
 	params.block_size = chance(world, 300) ? 4096 : 512;
 	memcpy(params.uuid, volume->uuid, sizeof(uuid_t));
-	begin(world, CONTROL_CREATE, volume);
+	control_begin(world, CONTROL_CREATE, volume);
 	volume_create(world->pool, &params, &world->request);
 	return volume;
 }
@@ -89,23 +104,23 @@ start_create(struct world *world)
 static bool
 start_checkpoint(struct world *world)
 {
-	begin(world, CONTROL_CHECKPOINT, NULL);
+	control_begin(world, CONTROL_CHECKPOINT, NULL);
 	pool_checkpoint(world->pool, &world->request);
 	return true;
 }
 
-/* The request follows when the volume's I/O has ended: quiet_go_on(). */
+/* The request follows when the volume is at rest. */
 void
 control_delete(struct world *world, struct sim_volume *volume)
 {
-	begin(world, CONTROL_DELETE, volume);
+	control_begin(world, CONTROL_DELETE, volume);
 	volume->quiet = true;
 }
 
 static bool
 start_delete(struct world *world)
 {
-	struct sim_volume *volume = draw_present(world);
+	struct sim_volume *volume = control_draw_volume(world);
 
 	if (volume == NULL)
 		return false;
@@ -116,12 +131,12 @@ start_delete(struct world *world)
 static bool
 start_rename(struct world *world)
 {
-	struct sim_volume *volume = draw_present(world);
+	struct sim_volume *volume = control_draw_volume(world);
 
 	if (volume == NULL)
 		return false;
-	new_name(world, volume->new_name);
-	begin(world, CONTROL_RENAME, volume);
+	control_new_name(world, volume->new_name);
+	control_begin(world, CONTROL_RENAME, volume);
 	volume_rename(
 	    world->pool, volume->volume, volume->new_name, &world->request);
 	return true;
@@ -130,14 +145,14 @@ start_rename(struct world *world)
 static bool
 start_enlarge(struct world *world)
 {
-	struct sim_volume *volume = draw_present(world);
+	struct sim_volume *volume = control_draw_volume(world);
 
 	if (volume == NULL || volume->size > 2 * world->scenario->volume_bytes)
 		return false;
 	volume->new_size = volume->size + 4096 * (1 + below(world, 64));
 	if (chance(world, 300)) /* another page level, or nearly */
 		volume->new_size += 16 * MiB;
-	begin(world, CONTROL_ENLARGE, volume);
+	control_begin(world, CONTROL_ENLARGE, volume);
 	volume_resize(
 	    world->pool, volume->volume, volume->new_size, &world->request);
 	return true;
@@ -147,11 +162,11 @@ start_enlarge(struct world *world)
 static bool
 start_shrink(struct world *world)
 {
-	struct sim_volume *volume = draw_present(world);
+	struct sim_volume *volume = control_draw_volume(world);
 
 	if (volume == NULL || volume->size < 1 * MiB)
 		return false;
-	begin(world, CONTROL_SHRINK, volume);
+	control_begin(world, CONTROL_SHRINK, volume);
 	volume->quiet = true;
 	return true;
 }
@@ -178,7 +193,7 @@ start_add_device(struct world *world)
 
 	if (world->disks >= scenario->devices + scenario->devices_later)
 		return false;
-	begin(world, CONTROL_ADD_DEVICE, NULL);
+	control_begin(world, CONTROL_ADD_DEVICE, NULL);
 	pool_grow(world->pool, world_add_disk(world), &world->request);
 	return true;
 }
@@ -189,17 +204,6 @@ start_reopen(struct world *world)
 	world->reopen_wanted = true;
 	return true;
 }
-
-static bool (*const start[CONTROL_COUNT])(struct world *world) = {
-    [CONTROL_CHECKPOINT] = start_checkpoint,
-    [CONTROL_CREATE] = start_create,
-    [CONTROL_DELETE] = start_delete,
-    [CONTROL_RENAME] = start_rename,
-    [CONTROL_ENLARGE] = start_enlarge,
-    [CONTROL_SHRINK] = start_shrink,
-    [CONTROL_ADD_DEVICE] = start_add_device,
-    [CONTROL_REOPEN] = start_reopen,
-};
 
 /* ---- ending ---- */
 
@@ -256,15 +260,26 @@ done_add_device(struct world *world, struct sim_volume *volume)
 	world_count_members(world);
 }
 
-static void (*const end[CONTROL_COUNT])(
-    struct world *world, struct sim_volume *volume) = {
-    [CONTROL_CHECKPOINT] = done_checkpoint,
-    [CONTROL_CREATE] = done_create,
-    [CONTROL_DELETE] = done_delete,
-    [CONTROL_RENAME] = done_rename,
-    [CONTROL_ENLARGE] = done_resize,
-    [CONTROL_SHRINK] = done_resize,
-    [CONTROL_ADD_DEVICE] = done_add_device,
+/* ---- the kinds ---- */
+
+static void
+delete_now(struct world *world, struct sim_volume *volume)
+{
+	volume->state = DELETING;
+	volume_delete(world->pool, volume->volume, &world->request);
+}
+
+static const struct control_kind kinds[CONTROL_COUNT] = {
+    [CONTROL_CHECKPOINT] = {"checkpoint", start_checkpoint, NULL, false,
+	done_checkpoint},
+    [CONTROL_CREATE] = {"create", start_create, NULL, false, done_create},
+    [CONTROL_DELETE] = {"delete", start_delete, delete_now, true, done_delete},
+    [CONTROL_RENAME] = {"rename", start_rename, NULL, false, done_rename},
+    [CONTROL_ENLARGE] = {"enlarge", start_enlarge, NULL, false, done_resize},
+    [CONTROL_SHRINK] = {"shrink", start_shrink, shrink_now, false, done_resize},
+    [CONTROL_ADD_DEVICE] = {"add a device", start_add_device, NULL, false,
+	done_add_device},
+    [CONTROL_REOPEN] = {"reopen", start_reopen, NULL, false, NULL},
 };
 
 static void
@@ -273,7 +288,7 @@ request_failed(struct world *world, int result)
 	struct sim_volume *volume = world->control_volume;
 
 	if (world->scenario->fault == FAULT_NONE)
-		sim_fail(world, "request %d: %s: %s", (int)world->control,
+		sim_fail(world, "%s: %s: %s", kinds[world->control].name,
 		    strerror(-result), world->request.problem);
 	world->tally->errors++;
 	/* what has become of it shows after the next start */
@@ -291,7 +306,7 @@ request_done(struct pool_request *request, int result)
 	world->clock++;
 	world->progress++;
 	if (result == 0)
-		end[control](world, world->control_volume);
+		kinds[control].end(world, world->control_volume);
 	else
 		request_failed(world, result);
 	world->control = CONTROL_COUNT;
@@ -299,40 +314,47 @@ request_done(struct pool_request *request, int result)
 
 /* ---- running ---- */
 
+static struct sim_volume *
+open_and_quiet(struct world *world)
+{
+	struct sim_volume *v = NULL;
+
+	while ((v = version_next(world, v)) != NULL)
+		if (v->quiet && v->bs != NULL)
+			return v;
+	return NULL;
+}
+
+/* Closes one by one what the request wants closed; then makes it. */
 static void
-volume_closed(void *arg)
+quiet_closed(void *arg)
 {
 	struct world *world = arg;
-	struct sim_volume *volume = world->control_volume;
+	const struct control_kind *kind = &kinds[world->control];
+	struct sim_volume *open = kind->closes ? open_and_quiet(world) : NULL;
 
-	volume->state = DELETING;
-	volume_delete(world->pool, volume->volume, &world->request);
-}
-
-static void
-delete_now(struct world *world, struct sim_volume *volume)
-{
-	if (volume->bs == NULL) {
-		volume_closed(world);
+	if (open == NULL) {
+		kind->now(world, world->control_volume);
 		return;
 	}
-	bs_close(volume->bs, volume_closed, world);
-	volume->bs = NULL;
+	struct backstore *bs = open->bs;
+	open->bs = NULL;
+	bs_close(bs, quiet_closed, world);
 }
 
-/* What waited for the volume's I/O to end begins. */
+/* What waited for I/O to end begins. */
 static void
 quiet_go_on(struct world *world)
 {
-	struct sim_volume *volume = world->control_volume;
+	struct sim_volume *v = NULL;
 
-	if (world->quiet_begun || volume->in_flight > 0)
+	if (world->quiet_begun)
 		return;
+	while ((v = version_next(world, v)) != NULL)
+		if (v->quiet && v->in_flight > 0)
+			return;
 	world->quiet_begun = true;
-	if (world->control == CONTROL_DELETE)
-		delete_now(world, volume);
-	else
-		shrink_now(world, volume);
+	quiet_closed(world);
 }
 
 static void
@@ -350,7 +372,7 @@ maybe_start(struct world *world)
 	uint64_t drawn = below(world, total);
 	while (drawn >= weight[i])
 		drawn -= weight[i++];
-	start[i](world);
+	kinds[i].start(world);
 }
 
 void
@@ -359,8 +381,7 @@ control_step(struct world *world)
 	if (!is_busy(world) && !world->reopen_wanted && !world->in_trouble &&
 	    !world->draining)
 		maybe_start(world);
-	if (world->control == CONTROL_DELETE ||
-	    world->control == CONTROL_SHRINK)
+	if (is_busy(world) && kinds[world->control].now != NULL)
 		quiet_go_on(world);
 }
 

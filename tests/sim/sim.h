@@ -187,6 +187,10 @@ bool chance(struct world *world, unsigned permille);
 
 /* ---- world.c ---- */
 
+/* All that can be read: NULL starts and ends. */
+struct sim_volume *version_next(
+    struct world *world, struct sim_volume *version);
+
 /* The gate's own switch: no pool is given an ack ring. */
 extern bool world_without_ring;
 

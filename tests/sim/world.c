@@ -18,6 +18,14 @@
 
 bool world_without_ring;
 
+struct sim_volume *
+version_next(struct world *world, struct sim_volume *version)
+{
+	if (version == NULL)
+		return &world->volume[0];
+	return version + 1 < world->volume + VOLUMES_MAX ? version + 1 : NULL;
+}
+
 /* ---- power ---- */
 
 static void
@@ -91,11 +99,11 @@ world_cut(struct world *world)
 	world->in_flight = 0;
 	for (unsigned i = 0; i < SLOTS_MAX; i++)
 		world->slot[i].volume = NULL;
-	for (unsigned i = 0; i < VOLUMES_MAX; i++) {
-		struct sim_volume *volume = &world->volume[i];
-		volume->volume = NULL;
-		volume->bs = NULL;
-		volume->in_flight = 0;
+	for (struct sim_volume *v = NULL;
+	     (v = version_next(world, v)) != NULL;) {
+		v->volume = NULL;
+		v->bs = NULL;
+		v->in_flight = 0;
 	}
 	world->tally->cuts++;
 	world->clock++;
@@ -419,8 +427,8 @@ world_close(struct world *world)
 
 	if (!work_drain(world))
 		return false;
-	for (unsigned i = 0; i < VOLUMES_MAX; i++)
-		if (!world_close_volume(world, &world->volume[i]))
+	for (struct sim_volume *v = NULL; (v = version_next(world, v)) != NULL;)
+		if (!world_close_volume(world, v))
 			return false;
 	pool_close(world->pool, &waited.request);
 	if (!world_run_until(world, &waited.done))
@@ -428,10 +436,11 @@ world_close(struct world *world)
 	if (waited.result < 0 && world->scenario->fault == FAULT_NONE)
 		sim_fail(world, "pool_close: %s", strerror(-waited.result));
 	world->pool = NULL;
-	for (unsigned i = 0; i < VOLUMES_MAX; i++) {
-		world->volume[i].volume = NULL;
-		if (world->volume[i].state == PRESENT && waited.result == 0)
-			oracle_flushed(world->volume[i].oracle, world->clock);
+	for (struct sim_volume *v = NULL;
+	     (v = version_next(world, v)) != NULL;) {
+		v->volume = NULL;
+		if (v->state == PRESENT && waited.result == 0)
+			oracle_flushed(v->oracle, world->clock);
 	}
 	return true;
 }
