@@ -3,7 +3,7 @@
  * The administrators: one at a time creates, deletes, renames, resizes, adds a
  * device, asks for a checkpoint, while the hosts go on.
  */
-#include "tests/sim/control.h"
+#include "tests/sim/family.h"
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -43,6 +43,9 @@ control_begin(
 	world->request =
 	    (struct pool_request){.done = request_done, .arg = world};
 	world->quiet_begun = false;
+	world->control_refusal = 0;
+	for (unsigned i = 0; i < VOLUMES_MAX; i++)
+		world->volume[i].group_asked = world->volume[i].group;
 	world->tally->controls++;
 }
 
@@ -70,6 +73,16 @@ control_absent(struct world *world)
 	return volume;
 }
 
+static uint32_t
+draw_cow_unit(struct world *world)
+{
+	static const uint32_t units[] = {4096, 4096, 16384, 65536};
+
+	if (!world->scenario->cow_units)
+		return 4096;
+	return units[below(world, ARRAY_SIZE(units))];
+}
+
 struct sim_volume *
 control_create(struct world *world, uint64_t size)
 {
@@ -80,11 +93,13 @@ control_create(struct world *world, uint64_t size)
 		return NULL;
 	*volume = (struct sim_volume){.state = CREATING, .size = size};
 	control_new_name(world, volume->name);
-	volume->serial = world->serial;
+	volume->serial = volume->family = world->serial;
 	volume->oracle = oracle_new(volume->serial);
 	control_new_uuid(world, volume->uuid);
 	params.name = volume->name;
 	params.block_size = chance(world, 300) ? 4096 : 512;
+	volume->block_size = params.block_size;
+	volume->cow_unit = params.cow_unit = draw_cow_unit(world);
 	memcpy(params.uuid, volume->uuid, sizeof(uuid_t));
 	control_begin(world, CONTROL_CREATE, volume);
 	volume_create(world->pool, &params, &world->request);
@@ -131,8 +146,12 @@ start_delete(struct world *world)
 static bool
 start_rename(struct world *world)
 {
-	struct sim_volume *volume = control_draw_volume(world);
+	struct sim_volume *volume = NULL;
 
+	if (world->snapshots != NULL && chance(world, 500))
+		volume = family_draw_snapshot(world, 0);
+	if (volume == NULL)
+		volume = control_draw_volume(world);
 	if (volume == NULL)
 		return false;
 	control_new_name(world, volume->new_name);
@@ -227,9 +246,9 @@ done_create(struct world *world, struct sim_volume *volume)
 static void
 done_delete(struct world *world, struct sim_volume *volume)
 {
-	(void)world;
 	volume->state = ABSENT;
 	volume->volume = NULL;
+	family_volume_gone(world, volume);
 }
 
 static void
@@ -280,6 +299,23 @@ static const struct control_kind kinds[CONTROL_COUNT] = {
     [CONTROL_ADD_DEVICE] = {"add a device", start_add_device, NULL, false,
 	done_add_device},
     [CONTROL_REOPEN] = {"reopen", start_reopen, NULL, false, NULL},
+    [CONTROL_SNAPSHOT] = {"snapshot", start_snapshot, NULL, false,
+	done_snapshot},
+    [CONTROL_GROUP_SNAPSHOT] = {"group snapshot", start_group_snapshot, NULL,
+	false, done_snapshot},
+    [CONTROL_DELETE_SNAPSHOT] = {"delete a snapshot", start_delete_snapshot,
+	delete_snapshot_now, true, done_delete_snapshot},
+    [CONTROL_HOLD] = {"hold", start_hold, NULL, false, done_hold},
+    [CONTROL_CLONE] = {"clone", start_clone, NULL, false, done_clone},
+    [CONTROL_ROLLBACK] = {"rollback", start_rollback, rollback_now, false,
+	done_rollback},
+    [CONTROL_MARK] = {"make a bookmark", start_mark, NULL, false, done_mark},
+    [CONTROL_UNMARK] = {"delete a bookmark", start_unmark, NULL, false,
+	done_unmark},
+    [CONTROL_DIFF] = {"diff", start_diff, diff_now, false, done_diff},
+    [CONTROL_TRASH] = {"trash", start_trash, trash_now, true, done_trash},
+    [CONTROL_RESTORE] = {"restore", start_restore, NULL, false, done_restore},
+    [CONTROL_GROUP] = {"change a group", start_group, NULL, false, done_group},
 };
 
 static void
@@ -288,8 +324,9 @@ request_failed(struct world *world, int result)
 	struct sim_volume *volume = world->control_volume;
 
 	if (world->scenario->fault == FAULT_NONE)
-		sim_fail(world, "%s: %s: %s", kinds[world->control].name,
-		    strerror(-result), world->request.problem);
+		sim_fail(world, "%s: %s (expected: %s): %s",
+		    kinds[world->control].name, strerror(-result),
+		    strerror(-world->control_refusal), world->request.problem);
 	world->tally->errors++;
 	/* what has become of it shows after the next start */
 	world->in_trouble = true;
@@ -298,18 +335,79 @@ request_failed(struct world *world, int result)
 }
 
 static void
-request_done(struct pool_request *request, int result)
+undo_marks(struct sim_volume *volume)
 {
-	struct world *world = request->arg;
-	enum control control = world->control;
+	for (struct sim_mark **at = &volume->marks; *at != NULL;) {
+		if ((*at)->state == MARK_CREATING) {
+			family_mark_drop(at);
+			continue;
+		}
+		(*at)->state = MARK_PRESENT;
+		at = &(*at)->next;
+	}
+}
+
+void
+control_undo(struct world *world)
+{
+	struct sim_volume *v = NULL;
+
+	while ((v = version_next(world, v)) != NULL) {
+		if (v->state == CREATING)
+			v->state = ABSENT;
+		else if (v->state == DELETING || v->state == TRASHING)
+			v->state = PRESENT;
+		v->quiet = v->hold_asked = false;
+		v->new_name[0] = '\0';
+		v->new_size = 0;
+		undo_marks(v);
+	}
+	for (unsigned i = 0; i < GROUPS_MAX; i++) {
+		if (world->group[i].state == GROUP_CREATING)
+			world->group[i].state = GROUP_ABSENT;
+		if (world->group[i].state == GROUP_DELETING)
+			world->group[i].state = GROUP_PRESENT;
+	}
+	world->rollback_to = world->rollback_keep = NULL;
+}
+
+/* May it fail for want of space, as the pool is full? */
+static bool
+may_lack_space(const struct world *world)
+{
+	switch (world->control) {
+	case CONTROL_SNAPSHOT:
+	case CONTROL_GROUP_SNAPSHOT:
+	case CONTROL_CLONE:
+	case CONTROL_ROLLBACK:
+	case CONTROL_MARK:
+	case CONTROL_GROUP: return world->scenario->may_fill;
+	default: return false;
+	}
+}
+
+void
+control_end(struct world *world, int result)
+{
+	const struct control_kind *kind = &kinds[world->control];
 
 	world->clock++;
 	world->progress++;
-	if (result == 0)
-		kinds[control].end(world, world->control_volume);
+	if (result == 0 && world->control_refusal == 0)
+		kind->end(world, world->control_volume);
+	else if (result < 0 && result == world->control_refusal)
+		control_undo(world);
+	else if (result == -ENOSPC && may_lack_space(world))
+		control_undo(world);
 	else
 		request_failed(world, result);
 	world->control = CONTROL_COUNT;
+}
+
+static void
+request_done(struct pool_request *request, int result)
+{
+	control_end(request->arg, result);
 }
 
 /* ---- running ---- */
@@ -383,6 +481,8 @@ control_step(struct world *world)
 		maybe_start(world);
 	if (is_busy(world) && kinds[world->control].now != NULL)
 		quiet_go_on(world);
+	if (world->diff != NULL)
+		diff_step(world);
 }
 
 bool

@@ -25,6 +25,9 @@ struct control_kind {
 void control_begin(
     struct world *world, enum control control, struct sim_volume *volume);
 
+/* The request under way has been answered. */
+void control_end(struct world *world, int result);
+
 void control_new_name(struct world *world, char name[POOL_NAME_MAX + 1]);
 void control_new_uuid(struct world *world, uuid_t uuid);
 

@@ -260,6 +260,15 @@ oracle_fill(const struct oracle *oracle, uint64_t offset, uint64_t length,
 	}
 }
 
+uint64_t
+oracle_stamp(const uint8_t *sector)
+{
+	struct stamp s;
+
+	memcpy(&s, sector, sizeof(s));
+	return s.stamp;
+}
+
 /* False: the sector holds neither zeros nor something of this volume's and
  * this place's. */
 static bool
@@ -301,7 +310,11 @@ explain(const struct oracle *oracle, uint64_t offset, uint64_t got,
 
 	for (; list != NULL && (size_t)used < text_max; list = list->next)
 		used += snprintf(text + used, text_max - (size_t)used,
-		    " %" PRIu64 "(%" PRIu64 "..%" PRId64 "%s%s)", list->stamp,
+		    " %" PRIu64 "%s(%" PRIu64 "..%" PRId64 "%s%s)",
+		    list->fate != NULL ? list->fate->stamp : list->stamp,
+		    list->fate == NULL    ? ""
+		    : list->fate->settled ? " as seen"
+					  : " unseen",
 		    list->change->submitted, (int64_t)list->change->finished,
 		    list->change->durable ? " durable" : "",
 		    list->change->failed ? " failed" : "");
@@ -402,10 +415,9 @@ oracle_may_hold(
     const struct oracle *oracle, uint64_t offset, const uint8_t *sector)
 {
 	const struct candidate *c;
-	struct stamp s;
 
-	memcpy(&s, sector, sizeof(s));
-	return sector_explained(oracle, offset, s.stamp, 0, &c) > 0;
+	return sector_explained(oracle, offset, oracle_stamp(sector), 0, &c) >
+	       0;
 }
 
 bool

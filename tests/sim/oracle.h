@@ -75,6 +75,9 @@ void oracle_cut_off(struct oracle *oracle, uint64_t offset);
 void oracle_fill(const struct oracle *oracle, uint64_t offset, uint64_t length,
     uint64_t stamp, uint8_t *buf);
 
+/* ... and which stamp that is. */
+uint64_t oracle_stamp(const uint8_t *sector);
+
 /* Checks what a read that was submitted at time has shown.  False: text says
  * what is wrong. */
 bool oracle_check_read(struct oracle *oracle, uint64_t offset, uint64_t length,

@@ -11,11 +11,12 @@
 #define TESTS_SIM_SIM_H
 
 #include "backstores/testing.h"
-#include "snapshot/pool.h"
+#include "snapshot/family.h"
 #include "tests/sim/oracle.h"
 
 #define DEVICES_MAX  4u
 #define VOLUMES_MAX  6u
+#define GROUPS_MAX   3u
 #define SLOTS_MAX    48u
 #define IO_BYTES_MAX (256u << 10)
 #define KiB          1024ull
@@ -45,6 +46,18 @@ enum control {
 	CONTROL_SHRINK,
 	CONTROL_ADD_DEVICE,
 	CONTROL_REOPEN, /* close in good order, check, open */
+	CONTROL_SNAPSHOT,
+	CONTROL_GROUP_SNAPSHOT, /* of several volumes at one instant */
+	CONTROL_DELETE_SNAPSHOT,
+	CONTROL_HOLD, /* or let go */
+	CONTROL_CLONE,
+	CONTROL_ROLLBACK,
+	CONTROL_MARK, /* make a bookmark */
+	CONTROL_UNMARK,
+	CONTROL_DIFF,
+	CONTROL_TRASH,
+	CONTROL_RESTORE,
+	CONTROL_GROUP, /* make, change or delete one */
 	CONTROL_COUNT
 };
 
@@ -71,6 +84,10 @@ struct scenario {
 	unsigned kill_percent;  /* not power goes, but the process */
 	unsigned late_permille; /* I/Os that a disk begins much later */
 	bool may_fill;          /* ENOSPC is an answer */
+	unsigned snapshots;     /* at most so many; 0: there is no such thing */
+	bool cow_units;         /* volumes of any cow_unit, not 4K alone */
+	bool ordered;           /* the ordered writer of ordered.c */
+	bool check_off;         /* pool_check is not run */
 	enum fault fault;
 	unsigned work[WORK_COUNT];
 	unsigned control_permille; /* of a step, when none is under way */
@@ -85,7 +102,8 @@ const struct scenario *scenario_find(const char *name);
 /* Counted over all seeds, in memory shared with the parent. */
 struct tally {
 	uint64_t cuts, cuts_in_open, steps, ios, flushes, controls, reopens,
-	    full, errors, checks, verified_bytes;
+	    full, errors, checks, verified_bytes, snapshots, clones, rollbacks,
+	    deletions, diffs, diff_blocks, marks, pairs;
 };
 
 struct disk {
@@ -94,10 +112,35 @@ struct disk {
 	struct backstore *error;   /* the fault layer, or NULL */
 };
 
-/* A volume as the hosts know it. */
+/* A bookmark. */
+struct sim_mark {
+	struct sim_mark *next; /* by age of what they mark, then of their own */
+	enum { MARK_CREATING, MARK_PRESENT, MARK_DELETING } state;
+	char name[POOL_NAME_MAX + 1];
+	uint32_t epoch;
+	bool doubtful;                     /* a rollback may have dropped it */
+	const struct sim_volume *snapshot; /* which may be gone */
+	struct oracle *oracle;             /* what it held */
+	uint64_t size;
+};
+
+/* A group of volumes with a name. */
+struct sim_group {
+	enum {
+		GROUP_ABSENT,
+		GROUP_CREATING,
+		GROUP_PRESENT,
+		GROUP_DELETING
+	} state;
+	char name[POOL_NAME_MAX + 1];
+};
+
+/* A volume as the hosts know it, or a snapshot of one.  A snapshot that is
+ * gone stays in the world's list, ABSENT: others have descended from it. */
 struct sim_volume {
+	struct sim_volume *next; /* of the world's snapshots */
 	uint64_t serial;
-	enum { ABSENT, CREATING, PRESENT, DELETING } state;
+	enum { ABSENT, CREATING, PRESENT, DELETING, TRASHING, TRASHED } state;
 	uuid_t uuid;
 	char name[POOL_NAME_MAX + 1], new_name[POOL_NAME_MAX + 1];
 	uint64_t size, new_size; /* new_size: a resize is under way */
@@ -110,6 +153,22 @@ struct sim_volume {
 	bool ballast; /* only there to take space */
 	bool quiet;   /* no new I/O */
 	uint64_t last_unmap;
+
+	bool is_snapshot;
+	uint64_t family; /* serial of its first volume */
+	uint32_t cow_unit;
+	struct sim_volume *parent;     /* the snapshot it stands on, or NULL */
+	uint64_t cut_called, cut_done; /* times: since then it has it */
+
+	/* of a snapshot */
+	struct sim_volume *of; /* was taken of; NULL: that is gone */
+	uint64_t age;          /* of the world's n-th cut */
+	bool hold, hold_asked; /* asked: not known whether it is so */
+	bool with_volume;      /* in the trash with the volume */
+
+	/* of a volume */
+	struct sim_mark *marks;
+	struct sim_group *group, *group_asked;
 };
 
 struct slot {
@@ -144,6 +203,10 @@ struct world {
 	bool in_trouble; /* the pool is suspect: reads go on, writes fail */
 
 	struct sim_volume volume[VOLUMES_MAX];
+	struct sim_volume *snapshots; /* by age */
+	uint64_t age;                 /* cuts so far */
+	struct sim_group group[GROUPS_MAX];
+	struct order *order; /* ordered.c's */
 	struct slot slot[SLOTS_MAX];
 	unsigned in_flight;
 	uint64_t progress; /* completions of any kind */
@@ -152,6 +215,9 @@ struct world {
 	enum control control; /* CONTROL_COUNT: none under way */
 	struct sim_volume *control_volume;
 	uint64_t control_started;
+	int control_refusal; /* the answer must be this */
+	struct sim_volume *rollback_to, *rollback_keep;
+	struct diff_check *diff; /* diff.c's */
 	bool quiet_begun, reopen_wanted, draining;
 
 	unsigned exhaustive_disk; /* exhaustive: cut this disk */
@@ -265,11 +331,54 @@ bool work_extents(struct world *world, struct sim_volume *volume,
 
 /* One I/O of the random kind, but chosen by a directed test.  Does not wait.
  * A write has at most IO_BYTES_MAX bytes. */
-void work_submit(struct world *world, struct sim_volume *volume, enum bs_op op,
-    uint64_t offset, uint64_t length, bool fua, bool may_unmap);
+const struct slot *work_submit(struct world *world, struct sim_volume *volume,
+    enum bs_op op, uint64_t offset, uint64_t length, bool fua, bool may_unmap);
 
 /* When the oldest read in flight was submitted; NEVER: none is. */
 uint64_t work_oldest_read(const struct world *world);
+
+/* Reads a range of one version and checks it.  False: power failed. */
+bool work_read_checked(struct world *world, struct sim_volume *volume,
+    uint64_t offset, uint64_t length, uint8_t *buf);
+
+/* ---- family.c ---- */
+
+/* Starts a snapshot of volumes at one instant; the first of its records. */
+struct sim_volume *family_snapshot(
+    struct world *world, struct sim_volume *const *volumes, unsigned count);
+struct sim_volume *family_clone(
+    struct world *world, struct sim_volume *snapshot);
+void family_rollback(struct world *world, struct sim_volume *volume,
+    struct sim_volume *snapshot);
+void family_delete_snapshot(struct world *world, struct sim_volume *snapshot);
+void family_mark(struct world *world, struct sim_volume *volume,
+    struct sim_volume *snapshot);
+
+/* The volume has been deleted: what becomes of its snapshots. */
+void family_volume_gone(struct world *world, struct sim_volume *volume);
+void family_gone(struct world *world, struct sim_volume *snapshot);
+/* It is back, as its snapshots are that went with it. */
+void family_out_of_trash(struct world *world, struct sim_volume *victim);
+/* Starts to take it out of the trash. */
+void family_restore(struct world *world, struct sim_volume *victim);
+/* After a restart: snapshots, bookmarks, groups, trash as promised. */
+void family_verify_volume(
+    struct world *world, struct sim_volume *volume, struct volume *found);
+void family_verify(struct world *world);
+
+/* Starts the comparison of `to` with base, a snapshot, or with what a mark
+ * remembers; both NULL: with nothing. */
+void diff_start(struct world *world, struct sim_volume *to,
+    struct sim_volume *base, struct sim_mark *mark);
+/* Goes on when the engine has answered. */
+void diff_step(struct world *world);
+
+/* ---- ordered.c ---- */
+void order_step(struct world *world);
+void order_restarted(struct world *world);
+void order_cut(struct world *world, struct sim_volume *snapshot);
+/* False: power failed. */
+bool order_verify(struct world *world);
 
 /* ---- control.c ---- */
 
@@ -281,6 +390,9 @@ struct sim_volume *control_create(struct world *world, uint64_t size);
 
 /* Starts a deletion; control_step() goes on with it. */
 void control_delete(struct world *world, struct sim_volume *volume);
+
+/* What was asked for has not happened. */
+void control_undo(struct world *world);
 
 /* Ends well or fails the seed.  False: power failed. */
 bool control_wait(struct world *world);

@@ -42,6 +42,28 @@ verify_name_and_size(struct world *world, struct sim_volume *mine,
 	mine->new_size = 0;
 }
 
+/* In the trash only if it is on its way there or out of it. */
+static bool
+may_be_listed(const struct world *world, const struct sim_volume *volume)
+{
+	return volume->state != TRASHED || (world->control == CONTROL_RESTORE &&
+					       world->control_volume == volume);
+}
+
+static void
+verify_missing(struct world *world, struct sim_volume *mine)
+{
+	mine->quiet = false;
+	if (mine->volume != NULL || mine->state == ABSENT ||
+	    mine->state == TRASHED || mine->state == TRASHING)
+		return;
+	if (mine->state == PRESENT)
+		sim_fail(world, "volume %" PRIu64 " (%s) is lost", mine->serial,
+		    mine->name);
+	mine->state = ABSENT;
+	family_volume_gone(world, mine);
+}
+
 static void
 verify_list(struct world *world)
 {
@@ -52,21 +74,17 @@ verify_list(struct world *world)
 		struct volume_stat stat;
 		volume_stat_get(v, &stat);
 		struct sim_volume *mine = volume_by_uuid(world, stat.uuid);
-		if (mine == NULL)
+		if (mine == NULL || !may_be_listed(world, mine))
 			sim_fail(world, "volume %s should not be", stat.name);
+		family_verify_volume(world, mine, v);
 		verify_name_and_size(world, mine, &stat);
+		if (mine->state == TRASHED)
+			family_out_of_trash(world, mine);
 		mine->state = PRESENT;
-		mine->volume = v;
 	}
-	for (unsigned i = 0; i < VOLUMES_MAX; i++) {
-		struct sim_volume *mine = &world->volume[i];
-		if (mine->volume == NULL && mine->state == PRESENT)
-			sim_fail(world, "volume %" PRIu64 " (%s) is lost",
-			    mine->serial, mine->name);
-		if (mine->volume == NULL)
-			mine->state = ABSENT;
-		mine->quiet = false;
-	}
+	for (unsigned i = 0; i < VOLUMES_MAX; i++)
+		verify_missing(world, &world->volume[i]);
+	family_verify(world);
 }
 
 /* ---- what they hold ---- */
@@ -172,15 +190,17 @@ world_all_durable(struct world *world)
 bool
 world_verify(struct world *world)
 {
-	control_settle(world);
+	struct sim_volume *v = NULL;
+
 	verify_list(world);
+	control_settle(world);
+	order_restarted(world);
 	if (world->only_kills)
 		world_all_durable(world);
 	world->only_kills = true;
-	for (unsigned i = 0; i < VOLUMES_MAX; i++)
-		if (world->volume[i].state == PRESENT &&
-		    !world->volume[i].ballast &&
-		    !verify_volume(world, &world->volume[i]))
+	while ((v = version_next(world, v)) != NULL)
+		if (v->state == PRESENT && !v->ballast &&
+		    !verify_volume(world, v))
 			return false;
-	return true;
+	return order_verify(world);
 }

@@ -24,6 +24,22 @@ is_write(enum bs_op op)
 	return op == BS_WRITE || op == BS_ZERO;
 }
 
+/* UNMAP gives space back; but zeros for a part of what is shared go elsewhere.
+ */
+static bool
+needs_space(const struct slot *slot)
+{
+	const struct bs_io *io = &slot->io;
+	uint64_t unit = slot->volume->cow_unit;
+
+	if (io->op == BS_WRITE)
+		return true;
+	if (io->op != BS_ZERO || slot->volume->parent == NULL)
+		return false;
+	return !io->may_unmap || io->offset % unit != 0 ||
+	       io->length % unit != 0;
+}
+
 /* A write that needed no space when it was submitted, and whose blocks nobody
  * has unmapped since, is never refused for want of it (I13). */
 static void
@@ -32,9 +48,10 @@ check_full(struct world *world, const struct slot *slot)
 	world->tally->full++;
 	if (world->scenario->fault == FAULT_HOST_FULL)
 		return;
-	if (!world->scenario->may_fill || slot->io.op != BS_WRITE)
+	if (!world->scenario->may_fill || !needs_space(slot))
 		sim_fail(world, "%s", "out of space");
-	if (slot->mapped && slot->volume->last_unmap < slot->submitted)
+	if (slot->mapped && slot->volume->last_unmap < slot->submitted &&
+	    slot->volume->cut_called < slot->submitted)
 		sim_fail(world,
 		    "no space to overwrite %" PRIu64 " bytes at %" PRIu64
 		    " of volume %" PRIu64,
@@ -202,6 +219,9 @@ work_oldest_read(const struct world *world)
 		if (slot->io.op == BS_READ || slot->io.op == BS_EXTENTS)
 			oldest = slot->submitted;
 	}
+	/* a snapshot is a kind of read */
+	if (world->control != CONTROL_COUNT && world->control_started < oldest)
+		oldest = world->control_started;
 	return oldest;
 }
 
@@ -213,9 +233,9 @@ slot_prepare_write(struct slot *slot)
 	struct bs_io *io = &slot->io;
 	uint64_t stamp = io->op == BS_ZERO ? 0 : ++world->stamp;
 
-	slot->mapped =
-	    io->op == BS_WRITE && world->scenario->may_fill &&
-	    oracle_is_mapped(volume->oracle, io->offset, io->length, 0);
+	slot->mapped = io->op == BS_WRITE && world->scenario->may_fill &&
+		       oracle_is_mapped(volume->oracle, io->offset, io->length,
+			   volume->cut_done);
 	slot->change = oracle_submit(volume->oracle, io->offset, io->length,
 	    stamp, world->clock, work_oldest_read(world));
 	if (io->op == BS_ZERO)
@@ -225,7 +245,7 @@ slot_prepare_write(struct slot *slot)
 		    volume->oracle, io->offset, io->length, stamp, slot->buf);
 }
 
-void
+const struct slot *
 work_submit(struct world *world, struct sim_volume *volume, enum bs_op op,
     uint64_t offset, uint64_t length, bool fua, bool may_unmap)
 {
@@ -259,6 +279,7 @@ work_submit(struct world *world, struct sim_volume *volume, enum bs_op op,
 	volume->in_flight++;
 	watch(slot, "begin of", 0);
 	bs_submit(volume->bs, io);
+	return slot;
 }
 
 /* ---- one I/O, waited for ---- */
@@ -310,6 +331,22 @@ work_read(struct world *world, struct sim_volume *volume, uint64_t offset,
 	bool up = waited_io_run(world, volume, waited);
 	free(waited);
 	return up;
+}
+
+bool
+work_read_checked(struct world *world, struct sim_volume *volume,
+    uint64_t offset, uint64_t length, uint8_t *buf)
+{
+	uint64_t now = ++world->clock;
+	char text[400];
+
+	volume_bring_up(world, volume);
+	if (!work_read(world, volume, offset, length, buf))
+		return false;
+	if (!oracle_check_read(
+		volume->oracle, offset, length, buf, now, text, sizeof(text)))
+		sim_fail(world, "read of %s: %s", volume->name, text);
+	return true;
 }
 
 bool
@@ -502,20 +539,35 @@ draw_work(struct world *world)
 }
 
 static struct sim_volume *
-draw_volume(struct world *world)
+draw_version(struct world *world, bool snapshot)
 {
-	struct sim_volume *choice = NULL;
+	struct sim_volume *v = NULL, *choice = NULL;
 	unsigned seen = 0;
 
-	for (unsigned i = 0; i < VOLUMES_MAX; i++) {
-		struct sim_volume *volume = &world->volume[i];
-		if (volume->state != PRESENT || volume->quiet ||
-		    volume->ballast)
+	while ((v = version_next(world, v)) != NULL) {
+		if (v->state != PRESENT || v->quiet || v->ballast ||
+		    v->is_snapshot != snapshot)
 			continue;
 		if (below(world, ++seen) == 0)
-			choice = volume;
+			choice = v;
 	}
 	return choice;
+}
+
+/* Snapshots are read only. */
+static void
+work_maybe_look(struct world *world)
+{
+	struct sim_volume *snapshot;
+
+	if (world->snapshots == NULL || !chance(world, 100))
+		return;
+	snapshot = draw_version(world, true);
+	if (snapshot == NULL)
+		return;
+	volume_bring_up(world, snapshot);
+	work_one(
+	    world, snapshot, chance(world, 850) ? WORK_READ : WORK_EXTENTS);
 }
 
 static void
@@ -525,8 +577,9 @@ work_maybe_submit(struct world *world)
 
 	if (world->in_flight >= world->scenario->depth || chance(world, 400))
 		return;
-	volume = draw_volume(world);
-	if (volume == NULL)
+	work_maybe_look(world);
+	volume = draw_version(world, false);
+	if (volume == NULL || world->in_flight >= world->scenario->depth)
 		return;
 	volume_bring_up(world, volume);
 	work_one(world, volume, draw_work(world));
@@ -611,6 +664,8 @@ work_round(struct world *world, unsigned steps)
 		work_maybe_fault(world);
 		if (!world->reopen_wanted)
 			work_maybe_submit(world);
+		if (world->scenario->ordered)
+			order_step(world);
 		control_step(world);
 		if (!simloop_step(world->loop) && world_is_busy(world) &&
 		    !world->power_failed)

@@ -23,7 +23,10 @@ version_next(struct world *world, struct sim_volume *version)
 {
 	if (version == NULL)
 		return &world->volume[0];
-	return version + 1 < world->volume + VOLUMES_MAX ? version + 1 : NULL;
+	if (version->is_snapshot)
+		return version->next;
+	return version + 1 < world->volume + VOLUMES_MAX ? version + 1
+							 : world->snapshots;
 }
 
 /* ---- power ---- */
@@ -105,6 +108,7 @@ world_cut(struct world *world)
 		v->bs = NULL;
 		v->in_flight = 0;
 	}
+	world->diff = NULL;
 	world->tally->cuts++;
 	world->clock++;
 }
@@ -161,8 +165,9 @@ check_run(struct world *world)
 void
 world_check(struct world *world)
 {
+	if (world->scenario->check_off)
+		return;
 	int r = check_run(world);
-
 	if (r < 0)
 		sim_fail(world, "check: %s", strerror(-r));
 }
@@ -439,7 +444,7 @@ world_close(struct world *world)
 	for (struct sim_volume *v = NULL;
 	     (v = version_next(world, v)) != NULL;) {
 		v->volume = NULL;
-		if (v->state == PRESENT && waited.result == 0)
+		if (v->oracle != NULL && waited.result == 0)
 			oracle_flushed(v->oracle, world->clock);
 	}
 	return true;
@@ -473,6 +478,10 @@ world_delete_volume(struct world *world, struct sim_volume *volume)
 		    strerror(-waited.result), waited.request.problem);
 	volume->volume = NULL;
 	volume->state = ABSENT;
+	if (volume->is_snapshot)
+		family_gone(world, volume);
+	else
+		family_volume_gone(world, volume);
 }
 
 /* Background deletion ends some time: an hour is for ever. */
@@ -493,14 +502,48 @@ world_wait_until_empty(struct world *world)
 		    stat.allocated);
 }
 
+/* Takes it out of the trash, lets it go: then it can be deleted. */
+static void
+world_release(struct world *world, struct sim_volume *version)
+{
+	struct waited waited = waited_init();
+
+	if (version->state == TRASHED && !version->with_volume) {
+		family_restore(world, version);
+		if (!control_wait(world))
+			return;
+	}
+	if (version->state != PRESENT || !version->hold)
+		return;
+	snapshot_hold(world->pool, version->volume, false, &waited.request);
+	if (world_run_until(world, &waited.done) && waited.result < 0)
+		sim_fail(world, "snapshot_hold: %s", strerror(-waited.result));
+	version->hold = false;
+}
+
+static struct sim_volume *
+draw_present(struct world *world)
+{
+	struct sim_volume *v = NULL, *choice = NULL;
+	unsigned seen = 0;
+
+	while ((v = version_next(world, v)) != NULL)
+		if (v->state == PRESENT && below(world, ++seen) == 0)
+			choice = v;
+	return choice;
+}
+
 void
 world_empty(struct world *world)
 {
+	struct sim_volume *v = NULL;
+
 	if (!work_drain(world))
 		return;
-	for (unsigned i = 0; i < VOLUMES_MAX; i++)
-		if (world->volume[i].state == PRESENT && !world->power_failed)
-			world_delete_volume(world, &world->volume[i]);
+	while ((v = version_next(world, v)) != NULL && !world->power_failed)
+		world_release(world, v);
+	while (!world->power_failed && (v = draw_present(world)) != NULL)
+		world_delete_volume(world, v);
 	if (!world->power_failed)
 		world_wait_until_empty(world);
 }
