@@ -78,6 +78,8 @@ draw_cow_unit(struct world *world)
 {
 	static const uint32_t units[] = {4096, 4096, 16384, 65536};
 
+	if (world->cow_unit != 0)
+		return world->cow_unit;
 	if (!world->scenario->cow_units)
 		return 4096;
 	return units[below(world, ARRAY_SIZE(units))];
@@ -116,11 +118,17 @@ start_create(struct world *world)
 	return control_create(world, size) != NULL;
 }
 
-static bool
-start_checkpoint(struct world *world)
+void
+control_checkpoint(struct world *world)
 {
 	control_begin(world, CONTROL_CHECKPOINT, NULL);
 	pool_checkpoint(world->pool, &world->request);
+}
+
+static bool
+start_checkpoint(struct world *world)
+{
+	control_checkpoint(world);
 	return true;
 }
 

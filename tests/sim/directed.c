@@ -3,17 +3,16 @@
  * Tests of one situation each, where random seeds come seldom or never.  They
  * know the engine from inside: the situation is made by hand.
  */
+#include "tests/sim/directed.h"
 #include "base/simloop.h"
 #include "snapshot/engine.h"
-#include "snapshot/family.h"
-#include "tests/sim/sim.h"
 #include <stdlib.h>
 #include <string.h>
 
 #define CHUNK (64 * KiB)
 
-static struct sim_volume *
-volume_now(struct world *world)
+struct sim_volume *
+directed_volume(struct world *world)
 {
 	struct sim_volume *volume =
 	    control_create(world, world->scenario->volume_bytes);
@@ -23,23 +22,23 @@ volume_now(struct world *world)
 	return volume;
 }
 
-static struct sim_volume *
-pool_and_volume(struct world *world)
+struct sim_volume *
+directed_begin(struct world *world)
 {
 	if (!world_create(world))
 		sim_fail(world, "power failed though nobody cut it");
-	return volume_now(world);
+	return directed_volume(world);
 }
 
-static void
-write_now(struct world *world, struct sim_volume *volume, uint64_t offset)
+void
+directed_write(struct world *world, struct sim_volume *volume, uint64_t offset)
 {
 	work_submit(world, volume, BS_WRITE, offset, 4096, false, false);
 	work_drain(world);
 }
 
-static void
-flush_now(struct world *world, struct sim_volume *volume)
+void
+directed_flush(struct world *world, struct sim_volume *volume)
 {
 	work_submit(world, volume, BS_FLUSH, 0, 0, false, false);
 	work_drain(world);
@@ -103,81 +102,6 @@ raw_run(struct world *world, struct sim_volume *volume, enum bs_op op,
 	return raw.result;
 }
 
-/* ---- I3 ---- */
-
-struct snap_request {
-	struct pool_request request; /* first */
-	bool done;
-};
-
-static void
-snap_done(struct pool_request *request, int result)
-{
-	(void)result;
-	container_of(request, struct snap_request, request)->done = true;
-}
-
-static struct volume *
-snapshot_now(struct world *world, struct sim_volume *volume)
-{
-	struct snapshot_params params = {.name = "before"};
-	struct snap_request snap = {.request.done = snap_done};
-
-	snapshot_create(
-	    world->pool, &volume->volume, 1, &params, &snap.request);
-	world_run_until(world, &snap.done);
-	if (snap.request.volume == NULL)
-		sim_fail(world, "no snapshot: %s", snap.request.problem);
-	return snap.request.volume;
-}
-
-static void
-block_read(struct world *world, struct backstore *bs, uint64_t offset,
-    uint8_t buf[4096])
-{
-	static struct iovec iov;
-	static struct raw_io raw;
-
-	iov = (struct iovec){buf, 4096};
-	bs_io_init(&raw.io);
-	raw.done = false;
-	raw.io.op = BS_READ;
-	raw.io.complete = raw_complete;
-	raw.io.offset = offset;
-	raw.io.length = 4096;
-	raw.io.iov = &iov;
-	raw.io.iov_count = 1;
-	bs_submit(bs, &raw.io);
-	world_run_until(world, &raw.done);
-	if (raw.result < 0)
-		sim_fail(world, "a snapshot cannot be read");
-}
-
-static void
-closed(void *arg)
-{
-	(void)arg;
-}
-
-/* What was born no later than the parent's epoch belongs to the parent too. */
-static void
-shared_blocks_are_not_overwritten(struct world *world)
-{
-	struct sim_volume *volume = pool_and_volume(world);
-	static _Alignas(4096) uint8_t before[4096], after[4096];
-	struct backstore *bs;
-
-	write_now(world, volume, 4096);
-	flush_now(world, volume);
-	bs = volume_open(snapshot_now(world, volume));
-	block_read(world, bs, 4096, before);
-	write_now(world, volume, 4096);
-	block_read(world, bs, 4096, after);
-	if (memcmp(before, after, sizeof(before)) != 0)
-		sim_fail(world, "a snapshot has changed");
-	bs_close(bs, closed, NULL);
-}
-
 /* ---- I7 ---- */
 
 /* A read is on its way to a block when that is unmapped, durably, and all
@@ -185,14 +109,14 @@ shared_blocks_are_not_overwritten(struct world *world)
 static void
 space_under_a_read_is_not_reused(struct world *world)
 {
-	struct sim_volume *volume = pool_and_volume(world);
+	struct sim_volume *volume = directed_begin(world);
 	struct backstore *disk = world->disk[0].top;
 	uint64_t at = CHUNK;
 
 	if (!life_create_volumes(world))
 		sim_fail(world, "power failed though nobody cut it");
-	write_now(world, volume, 0);
-	flush_now(world, volume);
+	directed_write(world, volume, 0);
+	directed_flush(world, volume);
 	disk_shell_hold(disk, BS_READ, 0, disk->size);
 	work_submit(world, volume, BS_READ, 0, 4096, false, false);
 	work_submit(world, volume, BS_ZERO, 0, CHUNK, false, true);
@@ -210,8 +134,8 @@ space_under_a_read_is_not_reused(struct world *world)
 
 /* ---- I10 ---- */
 
-static void
-hold_superblocks(struct world *world)
+void
+directed_hold_superblocks(struct world *world)
 {
 	disk_shell_hold(world->disk[0].top, BS_WRITE, fmt_super_offset(0),
 	    FMT_SUPER_SLOTS * FMT_SUPER_STRIDE);
@@ -222,14 +146,14 @@ hold_superblocks(struct world *world)
 static void
 log_is_not_cut_before_the_superblock(struct world *world)
 {
-	struct sim_volume *volume = pool_and_volume(world);
+	struct sim_volume *volume = directed_begin(world);
 	uint64_t ring = world->pool->redo.blocks, at = 0;
 
 	for (uint64_t i = 0; i < ring / 2 - 8; i++, at += 4096) {
-		write_now(world, volume, at);
-		flush_now(world, volume);
+		directed_write(world, volume, at);
+		directed_flush(world, volume);
 	}
-	hold_superblocks(world);
+	directed_hold_superblocks(world);
 	do {
 		work_submit(world, volume, BS_WRITE, at % volume->size, 4096,
 		    true, false);
@@ -258,13 +182,13 @@ static void
 old_log_blocks_do_not_count(struct world *world)
 {
 	static const uint8_t zeros[4096];
-	struct sim_volume *volume = pool_and_volume(world);
+	struct sim_volume *volume = directed_begin(world);
 	struct backstore *platter = world->disk[0].platter;
 	uint8_t stale[4096];
 	uint64_t offset;
 
-	write_now(world, volume, 0);
-	flush_now(world, volume);
+	directed_write(world, volume, 0);
+	directed_flush(world, volume);
 	raw_run(world, volume, BS_WRITE, 5 * CHUNK);
 	raw_run(world, volume, BS_FLUSH, 0);
 	offset = log_offset(world, 1);
@@ -272,18 +196,26 @@ old_log_blocks_do_not_count(struct world *world)
 	bs_powercut_poke(platter, offset, zeros, sizeof(zeros));
 	survive(world, volume);
 
-	write_now(world, volume, CHUNK);
-	flush_now(world, volume);
+	directed_write(world, volume, CHUNK);
+	directed_flush(world, volume);
 	if (log_offset(world, 1) != offset)
 		sim_fail(world, "the log does not go on where it ended");
 	bs_powercut_poke(platter, offset + 4096, stale, sizeof(stale));
 	survive(world, volume);
 }
 
+void
+directed_run_for(struct world *world, unsigned events)
+{
+	for (unsigned i = 0; i < events; i++) {
+		control_step(world);
+		simloop_step(world->loop);
+	}
+}
+
 const struct directed directed_tests[] = {
-    {"shared-blocks", shared_blocks_are_not_overwritten},
-    {"reuse-in-flight", space_under_a_read_is_not_reused},
-    {"log-not-cut-early", log_is_not_cut_before_the_superblock},
-    {"old-log-blocks", old_log_blocks_do_not_count},
-    {NULL, NULL},
+    {"reuse-in-flight", space_under_a_read_is_not_reused, 0},
+    {"log-not-cut-early", log_is_not_cut_before_the_superblock, 0},
+    {"old-log-blocks", old_log_blocks_do_not_count, 0},
+    {NULL, NULL, 0},
 };

@@ -114,9 +114,10 @@ job_body(const struct job *job)
 	world->exhaustive_tick = job->tick;
 	if (job->prepare != NULL)
 		job->prepare(job->prepare_arg);
-	if (job->directed != NULL)
+	if (job->directed != NULL) {
+		world->cow_unit = job->directed->cow_unit;
 		job->directed->run(world);
-	else if (job->tick == 0)
+	} else if (job->tick == 0)
 		life_run(world);
 	else if (!life_run_exhaustive(world))
 		return ENDED;
@@ -327,11 +328,40 @@ part_exhaustive(int argc, char **argv)
 
 /* ---- directed ---- */
 
+/* In which of the two tables? */
+static bool
+is_family_test(const struct directed *test)
+{
+	const struct directed *end = directed_family_tests;
+
+	while (end->name != NULL)
+		end++;
+	return test >= directed_family_tests && test <= end;
+}
+
+static const char *
+directed_scenario(const struct directed *test)
+{
+	return is_family_test(test) ? "family" : "directed";
+}
+
+/* All tests: NULL starts and ends. */
+static const struct directed *
+directed_next(const struct directed *test)
+{
+	if (test == NULL)
+		return directed_tests;
+	test++;
+	if (test->name == NULL && !is_family_test(test))
+		test = directed_family_tests;
+	return test->name != NULL ? test : NULL;
+}
+
 static enum verdict
 directed_run(const struct directed *test, bool quiet,
     void (*prepare)(const void *arg), const void *prepare_arg)
 {
-	struct job job = {.scenario = scenario_find("directed"),
+	struct job job = {.scenario = scenario_find(directed_scenario(test)),
 	    .directed = test,
 	    .prepare = prepare,
 	    .prepare_arg = prepare_arg,
@@ -343,7 +373,7 @@ directed_run(const struct directed *test, bool quiet,
 static int
 part_directed(int argc, char **argv)
 {
-	for (const struct directed *d = directed_tests; d->name != NULL; d++)
+	for (const struct directed *d = NULL; (d = directed_next(d)) != NULL;)
 		if (argc == 0 || strcmp(argv[0], d->name) == 0)
 			claim(directed_run(d, false, NULL, NULL) == GOOD,
 			    "directed %s", d->name);
@@ -366,7 +396,7 @@ static const struct mutation {
 #field, rule, &engine_breaks.field, __VA_ARGS__                \
 	}
     M(i3_ignore_birth, "I3 overwrite only what is not shared",
-	.directed = "shared-blocks"),
+	.directed = "frozen"),
     M(i6_no_data_flush, "I6 data durable before its record",
 	.scenario = "single", .seeds = 8),
     M(i7_reuse_undurable, "I7 reuse after the free is durable",
@@ -441,7 +471,7 @@ mutation_by_seeds(const struct mutation *mutation)
 static bool
 mutation_by_test(const struct mutation *mutation)
 {
-	for (const struct directed *d = directed_tests; d->name != NULL; d++)
+	for (const struct directed *d = NULL; (d = directed_next(d)) != NULL;)
 		if (strcmp(d->name, mutation->directed) == 0)
 			return directed_run(d, true, mutation_set, mutation) ==
 			       BAD;

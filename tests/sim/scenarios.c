@@ -204,6 +204,12 @@ const struct scenario scenarios[] = {
 	.devices = 1, .device_bytes = 64 * MiB, .device_block = 512, .leave_bytes = 2 * MiB, .may_fill = true,
 	.volumes = 1, .volume_bytes = 16 * MiB, .depth = 1, .work = {1}, .cut_ticks = 1,
 },
+{
+	.name = "family", .what = "what the directed tests of snapshots start from",
+	.devices = 1, .device_bytes = 128 * MiB, .device_block = 512,
+	.volumes = 1, .volume_bytes = 80 * MiB, .snapshots = 2000, .check_off = true,
+	.depth = 1, .work = {1}, .cut_ticks = 1,
+},
 {.name = NULL},
 };
 /* clang-format on */

@@ -188,6 +188,7 @@ struct world {
 	uint64_t seed, random, clock, stamp, serial;
 	struct tally *tally;
 	bool verbose;
+	uint32_t cow_unit; /* not 0: of all volumes */
 
 	struct loop *loop;
 	struct disk disk[DEVICES_MAX];
@@ -242,8 +243,10 @@ bool life_create_volumes(struct world *world);
 struct directed {
 	const char *name;
 	void (*run)(struct world *world);
+	uint32_t cow_unit; /* of volumes; 0: 4K */
 };
 extern const struct directed directed_tests[]; /* name NULL ends */
+extern const struct directed directed_family_tests[];
 
 /* ---- main.c ---- */
 _Noreturn void sim_fail(const struct world *world, const char *format, ...)
@@ -387,6 +390,8 @@ void control_step(struct world *world);
 
 /* Starts a creation; the result is in request.done. */
 struct sim_volume *control_create(struct world *world, uint64_t size);
+
+void control_checkpoint(struct world *world);
 
 /* Starts a deletion; control_step() goes on with it. */
 void control_delete(struct world *world, struct sim_volume *volume);
