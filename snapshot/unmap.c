@@ -125,6 +125,12 @@ unmap_leaf(struct vio *vio, uint64_t end)
 		vio_unlock(vio);
 }
 
+static bool
+single_blocks(const struct vio *vio)
+{
+	return vio->volume->cow_shift == FMT_BLOCK_SHIFT;
+}
+
 /* Lets others have a turn: true: parked until then. */
 static bool
 turn_over(struct vio *vio)
@@ -154,7 +160,7 @@ unmap_blocks(struct vio *vio)
 	}
 	if (end > block + leaf_left)
 		end = block + leaf_left;
-	if (vio->io->op == BS_ZERO && vio->volume->cow_shift != FMT_BLOCK_SHIFT)
+	if (vio->io->op == BS_ZERO && !single_blocks(vio))
 		end -= end % FMT_CHUNK_BLOCKS; /* see zero_may_unmap */
 	unmap_leaf(vio, end);
 }
@@ -214,9 +220,8 @@ zero_extent(struct vio *vio, const struct map_extent *extent)
 static bool
 zero_may_unmap(const struct vio *vio)
 {
-	return vio->volume->cow_shift == FMT_BLOCK_SHIFT ||
-	       (vio->next % FMT_CHUNK == 0 &&
-		   vio->end - vio->next >= FMT_CHUNK);
+	return single_blocks(vio) || (vio->next % FMT_CHUNK == 0 &&
+					 vio->end - vio->next >= FMT_CHUNK);
 }
 
 void
@@ -247,7 +252,8 @@ vio_zero_step(struct vio *vio)
 		zero_extent(vio, &extent);
 	else if ((blocks = vio_map_blocks(vio, &extent)) == 0)
 		vio_copy_begin(vio);
+	else if (extent.blocks < blocks && single_blocks(vio))
+		vio_map_step(vio, BS_ZERO, extent.blocks); /* then a hole */
 	else
-		vio_map_step(vio, BS_ZERO,
-		    blocks < extent.blocks ? blocks : extent.blocks);
+		vio_map_step(vio, BS_ZERO, blocks);
 }

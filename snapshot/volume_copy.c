@@ -32,7 +32,8 @@ vio_copy_begin(struct vio *vio)
 	vio->copy_mask = 0;
 }
 
-/* Does it still have to be a copy, now that the lock is ours? */
+/* Does it still have to be a copy, now that the lock is ours?  What may be
+ * written in place is, by others, without the lock: it must not be copied. */
 static bool
 copy_is_due(struct vio *vio)
 {
@@ -48,11 +49,14 @@ copy_is_due(struct vio *vio)
 		vio_fail(vio, -ENODATA);
 		return false;
 	}
-	if (vio_map_is_copy(vio, &extent) ||
-	    (part && extent.kind == MAP_DATA && !extent.in_place))
-		return true;
-	vio->copying = false;
-	return false;
+	if (extent.kind == MAP_DATA && extent.in_place &&
+	    !vio->volume->locked_writes)
+		vio->copying = false;
+	else
+		vio->copying =
+		    vio_map_is_copy(vio, &extent) ||
+		    (part && extent.kind == MAP_DATA && !extent.in_place);
+	return vio->copying;
 }
 
 static bool
