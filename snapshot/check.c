@@ -21,6 +21,8 @@ check_find(struct check *check, enum check_severity severity, const char *code,
 	char text[TEXT_MAX];
 	va_list args;
 
+	if (check->again && severity == CHECK_NOTE)
+		return;
 	report->findings[severity]++;
 	if (report->finding == NULL)
 		return;
@@ -134,7 +136,7 @@ bits_put(struct check_bits *bits, uint64_t block, bool value)
 	return true;
 }
 
-/* ---- the pass ---- */
+/* ---- a pass ---- */
 
 static int
 check_init(struct check *check)
@@ -144,7 +146,7 @@ check_init(struct check *check)
 		if (check->buffer[i] == NULL)
 			return -ENOMEM;
 	}
-	return 0;
+	return sums_init(&check->sums);
 }
 
 static void
@@ -154,12 +156,13 @@ check_done(struct check *check)
 		free(check->buffer[i]);
 	bits_free(&check->used);
 	bits_free(&check->seen);
+	sums_free(&check->sums);
 	free(check->region);
 	free(check->region_page);
 	free(check->version);
-	free(check->record);
-	free(check->event);
-	free(check->wipe);
+	free(check->bookmark);
+	free(check->group);
+	free(check->family);
 }
 
 static int
@@ -180,20 +183,31 @@ check_make_room(struct check *check)
 static void (*const parts[])(struct check *check) = {
     check_regions,
     check_versions,
+    check_groups,
+    check_bookmarks,
+    check_version_tree,
     check_bitmap_read,
     check_counters,
-    check_log_read,
-    check_log_apply,
-    check_log_index,
-    check_maps,
+    check_families,
     check_space,
 };
 
-static int
-check_all(struct check *check)
+static void
+report_reset(struct check_report *report)
 {
-	int r = check_find_super(check);
+	report->volumes = report->snapshots = report->hidden = 0;
+	report->pages = report->data_blocks = report->leaked_blocks = 0;
+}
 
+/* All but leaks: what the log frees may be one of the checkpoint alone. */
+static int
+check_pass(struct check *check)
+{
+	int r = check_init(check);
+
+	report_reset(check->report);
+	if (r == 0)
+		r = check_find_super(check);
 	if (r == 0)
 		r = check_make_room(check);
 	if (r < 0)
@@ -208,14 +222,58 @@ check_all(struct check *check)
 	return 0;
 }
 
-static void
-report_reset(struct check_report *report)
-{
-	struct check_report fresh = {.finding = report->finding,
-	    .progress = report->progress,
-	    .arg = report->arg};
+/* ---- both passes ---- */
 
-	*report = fresh;
+/* The last thing of the pass that counts. */
+static void
+check_end(struct check *check)
+{
+	const struct check_report *report = check->report;
+
+	check_leaks(check);
+	for (uint32_t i = 0; i < check->family_count; i++)
+		if (report->family != NULL)
+			report->family(report->arg, &check->family[i]);
+}
+
+/* What recovery made of the pool. */
+static int
+check_recovered(struct check *first, struct check_recovery *recovery)
+{
+	struct check check = {.bs = recovery->bs,
+	    .bs_count = recovery->count,
+	    .step = first->step,
+	    .step_arg = first->step_arg,
+	    .report = first->report,
+	    .again = true};
+	int r = check_pass(&check);
+
+	if (r == 0)
+		check_end(&check);
+	if (r == 0)
+		r = check.error;
+	check_done(&check);
+	return r;
+}
+
+static int
+check_all(struct check *check)
+{
+	struct check_recovery recovery = {.count = 0};
+	int r = check_pass(check);
+	bool sound, recovered = false;
+
+	if (r < 0)
+		return r;
+	sound = check->report->findings[CHECK_DAMAGE] == 0;
+	if (check_log(check))
+		recovered = check_recover(check, &recovery);
+	if (recovered && sound)
+		r = check_recovered(check, &recovery);
+	else if (check->error == 0)
+		check_end(check);
+	recovery_done(check, &recovery);
+	return r < 0 ? r : check->error;
 }
 
 int
@@ -231,10 +289,11 @@ pool_check(struct backstore **bs, unsigned count, void (*step)(void *arg),
 
 	assert(count > 0);
 	assert(step != NULL);
-	report_reset(report);
-	r = check_init(&check);
-	if (r == 0)
-		r = check_all(&check);
+	*report = (struct check_report){.finding = report->finding,
+	    .progress = report->progress,
+	    .family = report->family,
+	    .arg = report->arg};
+	r = check_all(&check);
 	check_done(&check);
 	return r;
 }

@@ -2,7 +2,8 @@
 /*
  * Offline check of a pool: reads only, by its own walk over the on-disk
  * structures (it shares the format with the engine, not the engine's state):
- * every invariant that can be seen on disk, leaks, double use.
+ * every invariant that can be seen on disk, leaks, double use.  The records of
+ * the log are applied by the engine's own recovery, in memory.
  */
 #ifndef SNAPSHOT_CHECK_H
 #define SNAPSHOT_CHECK_H
@@ -11,25 +12,41 @@
 
 enum check_severity { CHECK_NOTE, CHECK_LEAK, CHECK_DAMAGE };
 
+/* What the versions of one family come to. */
+struct check_family {
+	uint64_t id;
+	char name[64];                   /* of a volume of it, or "" */
+	uint64_t volumes, snapshots;     /* also those in the trash */
+	uint64_t hidden;                 /* deleted, but not gone yet */
+	uint64_t data_blocks, map_pages; /* each counted once */
+};
+
 struct check_report {
 	/* called once per finding; code is stable ("bitmap.leak"), text says
 	 * what and where */
 	void (*finding)(void *arg, enum check_severity severity,
 	    const char *code, const char *text);
 	void (*progress)(void *arg, uint64_t pages_done, uint64_t pages_all);
+	/* called once per family, in the order of their ids, at the end; may be
+	 * NULL */
+	void (*family)(void *arg, const struct check_family *family);
 	void *arg;
 
-	/* results */
+	/* results: of the recovered state, if there is one */
 	char pool[64];
-	uint64_t volumes, pages, data_blocks, leaked_blocks, log_records;
+	uint64_t volumes, snapshots, hidden, pages, data_blocks, leaked_blocks;
+	uint64_t log_records; /* that recovery would apply */
 	uint64_t findings[CHECK_DAMAGE + 1];
 };
 
 /* Runs the loop given by step until it is done: check is for tools and tests.
- * step(arg) must run one event of the backstores' loop.  Includes the records
- * of the log that recovery would replay.  0: finished, see findings; -ENOENT
- * no pool there; -ENODEV a device missing; -EBADMSG nothing could be opened;
- * -EPROTO newer format; -EIO. */
+ * step(arg) must run one event of the backstores' loop.  Writes to none of
+ * them.  If the log has records, the checkpoint is checked first; if there is
+ * no damage in it, recovery is run in memory and what comes of it is checked
+ * too, else recovery is only tried.  Memory: two bits per block, some 50 bytes
+ * per page of maps, and what recovery makes dirty.  0: finished, see findings;
+ * -ENOENT no pool there; -ENODEV a device missing; -EBADMSG nothing could be
+ * opened; -EPROTO newer format; -EIO. */
 int pool_check(struct backstore **bs, unsigned count, void (*step)(void *arg),
     void *step_arg, struct check_report *report);
 

@@ -2,18 +2,32 @@
 /*
  * Inside of check: one pass over a pool that nobody has open.
  *
- *	check_super.c    labels, superblocks, which device is which
- *	check_walk.c     pages: reading, verifying, walking a tree
- *	check_tables.c   regions and versions
- *	check_log.c      the records recovery would replay
- *	check_map.c      maps with those records applied
- *	check_space.c    bitmaps against what was reached
+ *	check_super.c     labels, superblocks, which device is which
+ *	check_walk.c      pages: reading, verifying, walking a tree
+ *	check_region.c    the table of regions
+ *	check_version.c   the table of versions: each record by itself
+ *	check_tree.c      the tree of versions: parents, states, epochs, names
+ *	check_mark.c      bookmarks and groups
+ *	check_family.c    maps, each beside that of its version's parent
+ *	check_leaf.c      ... their leaves and fine pages
+ *	check_sums.c      what each page of a map comes to
+ *	check_lost.c      losses by birth
+ *	check_space.c     bitmaps against what was reached
+ *	check_log.c       the blocks of the log
+ *	check_recover.c   the engine's recovery, in memory
  *
  * Nothing on disk is trusted: every number is compared with the size of the
- * devices before it is used as an index or a length, every page is visited at
+ * devices before it is used as an index or a length, every page is claimed at
  * most once, and trees are at most FMT_LEVELS_MAX deep.  So time and memory
- * are bounded by the size of the devices, whatever they hold.  Memory is two
- * bits per block of the regions in use, and the records of the log.
+ * are bounded by the size of the devices, whatever they hold.
+ *
+ * The log.  A record means what the engine's apply() does with it, so recovery
+ * itself is the only good judge of a log, and check has no second
+ * implementation of it.  But recovery writes pages anew and recomputes
+ * counters, which could hide damage in what the checkpoint has; so the state on
+ * disk is checked first, as it is.  Only where that is sound does the recovered
+ * state say anything new.  A pool that was closed has an empty log, and then
+ * one pass is all.
  */
 #ifndef SNAPSHOT_CHECK_PRIV_H
 #define SNAPSHOT_CHECK_PRIV_H
@@ -22,47 +36,32 @@
 #include "snapshot/format.h"
 
 struct check_region {
-	uint8_t class;     /* as of the checkpoint */
-	uint8_t class_now; /* with the log applied */
+	uint8_t class;
 	uint16_t device, mirror;
 	uint32_t device_region, mirror_region;
 	uint32_t free_blocks, free_chunks;
 };
 
 struct check_version {
-	uint64_t id, family, parent;
+	uint64_t id, family, parent_id, origin, group;
+	struct check_version *parent; /* NULL: none that is right */
+	uint32_t children;
+	uint32_t depth; /* 1: it has no parent */
 	struct fmt_ptr root;
 	uint8_t state, levels, cow_shift;
-	uint32_t epoch;
-	uint64_t size, cursor;         /* as of the checkpoint */
-	uint64_t live, held;           /* ... as its record says */
-	uint64_t live_seen, held_seen; /* ... as its map says */
-	uint8_t state_now, levels_now; /* with the log applied */
-	uint64_t size_now, cursor_now;
+	uint32_t epoch, bookmark_epoch, flags;
+	uint64_t size, cursor;
+	uint64_t live, held; /* as its record says */
+	struct fmt_root lost;
+	uint64_t lost_blocks, lost_sole;
 	uint8_t uuid[16];
 	char name[FMT_NAME];
 };
 
-/* A record of the log that recovery would replay; decoded. */
-struct check_record {
-	uint8_t type;
-	uint16_t mask;
-	uint32_t version; /* index into check.version */
-	uint64_t a, b;
-};
-
-/* A record that changes a leaf of a map, to be found by version and leaf. */
-struct check_event {
-	uint32_t version;
-	uint32_t record; /* index: also the order */
-	uint64_t leaf;
-};
-
-/* Leaves that an UNMAP empties as a whole. */
-struct check_wipe {
-	uint32_t version;
-	uint32_t record;
-	uint64_t leaf, leaf_end;
+struct check_bookmark {
+	uint64_t volume;
+	uint32_t epoch;
+	char name[FMT_NAME];
 };
 
 /* Bits by block number, in pages of FMT_BITMAP_BLOCKS made when first set. */
@@ -71,13 +70,41 @@ struct check_bits {
 	uint64_t pages;
 };
 
+/* Blocks that a subtree maps and holds; unknown below damage. */
+struct check_sum {
+	bool known;
+	uint64_t live, held;
+};
+
+struct check_sum_slot {
+	uint64_t address; /* 0: free */
+	uint64_t live, held;
+};
+
+struct check_sums {
+	struct check_sum_slot *slot;
+	uint64_t slots, used;
+};
+
+/* Blocks by birth, in ascending order. */
+struct check_loss {
+	uint32_t birth;
+	uint64_t blocks;
+};
+
+struct check_losses {
+	struct check_loss *loss;
+	uint32_t count, room;
+};
+
 struct check {
 	struct backstore **bs;
 	unsigned bs_count;
 	void (*step)(void *arg);
 	void *step_arg;
 	struct check_report *report;
-	int error; /* that ends it: -EIO, -ENOMEM */
+	bool again; /* the second pass: notes were made before */
+	int error;  /* that ends it: -EIO, -ENOMEM */
 
 	struct fmt_label label[FMT_DEVICE_MAX]; /* of bs[] */
 	bool labelled[FMT_DEVICE_MAX];
@@ -88,21 +115,20 @@ struct check {
 	uint64_t *region_page; /* addresses of the pages of that tree */
 	uint32_t region_page_count, region_page_room;
 
-	struct check_version *version;
+	struct check_version *version; /* by id */
 	uint32_t version_count, version_room;
-	bool has_families; /* several versions share pages and blocks */
+	struct check_bookmark *bookmark;
+	uint32_t bookmark_count, bookmark_room;
+	uint64_t *group; /* ids */
+	uint32_t group_count, group_room;
+	struct check_family *family; /* what the maps came to */
+	uint32_t family_count, family_room;
 
-	struct check_record *record;
-	uint32_t record_count, record_room;
-	struct check_event *event;
-	uint32_t event_count, event_room;
-	struct check_wipe *wipe;
-	uint32_t wipe_count, wipe_room;
-
-	struct check_bits used; /* the bitmap, then with the log applied */
+	struct check_bits used; /* the bitmap */
 	struct check_bits seen; /* reached by the walk */
+	struct check_sums sums;
 
-	uint8_t *buffer[FMT_LEVELS_MAX + 1]; /* a page per level; fine pages */
+	uint8_t *buffer[FMT_LEVELS_MAX + 1]; /* a page per level, for tables */
 };
 
 /* ---- check.c ---- */
@@ -138,24 +164,28 @@ struct check_walk {
 	uint8_t type;
 	bool raw;       /* level 0 has no header */
 	bool by_device; /* addresses are fmt_device_address() */
-	bool shared;    /* a page met before belongs to another version */
 	uint64_t family;
 	uint64_t count; /* pages on level 0 */
 	/* A level 0 page, verified. */
 	void (*leaf)(
 	    struct check_walk *walk, uint64_t index, const uint8_t *page);
-	/* Is all below level 0 page end done with?  May be NULL. */
-	bool (*done)(const struct check_walk *walk, uint64_t end);
-	struct check_version *version;
+	void *arg; /* the caller's */
 };
 
 void walk_root(
     struct check_walk *walk, const struct fmt_ptr *root, unsigned levels);
 
-/* Reads and verifies one page into buf and marks it; false: it is not to be
- * looked at (damaged, or another version's). */
+/* Claims, reads and verifies one page; false: it is not to be looked at. */
 bool walk_read_page(struct check_walk *walk, const struct fmt_ptr *ptr,
     unsigned level, uint64_t index, uint8_t *buf);
+
+/* Reads a page that was claimed before, and says nothing; false: damaged. */
+bool walk_read_again(struct check_walk *walk, const struct fmt_ptr *ptr,
+    unsigned level, uint64_t index, uint8_t *buf);
+
+/* Are its epoch and generation such that it can be?  Else a finding. */
+bool walk_verify_ptr(struct check_walk *walk, const struct fmt_ptr *ptr,
+    unsigned level, uint64_t index);
 
 /* What a page's header says about its entries. */
 void walk_check_used(
@@ -165,34 +195,85 @@ void walk_check_used(
 bool walk_claim_page(
     struct check_walk *walk, uint64_t address, unsigned level, uint64_t index);
 
-/* Is [address, address + run) inside the regions of this class, as of now? */
+/* How many level 0 pages a page of this level reaches. */
+uint64_t level_reach(unsigned level);
+
+/* Is [address, address + run) inside the regions of this class? */
 bool check_range_is(const struct check *check, uint64_t address, uint64_t run,
     enum fmt_region_class class);
 
-/* ---- check_tables.c ---- */
+/* ---- check_region.c ---- */
 void check_regions(struct check *check);
 /* A page of the tree of regions: claimed once regions are known. */
 void check_region_page_keep(struct check *check, uint64_t address);
+
+/* ---- check_version.c ---- */
 void check_versions(struct check *check);
 /* Does the superblock say that there may be any? */
 bool check_has_snapshots(const struct check *check);
-/* Index, or UINT32_MAX. */
-uint32_t check_version_find(const struct check *check, uint64_t id);
+/* NULL: none. */
+struct check_version *check_version_find(
+    const struct check *check, uint64_t id);
+/* What the record of a table begins in: slots and levels fit the pool. */
+void check_table(struct check_walk *walk, const struct fmt_root *root,
+    unsigned per_page, const char *code);
 
-/* ---- check_log.c ---- */
-void check_log_read(struct check *check);  /* fills record[] */
-void check_log_apply(struct check *check); /* to used and the tables */
-/* event[] and wipe[], in the order of version, leaf, record. */
-void check_log_index(struct check *check);
+/* ---- check_tree.c ---- */
+void check_version_tree(struct check *check);
+bool check_is_frozen(const struct check_version *version); /* was a snapshot */
 
-/* ---- check_map.c ---- */
-void check_maps(struct check *check);
+/* ---- check_mark.c ---- */
+void check_bookmarks(struct check *check);
+void check_groups(struct check *check);
+
+/* ---- check_sums.c ---- */
+int sums_init(struct check_sums *sums);
+void sums_free(struct check_sums *sums);
+/* False: no memory. */
+bool sums_put(struct check_sums *sums, uint64_t address, struct check_sum sum);
+struct check_sum sums_get(const struct check_sums *sums, uint64_t address);
+void sum_add(struct check_sum *sum, struct check_sum more);
+
+/* ---- check_family.c ---- */
+void check_families(struct check *check);
+
+/* ---- check_lost.c ---- */
+
+/* The engine does not fill in losses yet: until it does, they are neither
+ * counted nor compared.  Tests of check set it. */
+extern bool check_losses;
+
+void losses_add(
+    struct check *check, struct check_losses *losses, uint32_t birth);
+/* The version's record and tree, by themselves, and with what was counted. */
+void check_lost(struct check *check, const struct check_version *version,
+    const struct check_losses *counted);
 
 /* ---- check_space.c ---- */
 void check_bitmap_read(struct check *check);
-/* Counters of regions and superblock, before the log is applied. */
+/* Counters of regions and superblock. */
 void check_counters(struct check *check);
 /* used against seen, after the maps. */
-void check_space(struct check *check);
+void check_space(struct check *check); /* in use, but marked free */
+void check_leaks(struct check *check); /* the reverse */
+
+/* ---- check_log.c ---- */
+
+/* Reads the log.  True: it has records, and recovery may try them. */
+bool check_log(struct check *check);
+
+/* ---- check_recover.c ---- */
+struct overlay;
+
+struct check_recovery {
+	struct backstore *bs[FMT_DEVICE_MAX]; /* what came of it */
+	struct overlay *overlay[FMT_DEVICE_MAX];
+	unsigned count;
+};
+
+/* Lets the engine recover the pool in memory.  True: bs[] is to be checked.
+ * To be ended by recovery_done() in any case. */
+bool check_recover(struct check *check, struct check_recovery *ret_recovery);
+void recovery_done(struct check *check, struct check_recovery *recovery);
 
 #endif

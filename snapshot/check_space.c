@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The bitmap: as the checkpoint has it against the counters, and with the log
- * applied against what the trees reach.
+ * The bitmap against the counters, and against what the trees reach.
  */
 #include "base/assert.h"
 #include "snapshot/check_priv.h"
@@ -146,32 +145,30 @@ report_run(struct check *check, uint64_t block, uint64_t run, bool leaked)
 	    (unsigned long long)block, (unsigned long long)(block + run - 1));
 }
 
-/* One bitmap page: runs of the same fault are one finding. */
+/* One bitmap page: runs of the fault are one finding. */
 static void
-compare_page(struct check *check, uint64_t index)
+compare_page(struct check *check, uint64_t index, bool leaked)
 {
 	uint64_t block = index * FMT_BITMAP_BLOCKS, run = 0;
 	uint64_t end = block + FMT_BITMAP_BLOCKS;
-	bool leaked = false;
 
 	if (end > check->blocks)
 		end = check->blocks;
 	for (; block < end; block++) {
 		bool used = bits_get(&check->used, block);
-		bool wrong = used != bits_get(&check->seen, block);
-		if (run > 0 && (!wrong || used != leaked)) {
+		if (used == leaked && used != bits_get(&check->seen, block)) {
+			run++;
+		} else if (run > 0) {
 			report_run(check, block - run, run, leaked);
 			run = 0;
 		}
-		leaked = used;
-		run += wrong;
 	}
 	if (run > 0)
 		report_run(check, end - run, run, leaked);
 }
 
-void
-check_space(struct check *check)
+static void
+compare(struct check *check, bool leaked)
 {
 	static const uint8_t nothing[FMT_BLOCK];
 
@@ -180,6 +177,18 @@ check_space(struct check *check)
 		const uint8_t *seen = check->seen.page[i];
 		if (memcmp(used != NULL ? used : nothing,
 			seen != NULL ? seen : nothing, FMT_BLOCK) != 0)
-			compare_page(check, i);
+			compare_page(check, i, leaked);
 	}
+}
+
+void
+check_space(struct check *check)
+{
+	compare(check, false);
+}
+
+void
+check_leaks(struct check *check)
+{
+	compare(check, true);
 }

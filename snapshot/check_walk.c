@@ -18,7 +18,7 @@ check_range_is(const struct check *check, uint64_t address, uint64_t run,
 	if (run == 0 || run > check->blocks || address > check->blocks - run)
 		return false;
 	for (uint64_t r = address / per; r <= (address + run - 1) / per; r++)
-		if (check->region[r].class_now != class)
+		if (check->region[r].class != class)
 			return false;
 	return true;
 }
@@ -132,12 +132,10 @@ walk_claim_page(
 		return false;
 	}
 	if (bits_get(&check->seen, address)) {
-		if (!walk->shared)
-			check_find(check, CHECK_DAMAGE, "meta.double",
-			    "%s: page at %llu (level %u, index %llu) is used"
-			    " twice",
-			    walk->what, (unsigned long long)address, level,
-			    (unsigned long long)index);
+		check_find(check, CHECK_DAMAGE, "meta.double",
+		    "%s: page at %llu (level %u, index %llu) is used twice",
+		    walk->what, (unsigned long long)address, level,
+		    (unsigned long long)index);
 		return false;
 	}
 	if (!bits_put(&check->seen, address, true))
@@ -157,6 +155,28 @@ page_count(struct check *check)
 }
 
 bool
+walk_verify_ptr(struct check_walk *walk, const struct fmt_ptr *ptr,
+    unsigned level, uint64_t index)
+{
+	if (ptr_is_sane(walk, ptr, level))
+		return true;
+	check_find(walk->check, CHECK_DAMAGE, "meta.pointer",
+	    "%s: impossible pointer (level %u, index %llu)", walk->what, level,
+	    (unsigned long long)index);
+	return false;
+}
+
+bool
+walk_read_again(struct check_walk *walk, const struct fmt_ptr *ptr,
+    unsigned level, uint64_t index, uint8_t *buf)
+{
+	if (!check_range_is(
+		walk->check, fmt_ptr_address(ptr), 1, FMT_REGION_META))
+		return false;
+	return page_fetch(walk, ptr, level, index, buf) == NULL;
+}
+
+bool
 walk_read_page(struct check_walk *walk, const struct fmt_ptr *ptr,
     unsigned level, uint64_t index, uint8_t *buf)
 {
@@ -164,12 +184,8 @@ walk_read_page(struct check_walk *walk, const struct fmt_ptr *ptr,
 	uint64_t address = fmt_ptr_address(ptr);
 	const char *wrong;
 
-	if (!ptr_is_sane(walk, ptr, level)) {
-		check_find(check, CHECK_DAMAGE, "meta.pointer",
-		    "%s: impossible pointer (level %u, index %llu)", walk->what,
-		    level, (unsigned long long)index);
+	if (!walk_verify_ptr(walk, ptr, level, index))
 		return false;
-	}
 	if (walk->by_device)
 		check_region_page_keep(check, address);
 	else if (!walk_claim_page(walk, address, level, index))
@@ -206,8 +222,7 @@ static const struct fmt_ptr no_ptr;
 static void walk_page(struct check_walk *walk, const struct fmt_ptr *ptr,
     unsigned level, uint64_t index);
 
-/* How many level 0 pages a page of this level reaches. */
-static uint64_t
+uint64_t
 level_reach(unsigned level)
 {
 	uint64_t reach = 1;
@@ -233,7 +248,7 @@ walk_inner(struct check_walk *walk, const struct fmt_inner *inner,
 			continue;
 		used++;
 		if (fmt_ptr_address(ptr) == 0)
-			continue; /* a hole that remembers its birth */
+			continue;
 		if (child >= (walk->count + reach - 1) / reach) {
 			check_find(walk->check, CHECK_DAMAGE, "tree.beyond",
 			    "%s: a page beyond the end (level %u, index %llu)",
@@ -250,11 +265,8 @@ walk_page(struct check_walk *walk, const struct fmt_ptr *ptr, unsigned level,
     uint64_t index)
 {
 	uint8_t *buf = walk->check->buffer[level];
-	uint64_t end = (index + 1) * level_reach(level);
 
 	if (walk->check->error < 0)
-		return;
-	if (walk->done != NULL && walk->done(walk, end))
 		return;
 	if (!walk_read_page(walk, ptr, level, index, buf))
 		return;

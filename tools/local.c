@@ -145,17 +145,43 @@ run_health(struct cli *cli, enum api_exit *ret_exit)
 	return NULL;
 }
 
+static long long
+member(const json_t *item, const char *name)
+{
+	return json_integer_value(json_object_get(item, name));
+}
+
+/* One line for each LUN with snapshots, and all that came of it. */
+static void
+print_families(const json_t *families)
+{
+	const json_t *family;
+	size_t i;
+
+	json_array_foreach(families, i, family)
+	{
+		if (member(family, "snapshots") + member(family, "hidden") == 0)
+			continue;
+		fputs("  ", stdout);
+		print_member(family, "name");
+		printf(": %lld LUNs, %lld snapshots, %lld on their way out, "
+		       "%lld pages, %lld data blocks\n",
+		    member(family, "volumes"), member(family, "snapshots"),
+		    member(family, "hidden"), member(family, "pages"),
+		    member(family, "data_blocks"));
+	}
+}
+
 static void
 print_checked(const json_t *item)
 {
-	printf("pool %s: %lld LUNs, %lld pages, %lld data blocks, "
-	       "%lld log records\n",
+	printf("pool %s: %lld LUNs, %lld snapshots, %lld pages, "
+	       "%lld data blocks, %lld leaked blocks, %lld log records\n",
 	    json_string_value(json_object_get(item, "pool")),
-	    (long long)json_integer_value(json_object_get(item, "volumes")),
-	    (long long)json_integer_value(json_object_get(item, "pages")),
-	    (long long)json_integer_value(json_object_get(item, "data_blocks")),
-	    (long long)json_integer_value(
-		json_object_get(item, "log_records")));
+	    member(item, "volumes"), member(item, "snapshots"),
+	    member(item, "pages"), member(item, "data_blocks"),
+	    member(item, "leaked_blocks"), member(item, "log_records"));
+	print_families(json_object_get(item, "families"));
 }
 
 static json_t *

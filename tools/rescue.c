@@ -25,7 +25,7 @@ struct rescue {
 	bool progress;     /* show it */
 	uint64_t shown_ns; /* when it was last */
 	struct check_report report;
-	json_t *findings;
+	json_t *findings, *families;
 	json_t *problem; /* NULL: finished */
 };
 
@@ -46,6 +46,21 @@ on_finding(
 	json_array_append_new(rescue->findings,
 	    json_pack("{s:s, s:s, s:o}", "severity", names[severity], "code",
 		code, "what", json_string_lossy(text)));
+}
+
+static void
+on_family(void *arg, const struct check_family *family)
+{
+	struct rescue *rescue = arg;
+
+	json_array_append_new(rescue->families,
+	    json_pack("{s:o, s:I, s:I, s:I, s:I, s:I}", "name",
+		json_string_lossy(family->name), "volumes",
+		(json_int_t)family->volumes, "snapshots",
+		(json_int_t)family->snapshots, "hidden",
+		(json_int_t)family->hidden, "data_blocks",
+		(json_int_t)family->data_blocks, "pages",
+		(json_int_t)family->map_pages));
 }
 
 static void
@@ -233,12 +248,15 @@ static json_t *
 rescue_answer(const struct rescue *rescue)
 {
 	const struct check_report *report = &rescue->report;
-	json_t *item = json_pack("{s:o, s:I, s:I, s:I, s:I, s:I}", "pool",
-	    json_string_lossy(report->pool), "volumes",
-	    (json_int_t)report->volumes, "pages", (json_int_t)report->pages,
-	    "data_blocks", (json_int_t)report->data_blocks, "leaked_blocks",
-	    (json_int_t)report->leaked_blocks, "log_records",
-	    (json_int_t)report->log_records);
+	json_t *item =
+	    json_pack("{s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:O}", "pool",
+		json_string_lossy(report->pool), "volumes",
+		(json_int_t)report->volumes, "snapshots",
+		(json_int_t)report->snapshots, "hidden",
+		(json_int_t)report->hidden, "pages", (json_int_t)report->pages,
+		"data_blocks", (json_int_t)report->data_blocks, "leaked_blocks",
+		(json_int_t)report->leaked_blocks, "log_records",
+		(json_int_t)report->log_records, "families", rescue->families);
 
 	assert(item != NULL);
 	return json_pack("{s:i, s:s, s:o, s:O}", "varve", 1, "kind",
@@ -254,14 +272,17 @@ rescue_check(const json_t *paths, bool progress, json_t **ret_result)
 	    .paths = paths,
 	    .progress = progress,
 	    .findings = json_array(),
+	    .families = json_array(),
 	};
 	int ret = loop_new(&params, &rescue.loop);
 
 	if (ret < 0) {
 		json_decref(rescue.findings);
+		json_decref(rescue.families);
 		return loop_problem(ret);
 	}
 	rescue.report.finding = on_finding;
+	rescue.report.family = on_family;
 	rescue.report.progress = on_progress;
 	rescue.report.arg = &rescue;
 	loop_post(rescue.loop, &rescue.begin);
@@ -272,5 +293,6 @@ rescue_check(const json_t *paths, bool progress, json_t **ret_result)
 	if (rescue.problem == NULL)
 		*ret_result = rescue_answer(&rescue);
 	json_decref(rescue.findings);
+	json_decref(rescue.families);
 	return rescue.problem;
 }

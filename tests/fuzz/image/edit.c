@@ -100,7 +100,6 @@ static const struct where *
 where_of(unsigned kind, unsigned number)
 {
 	kind %= KIND_COUNT;
-	f.log_edited |= kind == KIND_LOG;
 	return f.now->count[kind] == 0
 		   ? NULL
 		   : &f.now->where[kind][number % f.now->count[kind]];

@@ -74,7 +74,7 @@ struct fuzz {
 	struct slot slots[SLOTS];
 	uint64_t random;
 	unsigned steps; /* events of this check or use */
-	bool log_edited, verbose;
+	bool verbose;
 };
 extern struct fuzz f;
 

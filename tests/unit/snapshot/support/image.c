@@ -5,16 +5,65 @@
 #include "base/simloop.h"
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define LATENCY_NS 1000
 
 static const uint8_t pool_uuid[16] = "pool of a test!";
 static const uint8_t device_uuid[16] = "its only device";
 
+/* ---- links ---- */
+
+static size_t
+offset_of(const struct image *image, const void *from)
+{
+	return (size_t)((const uint8_t *)from - (const uint8_t *)image);
+}
+
+static struct fmt_ptr *
+link_from(struct image *image, const struct image_link *link)
+{
+	return (struct fmt_ptr *)((uint8_t *)image + link->from);
+}
+
+void
+image_unlink(struct image *image, struct fmt_ptr *from)
+{
+	for (unsigned i = 0; i < image->links; i++)
+		if (image->link[i].from == offset_of(image, from))
+			image->link[i--] = image->link[--image->links];
+	*from = (struct fmt_ptr){0};
+}
+
+void
+image_link(struct image *image, struct fmt_ptr *from, unsigned page)
+{
+	image_unlink(image, from);
+	assert(image->links < IMAGE_LINKS);
+	image->link[image->links++] =
+	    (struct image_link){offset_of(image, from), page};
+}
+
+/* The page that it shall name; 0: none (that is the region table). */
+unsigned
+image_link_page(const struct image *image, const struct fmt_ptr *from)
+{
+	for (unsigned i = 0; i < image->links; i++)
+		if (image->link[i].from == offset_of(image, from))
+			return image->link[i].page;
+	return 0;
+}
+
+struct fmt_version *
+image_version(struct image *image, unsigned slot)
+{
+	return &image->page[PAGE_VERSIONS].versions.version[slot];
+}
+
 /* ---- pages ---- */
 
-static void
-page_init(struct image *image, unsigned n, uint8_t type, uint8_t level)
+void
+image_page_init(struct image *image, unsigned n, uint8_t type, uint8_t level)
 {
 	struct fmt_page *page = &image->page[n].header;
 
@@ -24,7 +73,7 @@ page_init(struct image *image, unsigned n, uint8_t type, uint8_t level)
 	le32_set(&page->gen, IMAGE_GEN);
 	le32_set(&page->birth, 1);
 	le64_set(&page->pool, fmt_pool_tag(pool_uuid));
-	if (type == FMT_PAGE_MAP) {
+	if (type == FMT_PAGE_MAP || type == FMT_PAGE_FINE) {
 		le64_set(&page->family, IMAGE_VOLUME);
 		le64_set(&page->version, IMAGE_VOLUME);
 	}
@@ -33,7 +82,7 @@ page_init(struct image *image, unsigned n, uint8_t type, uint8_t level)
 static void
 regions_fill(struct image *image)
 {
-	page_init(image, PAGE_REGIONS, FMT_PAGE_REGIONS, 0);
+	image_page_init(image, PAGE_REGIONS, FMT_PAGE_REGIONS, 0);
 	for (unsigned r = 0; r < IMAGE_REGIONS; r++) {
 		struct fmt_region *region =
 		    &image->page[PAGE_REGIONS].regions.region[r];
@@ -52,7 +101,7 @@ version_fill(struct image *image)
 	struct fmt_version *version =
 	    &image->page[PAGE_VERSIONS].versions.version[0];
 
-	page_init(image, PAGE_VERSIONS, FMT_PAGE_VERSIONS, 0);
+	image_page_init(image, PAGE_VERSIONS, FMT_PAGE_VERSIONS, 0);
 	le64_set(&version->id, IMAGE_VOLUME);
 	le64_set(&version->family, IMAGE_VOLUME);
 	version->state = FMT_VERSION_HEAD;
@@ -65,24 +114,19 @@ version_fill(struct image *image)
 }
 
 static void
-map_entry(struct image *image, unsigned chunk, uint64_t address, uint16_t mask)
-{
-	struct fmt_entry *entry = &image->page[PAGE_LEAF].leaf.entry[chunk];
-
-	le64_set(&entry->word, fmt_entry_word(FMT_COARSE, address, mask));
-	le32_set(&entry->birth, 1);
-	image_bits(image, address, FMT_CHUNK_BLOCKS, true);
-}
-
-static void
 map_fill(struct image *image)
 {
-	page_init(image, PAGE_MAP_3, FMT_PAGE_MAP, 3);
-	page_init(image, PAGE_MAP_2, FMT_PAGE_MAP, 2);
-	page_init(image, PAGE_MAP_1, FMT_PAGE_MAP, 1);
-	page_init(image, PAGE_LEAF, FMT_PAGE_MAP, 0);
-	map_entry(image, 0, IMAGE_DATA, 0xffff);
-	map_entry(image, 5, IMAGE_DATA + FMT_CHUNK_BLOCKS, 3);
+	image_page_init(image, PAGE_MAP_3, FMT_PAGE_MAP, 3);
+	image_page_init(image, PAGE_MAP_2, FMT_PAGE_MAP, 2);
+	image_page_init(image, PAGE_MAP_1, FMT_PAGE_MAP, 1);
+	image_page_init(image, PAGE_LEAF, FMT_PAGE_MAP, 0);
+	image_link(image, &image->page[PAGE_MAP_1].inner.ptr[0], PAGE_LEAF);
+	image_link(image, &image->page[PAGE_MAP_2].inner.ptr[0], PAGE_MAP_1);
+	image_link(image, &image->page[PAGE_MAP_3].inner.ptr[0], PAGE_MAP_2);
+	image_link(image, &image_version(image, 0)->root, PAGE_MAP_3);
+	image_link(image, &image->super[0].versions.ptr, PAGE_VERSIONS);
+	image_coarse(image, PAGE_LEAF, 0, IMAGE_DATA, 0xffff, 1);
+	image_coarse(image, PAGE_LEAF, 5, IMAGE_DATA + FMT_CHUNK_BLOCKS, 3, 1);
 }
 
 static void
@@ -205,23 +249,73 @@ region_count(struct image *image, unsigned r)
 		bits_count(image, start, IMAGE_REGION_BLOCKS));
 }
 
-static void
-version_count(struct image *image)
-{
-	struct fmt_version *version =
-	    &image->page[PAGE_VERSIONS].versions.version[0];
-	uint64_t live = 0, held = 0;
+struct counted {
+	uint64_t live, held;
+};
 
+static void
+count_fine(const struct image *image, const struct fmt_leaf *leaf, unsigned c,
+    unsigned unit, struct counted *counted)
+{
+	unsigned per = 27 * unit, subs = FMT_CHUNK_BLOCKS / unit;
+	const struct fmt_fine *fine =
+	    &image->page[image_link_page(image, &leaf->fine[c / per])].fine;
+
+	for (unsigned i = 0; i < subs; i++) {
+		if (fmt_sub_address(&fine->sub[c % per * subs + i]) == 0)
+			continue;
+		counted->live += unit;
+		counted->held += unit;
+	}
+}
+
+static void
+count_leaf(const struct image *image, const struct fmt_leaf *leaf,
+    unsigned unit, struct counted *counted)
+{
 	for (unsigned c = 0; c < FMT_LEAF_CHUNKS; c++) {
-		uint64_t word =
-		    le64_get(&image->page[PAGE_LEAF].leaf.entry[c].word);
+		uint64_t word = le64_get(&leaf->entry[c].word);
+		if (fmt_word_type(word) == FMT_FINE && unit < FMT_CHUNK_BLOCKS)
+			count_fine(image, leaf, c, unit, counted);
 		if (fmt_word_type(word) != FMT_COARSE)
 			continue;
-		held += FMT_CHUNK_BLOCKS;
-		live += (unsigned)__builtin_popcount(fmt_word_mask(word));
+		counted->held += FMT_CHUNK_BLOCKS;
+		counted->live +=
+		    (unsigned)__builtin_popcount(fmt_word_mask(word));
 	}
-	le64_set(&version->live_blocks, live);
-	le64_set(&version->held_blocks, held);
+}
+
+static void
+count_map(const struct image *image, unsigned page, unsigned unit,
+    struct counted *counted)
+{
+	if (image->page[page].header.level == 0) {
+		count_leaf(image, &image->page[page].leaf, unit, counted);
+		return;
+	}
+	for (unsigned i = 0; i < FMT_FANOUT; i++) {
+		unsigned below =
+		    image_link_page(image, &image->page[page].inner.ptr[i]);
+		if (below != 0)
+			count_map(image, below, unit, counted);
+	}
+}
+
+static void
+versions_count(struct image *image)
+{
+	for (unsigned slot = 0; slot < FMT_PAGE_VERSIONS_COUNT; slot++) {
+		struct fmt_version *version = image_version(image, slot);
+		unsigned root = image_link_page(image, &version->root);
+		struct counted counted = {0, 0};
+
+		if (root != 0 && version->cow_shift >= FMT_BLOCK_SHIFT)
+			count_map(image, root,
+			    1u << (version->cow_shift - FMT_BLOCK_SHIFT),
+			    &counted);
+		le64_set(&version->live_blocks, counted.live);
+		le64_set(&version->held_blocks, counted.held);
+	}
 }
 
 static uint32_t
@@ -240,24 +334,53 @@ count_used(const uint8_t *entries, size_t entry, unsigned count)
 	    sizeof(array) / sizeof((array)[0]))
 
 static void
+fine_count(struct fmt_fine *fine)
+{
+	le32_set(&fine->page.used, USED(fine->sub));
+}
+
+static void
 pages_count(struct image *image)
 {
-	for (unsigned n = PAGE_MAP_3; n < PAGE_LEAF; n++)
-		le32_set(&image->page[n].header.used,
-		    USED(image->page[n].inner.ptr));
-	le32_set(&image->page[PAGE_LEAF].header.used,
-	    USED(image->page[PAGE_LEAF].leaf.fine) +
-		USED(image->page[PAGE_LEAF].leaf.entry));
-	le32_set(&image->page[PAGE_VERSIONS].header.used,
-	    USED(image->page[PAGE_VERSIONS].versions.version));
-	le32_set(&image->page[PAGE_REGIONS].header.used,
-	    USED(image->page[PAGE_REGIONS].regions.region));
+	for (unsigned n = 0; n < image->pages; n++) {
+		struct fmt_page *header = &image->page[n].header;
+		struct fmt_inner *inner = &image->page[n].inner;
+		struct fmt_leaf *leaf = &image->page[n].leaf;
+
+		if (n == PAGE_BITMAP)
+			continue;
+		if (header->type == FMT_PAGE_FINE)
+			fine_count(&image->page[n].fine);
+		else if (header->type == FMT_PAGE_MAP && header->level > 0)
+			le32_set(&header->used, USED(inner->ptr));
+		else if (header->type == FMT_PAGE_MAP)
+			le32_set(&header->used,
+			    USED(leaf->fine) + USED(leaf->entry));
+		else if (header->type == FMT_PAGE_VERSIONS)
+			le32_set(&header->used,
+			    USED(image->page[n].versions.version));
+		else if (header->type == FMT_PAGE_REGIONS)
+			le32_set(
+			    &header->used, USED(image->page[n].regions.region));
+		else if (header->type == FMT_PAGE_LOST)
+			le32_set(&header->used, USED(image->page[n].lost.lost));
+		else if (header->type == FMT_PAGE_BOOKMARKS)
+			le32_set(&header->used,
+			    USED(image->page[n].bookmarks.bookmark));
+		else if (header->type == FMT_PAGE_GROUPS)
+			le32_set(
+			    &header->used, USED(image->page[n].groups.group));
+	}
 }
+
+static void links_seal(struct image *image);
 
 void
 image_count(struct image *image)
 {
 	uint64_t data = 0, meta = 0;
+
+	links_seal(image); /* pointers count */
 
 	for (unsigned r = 0; r < IMAGE_REGIONS; r++) {
 		unsigned used = bits_count(
@@ -268,10 +391,16 @@ image_count(struct image *image)
 		else
 			data += used;
 	}
-	version_count(image);
+	versions_count(image);
 	pages_count(image);
 	le64_set(&image->super[0].data_blocks, data);
 	le64_set(&image->super[0].meta_blocks, meta);
+}
+
+void
+image_no_log(struct image *image)
+{
+	le64_set(&image->super[0].checkpoint_lsn, 100 + IMAGE_RECORDS);
 }
 
 /* ---- sums and pointers, from the leaves up ---- */
@@ -286,18 +415,35 @@ ptr_seal(struct image *image, struct fmt_ptr *ptr, unsigned page)
 	    le32_get(&header->gen));
 }
 
+/* Before the page that names it. */
+static unsigned
+page_rank(const struct fmt_page *header)
+{
+	if (header->type == FMT_PAGE_FINE)
+		return 0;
+	return header->type == FMT_PAGE_MAP    ? 1u + header->level
+	       : header->type == FMT_PAGE_LOST ? 8
+					       : 9;
+}
+
+static void
+links_seal(struct image *image)
+{
+	for (unsigned rank = 0; rank < 256; rank++)
+		for (unsigned i = 0; i < image->links; i++) {
+			unsigned page = image->link[i].page;
+			if (page_rank(&image->page[page].header) == rank)
+				ptr_seal(image,
+				    link_from(image, &image->link[i]), page);
+		}
+}
+
 void
 image_seal(struct image *image)
 {
 	struct fmt_super *super = &image->super[0];
-	struct fmt_version *version =
-	    &image->page[PAGE_VERSIONS].versions.version[0];
 
-	ptr_seal(image, &image->page[PAGE_MAP_1].inner.ptr[0], PAGE_LEAF);
-	ptr_seal(image, &image->page[PAGE_MAP_2].inner.ptr[0], PAGE_MAP_1);
-	ptr_seal(image, &image->page[PAGE_MAP_3].inner.ptr[0], PAGE_MAP_2);
-	ptr_seal(image, &version->root, PAGE_MAP_3);
-	ptr_seal(image, &super->versions.ptr, PAGE_VERSIONS);
+	links_seal(image);
 	ptr_seal(image, &super->regions.ptr, PAGE_REGIONS);
 	le64_set(&super->regions.ptr.word,
 	    fmt_device_address(0, image_page_offset(PAGE_REGIONS)));
@@ -329,7 +475,7 @@ image_write(struct image *image)
 	for (unsigned i = 0; i < FMT_SUPER_SLOTS; i++)
 		bs_powercut_poke(image->bs, fmt_super_offset(i),
 		    &image->super[i], sizeof(image->super[i]));
-	for (unsigned i = 0; i < PAGE_COUNT; i++)
+	for (unsigned i = 0; i < image->pages; i++)
 		bs_powercut_poke(image->bs, image_page_offset(i),
 		    &image->page[i], FMT_BLOCK);
 	bs_powercut_poke(
@@ -347,6 +493,7 @@ image_new(void)
 	if (image == NULL || simloop_new(1, 1 << 20, &image->loop) < 0 ||
 	    bs_powercut_new(image->loop, &params, &image->bs) < 0)
 		abort();
+	image->pages = PAGE_COUNT;
 	regions_fill(image);
 	version_fill(image);
 	map_fill(image);
@@ -354,7 +501,6 @@ image_new(void)
 	log_fill(image);
 	super_fill(&image->super[0]);
 	labels_fill(image);
-	image_seal(image); /* pointers, which are counted */
 	image_count(image);
 	image_seal(image);
 	image_write(image);
@@ -376,4 +522,62 @@ image_free(struct image *image)
 	simloop_run_until(image->loop, &done);
 	simloop_free(image->loop);
 	free(image);
+}
+
+/* ---- checking it ---- */
+
+static void
+step(void *arg)
+{
+	bool more = simloop_step(arg);
+
+	assert(more);
+}
+
+static void
+append(char *codes, const char *code)
+{
+	size_t used = strlen(codes);
+
+	snprintf(codes + used, IMAGE_CODES_MAX - used, " %s", code);
+}
+
+static void
+finding(
+    void *arg, enum check_severity severity, const char *code, const char *text)
+{
+	struct image_found *found = arg;
+
+	assert(strlen(text) > 0);
+	append(found->codes, code);
+	if (severity == CHECK_DAMAGE)
+		append(found->damage, code);
+	snprintf(found->text, sizeof(found->text), "%s", text);
+}
+
+static void
+family(void *arg, const struct check_family *family)
+{
+	struct image_found *found = arg;
+
+	found->family = *family;
+	found->families++;
+}
+
+int
+image_check(struct image *image, struct image_found *found)
+{
+	*found = (struct image_found){
+	    .report = {.finding = finding, .family = family}};
+	found->report.arg = found;
+	return pool_check(&image->bs, 1, step, image->loop, &found->report);
+}
+
+int
+image_check_again(struct image *image, struct image_found *found)
+{
+	image_count(image);
+	image_seal(image);
+	image_write(image);
+	return image_check(image, found);
 }
