@@ -162,6 +162,7 @@ check_done(struct check *check)
 	free(check->version);
 	free(check->bookmark);
 	free(check->group);
+	free(check->row);
 	free(check->family);
 }
 
@@ -186,6 +187,7 @@ static void (*const parts[])(struct check *check) = {
     check_groups,
     check_bookmarks,
     check_version_tree,
+    check_lost_table,
     check_bitmap_read,
     check_counters,
     check_families,

@@ -142,8 +142,7 @@ visit_lost(
 	const struct place place = {.level = level, .index = index};
 	const struct fmt_inner *inner;
 
-	if (!check_losses || map->other[0] == NULL ||
-	    is_given_up(map->other[0], &place))
+	if (map->other[0] == NULL || is_given_up(map->other[0], &place))
 		return;
 	map_read_beside(
 	    map, beside, level, index, NULL, NULL, map->page[level][1]);
@@ -189,8 +188,6 @@ visit_children(struct map_walk *map, const struct place *place,
 		    .bound = place->bound};
 		bool empty = memcmp(&child.ptr, &none, sizeof(none)) == 0;
 		used += !empty;
-		if (empty && !check_losses)
-			continue;
 		for (unsigned k = 0; k < BESIDES; k++)
 			child.beside[k] = beside_child(
 			    map->other[k], &place->beside[k], &child);

@@ -389,7 +389,7 @@ count_lost(
 		if (block_is_held(beside, i) &&
 		    (chunk == NULL ||
 			chunk->block[i].address != beside->block[i].address))
-			losses_add(map->walk.check, &map->losses,
+			check_losses_add(map->walk.check, &map->losses,
 			    beside->block[i].birth);
 }
 
@@ -466,8 +466,7 @@ check_leaf(struct map_walk *map, const struct place *place, const uint8_t *page,
 	else if (beside->state == BESIDE_UNKNOWN ||
 		 !decode_beside(map, beside, place->index))
 		check.beside = NULL;
-	return check_chunks(
-	    &check, check_losses && which == 0 && map->other[0] != NULL);
+	return check_chunks(&check, which == 0 && map->other[0] != NULL);
 }
 
 void

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Losses: the blocks that a version's parent holds and it does not, by their
- * birth.  An entry of the version's tree has the sum of those born after the
- * entry before and up to its own birth.
+ * birth.  A row of the table has the sum of those of one account that were born
+ * after the row before and up to its own birth.
  *
  * While the parent is being deleted, what it held below its cursor is partly
  * gone, and what was born up to the epoch of its own parent cannot be counted
@@ -11,11 +11,10 @@
  */
 #include "base/assert.h"
 #include "snapshot/check_priv.h"
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-bool check_losses = false;
+bool check_losses = true;
 
 /* ---- counting ---- */
 
@@ -51,7 +50,8 @@ losses_insert(struct check *check, struct check_losses *losses, uint32_t at)
 }
 
 void
-losses_add(struct check *check, struct check_losses *losses, uint32_t birth)
+check_losses_add(
+    struct check *check, struct check_losses *losses, uint32_t birth)
 {
 	uint32_t at = losses_find(losses, birth);
 
@@ -78,31 +78,32 @@ losses_between(
 	return blocks;
 }
 
-/* ---- the version's tree ---- */
+/* ---- the table ---- */
 
-struct lost_read {
-	const struct check_version *version;
-	struct check_losses losses;
-	uint64_t entries; /* that there should be */
-	bool ordered;
-	char what[FMT_NAME + 32];
-};
+static int
+row_compare(const void *a, const void *b)
+{
+	const struct check_row *x = a, *y = b;
+
+	if (x->account != y->account)
+		return x->account < y->account ? -1 : 1;
+	return (x->birth > y->birth) - (x->birth < y->birth);
+}
 
 static void
-lost_take(
-    struct check *check, struct lost_read *read, const struct fmt_lost *entry)
+row_take(struct check *check, const struct fmt_lost *lost)
 {
-	struct check_losses *losses = &read->losses;
-	uint32_t birth = le32_get(&entry->birth);
-	struct check_loss *loss;
+	struct check_row *room = check_grow(check, check->row, check->row_count,
+	    &check->row_room, sizeof(*room));
 
-	if (losses->count > 0 && losses->loss[losses->count - 1].birth >= birth)
-		read->ordered = false;
-	loss = losses_insert(check, losses, losses->count);
-	if (loss == NULL)
+	if (room == NULL)
 		return;
-	loss->birth = birth;
-	loss->blocks = le64_get(&entry->blocks);
+	check->row = room;
+	check->row[check->row_count++] = (struct check_row){
+	    .account = le32_get(&lost->account),
+	    .birth = le32_get(&lost->birth),
+	    .blocks = le64_get(&lost->blocks),
+	};
 }
 
 static void
@@ -110,61 +111,95 @@ lost_leaf(struct check_walk *walk, uint64_t index, const uint8_t *page)
 {
 	static const struct fmt_lost none;
 	const struct fmt_lost_page *p = (const void *)page;
-	struct lost_read *read = walk->arg;
+	uint64_t slots = le64_get(&walk->check->super.lost.count);
 	unsigned used = 0;
 
 	for (unsigned i = 0; i < FMT_PAGE_LOST_COUNT; i++) {
-		uint64_t n = index * FMT_PAGE_LOST_COUNT + i;
-		bool empty = memcmp(&p->lost[i], &none, sizeof(none)) == 0;
-		used += !empty;
-		if (n < read->entries)
-			lost_take(walk->check, read, &p->lost[i]);
-		else if (!empty)
-			read->ordered = false;
+		uint64_t slot = index * FMT_PAGE_LOST_COUNT + i;
+		if (memcmp(&p->lost[i], &none, sizeof(none)) == 0)
+			continue;
+		used++;
+		if (slot < slots)
+			row_take(walk->check, &p->lost[i]);
+		else
+			check_find(walk->check, CHECK_DAMAGE, "lost.record",
+			    "loss in slot %llu: beyond the slots that the"
+			    " superblock knows",
+			    (unsigned long long)slot);
 	}
 	walk_check_used(walk, page, used);
 }
 
-static void
-lost_verify(struct check *check, const struct lost_read *read)
+static const struct check_version *
+account_version(const struct check *check, uint32_t account)
 {
-	const struct check_version *version = read->version;
-	uint32_t last = read->losses.count == 0
-			    ? 0
-			    : read->losses.loss[read->losses.count - 1].birth;
-	const char *wrong = NULL;
-
-	if (!read->ordered || read->losses.count != read->entries)
-		wrong = "not in the order of births, or not all there";
-	else if (read->entries > 0 && version->parent_id == 0)
-		wrong = "of a version without a parent";
-	else if (version->parent != NULL && last > version->parent->epoch)
-		wrong = "born after the parent";
-	else if (losses_between(&read->losses, 0, UINT32_MAX) !=
-		     version->lost_blocks ||
-		 version->lost_sole > version->lost_blocks)
-		wrong = "not what their record has as their sum";
-	if (wrong != NULL)
-		check_find(check, CHECK_DAMAGE, "lost.record", "%s: %s",
-		    read->what, wrong);
+	for (uint32_t i = 0; i < check->version_count; i++)
+		if (check->version[i].account == account)
+			return &check->version[i];
+	return NULL;
 }
 
-static void
-lost_walk(struct check *check, struct lost_read *read)
+/* NULL: right in itself, and beside the row before it. */
+static const char *
+row_verify(const struct check_version *version, const struct check_row *row,
+    const struct check_row *before)
 {
-	const struct fmt_root *root = &read->version->lost;
-	struct check_walk walk = {.check = check,
-	    .what = read->what,
-	    .type = FMT_PAGE_LOST,
-	    .leaf = lost_leaf,
-	    .arg = read};
+	if (version == NULL)
+		return "of no version";
+	if (version->parent == NULL)
+		return "of a version without a parent";
+	if (row->birth == 0 || (version->parent->epoch != 0 &&
+				   row->birth > version->parent->epoch))
+		return "born after the parent";
+	if (before != NULL && row_compare(before, row) == 0)
+		return "there twice";
+	return NULL;
+}
 
-	snprintf(read->what, sizeof(read->what), "losses of version %llu (%s)",
-	    (unsigned long long)read->version->id, read->version->name);
-	read->entries = le64_get(&root->count);
-	check_table(&walk, root, FMT_PAGE_LOST_COUNT, "lost.count");
-	if (check->error == 0)
-		lost_verify(check, read);
+void
+check_lost_table(struct check *check)
+{
+	const struct check_version *version = NULL;
+	struct check_walk walk = {.check = check,
+	    .what = "table of losses",
+	    .type = FMT_PAGE_LOST,
+	    .leaf = lost_leaf};
+
+	check_table(
+	    &walk, &check->super.lost, FMT_PAGE_LOST_COUNT, "lost.count");
+	if (check->row_count == 0 || check->error < 0)
+		return;
+	qsort(check->row, check->row_count, sizeof(check->row[0]), row_compare);
+	for (uint32_t i = 0; i < check->row_count; i++) {
+		const struct check_row *row = &check->row[i];
+		const char *wrong;
+		if (i == 0 || check->row[i - 1].account != row->account)
+			version = account_version(check, row->account);
+		wrong = row_verify(
+		    version, row, i == 0 ? NULL : &check->row[i - 1]);
+		if (wrong != NULL)
+			check_find(check, CHECK_DAMAGE, "lost.record",
+			    "losses of account %u, born in epoch %u: %s",
+			    row->account, row->birth, wrong);
+	}
+}
+
+/* The rows of a version, in the order of births. */
+static const struct check_row *
+rows_of(const struct check *check, const struct check_version *version,
+    uint32_t *ret_count)
+{
+	uint32_t first = 0, end;
+
+	while (first < check->row_count &&
+	       check->row[first].account < version->account)
+		first++;
+	for (end = first; end < check->row_count &&
+			  check->row[end].account == version->account;
+	     end++)
+		;
+	*ret_count = end - first;
+	return &check->row[first];
 }
 
 /* ---- the one against the other ---- */
@@ -196,62 +231,46 @@ entry_merges_over(const struct check_losses *counted,
 }
 
 static void
-compare_between(struct check *check, const struct lost_read *read,
-    const struct check_losses *counted, uint32_t after,
-    const struct check_loss *entry)
+compare_between(struct check *check, const struct check_version *version,
+    const struct check_losses *counted, uint32_t after, uint32_t up_to,
+    uint64_t recorded)
 {
-	uint64_t blocks = losses_between(counted, after, entry->birth);
+	uint64_t blocks = losses_between(counted, after, up_to);
 
-	if (blocks != entry->blocks)
+	if (blocks != recorded)
 		check_find(check, CHECK_DAMAGE, "lost.counts",
-		    "%s: of those born in epochs %u to %u there are %llu,"
-		    " recorded are %llu",
-		    read->what, after + 1, entry->birth,
-		    (unsigned long long)blocks,
-		    (unsigned long long)entry->blocks);
-	else if (entry_merges_over(counted, read->version, after, entry->birth))
+		    "losses of version %llu (%s): of those born in epochs %u"
+		    " to %u there are %llu, recorded are %llu",
+		    (unsigned long long)version->id, version->name, after + 1,
+		    up_to, (unsigned long long)blocks,
+		    (unsigned long long)recorded);
+	else if (entry_merges_over(counted, version, after, up_to) &&
+		 recorded > 0)
 		check_find(check, CHECK_DAMAGE, "lost.counts",
-		    "%s: those born in epochs %u to %u are not told apart by"
-		    " an ancestor between",
-		    read->what, after + 1, entry->birth);
-}
-
-static void
-lost_compare(struct check *check, const struct lost_read *read,
-    const struct check_losses *counted)
-{
-	const struct check_version *version = read->version;
-	const struct check_version *above = version->parent->parent;
-	uint32_t after = epoch_unknown(version);
-	uint64_t sole = losses_between(
-	    counted, above == NULL ? 0 : above->epoch, UINT32_MAX);
-
-	for (uint32_t i = 0; i < read->losses.count; i++) {
-		const struct check_loss *entry = &read->losses.loss[i];
-		if (entry->birth <= after)
-			continue;
-		compare_between(check, read, counted, after, entry);
-		after = entry->birth;
-	}
-	compare_between(
-	    check, read, counted, after, &(struct check_loss){UINT32_MAX, 0});
-	if (sole != version->lost_sole)
-		check_find(check, CHECK_DAMAGE, "lost.sole",
-		    "%s: %llu of the parent's own blocks, recorded are %llu",
-		    read->what, (unsigned long long)sole,
-		    (unsigned long long)version->lost_sole);
+		    "losses of version %llu (%s): those born in epochs %u to"
+		    " %u are not told apart by an ancestor between",
+		    (unsigned long long)version->id, version->name, after + 1,
+		    up_to);
 }
 
 void
 check_lost(struct check *check, const struct check_version *version,
     const struct check_losses *counted)
 {
-	struct lost_read read = {.version = version, .ordered = true};
+	const struct check_row *row;
+	uint32_t count, after;
 
-	lost_walk(check, &read);
-	if (check->error == 0 && check_losses && counted != NULL &&
-	    read.ordered && version->parent != NULL &&
-	    version->state != FMT_VERSION_DELETING)
-		lost_compare(check, &read, counted);
-	free(read.losses.loss);
+	if (!check_losses || version->parent == NULL || counted == NULL ||
+	    version->state == FMT_VERSION_DELETING)
+		return;
+	row = rows_of(check, version, &count);
+	after = epoch_unknown(version);
+	for (uint32_t i = 0; i < count; i++) {
+		if (row[i].birth <= after)
+			continue;
+		compare_between(check, version, counted, after, row[i].birth,
+		    row[i].blocks);
+		after = row[i].birth;
+	}
+	compare_between(check, version, counted, after, UINT32_MAX, 0);
 }

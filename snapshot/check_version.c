@@ -109,9 +109,9 @@ version_take(struct check *check, const struct fmt_version *v)
 	    .cursor = le64_get(&v->cursor),
 	    .live = le64_get(&v->live_blocks),
 	    .held = le64_get(&v->held_blocks),
-	    .lost = v->lost,
-	    .lost_blocks = le64_get(&v->lost_blocks),
-	    .lost_sole = le64_get(&v->lost_sole),
+	    .account = le64_get(&v->account) != 0
+			   ? (uint32_t)le64_get(&v->account)
+			   : (uint32_t)le64_get(&v->id),
 	};
 	memcpy(version->uuid, v->uuid, sizeof(version->uuid));
 	memcpy(version->name, v->name, sizeof(version->name));

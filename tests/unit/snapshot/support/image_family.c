@@ -190,15 +190,16 @@ void
 image_lost(
     struct image *image, unsigned slot, const uint32_t (*pair)[2], unsigned n)
 {
-	struct fmt_version *version = image_version(image, slot);
-	unsigned page = table_page(image, &version->lost, FMT_PAGE_LOST, n);
-	uint64_t sum = 0;
+	const struct fmt_version *version = image_version(image, slot);
+	unsigned page = table_page(
+	    image, &image->super[0].lost, FMT_PAGE_LOST, FMT_PAGE_LOST_COUNT);
+	struct fmt_lost *row = image->page[page].lost.lost;
 
-	for (unsigned i = 0; i < n; i++) {
-		le32_set(&image->page[page].lost.lost[i].birth, pair[i][0]);
-		le64_set(&image->page[page].lost.lost[i].blocks, pair[i][1]);
-		sum += pair[i][1];
+	while (le32_get(&row->account) != 0)
+		row++;
+	for (unsigned i = 0; i < n; i++, row++) {
+		le32_set(&row->account, (uint32_t)le64_get(&version->id));
+		le32_set(&row->birth, pair[i][0]);
+		le64_set(&row->blocks, pair[i][1]);
 	}
-	le64_set(&version->lost_blocks, sum);
-	le64_set(&version->lost_sole, sum);
 }
