@@ -114,6 +114,7 @@ snap_apply(struct pool *pool, struct family_record *r)
 	if (snapshot == NULL)
 		return -EBADMSG;
 	snapshot->origin = head;
+	head->cuts++;
 	losses_snapshot(head, snapshot);
 	volume_set_parent(snapshot, head->parent);
 	volume_set_parent(head, snapshot);

@@ -57,6 +57,7 @@ bookmark_epoch_set(struct volume *volume)
 	if (volume->bookmark_epoch == epoch)
 		return;
 	volume->bookmark_epoch = epoch;
+	volume->cuts++;
 	volume_changed(volume);
 }
 

@@ -76,6 +76,7 @@ struct vio {
 	int error;
 	uint64_t lsn; /* must be durable for FUA */
 	void *bounce;
+	uint32_t cuts; /* of the volume when the bounce buffer was read */
 	uint64_t bounce_bytes;
 	bool copying; /* a copy of a unit is under way: volume_copy.c */
 	uint64_t copy_first, copy_count, copy_next; /* blocks */
@@ -150,6 +151,7 @@ struct volume {
 
 	/* device writes in flight, by the parity of the cuts before them */
 	uint8_t cut;
+	uint32_t cuts; /* +1 when what may be written in place becomes less */
 	unsigned writing[2];
 	struct list cut_waiting; /* for those before the last cut to end */
 

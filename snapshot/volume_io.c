@@ -334,6 +334,9 @@ seg_complete(struct bs_io *io, int result)
 	}
 	if (seg->merging && result == 0 && vio->io->op == BS_READ) {
 		vio_partial_copy(vio);
+	} else if (seg->merging && result == 0 &&
+		   vio->cuts != vio->volume->cuts) {
+		seg->merging = false; /* a snapshot has the block: once more */
 	} else if (seg->merging && result == 0) {
 		seg->merging = false;
 		if (--vio->pending == 0)

@@ -108,6 +108,7 @@ partial_read(struct vio *vio, const struct map_extent *extent)
 	if (seg == NULL)
 		return;
 	vio_depends(vio, extent->leaf);
+	vio->cuts = vio->volume->cuts;
 	seg->barrier = vio->barrier = true;
 	seg->address = extent->address;
 	seg->bounce = vio->bounce;
