@@ -221,11 +221,33 @@ volume_cut(struct volume *volume)
 		volume->cut ^= 1;
 }
 
+static uint64_t
+time_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000000000ull + (uint64_t)t.tv_nsec;
+}
+
+/* For people only: nothing depends on it. */
+static void
+cut_count(struct pool *pool, uint64_t began)
+{
+	struct pool_stat *counters = &pool->counters;
+
+	counters->cuts++;
+	counters->cut_ns = time_ns() - began;
+	if (counters->cut_ns > counters->cut_ns_max)
+		counters->cut_ns_max = counters->cut_ns;
+}
+
 static int
 snapshot_cut(struct operation *op)
 {
 	struct snapping *s = op->detail;
 	struct pool *pool = op->pool;
+	uint64_t began = time_ns();
 	int result = versions_room(op, s->count);
 
 	if (result == 0)
@@ -243,6 +265,7 @@ snapshot_cut(struct operation *op)
 		return -EIO;
 	for (unsigned i = 0; i < s->count; i++)
 		volume_cut(s->volume[i]);
+	cut_count(pool, began);
 	op->volume = s->volume[0]->parent;
 	op->run = snapshot_drained;
 	return 0;

@@ -242,6 +242,9 @@ stat_counters(struct pool *pool, struct pool_stat *stat)
 	stat->cache_misses = pool->cache.misses;
 	stat->replayed_records = pool->counters.replayed_records;
 	stat->open_ns = pool->counters.open_ns;
+	stat->cuts = pool->counters.cuts;
+	stat->cut_ns = pool->counters.cut_ns;
+	stat->cut_ns_max = pool->counters.cut_ns_max;
 }
 
 void

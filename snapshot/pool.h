@@ -131,6 +131,8 @@ struct pool_stat {
 	uint64_t pages_cached, pages_dirty, cache_hits, cache_misses;
 	uint64_t replayed_records, open_ns;
 	uint64_t allocation_failures;
+	uint64_t cuts, cut_ns, cut_ns_max; /* snapshots: how long the loop was
+					    * at it, the last and the longest */
 };
 void pool_stat_get(struct pool *pool, struct pool_stat *ret_stat);
 const char *pool_name(const struct pool *pool);
