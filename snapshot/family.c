@@ -193,7 +193,7 @@ snapshot_drained(struct operation *op)
 		if (volume_cut_drained(s->volume[i]) ||
 		    engine_breaks.cut_no_drain)
 			continue;
-		list_add_tail(&s->volume[i]->cut_waiting, &op->waiter.link);
+		list_add_tail(&s->volume[i]->barrier.waiting, &op->waiter.link);
 		return -EAGAIN;
 	}
 	return operation_commit(op, committed);
@@ -210,15 +210,6 @@ snapshot_records(struct pool *pool, struct volume *volume, uint32_t slot,
 		uuid_generate_random(identity->uuid);
 	group_set_identity(pool, id, identity);
 	uuid_clear(identity->uuid);
-}
-
-/* From here on writes in flight are those from before the cut. */
-static void
-volume_cut(struct volume *volume)
-{
-	assert(volume_cut_drained(volume) || engine_breaks.cut_no_drain);
-	if (volume_cut_drained(volume))
-		volume->cut ^= 1;
 }
 
 static uint64_t
@@ -264,7 +255,7 @@ snapshot_cut(struct operation *op)
 	if (pool->state != POOL_ONLINE)
 		return -EIO;
 	for (unsigned i = 0; i < s->count; i++)
-		volume_cut(s->volume[i]);
+		s->volume[i]->cut = barrier_ask(&s->volume[i]->barrier);
 	cut_count(pool, began);
 	op->volume = s->volume[0]->parent;
 	op->run = snapshot_drained;

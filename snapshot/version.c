@@ -136,7 +136,7 @@ volume_new(struct pool *pool, uint32_t slot, struct page *page,
 	list_init(&volume->children);
 	list_init(&volume->sibling);
 	list_init(&volume->snapshots);
-	list_init(&volume->cut_waiting);
+	barrier_init(&volume->barrier);
 	volume->cow_shift = record->cow_shift;
 	volume->state = record->state;
 	volume->size = le64_get(&record->size);

@@ -13,6 +13,7 @@
 
 #include "backstores/backstore.h"
 #include "base/buf.h"
+#include "snapshot/barrier.h"
 #include "snapshot/map_page.h"
 #include "snapshot/page.h"
 #include "snapshot/pool.h"
@@ -41,8 +42,8 @@ struct seg {
 	bool barrier; /* the vio goes on only after it */
 	bool merging; /* reads what a part of a block goes into */
 	bool fine;    /* mapping: single blocks of one chunk */
-	bool writing; /* counted in volume->writing[cut] */
-	uint8_t cut;
+	bool writing; /* counted in volume->barrier, on that side */
+	uint8_t side;
 	uint16_t copied; /* mapping a whole chunk: what of it is valid */
 	uint8_t *bounce; /* instead of the caller's memory */
 	struct device *device;
@@ -149,11 +150,9 @@ struct volume {
 	unsigned fine_count;
 	uint64_t cursor; /* DELETING: chunks below it are dealt with */
 
-	/* device writes in flight, by the parity of the cuts before them */
-	uint8_t cut;
+	struct barrier barrier; /* of device writes in flight */
+	uint64_t cut;           /* its number for the last snapshot */
 	uint32_t cuts; /* +1 when what may be written in place becomes less */
-	unsigned writing[2];
-	struct list cut_waiting; /* for those before the last cut to end */
 
 	uint64_t reads, writes, read_bytes, write_bytes, unmaps;
 };
@@ -246,7 +245,11 @@ void seg_put(struct seg *seg);
 /* The seg is done: the vio goes on. */
 void seg_end(struct seg *seg, int result);
 /* Have all device writes ended that were submitted before the last cut? */
-bool volume_cut_drained(const struct volume *volume);
+static inline bool
+volume_cut_drained(const struct volume *volume)
+{
+	return barrier_passed(&volume->barrier, volume->cut);
+}
 
 /* volume_write.c */
 void vio_write_step(struct vio *vio);

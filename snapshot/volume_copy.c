@@ -71,7 +71,7 @@ copy_ready(struct vio *vio)
 	if (!copy_is_due(vio))
 		return false;
 	if (!volume_cut_drained(volume) && !engine_breaks.rmw_no_drain) {
-		list_add_tail(&volume->cut_waiting, &vio->waiter.link);
+		list_add_tail(&volume->barrier.waiting, &vio->waiter.link);
 		vio->parked = true;
 		return false;
 	}

@@ -268,37 +268,24 @@ grace_end(struct vio *vio)
 		quarantine_release_later(pool);
 }
 
-/* ---- cuts ---- */
+/* ---- writes in flight ---- */
 
 /* What is written in place now may belong to a snapshot a moment later; the
  * snapshot is not done before such writes have ended. */
 static void
-cut_enter(struct seg *seg)
+writing_begin(struct seg *seg)
 {
-	struct volume *volume = seg->vio->volume;
-
 	seg->writing = true;
-	seg->cut = volume->cut;
-	volume->writing[seg->cut]++;
+	seg->side = (uint8_t)barrier_enter(&seg->vio->volume->barrier);
 }
 
 static void
-cut_leave(struct seg *seg)
+writing_end(struct seg *seg)
 {
-	struct volume *volume = seg->vio->volume;
-
 	if (!seg->writing)
 		return;
 	seg->writing = false;
-	assert(volume->writing[seg->cut] > 0);
-	if (--volume->writing[seg->cut] == 0 && seg->cut != volume->cut)
-		waiters_wake(&volume->cut_waiting, 0);
-}
-
-bool
-volume_cut_drained(const struct volume *volume)
-{
-	return volume->writing[volume->cut ^ 1] == 0;
+	barrier_leave(&seg->vio->volume->barrier, seg->side);
 }
 
 void
@@ -325,7 +312,7 @@ seg_complete(struct bs_io *io, int result)
 	struct vio *vio = seg->vio;
 
 	ASSERT_MAGIC(vio, VIO_MAGIC);
-	cut_leave(seg);
+	writing_end(seg);
 	if (io->op != BS_READ) {
 		if (result == 0 && !io->fua)
 			seg->device->written_seq++;
@@ -386,7 +373,7 @@ seg_submit(struct seg *seg, enum bs_op op, uint64_t address, unsigned in_block,
 	if (vio->pending++ == 0)
 		vio->parity = (uint8_t)grace_enter(&pool->space);
 	if (op != BS_READ)
-		cut_enter(seg);
+		writing_begin(seg);
 	bs_submit(seg->device->bs, io);
 }
 
