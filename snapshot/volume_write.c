@@ -556,8 +556,8 @@ begin_here(struct vio *vio, const struct map_extent *extent, struct begin *b)
 	    .first = block,
 	    .end = vio->end / FMT_BLOCK,
 	};
-	if (b->end == block)
-		b->end++; /* a part of a block counts for it */
+	if (b->end == block || vio->next % FMT_BLOCK != 0)
+		b->end = block + 1; /* a part of a block is a step for itself */
 	map_rules(vio->volume, block / FMT_LEAF_BLOCKS, &b->rules);
 }
 
