@@ -138,6 +138,13 @@ control_delete(struct world *world, struct sim_volume *volume)
 {
 	control_begin(world, CONTROL_DELETE, volume);
 	volume->quiet = true;
+	for (struct sim_volume *s = world->snapshots; s; s = s->next) {
+		if (s->of != volume || s->state != PRESENT)
+			continue;
+		s->quiet = true;
+		if (s->hold)
+			world->control_refusal = -EPERM;
+	}
 }
 
 static bool
@@ -293,6 +300,9 @@ static void
 delete_now(struct world *world, struct sim_volume *volume)
 {
 	volume->state = DELETING;
+	for (struct sim_volume *s = world->snapshots; s; s = s->next)
+		if (s->of == volume && s->state == PRESENT)
+			s->state = DELETING;
 	volume_delete(world->pool, volume->volume, &world->request);
 }
 
@@ -368,6 +378,7 @@ control_undo(struct world *world)
 		v->quiet = v->hold_asked = false;
 		v->new_name[0] = '\0';
 		v->new_size = 0;
+		v->cut_called = v->cut_done;
 		undo_marks(v);
 	}
 	for (unsigned i = 0; i < GROUPS_MAX; i++) {

@@ -117,17 +117,18 @@ done_hold(struct world *world, struct sim_volume *snapshot)
 		    world, "snapshot %s: held %d", snapshot->name, stat.hold);
 }
 
-/* All its snapshots stay, or all go with it. */
+/* All its snapshots go with it. */
 void
 family_volume_gone(struct world *world, struct sim_volume *volume)
 {
 	for (struct sim_volume *s = world->snapshots; s; s = s->next) {
-		if (s->of != volume || s->state == ABSENT)
+		if (s->of != volume)
 			continue;
+		if (s->state != ABSENT &&
+		    volume_find_uuid(world->pool, s->uuid) != NULL)
+			sim_fail(world, "%s stays without its volume", s->name);
+		family_gone(world, s);
 		s->of = NULL;
-		s->volume = volume_find_uuid(world->pool, s->uuid);
-		if (s->volume == NULL)
-			sim_fail(world, "%s went with its volume", s->name);
 	}
 	while (volume->marks != NULL)
 		family_mark_drop(&volume->marks);

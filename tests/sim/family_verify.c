@@ -256,9 +256,6 @@ family_verify(struct world *world)
 	for (unsigned i = 0; i < VOLUMES_MAX; i++)
 		if (world->volume[i].state == PRESENT)
 			verify_snapshots_of(world, &world->volume[i]);
-	for (struct sim_volume *s = world->snapshots; s; s = s->next)
-		if (s->state != ABSENT && s->of == NULL)
-			s->volume = volume_find_uuid(world->pool, s->uuid);
 	verify_new_snapshots(world);
 	for (struct sim_volume *s = world->snapshots; s; s = s->next) {
 		if (s->state != ABSENT)

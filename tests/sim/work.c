@@ -233,7 +233,9 @@ slot_prepare_write(struct slot *slot)
 	struct bs_io *io = &slot->io;
 	uint64_t stamp = io->op == BS_ZERO ? 0 : ++world->stamp;
 
+	/* while a cut is under way nobody knows what is shared */
 	slot->mapped = io->op == BS_WRITE && world->scenario->may_fill &&
+		       volume->cut_called <= volume->cut_done &&
 		       oracle_is_mapped(volume->oracle, io->offset, io->length,
 			   volume->cut_done);
 	slot->change = oracle_submit(volume->oracle, io->offset, io->length,

@@ -467,8 +467,12 @@ world_delete_volume(struct world *world, struct sim_volume *volume)
 {
 	struct waited waited = waited_init();
 
-	if (!world_close_volume(world, volume))
-		return;
+	struct sim_volume *v = NULL;
+
+	while ((v = version_next(world, v)) != NULL)
+		if ((v == volume || v->of == volume) &&
+		    !world_close_volume(world, v))
+			return;
 	volume->state = DELETING;
 	volume_delete(world->pool, volume->volume, &waited.request);
 	if (!world_run_until(world, &waited.done))
