@@ -546,28 +546,48 @@ fine_retire(struct pool *pool)
 	region_check_empty(pool, region);
 }
 
+/* A region that has been looked at for holes, in vain: they are too small, or
+ * not aligned.  Next is the one with the most holes of the others. */
+struct fine_tried {
+	uint64_t holes, region;
+};
+
+static bool
+is_untried(const struct fine_tried *tried, uint64_t holes, uint64_t region)
+{
+	return holes < tried->holes ||
+	       (holes == tried->holes && region > tried->region);
+}
+
 /* A lease of the region with the most holes, if it has at least so many. */
 static int
-fine_lease(struct pool *pool, uint64_t least, struct waiter *waiter)
+fine_lease(struct pool *pool, uint64_t least, struct fine_tried *tried,
+    struct waiter *waiter)
 {
 	struct space *space = &pool->space;
 	uint64_t best = 0, best_holes = 0;
+	int result;
 
 	for (uint64_t i = 0; i < space->count; i++) {
 		const struct region *region = &space->regions[i];
+		uint64_t holes = region_holes(region);
 		if (region->class != FMT_REGION_DATA || region->lease != NULL ||
-		    region_holes(region) <= best_holes)
+		    holes <= best_holes || !is_untried(tried, holes, i))
 			continue;
 		best = i;
-		best_holes = region_holes(region);
+		best_holes = holes;
 	}
 	if (best_holes < least)
 		return -ENOSPC;
 	if (space->making != NULL &&
 	    space->regions[space->making->region].class == FMT_REGION_DATA &&
 	    space->regions[space->making->region].lease == NULL)
-		best = space->making->region;
-	return lease_make(pool, best, waiter, &space->fine);
+		return lease_make(
+		    pool, space->making->region, waiter, &space->fine);
+	result = lease_make(pool, best, waiter, &space->fine);
+	if (result == 0)
+		*tried = (struct fine_tried){best_holes, best};
+	return result;
 }
 
 /* The first run of free blocks of a chunk that is in use in part. */
@@ -625,6 +645,7 @@ fine_fill(struct pool *pool, struct volume *volume, unsigned unit,
 {
 	struct space *space = &pool->space;
 	uint64_t least = space->region_blocks / 16;
+	struct fine_tried tried = {.holes = UINT64_MAX};
 	unsigned count;
 	int result;
 
@@ -632,7 +653,7 @@ fine_fill(struct pool *pool, struct volume *volume, unsigned unit,
 		if (lease_take_hole(space, volume, unit))
 			return 0;
 		fine_retire(pool);
-		result = fine_lease(pool, least, waiter);
+		result = fine_lease(pool, least, &tried, waiter);
 		if (result == 0)
 			continue;
 		if (result != -ENOSPC || least == unit)

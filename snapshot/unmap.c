@@ -205,6 +205,8 @@ zero_extent(struct vio *vio, const struct map_extent *extent)
 		if (!vio_lock(vio, vio->next / FMT_CHUNK, true))
 			return;
 	}
+	if (!vio_in_place(vio, &bytes))
+		return;
 	bytes = seg_limit(vio->volume->pool, extent->address, 0, bytes);
 	seg = vio_seg(vio);
 	if (seg == NULL)

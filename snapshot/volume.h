@@ -79,7 +79,9 @@ struct vio {
 	void *bounce;
 	uint32_t cuts; /* of the volume when the bounce buffer was read */
 	uint64_t bounce_bytes;
-	bool copying; /* a copy of a unit is under way: volume_copy.c */
+	bool copying;    /* a copy of a unit is under way: volume_copy.c */
+	bool copy_alone; /* counted in volume->copies, while it is locked */
+	uint64_t copy_barrier; /* that it asked for; 0: none */
 	uint64_t copy_first, copy_count, copy_next; /* blocks */
 	uint16_t copy_mask; /* blocks of the chunk that hold data */
 	struct waiter waiter;
@@ -152,7 +154,8 @@ struct volume {
 
 	struct barrier barrier; /* of device writes in flight */
 	uint64_t cut;           /* its number for the last snapshot */
-	uint32_t cuts; /* +1 when what may be written in place becomes less */
+	uint32_t cuts;   /* +1 when what may be written in place becomes less */
+	unsigned copies; /* vios that hold a chunk to copy a unit of it */
 
 	uint64_t reads, writes, read_bytes, write_bytes, unmaps;
 };
@@ -269,6 +272,11 @@ void vio_map_abort(struct vio *vio, struct seg *seg);
 /* It is written (result): changes the map, now or later, and ends the seg. */
 void vio_map_end(struct vio *vio, struct seg *seg, int result);
 void vio_map_ready(struct waiter *waiter, int error);
+
+/* volume_copy.c */
+/* May these bytes be written where they are, at once?  Where a unit is copied
+ * they must not: then waits for that, or takes less.  False: parked. */
+bool vio_in_place(struct vio *vio, uint64_t *bytes);
 
 /* volume_partial.c: parts of blocks */
 void vio_partial_step(struct vio *vio);

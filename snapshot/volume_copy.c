@@ -7,7 +7,10 @@
  *
  * Writes in place take no lock.  One that was submitted before the last
  * snapshot may still be on its way into what is read here, and would be lost:
- * so reading waits until those have ended.
+ * so reading waits until those have ended.  And what is shared when the copy
+ * begins may be the volume's alone a moment later, when the snapshot is
+ * deleted, or is so already for the rest of a unit: so while there are copies,
+ * writes in place do look at the locks.
  */
 #include "snapshot/engine.h"
 #include <string.h>
@@ -30,6 +33,19 @@ vio_copy_begin(struct vio *vio)
 	vio->copy_count = rules.unit;
 	vio->copy_next = vio->copy_first;
 	vio->copy_mask = 0;
+	vio->copy_barrier = 0;
+}
+
+bool
+vio_in_place(struct vio *vio, uint64_t *bytes)
+{
+	uint64_t left = FMT_CHUNK - vio->next % FMT_CHUNK;
+
+	if (vio->volume->copies == 0 || vio->locked)
+		return true;
+	if (*bytes > left)
+		*bytes = left;
+	return vio_lock(vio, vio->next / FMT_CHUNK, false);
 }
 
 /* Does it still have to be a copy, now that the lock is ours?  What may be
@@ -59,6 +75,45 @@ copy_is_due(struct vio *vio)
 	return vio->copying;
 }
 
+/* Is any of the unit written in place by others, who take no lock? */
+static bool
+unit_is_written(struct vio *vio, bool *ret_written)
+{
+	uint64_t block = vio->copy_first, end = block + vio->copy_count;
+	struct map_extent extent;
+
+	*ret_written = false;
+	for (; block < end; block += extent.blocks) {
+		if (!vio_ok(vio, map_lookup(vio->volume, block, end - block,
+				     &vio->waiter, &extent)))
+			return false;
+		*ret_written |= extent.kind == MAP_DATA && extent.in_place;
+	}
+	return true;
+}
+
+/* Waits for writes in place that are on their way into the unit; new ones look
+ * at the lock. */
+static bool
+copy_drained(struct vio *vio)
+{
+	struct volume *volume = vio->volume;
+	bool written;
+
+	if (engine_breaks.rmw_no_drain)
+		return true;
+	if (!unit_is_written(vio, &written))
+		return false;
+	if (written && vio->copy_barrier == 0)
+		vio->copy_barrier = barrier_ask(&volume->barrier);
+	if (volume_cut_drained(volume) &&
+	    barrier_passed(&volume->barrier, vio->copy_barrier))
+		return true;
+	list_add_tail(&volume->barrier.waiting, &vio->waiter.link);
+	vio->parked = true;
+	return false;
+}
+
 static bool
 copy_ready(struct vio *vio)
 {
@@ -70,12 +125,10 @@ copy_ready(struct vio *vio)
 		return true;
 	if (!copy_is_due(vio))
 		return false;
-	if (!volume_cut_drained(volume) && !engine_breaks.rmw_no_drain) {
-		list_add_tail(&volume->barrier.waiting, &vio->waiter.link);
-		vio->parked = true;
-		return false;
-	}
-	return vio_bounce_get(vio, vio->copy_count * FMT_BLOCK);
+	volume->copies += !vio->copy_alone;
+	vio->copy_alone = true;
+	return copy_drained(vio) &&
+	       vio_bounce_get(vio, vio->copy_count * FMT_BLOCK);
 }
 
 static uint8_t *

@@ -183,6 +183,8 @@ vio_unlock(struct vio *vio)
 {
 	assert(vio->locked);
 	vio->locked = false;
+	vio->volume->copies -= vio->copy_alone;
+	vio->copy_alone = false;
 	chunk_lock_drop(vio_pool(vio), &vio->lock);
 }
 

@@ -536,6 +536,8 @@ in_place_step(struct vio *vio, const struct map_extent *extent)
 
 	if (bytes > vio->end - vio->next)
 		bytes = vio->end - vio->next;
+	if (!vio_in_place(vio, &bytes))
+		return;
 	bytes = seg_limit(vio->volume->pool, extent->address, in_block, bytes);
 	vio_depends(vio, extent->leaf);
 	seg = vio_seg(vio);
