@@ -7,9 +7,11 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static void request_done(struct pool_request *request, int result);
+static const char *control_name(enum control control);
 
 static bool
 is_busy(const struct world *world)
@@ -32,6 +34,20 @@ control_draw_volume(struct world *world)
 	return choice;
 }
 
+/* For VARVE_SIM_WATCH, as in work.c. */
+static void
+watch(const struct world *world, const char *what, int result)
+{
+	const struct sim_volume *volume = world->control_volume;
+
+	if (getenv("VARVE_SIM_WATCH") != NULL)
+		printf("  %" PRIu64 ": %s %s, volume %" PRIu64
+		       " (%s), result %d\n",
+		    world->clock, what, control_name(world->control),
+		    volume != NULL ? volume->serial : 0,
+		    volume != NULL ? volume->name : "none", result);
+}
+
 void
 control_begin(
     struct world *world, enum control control, struct sim_volume *volume)
@@ -47,6 +63,7 @@ control_begin(
 	for (unsigned i = 0; i < VOLUMES_MAX; i++)
 		world->volume[i].group_asked = world->volume[i].group;
 	world->tally->controls++;
+	watch(world, "begin of", 0);
 }
 
 void
@@ -352,6 +369,12 @@ request_failed(struct world *world, int result)
 		volume->quiet = true;
 }
 
+static const char *
+control_name(enum control control)
+{
+	return kinds[control].name;
+}
+
 static void
 undo_marks(struct sim_volume *volume)
 {
@@ -412,6 +435,7 @@ control_end(struct world *world, int result)
 
 	world->clock++;
 	world->progress++;
+	watch(world, "end of", result);
 	if (result == 0 && world->control_refusal == 0)
 		kind->end(world, world->control_volume);
 	else if (result < 0 && result == world->control_refusal)

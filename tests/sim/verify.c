@@ -100,7 +100,7 @@ verify_cell(struct world *world, struct sim_volume *volume, uint64_t offset,
 		return false;
 	if (!oracle_check_recovered(
 		volume->oracle, offset, length, buf, text, sizeof(text)))
-		sim_fail(world, "after the cut: %s", text);
+		sim_fail(world, "%s after the cut: %s", volume->name, text);
 	world->tally->verified_bytes += length;
 	return true;
 }

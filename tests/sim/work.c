@@ -85,7 +85,7 @@ check_read(struct world *world, const struct slot *slot)
 	if (!oracle_check_read(slot->volume->oracle, slot->io.offset,
 		slot->io.length, slot->buf, slot->submitted, text,
 		sizeof(text)))
-		sim_fail(world, "read: %s", text);
+		sim_fail(world, "read of %s: %s", slot->volume->name, text);
 }
 
 static void
