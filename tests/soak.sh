@@ -1,8 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# What needs hours: a million power cuts with fresh seeds, both models at length,
-# five hundred kills.  SOAK=10 does a tenth of it.  Prints its seeds.
+# What needs hours: a million power cuts with fresh seeds, a million operations
+# on families of volumes, ten thousand group snapshots of an ordered writer, both
+# models at length, five hundred kills.  SOAK=10 does a tenth of it.  Prints its seeds.
 set -u
 cd "$(dirname "$0")/.." || exit 1
 build=${BUILD:-build}
@@ -17,6 +18,8 @@ step() {
 
 echo "seed $seed, $share % of the whole"
 step "$build/tests/sim/run" soak "$((10000 * share))" "$seed"
+step "$build/tests/sim/run" model "$((10000 * share))" "$seed"
+step "$build/tests/sim/run" pairs "$((100 * share))" "$seed"
 step "$build/tests/model/run" birth "$((3 * share))" 1500 none "$seed"
 step "$build/tests/model/run" crash "$((2 * share))" 100 none "$seed"
 KILL_ROUNDS=$((5 * share)) step python3 tests/integration/kill9.py

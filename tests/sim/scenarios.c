@@ -133,7 +133,7 @@ const struct scenario scenarios[] = {
 {
 	.name = "snapshots", .what = "snapshots of LUNs under load, of every cow unit",
 	.devices = 1, .device_bytes = 96 * MiB, .late_permille = 10,
-	.volumes = 2, .volume_bytes = 18 * MiB, .snapshots = 8, .cow_units = true, .check_off = true,
+	.volumes = 2, .volume_bytes = 18 * MiB, .snapshots = 8, .cow_units = true,
 	.depth = 16, .fua_percent = 10, .cut_ticks = 160,
 	.work = {30, 25, 8, 8, 12, 4, 8, 8, 2},
 	.control_permille = 30,
@@ -144,7 +144,7 @@ const struct scenario scenarios[] = {
 {
 	.name = "snapfull", .what = "snapshots in a pool that has hardly any space left",
 	.devices = 1, .device_bytes = 64 * MiB, .leave_bytes = 3 * MiB, .late_permille = 20, .may_fill = true,
-	.volumes = 2, .volume_bytes = 16 * MiB, .snapshots = 6, .cow_units = true, .check_off = true,
+	.volumes = 2, .volume_bytes = 16 * MiB, .snapshots = 6, .cow_units = true,
 	.depth = 16, .fua_percent = 5, .cut_ticks = 200,
 	.work = {40, 15, 8, 4, 20, 2, 8, 10, 1},
 	.control_permille = 30,
@@ -155,7 +155,7 @@ const struct scenario scenarios[] = {
 {
 	.name = "clones", .what = "families: clones, rollbacks, trash, groups, everything",
 	.devices = 2, .device_bytes = 64 * MiB, .late_permille = 10,
-	.volumes = 2, .volume_bytes = 17 * MiB, .snapshots = 10, .cow_units = true, .check_off = true,
+	.volumes = 2, .volume_bytes = 17 * MiB, .snapshots = 10, .cow_units = true,
 	.depth = 20, .fua_percent = 10, .cut_ticks = 200,
 	.work = {30, 20, 8, 8, 12, 4, 8, 8, 2},
 	.control_permille = 40,
@@ -169,7 +169,7 @@ const struct scenario scenarios[] = {
 {
 	.name = "group", .what = "two LUNs written in order, snapshots of both at one instant",
 	.devices = 1, .device_bytes = 96 * MiB, .late_permille = 20,
-	.volumes = 2, .volume_bytes = 18 * MiB, .snapshots = 8, .cow_units = true, .ordered = true, .check_off = true,
+	.volumes = 2, .volume_bytes = 18 * MiB, .snapshots = 8, .cow_units = true, .ordered = true,
 	.depth = 6, .fua_percent = 5, .cut_ticks = 300,
 	.work = {30, 10, 4, 2, 0, 2, 6, 4, 1},
 	.control_permille = 80,
@@ -179,7 +179,7 @@ const struct scenario scenarios[] = {
 {
 	.name = "deletes", .what = "diverged snapshots are deleted while the LUN is overwritten",
 	.devices = 1, .device_bytes = 96 * MiB, .late_permille = 10,
-	.volumes = 1, .volume_bytes = 40 * MiB, .snapshots = 10, .cow_units = true, .check_off = true,
+	.volumes = 1, .volume_bytes = 40 * MiB, .snapshots = 10, .cow_units = true,
 	.depth = 24, .fua_percent = 5, .cut_ticks = 250, .spread = true,
 	.work = {50, 5, 10, 10, 6, 0, 4, 4, 0},
 	.control_permille = 40,
@@ -190,7 +190,7 @@ const struct scenario scenarios[] = {
 {
 	.name = "bookmarks", .what = "incremental backups from bookmarks whose snapshots are gone",
 	.devices = 1, .device_bytes = 96 * MiB,
-	.volumes = 1, .volume_bytes = 18 * MiB, .snapshots = 5, .cow_units = true, .check_off = true,
+	.volumes = 1, .volume_bytes = 18 * MiB, .snapshots = 5, .cow_units = true,
 	.depth = 12, .fua_percent = 5, .cut_ticks = 250,
 	.work = {40, 20, 8, 6, 16, 3, 4, 4, 1},
 	.control_permille = 50,
@@ -207,7 +207,7 @@ const struct scenario scenarios[] = {
 {
 	.name = "family", .what = "what the directed tests of snapshots start from",
 	.devices = 1, .device_bytes = 128 * MiB, .device_block = 512,
-	.volumes = 1, .volume_bytes = 80 * MiB, .snapshots = 2000, .check_off = true,
+	.volumes = 1, .volume_bytes = 80 * MiB, .snapshots = 2000,
 	.depth = 1, .work = {1}, .cut_ticks = 1,
 },
 {.name = NULL},
