@@ -385,9 +385,13 @@ delete_ready(struct waiter *waiter, int error)
 		delete_task(&pool->delete_job.task);
 }
 
+/* Before its DELETE is durable a cut may bring a version back, unharmed: but
+ * its child would write in place what the job has made its own. */
 static bool
 may_begin(const struct volume *volume)
 {
+	if (volume->dying_lsn > volume->pool->redo.durable_lsn)
+		return false;
 	return list_empty(&volume->children) ||
 	       volume_only_child(volume) != NULL ||
 	       engine_breaks.i4_two_children;

@@ -507,7 +507,7 @@ delete_record(struct pool *pool, struct volume *volume)
 {
 	group_begin(pool);
 	group_add(pool, FMT_DELETE, volume, 0, 0);
-	group_record(pool);
+	volume->dying_lsn = group_record(pool);
 }
 
 static int

@@ -150,7 +150,8 @@ struct volume {
 	unsigned window_count; /* chunks */
 	uint64_t fine_window;  /* ... of blocks */
 	unsigned fine_count;
-	uint64_t cursor; /* DELETING: chunks below it are dealt with */
+	uint64_t cursor;    /* DELETING: chunks below it are dealt with */
+	uint64_t dying_lsn; /* its DELETE is durable when the log is to here */
 
 	struct barrier barrier; /* of device writes in flight */
 	uint64_t cut;           /* its number for the last snapshot */
