@@ -12,6 +12,7 @@
 #include <stdlib.h>
 
 #define TURN_LEAVES 64u
+#define AHEAD       32u
 
 struct diffing {
 	struct diff_request *d;
@@ -19,6 +20,7 @@ struct diffing {
 	struct waiter waiter;
 	struct loop_task task;
 	uint64_t block, end; /* of the volume */
+	uint64_t ahead;      /* leaves before it have been asked for */
 };
 
 static bool
@@ -164,6 +166,33 @@ pointers_compare(const struct diff_request *d, const struct fmt_ptr *to,
 	return fmt_ptr_address(base) == address ? LOOK_SAME : LOOK_DEEPER;
 }
 
+/* Leaves that will be wanted next are asked for together: neighbours of this
+ * one, by the pointers beside its own.  Reading one may take the page of the
+ * pointers out of memory, so they are gathered first. */
+static void
+leaves_ahead(struct diffing *diffing, uint64_t leaf, const struct fmt_ptr *to,
+    const struct fmt_ptr *base)
+{
+	struct diff_request *d = diffing->d;
+	struct fmt_ptr wanted[2 * AHEAD];
+	bool whole = base != NULL && fmt_ptr_address(base) != 0;
+	unsigned left = FMT_FANOUT - leaf % FMT_FANOUT, count = 0;
+
+	if (fmt_ptr_address(to) == 0 || leaf + AHEAD / 2 < diffing->ahead)
+		return;
+	for (unsigned i = 0; i < left && count + 2 <= 2 * AHEAD; i++) {
+		diffing->ahead = leaf + i + 1;
+		if (pointers_compare(d, &to[i], whole ? &base[i] : base) !=
+		    LOOK_DEEPER)
+			continue;
+		wanted[count++] = to[i];
+		if (whole)
+			wanted[count++] = base[i];
+	}
+	for (unsigned i = 0; i < count; i++)
+		map_page_ahead(d->to, &wanted[i]);
+}
+
 /* Goes on to the next leaf that may differ, at or behind diffing->block: 0: it
  * is *ret_index; 1: there is no room, or no such leaf; -EAGAIN, error. */
 static int
@@ -187,8 +216,10 @@ leaf_find(struct diffing *diffing, uint64_t *ret_index)
 		d->pages++;
 		*ret_index = leaf;
 		look = pointers_compare(d, to, base);
-		if (look == LOOK_DEEPER && level == 0)
+		if (look == LOOK_DEEPER && level == 0) {
+			leaves_ahead(diffing, leaf, to, base);
 			return 0;
+		}
 		if (look == LOOK_DEEPER)
 			continue;
 		end = page_end_block(level, index);
@@ -198,7 +229,9 @@ leaf_find(struct diffing *diffing, uint64_t *ret_index)
 					     end - diffing->block, DIFF_ZERO))
 			return 1;
 		diffing->block = end;
-		level = d->to->map.levels;
+		/* on with its neighbour, or from the top */
+		level = (index + 1) % FMT_FANOUT != 0 ? level + 1
+						      : d->to->map.levels;
 	}
 	return 1;
 }

@@ -107,20 +107,36 @@ address_exists(const struct pool *pool, uint64_t address)
 		   FMT_REGION_META;
 }
 
-static int
-map_page_read(struct pool *pool, uint64_t address, struct waiter *waiter)
+static struct page *
+map_page_load(struct pool *pool, uint64_t address)
 {
-	struct page *page;
-
-	if (!address_exists(pool, address))
-		return -EBADMSG;
-	pool->cache.misses++;
-	page = cache_page_new(
+	struct page *page = cache_page_new(
 	    &pool->cache, &pool->map_pages, 0, address, NULL, true);
+
+	pool->cache.misses++;
 	page->address = address;
 	page_pin(page); /* until page_read_done */
 	cache_read(pool, page);
-	return page_wait(page, waiter);
+	return page;
+}
+
+static int
+map_page_read(struct pool *pool, uint64_t address, struct waiter *waiter)
+{
+	if (!address_exists(pool, address))
+		return -EBADMSG;
+	return page_wait(map_page_load(pool, address), waiter);
+}
+
+void
+map_page_ahead(struct volume *volume, const struct fmt_ptr *ptr)
+{
+	struct pool *pool = volume->pool;
+	uint64_t address = fmt_ptr_address(ptr);
+
+	if (address != 0 && address_exists(pool, address) &&
+	    page_find(&pool->map_pages, 0, address) == NULL)
+		map_page_load(pool, address);
 }
 
 int
