@@ -79,10 +79,10 @@ region_prepare(struct pool *pool, struct record *r, struct waiter *waiter)
 	uint64_t blocks = pool->space.region_blocks;
 	int result = 0;
 
-	if (r->a >= pool->space.count || r->b > FMT_REGION_META)
+	if (r->a >= pool->space.count || r->b >> 8 > pool->space.count)
 		return -EBADMSG;
 	for (uint64_t at = 0;
-	     r->b == FMT_REGION_META && at < blocks && result == 0;
+	     (r->b & 0xff) == FMT_REGION_META && at < blocks && result == 0;
 	     at += FMT_BITMAP_BLOCKS) {
 		struct page *bitmap;
 		result = space_bitmap(
@@ -94,9 +94,23 @@ region_prepare(struct pool *pool, struct record *r, struct waiter *waiter)
 static int
 region_apply(struct pool *pool, struct record *r)
 {
-	int result = space_set_class(pool, r->a, (unsigned)r->b);
+	const struct region *region = &pool->space.regions[r->a];
+	unsigned class = r->b & 0xff;
+	uint64_t other = r->b >> 8; /* + 1 */
+	int result;
 
-	return result == 0 && r->b == FMT_REGION_META
+	if (class == FMT_REGION_MIRROR)
+		return other == 0 ? -EBADMSG
+				  : space_set_mirror(pool, r->a, other - 1);
+	if (class == FMT_REGION_FREE && region->class == FMT_REGION_MIRROR)
+		return space_drop_mirror(pool, r->a);
+	result = space_set_class(pool, r->a, class);
+	if (result == 0 && class == FMT_REGION_META && other != 0) {
+		result = space_set_mirror(pool, other - 1, r->a);
+		if (result == 0) /* there is nothing yet that it lacks */
+			space_mirror_is_whole(pool, r->a);
+	}
+	return result == 0 && class == FMT_REGION_META
 		   ? space_meta_begin(pool, r->a)
 		   : result;
 }

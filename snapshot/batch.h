@@ -23,6 +23,7 @@ struct batch {
 	struct pool *pool;
 	bool running;
 	unsigned count, pending;
+	unsigned failed;
 	int error; /* the first */
 	void (*done)(struct batch *batch);
 	struct batch_io *one; /* BATCH_MAX */

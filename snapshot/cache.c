@@ -16,6 +16,10 @@ struct page_load {
 	struct list link;
 	struct pool *pool;
 	struct page *page;
+	bool mirror; /* the second copy is being read */
+	int error;   /* ... since this came of the first, which lies there: */
+	struct device *device;
+	uint64_t offset;
 	struct bs_io io;
 	struct iovec iov;
 };
@@ -237,36 +241,12 @@ cache_buffer_put(struct cache *cache, uint8_t *buffer)
 /* ---- reading ---- */
 
 static void load_next(struct pool *pool);
+static void load_complete(struct bs_io *io, int result);
 
 static void
-load_complete(struct bs_io *io, int result)
+load_submit(struct page_load *load, struct device *device, uint64_t offset)
 {
-	struct page_load *load = container_of(io, struct page_load, io);
-	struct pool *pool = load->pool;
-	struct page *page = load->page;
-
-	load->page = NULL;
-	list_add_tail(&pool->cache.loads_free, &load->link);
-	page_read_done(page, result);
-	load_next(pool);
-}
-
-static void
-load_submit(struct pool *pool, struct page_load *load, struct page *page)
-{
-	struct device *device;
-	uint64_t offset, run;
-
-	if (page->tree->physical) {
-		device = &pool->device[page->address >> FMT_DEVICE_SHIFT];
-		offset = page->address << FMT_BLOCK_SHIFT &
-			 (FMT_DEVICE_BYTES_MAX - 1);
-	} else {
-		device = pool_locate(pool, page->address, &offset, &run);
-	}
-	load->pool = pool;
-	load->page = page;
-	load->iov = (struct iovec){page->data, FMT_BLOCK};
+	load->iov = (struct iovec){load->page->data, FMT_BLOCK};
 	bs_io_init(&load->io);
 	load->io.op = BS_READ;
 	load->io.offset = offset;
@@ -275,6 +255,58 @@ load_submit(struct pool *pool, struct page_load *load, struct page *page)
 	load->io.iov_count = 1;
 	load->io.complete = load_complete;
 	bs_submit(device->bs, &load->io);
+}
+
+/* The first copy is bad or cannot be read: is there another? */
+static bool
+load_mirror(struct page_load *load, int error)
+{
+	uint64_t offset;
+	struct device *device = mirror_locate(load->pool, load->page, &offset);
+
+	if (device == NULL)
+		return false;
+	load->mirror = true;
+	load->error = error;
+	load_submit(load, device, offset);
+	return true;
+}
+
+static void
+load_complete(struct bs_io *io, int result)
+{
+	struct page_load *load = container_of(io, struct page_load, io);
+	struct pool *pool = load->pool;
+	struct page *page = load->page;
+
+	result = page_judge(page, result);
+	if (result < 0 && !load->mirror && load_mirror(load, result))
+		return;
+	if (result == 0 && load->mirror)
+		mirror_mend(pool, load->device, load->offset, page->data);
+	if (result < 0 && load->mirror)
+		result = load->error;
+	load->page = NULL;
+	list_add_tail(&pool->cache.loads_free, &load->link);
+	page_read_done(page, result);
+	load_next(pool);
+}
+
+static void
+load_begin(struct pool *pool, struct page_load *load, struct page *page)
+{
+	uint64_t run;
+
+	load->pool = pool;
+	load->page = page;
+	load->mirror = false;
+	if (page->tree->physical)
+		load->device =
+		    device_locate(pool, page->address, &load->offset);
+	else
+		load->device =
+		    pool_locate(pool, page->address, &load->offset, &run);
+	load_submit(load, load->device, load->offset);
 }
 
 /* Pages whose read waits for a struct page_load are linked by page->link. */
@@ -289,7 +321,7 @@ load_next(struct pool *pool)
 		    list_pop(&cache->loads_waiting), struct page, link);
 		struct page_load *load = list_entry(
 		    list_pop(&cache->loads_free), struct page_load, link);
-		load_submit(pool, load, page);
+		load_begin(pool, load, page);
 	}
 }
 

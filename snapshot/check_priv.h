@@ -40,6 +40,7 @@ struct check_region {
 	uint16_t device, mirror;
 	uint32_t device_region, mirror_region;
 	uint32_t free_blocks, free_chunks;
+	bool mirror_whole; /* it can be read */
 };
 
 struct check_version {

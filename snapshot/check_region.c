@@ -42,6 +42,11 @@ region_is_sane(
 		return false;
 	if (region->class != FMT_REGION_LOG && region_holds_log(check, r))
 		return false;
+	if (region->class == FMT_REGION_MIRROR &&
+	    (mirror != FMT_NO_DEVICE ||
+		le32_get(&region->mirror_region) >=
+		    le64_get(&check->super.region_count)))
+		return false;
 	if (mirror != FMT_NO_DEVICE && !region_place_is_sane(check, mirror,
 					   le32_get(&region->mirror_region)))
 		return false;
@@ -65,6 +70,8 @@ region_take(struct check *check, uint64_t r, const struct fmt_region *on_disk)
 	region->mirror = le16_get(&on_disk->mirror_device);
 	region->device_region = le32_get(&on_disk->device_region);
 	region->mirror_region = le32_get(&on_disk->mirror_region);
+	region->mirror_whole = region->mirror != FMT_NO_DEVICE &&
+			       le32_get(&on_disk->mirror_gen) != 0;
 	region->free_blocks = le32_get(&on_disk->free_blocks);
 	region->free_chunks = le32_get(&on_disk->free_chunks);
 }
@@ -137,6 +144,42 @@ places_fill(struct check *check, struct places *places)
 	}
 }
 
+static bool
+mirror_is_paired(
+    const struct check *check, const struct places *places, uint64_t r)
+{
+	const struct check_region *region = &check->region[r], *other;
+	uint32_t n;
+
+	if (region->class == FMT_REGION_MIRROR) {
+		other = &check->region[region->mirror_region];
+		return other->mirror == region->device &&
+		       other->mirror_region == region->device_region;
+	}
+	if (region->mirror == FMT_NO_DEVICE)
+		return true;
+	n = places->region[places->first[region->mirror] +
+			   region->mirror_region];
+	if (n == 0 || (region->class != FMT_REGION_META &&
+			  region->class != FMT_REGION_LOG))
+		return false;
+	other = &check->region[n - 1];
+	return other->class == FMT_REGION_MIRROR && other->mirror_region == r;
+}
+
+/* A region and its mirror name each other. */
+static void
+places_verify_mirrors(struct check *check, const struct places *places)
+{
+	uint64_t count = le64_get(&check->super.region_count);
+
+	for (uint64_t r = 0; r < count; r++)
+		if (!mirror_is_paired(check, places, r))
+			check_find(check, CHECK_DAMAGE, "region.mirror",
+			    "region %llu and its mirror do not fit",
+			    (unsigned long long)r);
+}
+
 /* The tree's own pages, now that their places have addresses. */
 static void
 places_claim_pages(
@@ -175,6 +218,7 @@ regions_verify_places(struct check *check, struct check_walk *walk)
 		return;
 	}
 	places_fill(check, &places);
+	places_verify_mirrors(check, &places);
 	places_claim_pages(check, walk, &places);
 	free(places.region);
 }

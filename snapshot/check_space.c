@@ -96,7 +96,9 @@ region_verify(struct check *check, uint64_t r, const struct region_count *count)
 		    (unsigned long long)r, count->used);
 	if (region->class == FMT_REGION_LOG)
 		free_blocks = free_chunks = 0;
-	if (region->class > FMT_REGION_LOG)
+	if (region->class == FMT_REGION_MIRROR)
+		free_blocks = free_chunks = 0;
+	else if (region->class > FMT_REGION_LOG)
 		return;
 	if (region->free_blocks != free_blocks ||
 	    region->free_chunks != free_chunks)

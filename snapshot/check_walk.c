@@ -50,6 +50,8 @@ page_verify(const struct check_walk *walk, const struct fmt_ptr *ptr,
 	    .birth = le32_get(&ptr->birth),
 	    .gen = le32_get(&ptr->gen)};
 
+	if (walk->by_device && fmt_ptr_mirror(ptr) != 0)
+		expect.birth = le32_get(&((const struct fmt_page *)buf)->birth);
 	if (!walk->raw || level > 0)
 		return fmt_page_check(buf, &expect);
 	return crc32c(buf, FMT_BLOCK) == le32_get(&ptr->gen) ? NULL
@@ -59,13 +61,12 @@ page_verify(const struct check_walk *walk, const struct fmt_ptr *ptr,
 /* The tree of regions is read before addresses mean anything: it names devices
  * and their blocks. */
 static const char *
-page_fetch_by_device(struct check_walk *walk, const struct fmt_ptr *ptr,
-    unsigned level, uint64_t index, uint8_t *buf)
+page_fetch_at(struct check_walk *walk, const struct fmt_ptr *ptr,
+    uint64_t address, unsigned level, uint64_t index, uint8_t *buf)
 {
 	struct check *check = walk->check;
-	uint64_t device = fmt_ptr_address(ptr) >> FMT_DEVICE_SHIFT;
-	uint64_t block =
-	    fmt_ptr_address(ptr) & ((1ull << FMT_DEVICE_SHIFT) - 1);
+	uint64_t device = address >> FMT_DEVICE_SHIFT;
+	uint64_t block = address & ((1ull << FMT_DEVICE_SHIFT) - 1);
 
 	if (device >= le32_get(&check->super.device_count))
 		return "names a device that does not exist";
@@ -73,6 +74,21 @@ page_fetch_by_device(struct check_walk *walk, const struct fmt_ptr *ptr,
 		FMT_BLOCK) < 0)
 		return "cannot be read";
 	return page_verify(walk, ptr, level, index, buf);
+}
+
+static const char *
+page_fetch_by_device(struct check_walk *walk, const struct fmt_ptr *ptr,
+    unsigned level, uint64_t index, uint8_t *buf)
+{
+	uint64_t mirror = fmt_ptr_mirror(ptr);
+	const char *wrong =
+	    page_fetch_at(walk, ptr, fmt_ptr_address(ptr), level, index, buf);
+
+	if (wrong == NULL || mirror == 0)
+		return wrong;
+	return page_fetch_at(walk, ptr, mirror, level, index, buf) == NULL
+		   ? NULL
+		   : wrong;
 }
 
 /* From the first place, or from its mirror. */
@@ -92,7 +108,7 @@ page_fetch(struct check_walk *walk, const struct fmt_ptr *ptr, unsigned level,
 	if (page_read_from(check, region->device, region->device_region,
 		address % per, buf) == 0)
 		wrong = page_verify(walk, ptr, level, index, buf);
-	if (wrong == NULL || region->mirror == FMT_NO_DEVICE)
+	if (wrong == NULL || !region->mirror_whole)
 		return wrong;
 	if (page_read_from(check, region->mirror, region->mirror_region,
 		address % per, buf) < 0)
@@ -109,6 +125,8 @@ ptr_is_sane(
 	uint32_t gen = (uint32_t)le64_get(&super->gen);
 	uint32_t birth = le32_get(&ptr->birth);
 
+	if (walk->by_device && fmt_ptr_mirror(ptr) != 0)
+		return gen - le32_get(&ptr->gen) <= INT32_MAX;
 	if (le64_get(&ptr->word) & ~FMT_ADDRESS_MASK)
 		return false;
 	if (walk->raw && level == 0)

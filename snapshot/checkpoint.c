@@ -103,6 +103,20 @@ pointer_address(struct pool *pool, const struct page *page)
 	return fmt_device_address((unsigned)(device - pool->device), offset);
 }
 
+static void
+pointer_store_mirror(
+    struct pool *pool, const struct page *page, struct fmt_ptr *ptr)
+{
+	uint64_t offset;
+	struct device *device =
+	    mirror_locate_address(pool, page->address, &offset);
+
+	if (device != NULL)
+		fmt_ptr_set_mirror(
+		    ptr, fmt_device_address(
+			     (unsigned)(device - pool->device), offset));
+}
+
 /* Writes the pointer to page into its parent, or zeros. */
 static void
 pointer_store(struct pool *pool, struct page *page)
@@ -124,6 +138,8 @@ pointer_store(struct pool *pool, struct page *page)
 	else
 		fmt_ptr_set(ptr, pointer_address(pool, page),
 		    le32_get(&page_header(page)->birth), gen);
+	if (page->tree->physical)
+		pointer_store_mirror(pool, page, ptr);
 }
 
 /* Takes a page off its dirty list and gives it a new place.  It stays marked
@@ -277,11 +293,11 @@ item_written(struct pool *pool, struct checkpoint_item *item)
 }
 
 static void
-write_complete(struct bs_io *io, int result)
+write_complete(struct mirror_write *mirror, int result)
 {
 	struct checkpoint_write *write =
-	    container_of(io, struct checkpoint_write, io);
-	struct pool *pool = write->pool;
+	    container_of(mirror, struct checkpoint_write, mirror);
+	struct pool *pool = mirror->pool;
 	struct checkpoint *ckpt = &pool->checkpoint;
 
 	ckpt->writes--;
@@ -291,7 +307,6 @@ write_complete(struct bs_io *io, int result)
 		ckpt->error = result;
 		return;
 	}
-	write->device->written_seq++;
 	for (unsigned i = 0; i < write->count; i++)
 		item_written(pool, &ckpt->items[write->first + i]);
 	ckpt->items_done += write->count;
@@ -317,8 +332,7 @@ write_submit(struct pool *pool, struct checkpoint_write *write)
 	unsigned left = ckpt->item_count - ckpt->next_item, count = 0;
 	uint64_t offset, run;
 
-	write->pool = pool;
-	write->device = pool_locate(pool, item->address, &offset, &run);
+	pool_locate(pool, item->address, &offset, &run);
 	while (count < left && count < CKPT_RUN && count < run &&
 	       item[count].address == item[0].address + count) {
 		item_seal(pool, &item[count]);
@@ -329,14 +343,9 @@ write_submit(struct pool *pool, struct checkpoint_write *write)
 	write->count = count;
 	ckpt->next_item += count;
 	ckpt->writes++;
-	bs_io_init(&write->io);
-	write->io.op = BS_WRITE;
-	write->io.offset = offset;
-	write->io.length = (uint64_t)count * FMT_BLOCK;
-	write->io.iov = write->iov;
-	write->io.iov_count = count;
-	write->io.complete = write_complete;
-	bs_submit(write->device->bs, &write->io);
+	write->mirror.done = write_complete;
+	mirror_write(&write->mirror, pool, item->address, write->iov, count,
+	    (uint64_t)count * FMT_BLOCK, false);
 }
 
 static void
@@ -345,7 +354,7 @@ write_pages(struct pool *pool)
 	struct checkpoint *ckpt = &pool->checkpoint;
 
 	for (unsigned i = 0; i < CKPT_WRITES; i++)
-		if (!ckpt->write[i].io.in_flight &&
+		if (ckpt->write[i].mirror.pending == 0 &&
 		    ckpt->next_item < ckpt->item_count)
 			write_submit(pool, &ckpt->write[i]);
 }
@@ -368,6 +377,19 @@ step_done(struct batch *batch)
 	checkpoint_next(pool);
 }
 
+/* One device that has the superblock is enough to find it. */
+static void
+super_done(struct batch *batch)
+{
+	if (batch->failed > 0 && batch->failed < batch->count) {
+		pool_trouble(batch->pool,
+		    "writing the superblock to a device failed: %s",
+		    strerror(-batch->error));
+		batch->error = 0;
+	}
+	step_done(batch);
+}
+
 static void
 flush_begin(struct pool *pool)
 {
@@ -387,7 +409,7 @@ super_begin(struct pool *pool)
 	fmt_super_seal(&ckpt->super);
 	assert(fmt_super_check(&ckpt->super) == NULL);
 	memcpy(ckpt->block, &ckpt->super, FMT_BLOCK);
-	batch_begin(&ckpt->batch, step_done);
+	batch_begin(&ckpt->batch, super_done);
 	for (unsigned i = 0; i < pool->device_count && i < FMT_SUPER_DEVICES;
 	     i++)
 		batch_add(&ckpt->batch, pool->device[i].bs, BS_WRITE,
@@ -508,6 +530,10 @@ prepare(struct pool *pool)
 		    pool, "no space for a checkpoint: %s", strerror(-result));
 		return;
 	}
+	if (pool->meta_holds > 0 || pool->mends > 0) {
+		ckpt->held = true;
+		return;
+	}
 	freeze(pool);
 	checkpoint_next(pool);
 }
@@ -537,6 +563,18 @@ checkpoint_begin(struct loop_task *task)
 }
 
 void
+checkpoint_unheld(struct pool *pool)
+{
+	struct checkpoint *ckpt = &pool->checkpoint;
+
+	if (!ckpt->held || pool->meta_holds > 0 || pool->mends > 0)
+		return;
+	ckpt->held = false;
+	ckpt->task.run = checkpoint_begin;
+	loop_defer(pool->loop, &ckpt->task);
+}
+
+void
 checkpoint_start(struct pool *pool)
 {
 	struct checkpoint *ckpt = &pool->checkpoint;
@@ -545,12 +583,22 @@ checkpoint_start(struct pool *pool)
 		return;
 	if (ckpt->state != CKPT_IDLE) {
 		if (ckpt->state != CKPT_PREPARE)
-			ckpt->again = !list_empty(&ckpt->waiting);
+			ckpt->again |= !list_empty(&ckpt->waiting);
 		return;
 	}
 	ckpt->state = CKPT_PREPARE;
 	ckpt->task.run = checkpoint_begin;
 	loop_defer(pool->loop, &ckpt->task);
+}
+
+void
+checkpoint_again(struct pool *pool)
+{
+	pool->needs_write = true;
+	if (pool->checkpoint.state > CKPT_PREPARE)
+		pool->checkpoint.again = true;
+	else
+		checkpoint_start(pool);
 }
 
 void

@@ -24,12 +24,16 @@ total_size(struct backstore **bs, unsigned count)
 	return total;
 }
 
-/* engine.md 3.2: 128 MiB, smaller for small pools, 1 GiB for huge ones. */
+/* 128 MiB, smaller for small pools, 1 GiB for huge ones.  What is there twice
+ * is counted in regions: those of a small pool are smaller then, so that 1 GiB
+ * keeps nine tenths for data. */
 static uint64_t
-region_bytes_for(uint64_t total)
+region_bytes_for(uint64_t total, bool mirrored)
 {
 	if (total < 1ull << 29)
 		return 2ull << 20;
+	if (mirrored && total < 4ull << 30)
+		return 4ull << 20;
 	if (total < 16ull << 30)
 		return 16ull << 20;
 	return total > 1ull << 50 ? 1ull << 30 : 128ull << 20;
@@ -49,6 +53,7 @@ log_bytes_for(uint64_t total)
 
 struct geometry {
 	uint64_t region_bytes, log_bytes, regions, log_regions;
+	bool mirrored;
 };
 
 static int
@@ -69,6 +74,11 @@ geometry_check(struct operation *op, const struct geometry *g, uint64_t first)
 		operation_problem(op, "the first device is too small");
 		return -ENOSPC;
 	}
+	if (g->mirrored && 2 * (g->log_regions + 1) + 2 > g->regions) {
+		operation_problem(
+		    op, "too small for two copies of the metadata");
+		return -ENOSPC;
+	}
 	return 0;
 }
 
@@ -82,8 +92,10 @@ geometry_make(struct operation *op, struct backstore **bs, unsigned count,
 		operation_problem(op, "a pool needs 64 MiB at least");
 		return -ENOSPC;
 	}
-	g->region_bytes = params->region_bytes != 0 ? params->region_bytes
-						    : region_bytes_for(total);
+	g->mirrored = !params->no_mirror;
+	g->region_bytes = params->region_bytes != 0
+			      ? params->region_bytes
+			      : region_bytes_for(total, g->mirrored);
 	g->log_bytes =
 	    params->log_bytes != 0 ? params->log_bytes : log_bytes_for(total);
 	if (g->region_bytes == 0)
@@ -127,6 +139,7 @@ regions_add(struct pool *pool, unsigned index, uint64_t place, uint64_t number)
 	for (; place < device->regions; place++, number++) {
 		struct region *region = &space->regions[number];
 		region->class = FMT_REGION_FREE;
+		region->mirror = NO_REGION;
 		region->device = (uint16_t)index;
 		region->offset = FMT_DEVICE_HEAD + place * bytes;
 		region->free_blocks = space->region_blocks;
@@ -139,20 +152,12 @@ static void
 region_record_fill(struct pool *pool, uint64_t number)
 {
 	struct space *space = &pool->space;
-	const struct region *region = &space->regions[number];
 	struct page *page =
 	    space->region_pages[number / FMT_PAGE_REGIONS_COUNT];
 	struct fmt_region_page *table;
-	struct fmt_region *record;
-	uint64_t bytes = (uint64_t)space->region_blocks * FMT_BLOCK;
 
 	page_dirty(page);
 	table = (void *)page->data;
-	record = &table->region[number % FMT_PAGE_REGIONS_COUNT];
-	le16_set(&record->device, region->device);
-	le16_set(&record->mirror_device, FMT_NO_DEVICE);
-	le32_set(&record->device_region,
-	    (uint32_t)((region->offset - FMT_DEVICE_HEAD) / bytes));
 	le32_set(&table->page.used, le32_get(&table->page.used) + 1);
 	region_store(pool, number);
 }
@@ -176,6 +181,29 @@ region_pages_get(struct pool *pool, uint64_t from, struct waiter *waiter)
 	return 0;
 }
 
+/* For the first count regions: there is nothing in them yet. */
+static int
+mirrors_make(struct pool *pool, uint64_t count)
+{
+	struct space *space = &pool->space;
+
+	space->mirrored = true;
+	pool->incompat |= FMT_INCOMPAT_MIRRORS;
+	for (uint64_t i = 0; i < count; i++) {
+		uint32_t number = mirror_pick(pool, i);
+		struct region *mirror = &space->regions[number];
+		if (number == NO_REGION)
+			return -ENOSPC;
+		mirror->class = FMT_REGION_MIRROR;
+		mirror->free_blocks = mirror->free_chunks = 0;
+		mirror->mirror = (uint32_t)i;
+		space->regions[i].mirror = number;
+		space->regions[i].mirror_gen = (uint32_t)pool->gen;
+		space->regions[i].mirror_state = MIRROR_WHOLE;
+	}
+	return 0;
+}
+
 static int
 regions_make(struct pool *pool, const struct geometry *g)
 {
@@ -195,6 +223,8 @@ regions_make(struct pool *pool, const struct geometry *g)
 		space->regions[i].free_chunks = 0;
 	}
 	space->regions[g->log_regions].class = FMT_REGION_META;
+	if (g->mirrored && mirrors_make(pool, g->log_regions + 1) < 0)
+		return -ENOSPC;
 	tree_init(&pool->regions, pool, FMT_PAGE_REGIONS,
 	    fmt_tree_levels((g->regions + FMT_PAGE_REGIONS_COUNT - 1) /
 			    FMT_PAGE_REGIONS_COUNT));
@@ -220,6 +250,8 @@ super_template(struct pool *pool, const struct pool_params *params)
 	memcpy(super->uuid, pool->uuid, sizeof(super->uuid));
 	memcpy(super->name, pool->name, sizeof(super->name));
 	le64_set(&super->created_unix, (uint64_t)time(NULL));
+	if (params->no_mirror)
+		le32_set(&super->flags, FMT_SUPER_NO_MIRROR);
 	pool->soft_percent =
 	    params->soft_percent != 0 ? params->soft_percent : 80;
 	pool->hard_percent =
@@ -306,6 +338,7 @@ create_make(struct operation *op)
 {
 	struct creation *c = op->detail;
 	struct pool *pool = pool_new(c->bs[0]->loop, &c->limits);
+	int result;
 
 	if (pool == NULL)
 		return -ENOMEM;
@@ -322,8 +355,10 @@ create_make(struct operation *op)
 	super_template(pool, &c->params);
 	tables_init(pool, &pool->super);
 	log_make(pool, &c->geometry);
-	if (regions_make(pool, &c->geometry) < 0)
-		return -ENOMEM;
+	pool->may_mend = true;
+	result = regions_make(pool, &c->geometry);
+	if (result < 0)
+		return result;
 	op->run = create_wiped;
 	labels_wipe_supers(c->labels, &op->waiter);
 	return -EAGAIN;

@@ -20,6 +20,14 @@ pool_locate(struct pool *pool, uint64_t address, uint64_t *ret_offset,
 	return &pool->device[region->device];
 }
 
+struct device *
+device_locate(struct pool *pool, uint64_t address, uint64_t *ret_offset)
+{
+	*ret_offset = address << FMT_BLOCK_SHIFT & (FMT_DEVICE_BYTES_MAX - 1);
+	assert(address >> FMT_DEVICE_SHIFT < pool->device_count);
+	return &pool->device[address >> FMT_DEVICE_SHIFT];
+}
+
 int
 batch_init(struct batch *batch, struct pool *pool)
 {
@@ -39,7 +47,7 @@ batch_begin(struct batch *batch, void (*done)(struct batch *batch))
 {
 	assert(!batch->running);
 	batch->running = true;
-	batch->count = batch->pending = 0;
+	batch->count = batch->pending = batch->failed = 0;
 	batch->error = 0;
 	batch->done = done;
 }
@@ -58,8 +66,14 @@ batch_complete(struct bs_io *io, int result)
 	struct batch_io *one = container_of(io, struct batch_io, io);
 	struct batch *batch = one->batch;
 
-	if (result < 0 && batch->error == 0)
-		batch->error = result;
+	if (result < 0 && one->flush != NULL &&
+	    mirror_survives_flush(batch->pool, one->flush, result))
+		result = 0;
+	if (result < 0) {
+		batch->failed++;
+		if (batch->error == 0)
+			batch->error = result;
+	}
 	if (result == 0 && one->flush != NULL &&
 	    one->flush->flushed_seq < one->flush_seq)
 		one->flush->flushed_seq = one->flush_seq;

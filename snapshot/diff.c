@@ -175,6 +175,7 @@ leaves_ahead(struct diffing *diffing, uint64_t leaf, const struct fmt_ptr *to,
 {
 	struct diff_request *d = diffing->d;
 	struct fmt_ptr wanted[2 * AHEAD];
+	uint64_t index[2 * AHEAD];
 	bool whole = base != NULL && fmt_ptr_address(base) != 0;
 	unsigned left = FMT_FANOUT - leaf % FMT_FANOUT, count = 0;
 
@@ -185,12 +186,15 @@ leaves_ahead(struct diffing *diffing, uint64_t leaf, const struct fmt_ptr *to,
 		if (pointers_compare(d, &to[i], whole ? &base[i] : base) !=
 		    LOOK_DEEPER)
 			continue;
+		index[count] = leaf + i;
 		wanted[count++] = to[i];
-		if (whole)
-			wanted[count++] = base[i];
+		if (!whole)
+			continue;
+		index[count] = leaf + i;
+		wanted[count++] = base[i];
 	}
 	for (unsigned i = 0; i < count; i++)
-		map_page_ahead(d->to, &wanted[i]);
+		map_page_ahead(d->to, &wanted[i], 0, index[i]);
 }
 
 /* Goes on to the next leaf that may differ, at or behind diffing->block: 0: it

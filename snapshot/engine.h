@@ -16,6 +16,7 @@
 #include "snapshot/breaks.h"
 #include "snapshot/format.h"
 #include "snapshot/map_page.h"
+#include "snapshot/mirror.h"
 #include "snapshot/page.h"
 #include "snapshot/pool.h"
 #include "snapshot/redo.h"
@@ -32,6 +33,8 @@ struct device {
 	uint64_t label_gen;
 	uint64_t written_seq; /* +1 per completed write without FUA */
 	uint64_t flushed_seq; /* all up to here is durable */
+	uint64_t data_seq;    /* of the newest write of data */
+	bool missing;         /* bs fails everything */
 	uint32_t *region_of; /* n-th region of the device: region of the pool */
 };
 
@@ -53,9 +56,7 @@ struct checkpoint_item {
 #define CKPT_RUN    64u /* pages per device write */
 
 struct checkpoint_write {
-	struct pool *pool;
-	struct device *device;
-	struct bs_io io;
+	struct mirror_write mirror;
 	struct iovec iov[CKPT_RUN];
 	unsigned first, count; /* items */
 };
@@ -63,6 +64,7 @@ struct checkpoint_write {
 struct checkpoint {
 	enum checkpoint_state state;
 	bool again; /* wanted while one was running */
+	bool held;  /* waits for pool->meta_holds and mends to go */
 	struct checkpoint_item *items;
 	unsigned item_count, item_room, next_item, items_done;
 	bool writing;  /* frozen, and not yet done */
@@ -128,6 +130,7 @@ struct pool {
 	uint64_t dirty_hard;  /* pages that stop changes until it is done */
 	unsigned soft_percent, hard_percent;
 	bool read_only;   /* as opened */
+	bool may_mend;    /* bad copies may be written anew */
 	bool needs_write; /* something changed since the last checkpoint */
 	enum pool_state state;
 	char problem[POOL_PROBLEM_MAX];
@@ -155,6 +158,8 @@ struct pool {
 	struct redo redo;
 	struct ack_ring ack_ring;
 	struct checkpoint checkpoint;
+	unsigned meta_holds;       /* see mirror.h */
+	unsigned mends;            /* bad blocks being written anew */
 	struct list room;          /* waiters for dirty pages or log to go */
 	struct record_group group; /* of the change at hand */
 	struct volume_io vio;
@@ -168,7 +173,7 @@ struct pool {
 	unsigned changed_count;
 	struct volume **slots;          /* by slot of the version table */
 	uint32_t slot_count, slot_hint; /* none is free below the hint */
-	uint64_t ro_compat;
+	uint64_t ro_compat, incompat;
 	struct volume *by_id[VERSION_HASH];
 	uint64_t promised;
 	unsigned volume_count;
@@ -191,6 +196,9 @@ struct pool {
 void pool_suspect(struct pool *pool, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 void pool_wake_suspect(struct pool *pool);
+/* It goes on, but something is not as it should be: state stays, an event. */
+void pool_trouble(struct pool *pool, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
 void pool_event_send(struct pool *pool, enum pool_event what);
 void pool_host_full(struct pool *pool);
 void pool_wake_room(struct pool *pool, int error);
@@ -204,6 +212,11 @@ void pool_free(struct pool *pool);
 /* Device and offset of an address; ret_run: blocks until the region ends. */
 struct device *pool_locate(struct pool *pool, uint64_t address,
     uint64_t *ret_offset, uint64_t *ret_run);
+
+/* ... of an address in the tree of regions, and whether there is one. */
+struct device *device_locate(
+    struct pool *pool, uint64_t address, uint64_t *ret_offset);
+bool device_address_exists(const struct pool *pool, uint64_t address);
 
 /* ---- apply.c ---- */
 /* What the pages of a record are: 0 all in memory, -EAGAIN queued, -errno. */
@@ -243,6 +256,10 @@ int checkpoint_init(struct pool *pool);
 void checkpoint_done(struct pool *pool);
 /* Begins one, or one more when it is running. */
 void checkpoint_start(struct pool *pool);
+/* Begins one that has all until now: one more, if it runs already. */
+void checkpoint_again(struct pool *pool);
+/* What held one up may have gone. */
+void checkpoint_unheld(struct pool *pool);
 /* Wakes waiter when a checkpoint that covers all until now is durable. */
 void checkpoint_wait(struct pool *pool, struct waiter *waiter);
 void checkpoint_fail(struct pool *pool, int error);

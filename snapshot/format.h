@@ -35,7 +35,10 @@
  * The tree of regions must be read before any address can be translated: its
  * root and pointers, and only these, name a device and its block instead:
  * device number << 34 | byte offset on the device / 4096 (its pages lie in
- * META regions and have their bits like others).
+ * META regions and have their bits like others).  With FMT_PTR_MIRRORED they
+ * name the mirror of the page in the same way: its low 32 bits are in the field
+ * birth, the others in bits 40 to 47 of the word.  The birth of such a page is
+ * not in its pointer.
  *
  * Pages are never overwritten while a durable superblock refers to them.  A
  * page is right only if its sum, magic, pool, type, level, owner and index are
@@ -52,6 +55,18 @@
  * region.free_blocks and .free_chunks count zero bits and wholly zero, aligned
  * chunks of 16 in each region of class DATA or META; in a FREE region they are
  * region_blocks and region_blocks / 16, in a LOG region 0.
+ *
+ * Mirrors.  A region of class META or LOG may have a mirror: the region of
+ *class MIRROR whose place on a device is the entry's mirror_device and
+ *mirror_region. There lies a second copy of all its blocks.  The entry of the
+ *MIRROR has the number of the region it copies as its mirror_region; its own
+ *addresses are never used and its counts are 0.  So each place on a device
+ *stays in one entry, as its device and device_region.  Writes go to both
+ *copies.  When a write to the first fails, the two entries change places.
+ *mirror_gen: of the checkpoint since which the mirror has all of the region; 0:
+ *it has not, since it is being filled or a write to it failed, so it is not to
+ *be read.  A page that is not as expected in one copy is taken from the other;
+ *a log block too.
  *
  * Checkpoint and log.  Superblock gen g goes to slot g % 2 of the first four
  * devices, after everything it refers to is durable.  The newest valid one
@@ -95,8 +110,12 @@
  *	    keeps the epoch as the birth of the hole.
  *	FREE       a = address, b = run
  *	    Clears run bits of the bitmap.  The run stays within one region.
- *	REGION     a = region, b = class
- *	    From FREE to DATA or META, or from DATA to FREE, all of it free.
+ *	REGION     a = region, b = class | (1 + other) << 8
+ *	    From FREE to DATA or META, or from DATA to FREE, all of it free.  To
+ *	    META with another: that goes from FREE to MIRROR, and is a whole
+ *	    mirror of the region.  From FREE to MIRROR: of the other, a META or
+ *	    LOG without a mirror, and not whole.  From MIRROR to FREE: it had
+ *	    none.
  *	RESIZE     volume, a = size in bytes
  *	    What is cut off was unmapped before.
  *	DELETE     volume: from SNAP to ZOMBIE, from HEAD to DYING, or if it has
@@ -191,7 +210,9 @@
 
 /* ---- features ---- */
 
-#define FMT_INCOMPAT_KNOWN 0ull
+/* there are regions of class MIRROR */
+#define FMT_INCOMPAT_MIRRORS (1ull << 0)
+#define FMT_INCOMPAT_KNOWN   FMT_INCOMPAT_MIRRORS
 /* there are snapshots, clones, bookmarks or FINE entries */
 #define FMT_RO_COMPAT_SNAPSHOTS (1ull << 0)
 /* what this version can also write */
@@ -255,6 +276,29 @@ static inline uint64_t
 fmt_device_address(unsigned device, uint64_t offset)
 {
 	return (uint64_t)device << FMT_DEVICE_SHIFT | offset >> FMT_BLOCK_SHIFT;
+}
+
+/* ... and of the mirror of such a page.  0: none. */
+#define FMT_PTR_MIRRORED (1ull << 63)
+
+static inline uint64_t
+fmt_ptr_mirror(const struct fmt_ptr *p)
+{
+	uint64_t word = le64_get(&p->word);
+
+	return word & FMT_PTR_MIRRORED
+		   ? (word >> FMT_ADDRESS_BITS & 0xff) << 32 |
+			 le32_get(&p->birth)
+		   : 0;
+}
+
+static inline void
+fmt_ptr_set_mirror(struct fmt_ptr *p, uint64_t mirror)
+{
+	le64_set(&p->word, fmt_ptr_address(p) |
+			       (mirror >> 32) << FMT_ADDRESS_BITS |
+			       FMT_PTR_MIRRORED);
+	le32_set(&p->birth, (uint32_t)mirror);
 }
 
 struct fmt_root {
@@ -406,6 +450,7 @@ enum fmt_region_class {
 	FMT_REGION_LOG,
 	FMT_REGION_BAD,        /* reserved: not to be used */
 	FMT_REGION_EVACUATING, /* reserved */
+	FMT_REGION_MIRROR,     /* the place of a second copy */
 	FMT_REGION_CLASS_COUNT,
 };
 
@@ -417,10 +462,10 @@ struct fmt_region {
 	struct le16 mirror_device; /* FMT_NO_DEVICE: not mirrored */
 	struct le16 reserved;
 	struct le32 device_region; /* n-th region of that device */
-	struct le32 mirror_region;
+	struct le32 mirror_region; /* ... of that one; MIRROR: of the pool */
 	struct le32 free_blocks, free_chunks;
-	struct le32 gen; /* of the last change of class or place */
-	struct le32 mirror_gen;
+	struct le32 gen;        /* of the last change of class or place */
+	struct le32 mirror_gen; /* 0: not to be read */
 };
 _Static_assert(sizeof(struct fmt_region) == 32, "region");
 
@@ -556,6 +601,9 @@ _Static_assert(sizeof(struct fmt_dead) == 64, "dead subtree");
 
 #define FMT_SUPER_MAGIC 0x53767256u /* "VrvS" */
 
+/* The pool is not to get mirrors by itself. */
+#define FMT_SUPER_NO_MIRROR (1u << 0)
+
 struct fmt_device {
 	uint8_t uuid[16];
 	struct le64 size;    /* bytes that the pool uses of it */
@@ -569,7 +617,7 @@ struct fmt_super {
 	struct le32 crc; /* of the bytes from magic to the end of the block */
 	struct le32 magic;
 	struct le32 version; /* FMT_VERSION */
-	struct le32 flags;
+	struct le32 flags;   /* FMT_SUPER_... */
 	uint8_t uuid[16];
 	struct le64 gen;
 	struct le64 compat, ro_compat, incompat;

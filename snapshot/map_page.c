@@ -76,18 +76,26 @@ hint_clear(const struct volume *volume, uint64_t leaf)
 
 /* ---- reading ---- */
 
-static bool
-page_is_meant(const struct volume *volume, struct page *page,
-    const struct fmt_ptr *ptr, unsigned level, uint64_t index)
+static struct fmt_expect
+page_expect(const struct volume *volume, const struct fmt_ptr *ptr,
+    unsigned level, uint64_t index)
 {
-	struct fmt_expect expect = {
+	return (struct fmt_expect){
 	    .type = level == LEVEL_FINE ? FMT_PAGE_FINE : FMT_PAGE_MAP,
 	    .level = level == LEVEL_FINE ? 0 : (uint8_t)level,
 	    .family = volume->map.family,
 	    .index = index,
+	    .pool = volume->pool->tag,
 	    .birth = le32_get(&ptr->birth),
 	    .gen = le32_get(&ptr->gen),
 	};
+}
+
+static bool
+page_is_meant(const struct volume *volume, struct page *page,
+    const struct fmt_ptr *ptr, unsigned level, uint64_t index)
+{
+	struct fmt_expect expect = page_expect(volume, ptr, level, index);
 	const char *wrong = fmt_page_check_place(page->data, &expect);
 
 	if (wrong != NULL)
@@ -108,35 +116,42 @@ address_exists(const struct pool *pool, uint64_t address)
 }
 
 static struct page *
-map_page_load(struct pool *pool, uint64_t address)
+map_page_load(
+    struct pool *pool, uint64_t address, const struct fmt_expect *expect)
 {
 	struct page *page = cache_page_new(
 	    &pool->cache, &pool->map_pages, 0, address, NULL, true);
 
 	pool->cache.misses++;
 	page->address = address;
+	page->expect = *expect;
 	page_pin(page); /* until page_read_done */
 	cache_read(pool, page);
 	return page;
 }
 
 static int
-map_page_read(struct pool *pool, uint64_t address, struct waiter *waiter)
+map_page_read(struct pool *pool, uint64_t address,
+    const struct fmt_expect *expect, struct waiter *waiter)
 {
 	if (!address_exists(pool, address))
 		return -EBADMSG;
-	return page_wait(map_page_load(pool, address), waiter);
+	return page_wait(map_page_load(pool, address, expect), waiter);
 }
 
 void
-map_page_ahead(struct volume *volume, const struct fmt_ptr *ptr)
+map_page_ahead(struct volume *volume, const struct fmt_ptr *ptr, unsigned level,
+    uint64_t index)
 {
 	struct pool *pool = volume->pool;
 	uint64_t address = fmt_ptr_address(ptr);
+	struct fmt_expect expect;
 
-	if (address != 0 && address_exists(pool, address) &&
-	    page_find(&pool->map_pages, 0, address) == NULL)
-		map_page_load(pool, address);
+	if (address == 0 || !address_exists(pool, address) ||
+	    page_find(&pool->map_pages, 0, address) != NULL)
+		return;
+	expect = page_expect(volume, ptr, level, index);
+	map_page_load(pool, address, &expect);
 }
 
 int
@@ -146,10 +161,13 @@ map_page_get(struct volume *volume, const struct fmt_ptr *ptr, unsigned level,
 	struct pool *pool = volume->pool;
 	uint64_t address = fmt_ptr_address(ptr);
 	struct page *page = page_find(&pool->map_pages, 0, address);
+	struct fmt_expect expect;
 
 	*ret_page = NULL;
-	if (page == NULL)
-		return map_page_read(pool, address, waiter);
+	if (page == NULL) {
+		expect = page_expect(volume, ptr, level, index);
+		return map_page_read(pool, address, &expect, waiter);
+	}
 	if (!page->loaded)
 		return page_wait(page, waiter);
 	if (!page_is_meant(volume, page, ptr, level, index))

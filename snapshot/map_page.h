@@ -62,7 +62,8 @@ int map_page_get(struct volume *volume, const struct fmt_ptr *ptr,
     struct page **ret_page);
 
 /* Begins to read it, if it is not in memory; nobody waits. */
-void map_page_ahead(struct volume *volume, const struct fmt_ptr *ptr);
+void map_page_ahead(struct volume *volume, const struct fmt_ptr *ptr,
+    unsigned level, uint64_t index);
 
 /* Leaf number leaf.  0: *ret_leaf, or NULL: the map has nothing there, from
  * level *ret_gap (may be NULL) down.  Once it is 0 all pages from the root to

@@ -158,7 +158,7 @@ device_take(struct operation *op, const struct fmt_super *super, unsigned i)
 	device->label_gen = le64_get(&super->gen);
 	/* the last process may have left unflushed data that the ack ring
 	 * maps: the first flush must not be left out */
-	device->written_seq = 1;
+	device->written_seq = device->data_seq = 1;
 	return device_map_init(device, 0);
 }
 
@@ -186,6 +186,8 @@ pool_from_super(struct pool *pool, const struct fmt_super *super)
 	pool->gen = le64_get(&super->gen) + 1;
 	pool->epoch = le32_get(&super->epoch);
 	pool->ro_compat = le64_get(&super->ro_compat);
+	pool->incompat = le64_get(&super->incompat);
+	pool->space.mirrored = pool->incompat & FMT_INCOMPAT_MIRRORS;
 	pool->next_version = le64_get(&super->next_version);
 	pool->next_group = le64_get(&super->next_group);
 	pool->soft_percent = super->soft_percent;
@@ -360,6 +362,7 @@ open_pool(struct operation *op, const struct fmt_super *super)
 		return -EBADMSG;
 	}
 	pool_from_super(pool, super);
+	pool->may_mend = !o->read_only;
 	for (unsigned i = 0; i < POOL_DEVICE_MAX; i++) {
 		if (i >= pool->device_count && o->bs[i] != NULL) {
 			pool->extra[pool->extra_count++] = o->bs[i];
@@ -525,10 +528,10 @@ bool
 pool_idle(const struct pool *pool)
 {
 	if (pool->delete_job.volume != NULL || pool->redo.task.queued ||
-	    pool->suspect_task.queued || pool->redo.io.in_flight ||
-	    pool->redo.batch.running || pool->checkpoint.batch.running ||
-	    pool->checkpoint.task.queued || pool->space.task.queued ||
-	    !list_empty(&pool->cache.loads_waiting))
+	    pool->suspect_task.queued || pool->redo.write.pending > 0 ||
+	    pool->mends > 0 || pool->redo.batch.running ||
+	    pool->checkpoint.batch.running || pool->checkpoint.task.queued ||
+	    pool->space.task.queued || !list_empty(&pool->cache.loads_waiting))
 		return false;
 	for (unsigned i = 0; i < pool->device_count; i++)
 		if (pool->device[i].bs != NULL &&

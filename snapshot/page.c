@@ -85,9 +85,9 @@ page_verify(struct page *page)
 {
 	const struct fmt_ptr *ptr;
 
-	/* what else it must be is asked whenever it is found */
+	/* asked again whenever it is found: it may be meant to be two things */
 	if (page->tree->flat)
-		return fmt_page_check_sum(page->data, page->tree->pool->tag);
+		return fmt_page_check(page->data, &page->expect);
 	ptr = page_pointer(page);
 	struct fmt_expect expect = {
 	    .type = page->tree->type,
@@ -99,6 +99,8 @@ page_verify(struct page *page)
 	    .gen = le32_get(&ptr->gen),
 	};
 
+	if (fmt_ptr_mirror(ptr) != 0) /* stands where the birth was */
+		expect.birth = le32_get(&page_header(page)->birth);
 	if (!page_is_raw(page))
 		return fmt_page_check(page->data, &expect);
 	if (crc32c(page->data, FMT_BLOCK) != le32_get(&ptr->gen))
@@ -106,22 +108,30 @@ page_verify(struct page *page)
 	return NULL;
 }
 
-/* Called by the cache when the read of a page ended. */
+int
+page_judge(struct page *page, int error)
+{
+	const char *wrong;
+
+	assert(!page->loaded);
+	if (error < 0)
+		return error;
+	wrong = page_verify(page);
+	if (wrong == NULL)
+		return 0;
+	log_debug("pool %s: page %llu of level %u at %llu: %s",
+	    page->tree->pool->name, (unsigned long long)page->index,
+	    page->level, (unsigned long long)page->address, wrong);
+	return -EBADMSG;
+}
+
+/* Called by the cache when the read of a page ended, and was judged. */
 void
 page_read_done(struct page *page, int error)
 {
 	struct list waiters;
-	const char *wrong = NULL;
 
 	assert(!page->loaded);
-	if (error == 0)
-		wrong = page_verify(page);
-	if (wrong != NULL) {
-		log_debug("pool %s: page %llu of level %u at %llu: %s",
-		    page->tree->pool->name, (unsigned long long)page->index,
-		    page->level, (unsigned long long)page->address, wrong);
-		error = -EBADMSG;
-	}
 	list_init(&waiters);
 	list_splice_tail(&waiters, &page->waiters);
 	page_unpin(page);
@@ -136,11 +146,20 @@ page_read_done(struct page *page, int error)
 	waiters_wake(&waiters, error);
 }
 
+bool
+device_address_exists(const struct pool *pool, uint64_t address)
+{
+	uint64_t device = address >> FMT_DEVICE_SHIFT;
+
+	return device < pool->device_count &&
+	       (address << FMT_BLOCK_SHIFT) % FMT_DEVICE_BYTES_MAX <
+		   pool->device[device].size - FMT_DEVICE_TAIL;
+}
+
 static bool
 address_exists(const struct tree *tree, uint64_t address)
 {
 	struct pool *pool = tree->pool;
-	uint64_t device = address >> FMT_DEVICE_SHIFT;
 
 	if (!tree->physical)
 		return address < pool->space.count
@@ -148,9 +167,7 @@ address_exists(const struct tree *tree, uint64_t address)
 		       pool->space.regions[address >> pool->space.region_shift]
 			       .class
 			   == FMT_REGION_META;
-	return device < pool->device_count &&
-	       (address << FMT_BLOCK_SHIFT) % FMT_DEVICE_BYTES_MAX <
-		   pool->device[device].size - FMT_DEVICE_TAIL;
+	return device_address_exists(pool, address);
 }
 
 static int

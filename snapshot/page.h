@@ -71,6 +71,7 @@ struct page {
 	uint64_t lsn;     /* of the newest record in it */
 	struct list link; /* dirty list or free list */
 	struct list waiters;
+	struct fmt_expect expect; /* of a map, while it is read */
 };
 
 #define CACHE_SLAB  256u
@@ -159,6 +160,8 @@ void cache_trim(struct cache *cache);
 void cache_page_drop(struct cache *cache, struct page *page);
 void cache_drop_tree(struct cache *cache, struct tree *tree);
 void cache_read(struct pool *pool, struct page *page);
+/* Is what was read (error) the page that is meant?  0, -EBADMSG, error. */
+int page_judge(struct page *page, int error);
 void page_read_done(struct page *page, int error);
 int page_wait(struct page *page, struct waiter *waiter);
 bool page_evictable(const struct page *page);

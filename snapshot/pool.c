@@ -48,6 +48,20 @@ pool_suspect(struct pool *pool, const char *format, ...)
 	loop_defer(pool->loop, &pool->suspect_task);
 }
 
+void
+pool_trouble(struct pool *pool, const char *format, ...)
+{
+	va_list args;
+
+	if (pool->state == POOL_SUSPECT)
+		return;
+	va_start(args, format);
+	vsnprintf(pool->problem, sizeof(pool->problem), format, args);
+	va_end(args);
+	log_debug("pool %s: %s", pool->name, pool->problem);
+	pool_event_send(pool, POOL_EVENT_STATE);
+}
+
 /* Somebody began to wait for what will not come any more. */
 void
 pool_wake_suspect(struct pool *pool)
@@ -217,11 +231,14 @@ stat_space(struct pool *pool, struct pool_stat *stat)
 	uint64_t log = space->class_count[FMT_REGION_LOG]
 		       << space->region_shift;
 
+	uint64_t mirrors = space->class_count[FMT_REGION_MIRROR]
+			   << space->region_shift;
+
 	stat->size = (space->count << space->region_shift) * FMT_BLOCK;
 	stat->free = pool->read_only ? space->data_free * FMT_BLOCK
 				     : space_free_bytes(pool);
 	stat->allocated = (data - space->data_free) * FMT_BLOCK;
-	stat->metadata = (meta - space->meta_free + log) * FMT_BLOCK;
+	stat->metadata = (meta - space->meta_free + log + mirrors) * FMT_BLOCK;
 	stat->reserved = space->reserve * FMT_BLOCK;
 	stat->level = space->level;
 	stat->host_full = space->host_full;
@@ -247,6 +264,25 @@ stat_counters(struct pool *pool, struct pool_stat *stat)
 	stat->cut_ns_max = pool->counters.cut_ns_max;
 }
 
+static void
+stat_mirrors(struct pool *pool, struct pool_stat *stat)
+{
+	const struct space *space = &pool->space;
+
+	stat->mirrored = space->mirrored;
+	stat->mirrors = space->class_count[FMT_REGION_MIRROR];
+	stat->mirror_errors = pool->counters.mirror_errors;
+	stat->mirror_reads = pool->counters.mirror_reads;
+	stat->mends = pool->counters.mends;
+	for (uint64_t i = 0; i < space->count && space->mirrored; i++) {
+		const struct region *region = &space->regions[i];
+		if (region_may_have_mirror(region) &&
+		    (region->mirror == NO_REGION ||
+			region->mirror_state != MIRROR_WHOLE))
+			stat->mirrors_bad++;
+	}
+}
+
 void
 pool_stat_get(struct pool *pool, struct pool_stat *ret_stat)
 {
@@ -263,4 +299,5 @@ pool_stat_get(struct pool *pool, struct pool_stat *ret_stat)
 	ret_stat->epoch = pool->epoch;
 	stat_space(pool, ret_stat);
 	stat_counters(pool, ret_stat);
+	stat_mirrors(pool, ret_stat);
 }

@@ -36,6 +36,7 @@ struct pool_params {
 	uuid_t uuid;           /* all zero: made at random */
 	uint64_t region_bytes; /* 0: by size (engine.md 3.2) */
 	uint64_t log_bytes;    /* 0: by size */
+	bool no_mirror;        /* metadata and log in one copy only */
 	unsigned soft_percent; /* 0: 80: warn */
 	unsigned hard_percent; /* 0: 95: stop background growth */
 };
@@ -104,7 +105,7 @@ void pool_grow(
 void pool_checkpoint(struct pool *pool, struct pool_request *request);
 
 enum pool_state {
-	POOL_ONLINE,
+	POOL_ONLINE, /* problem may say what is not as it should be */
 	POOL_READ_ONLY,
 	POOL_SUSPECT, /* a flush or metadata write failed: reads go on, writes
 			 fail; reopen after mending the device */
@@ -114,7 +115,8 @@ struct pool_stat {
 	char name[POOL_NAME_MAX + 1];
 	uuid_t uuid;
 	enum pool_state state;
-	char problem[POOL_PROBLEM_MAX]; /* why it is not online, or "" */
+	char problem[POOL_PROBLEM_MAX]; /* why it is not online, or what is
+					   wrong though it is, or "" */
 	uint64_t size;                  /* bytes of all regions */
 	uint64_t free;                  /* bytes data can still take */
 	uint64_t allocated; /* bytes held by volumes (chunks and blocks) */
@@ -133,6 +135,14 @@ struct pool_stat {
 	uint64_t allocation_failures;
 	uint64_t cuts, cut_ns, cut_ns_max; /* snapshots: how long the loop was
 					    * at it, the last and the longest */
+	/* mirrors of metadata and log */
+	bool mirrored;          /* the pool has some, or would get them */
+	uint64_t mirrors;       /* regions that hold second copies */
+	uint64_t mirrors_bad;   /* ... that are not whole, or are missing */
+	uint64_t mirror_errors; /* writes to one copy that failed */
+	uint64_t mirror_reads;  /* what was bad in one copy, and was read from
+				 * the other */
+	uint64_t mends;         /* ... and was written anew */
 };
 void pool_stat_get(struct pool *pool, struct pool_stat *ret_stat);
 const char *pool_name(const struct pool *pool);

@@ -37,9 +37,9 @@ commit_end(struct pool *pool)
 }
 
 static void
-block_written(struct bs_io *io, int result)
+block_written(struct mirror_write *write, int result)
 {
-	struct pool *pool = container_of(io, struct pool, redo.io);
+	struct pool *pool = write->pool;
 
 	if (pool->redo.state != REDO_WRITING)
 		return; /* failed meanwhile */
@@ -126,7 +126,7 @@ commit_write(struct pool *pool)
 {
 	struct redo *redo = &pool->redo;
 	uint64_t offset, run;
-	struct device *device;
+	uint64_t address;
 	uint32_t length;
 
 	if (pool->state != POOL_ONLINE)
@@ -135,8 +135,8 @@ commit_write(struct pool *pool)
 		commit_end(pool);
 		return;
 	}
-	device = pool_locate(
-	    pool, redo->start + redo->head % redo->blocks, &offset, &run);
+	address = redo->start + redo->head % redo->blocks;
+	pool_locate(pool, address, &offset, &run);
 	length = block_length(pool, run);
 	if (length == 0) {
 		redo->state = REDO_NO_ROOM;
@@ -147,15 +147,8 @@ commit_write(struct pool *pool)
 	block_seal(pool, length);
 	redo->head += length / FMT_BLOCK;
 	redo->iov = (struct iovec){redo->buffer, length};
-	bs_io_init(&redo->io);
-	redo->io.op = BS_WRITE;
-	redo->io.fua = true;
-	redo->io.offset = offset;
-	redo->io.length = length;
-	redo->io.iov = &redo->iov;
-	redo->io.iov_count = 1;
-	redo->io.complete = block_written;
-	bs_submit(device->bs, &redo->io);
+	redo->write.done = block_written;
+	mirror_write(&redo->write, pool, address, &redo->iov, 1, length, true);
 }
 
 static void

@@ -7,13 +7,15 @@
  * cache and was written since its last flush, all in parallel; write the
  * records as one or more log blocks with FUA, one after the other; wake those
  * who waited when the records were taken.  One commit runs at a time.  If the
- * ring has no room it waits for a checkpoint, which needs none.
+ * ring has no room it waits for a checkpoint, which needs none.  A block goes
+ * to the mirror of the log too, and both have it when the commit is done.
  */
 #ifndef SNAPSHOT_REDO_H
 #define SNAPSHOT_REDO_H
 
 #include "backstores/backstore.h"
 #include "snapshot/batch.h"
+#include "snapshot/mirror.h"
 #include "snapshot/page.h"
 
 /* Address space for records not yet written; touched as needed. */
@@ -43,7 +45,7 @@ struct redo {
 	bool wanted;
 	bool closed;     /* until the checkpoint after recovery */
 	uint8_t *buffer; /* one log block */
-	struct bs_io io;
+	struct mirror_write write;
 	struct iovec iov;
 	struct loop_timer timer;
 	struct loop_task task;

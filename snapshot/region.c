@@ -15,6 +15,55 @@ region_record_of(struct pool *pool, uint64_t region)
 	return &table->region[region % FMT_PAGE_REGIONS_COUNT];
 }
 
+/* Which region of its device it is. */
+static uint32_t
+region_place(const struct pool *pool, const struct region *region)
+{
+	return (uint32_t)((region->offset - FMT_DEVICE_HEAD) >>
+			  (pool->space.region_shift + FMT_BLOCK_SHIFT));
+}
+
+void
+region_place_set(struct pool *pool, uint64_t number)
+{
+	const struct region *region = &pool->space.regions[number];
+
+	pool->device[region->device].region_of[region_place(pool, region)] =
+	    (uint32_t)number;
+}
+
+void
+regions_touch(struct pool *pool)
+{
+	uint64_t pages = (pool->space.count + FMT_PAGE_REGIONS_COUNT - 1) /
+			 FMT_PAGE_REGIONS_COUNT;
+
+	for (uint64_t i = 0; i < pages; i++)
+		page_dirty(pool->space.region_pages[i]);
+}
+
+static void
+mirror_store(
+    struct pool *pool, const struct region *region, struct fmt_region *record)
+{
+	const struct region *mirror = NULL;
+
+	le16_set(&record->mirror_device, FMT_NO_DEVICE);
+	le32_set(&record->mirror_region, 0);
+	le32_set(&record->mirror_gen, 0);
+	if (region->mirror == NO_REGION)
+		return;
+	if (region->class == FMT_REGION_MIRROR) {
+		le32_set(&record->mirror_region, region->mirror);
+		return;
+	}
+	mirror = &pool->space.regions[region->mirror];
+	le16_set(&record->mirror_device, mirror->device);
+	le32_set(&record->mirror_region, region_place(pool, mirror));
+	if (region->mirror_state == MIRROR_WHOLE)
+		le32_set(&record->mirror_gen, region->mirror_gen);
+}
+
 void
 region_store(struct pool *pool, uint64_t number)
 {
@@ -24,8 +73,11 @@ region_store(struct pool *pool, uint64_t number)
 	page_dirty(pool->space.region_pages[number / FMT_PAGE_REGIONS_COUNT]);
 	record = region_record_of(pool, number);
 	record->class = region->class;
+	le16_set(&record->device, region->device);
+	le32_set(&record->device_region, region_place(pool, region));
 	le32_set(&record->free_blocks, region->free_blocks);
 	le32_set(&record->free_chunks, region->free_chunks);
+	mirror_store(pool, region, record);
 }
 
 void
@@ -68,7 +120,55 @@ region_load(struct pool *pool, uint64_t number)
 			 ((uint64_t)place << space->region_shift) * FMT_BLOCK;
 	region->free_blocks = le32_get(&record->free_blocks);
 	region->free_chunks = le32_get(&record->free_chunks);
+	region->mirror = NO_REGION;
 	return 0;
+}
+
+/* Which region is the mirror of this one?  The two name each other. */
+static int
+mirror_load(struct pool *pool, uint64_t number)
+{
+	struct space *space = &pool->space;
+	const struct fmt_region *record = region_record_of(pool, number);
+	struct region *region = &space->regions[number];
+	uint16_t device = le16_get(&record->mirror_device);
+	uint32_t place = le32_get(&record->mirror_region), mirror;
+
+	if (region->class == FMT_REGION_MIRROR) {
+		region->mirror = place;
+		return place < space->count ? 0 : -EBADMSG;
+	}
+	if (device == FMT_NO_DEVICE)
+		return 0;
+	if (!region_may_have_mirror(region) || device >= pool->device_count ||
+	    place >= pool->device[device].regions)
+		return -EBADMSG;
+	mirror = pool->device[device].region_of[place];
+	if (mirror == UINT32_MAX ||
+	    space->regions[mirror].class != FMT_REGION_MIRROR ||
+	    le32_get(&region_record_of(pool, mirror)->mirror_region) != number)
+		return -EBADMSG;
+	region->mirror = mirror;
+	region->mirror_gen = le32_get(&record->mirror_gen);
+	region->mirror_state =
+	    region->mirror_gen != 0 ? MIRROR_WHOLE : MIRROR_BAD;
+	return 0;
+}
+
+/* Once all regions have their places. */
+static int
+mirrors_load(struct pool *pool)
+{
+	struct space *space = &pool->space;
+	int result = 0;
+
+	for (uint64_t i = 0; i < space->count && result == 0; i++)
+		result = mirror_load(pool, i);
+	for (uint64_t i = 0; i < space->count && result == 0; i++)
+		if (space->regions[i].class == FMT_REGION_MIRROR &&
+		    space->regions[space->regions[i].mirror].mirror != i)
+			result = -EBADMSG;
+	return result;
 }
 
 /* The pages of the table were found by device addresses; from now on they are
@@ -154,8 +254,9 @@ regions_load(struct pool *pool, struct waiter *waiter)
 		if (result < 0)
 			return result;
 	}
-	return log_place_check(pool) < 0 ? -EBADMSG
-					 : region_pages_translate(pool);
+	if (mirrors_load(pool) < 0 || log_place_check(pool) < 0)
+		return -EBADMSG;
+	return region_pages_translate(pool);
 }
 
 /* ---- bits ---- */
@@ -278,28 +379,95 @@ space_clear(struct pool *pool, uint64_t address, uint32_t run)
 	return space_change(pool, address, run, false);
 }
 
-int
-space_set_class(struct pool *pool, uint64_t number, unsigned class)
+/* Counts of FREE and DATA regions with nothing in them. */
+static void
+class_change(struct pool *pool, uint64_t number, unsigned class)
 {
 	struct space *space = &pool->space;
 	struct region *region = &space->regions[number];
-	unsigned old = region->class;
+	uint32_t blocks = class == FMT_REGION_MIRROR ? 0 : space->region_blocks;
 
-	if (number >= space->count || class > FMT_REGION_META)
-		return -EBADMSG;
-	if (old != FMT_REGION_FREE && old != FMT_REGION_DATA)
-		return -EBADMSG;
-	if (region->free_blocks != space->region_blocks)
-		return -EBADMSG;
-	space->class_count[old]--;
+	space->class_count[region->class]--;
 	space->class_count[class]++;
-	if (old == FMT_REGION_DATA)
+	if (region->class == FMT_REGION_DATA)
 		space->data_free -= space->region_blocks;
 	if (class == FMT_REGION_DATA)
 		space->data_free += space->region_blocks;
 	if (class == FMT_REGION_META)
 		space->meta_free += space->region_blocks;
 	region->class = (uint8_t) class;
+	region->free_blocks = blocks;
+	region->free_chunks = blocks / FMT_CHUNK_BLOCKS;
 	region_store(pool, number);
+}
+
+int
+space_set_class(struct pool *pool, uint64_t number, unsigned class)
+{
+	struct space *space = &pool->space;
+	const struct region *region;
+
+	if (number >= space->count || class > FMT_REGION_META)
+		return -EBADMSG;
+	region = &space->regions[number];
+	if (region->class != FMT_REGION_FREE &&
+	    region->class != FMT_REGION_DATA)
+		return -EBADMSG;
+	if (region->free_blocks != space->region_blocks)
+		return -EBADMSG;
+	class_change(pool, number, class);
+	return 0;
+}
+
+int
+space_set_mirror(struct pool *pool, uint64_t number, uint64_t of)
+{
+	struct space *space = &pool->space;
+	struct region *region, *first;
+
+	if (number >= space->count || of >= space->count)
+		return -EBADMSG;
+	region = &space->regions[number];
+	first = &space->regions[of];
+	if (region->class != FMT_REGION_FREE ||
+	    !region_may_have_mirror(first) || first->mirror != NO_REGION)
+		return -EBADMSG;
+	region->mirror = (uint32_t)of;
+	first->mirror = (uint32_t)number;
+	first->mirror_state = MIRROR_FILLING;
+	pool->incompat |= FMT_INCOMPAT_MIRRORS;
+	class_change(pool, number, FMT_REGION_MIRROR);
+	region_store(pool, of);
+	return 0;
+}
+
+void
+space_mirror_is_whole(struct pool *pool, uint64_t number)
+{
+	struct region *region = &pool->space.regions[number];
+	uint32_t gen = (uint32_t)pool->gen;
+
+	assert(region->mirror != NO_REGION);
+	region->mirror_state = MIRROR_WHOLE;
+	region->mirror_gen = gen != 0 ? gen : 1;
+	region_store(pool, number);
+}
+
+int
+space_drop_mirror(struct pool *pool, uint64_t number)
+{
+	struct space *space = &pool->space;
+	struct region *region, *first;
+
+	if (number >= space->count)
+		return -EBADMSG;
+	region = &space->regions[number];
+	if (region->class != FMT_REGION_MIRROR)
+		return -EBADMSG;
+	first = &space->regions[region->mirror];
+	assert(first->mirror == number);
+	first->mirror = region->mirror = NO_REGION;
+	region_store(pool, (uint64_t)(first - space->regions));
+	class_change(pool, number, FMT_REGION_FREE);
 	return 0;
 }

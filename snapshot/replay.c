@@ -4,13 +4,18 @@
  *
  * Pages that a record changes are read on demand; while one is being read,
  * those of the records behind it are asked for too.
+ *
+ * If the log has a mirror, a block that is not found in one copy is looked for
+ * in the other, and reading goes on there.  The log ends where neither has it.
  */
 #include "snapshot/engine.h"
 #include <stdlib.h>
 #include <string.h>
 
-#define WINDOW        (2u << 20) /* bytes read at once: two blocks at most */
-#define AHEAD         64u        /* pages asked for ahead */
+#define WINDOW        (2u << 20)  /* bytes read at once: two blocks at most */
+#define PART          (1u << 20)  /* ... by one I/O */
+#define PART_BAD      (16u << 10) /* ... where one has failed */
+#define AHEAD         64u         /* pages asked for ahead */
 #define AHEAD_RECORDS 1024u
 
 enum replay_stage {
@@ -36,7 +41,11 @@ struct replay {
 	uint64_t applied;
 	bool in_group; /* of the ack ring */
 	struct batch batch;
-	bool reading;
+	unsigned copies, copy; /* of the log; the one in the window */
+	bool tried;            /* the other copy lacks this block */
+	bool in_parts;         /* the window is read again, bit by bit */
+	bool window_lacks;     /* part of it cannot be read: zeros */
+	unsigned lacking;      /* copies whose end cannot be read: bits */
 	int error;
 	struct waiter *waiter;
 	struct list wait; /* the waiter, while reading */
@@ -46,14 +55,79 @@ struct replay {
 
 /* ---- reading ---- */
 
+static void window_submit(struct replay *replay);
+
+/* What cannot be read of a mirrored log is nothing: the other copy may have
+ * it. */
+static void
+window_clear_failed(struct replay *replay)
+{
+	for (unsigned i = 0; i < replay->batch.count; i++) {
+		struct batch_io *one = &replay->batch.one[i];
+		if (one->io.result == 0)
+			continue;
+		memset(one->iov.iov_base, 0, one->iov.iov_len);
+		replay->window_lacks = true;
+	}
+}
+
 static void
 read_done(struct batch *batch)
 {
 	struct replay *replay = container_of(batch, struct replay, batch);
 
-	replay->reading = false;
-	replay->error = batch->error;
-	waiters_wake(&replay->wait, batch->error);
+	if (batch->error < 0 && replay->copies == 1)
+		replay->error = batch->error;
+	if (batch->error < 0 && replay->copies > 1) {
+		if (!replay->in_parts) {
+			replay->in_parts = true;
+			window_submit(replay);
+			return;
+		}
+		window_clear_failed(replay);
+	}
+	waiters_wake(&replay->wait, replay->error);
+}
+
+/* Where the copy that is read has this block, and how long it goes on. */
+static struct device *
+copy_locate(
+    struct replay *replay, uint64_t at, uint64_t *ret_offset, uint64_t *ret_run)
+{
+	struct pool *pool = replay->pool;
+	uint64_t address = pool->redo.start + at;
+	struct device *device = pool_locate(pool, address, ret_offset, ret_run);
+
+	return replay->copy == 0
+		   ? device
+		   : mirror_locate_address(pool, address, ret_offset);
+}
+
+static void
+window_submit(struct replay *replay)
+{
+	uint64_t done = 0, most = replay->in_parts ? PART_BAD : PART;
+
+	replay->window_lacks = false;
+	batch_begin(&replay->batch, read_done);
+	while (done < replay->window_bytes) {
+		uint64_t offset, run, part = replay->window_bytes - done;
+		struct device *device = copy_locate(replay,
+		    replay->window_at + done / FMT_BLOCK, &offset, &run);
+		if (part > run * FMT_BLOCK)
+			part = run * FMT_BLOCK;
+		if (part > most)
+			part = most;
+		if (device != NULL) {
+			batch_add(&replay->batch, device->bs, BS_READ, offset,
+			    replay->window + done, part, false);
+		} else {
+			memset(replay->window + done, 0, part);
+			replay->window_lacks = true;
+		}
+		done += part;
+	}
+	batch_run(&replay->batch);
 }
 
 /* Reads the ring from block at, up to bytes or its end. */
@@ -61,30 +135,13 @@ static int
 window_read(
     struct replay *replay, uint64_t at, uint64_t bytes, struct waiter *waiter)
 {
-	struct pool *pool = replay->pool;
-	uint64_t left = (pool->redo.blocks - at) * FMT_BLOCK, done = 0;
+	uint64_t left = (replay->pool->redo.blocks - at) * FMT_BLOCK;
 
-	if (bytes > left)
-		bytes = left;
-	batch_begin(&replay->batch, read_done);
-	while (done < bytes) {
-		uint64_t offset, run, part;
-		struct device *device = pool_locate(pool,
-		    pool->redo.start + at + done / FMT_BLOCK, &offset, &run);
-		part = bytes - done;
-		if (part > run * FMT_BLOCK)
-			part = run * FMT_BLOCK;
-		if (part > 1u << 20)
-			part = 1u << 20;
-		batch_add(&replay->batch, device->bs, BS_READ, offset,
-		    replay->window + done, part, false);
-		done += part;
-	}
 	replay->window_at = at;
-	replay->window_bytes = bytes;
-	replay->reading = true;
-	batch_run(&replay->batch);
+	replay->window_bytes = bytes < left ? bytes : left;
+	replay->in_parts = false;
 	list_add_tail(&replay->wait, &waiter->link);
+	window_submit(replay);
 	return -EAGAIN;
 }
 
@@ -161,21 +218,33 @@ stage_tail(struct replay *replay, struct waiter *waiter)
 		replay->problem = "the log is damaged in the middle";
 		return -EBADMSG;
 	}
+	if (replay->window_lacks)
+		replay->lacking |= 1u << replay->copy;
 	replay->stage = REPLAY_WRAP;
 	if (replay->position + blocks < replay->pool->redo.blocks)
 		return 0;
 	return window_read(replay, 0, FMT_LOG_BLOCK_MAX, waiter);
 }
 
+/* Behind the last block, in each copy. */
 static int
-stage_wrap(struct replay *replay)
+stage_wrap(struct replay *replay, struct waiter *waiter)
 {
-	replay->stage = REPLAY_RING;
 	if (replay->window_at == 0 && replay->position != 0 &&
 	    window_has_later(replay, 0, 1)) {
 		replay->problem = "the log is damaged at its end";
 		return -EBADMSG;
 	}
+	if (replay->copy + 1 < replay->copies) {
+		replay->copy++;
+		replay->stage = REPLAY_TAIL;
+		return window_read(replay, replay->position, WINDOW, waiter);
+	}
+	if (replay->lacking == (1u << replay->copies) - 1) {
+		replay->problem = "neither copy of the log can be read";
+		return -EIO;
+	}
+	replay->stage = REPLAY_RING;
 	return 0;
 }
 
@@ -249,17 +318,31 @@ stage_read(struct replay *replay, struct waiter *waiter)
 }
 
 static int
+block_missing(struct replay *replay, struct waiter *waiter)
+{
+	if (replay->copies > 1 && !replay->tried) {
+		replay->tried = true;
+		replay->copy ^= 1;
+	} else {
+		/* the search for a later one wants a window from here on */
+		replay->stage = REPLAY_TAIL;
+		replay->copy = 0;
+	}
+	return window_read(replay, replay->position, WINDOW, waiter);
+}
+
+static int
 stage_block(struct replay *replay, struct waiter *waiter)
 {
 	struct fmt_log_block *block = window_block(replay, replay->position);
 	uint32_t blocks = le32_get(&block->length) / FMT_BLOCK;
 	int result;
 
-	if (replay->record == 0 && !block_next(replay)) {
-		/* the search for a later one wants a window from here on */
-		replay->stage = REPLAY_TAIL;
-		return window_read(replay, replay->position, WINDOW, waiter);
-	}
+	if (replay->record == 0 && !block_next(replay))
+		return block_missing(replay, waiter);
+	if (replay->tried)
+		replay->pool->counters.mirror_reads++;
+	replay->tried = false;
 	result = records_apply(replay, block, waiter);
 	if (result == -EBADMSG && replay->problem == NULL)
 		replay->problem = "a record of the log contradicts the maps";
@@ -344,7 +427,7 @@ replay_step(struct replay *replay, struct waiter *waiter)
 		case REPLAY_READ: result = stage_read(replay, waiter); break;
 		case REPLAY_BLOCK: result = stage_block(replay, waiter); break;
 		case REPLAY_TAIL: result = stage_tail(replay, waiter); break;
-		case REPLAY_WRAP: result = stage_wrap(replay); break;
+		case REPLAY_WRAP: result = stage_wrap(replay, waiter); break;
 		case REPLAY_RING: result = stage_ring(replay, waiter); break;
 		case REPLAY_END: break;
 		}
@@ -365,6 +448,19 @@ replay_problem(const struct replay *replay)
 {
 	return replay->problem != NULL ? replay->problem
 				       : "metadata cannot be read";
+}
+
+static bool
+log_has_mirror(struct pool *pool)
+{
+	uint64_t offset;
+
+	for (uint64_t at = 0; at < pool->redo.blocks;
+	     at += pool->space.region_blocks)
+		if (mirror_locate_address(
+			pool, pool->redo.start + at, &offset) != NULL)
+			return true;
+	return false;
 }
 
 struct replay *
@@ -390,6 +486,7 @@ replay_new(struct pool *pool)
 	replay->prev_crc = le32_get(&super->log_prev_crc);
 	replay->checkpoint_lsn = le64_get(&super->checkpoint_lsn);
 	replay->lsn = replay->checkpoint_lsn;
+	replay->copies = log_has_mirror(pool) ? 2 : 1;
 	return replay;
 }
 

@@ -27,10 +27,18 @@ meta_needed(const struct pool *pool)
 	return all - space->meta_free + pool->cache.dirty_new + pool->credits;
 }
 
+/* Regions that one more for metadata takes. */
+static inline unsigned
+meta_copies(const struct space *space)
+{
+	return space->mirrored ? 2 : 1;
+}
+
 static uint64_t
 meta_reach(const struct space *space, uint64_t free_regions)
 {
-	return (space->class_count[FMT_REGION_META] + free_regions)
+	return (space->class_count[FMT_REGION_META] +
+		   free_regions / meta_copies(space))
 	       << space->region_shift;
 }
 
@@ -50,12 +58,13 @@ regions_for_data(struct pool *pool)
 	struct space *space = &pool->space;
 	uint64_t want = meta_needed(pool) + space->reserve;
 	uint64_t free = space->class_count[FMT_REGION_FREE];
-	uint64_t have = meta_reach(space, free);
+	uint64_t have = meta_reach(space, 0), more;
 
-	if (have < want)
-		return 0;
-	have = (have - want) >> space->region_shift;
-	return have < free ? have : free;
+	if (have >= want)
+		return free;
+	more = (want - have + space->region_blocks - 1) >> space->region_shift;
+	more *= meta_copies(space);
+	return more < free ? free - more : 0;
 }
 
 uint64_t
@@ -242,7 +251,7 @@ lease_make(struct pool *pool, uint64_t region, struct waiter *waiter,
 }
 
 static void
-region_record(struct pool *pool, uint64_t region, unsigned class)
+region_record(struct pool *pool, uint64_t region, uint64_t class)
 {
 	struct fmt_record record = {.type = FMT_REGION};
 
@@ -711,6 +720,7 @@ meta_grow(struct pool *pool, struct waiter *waiter)
 {
 	struct space *space = &pool->space;
 	struct lease *lease;
+	uint32_t mirror;
 	int result;
 
 	for (uint64_t i = 0; i < space->count; i++) {
@@ -719,7 +729,11 @@ meta_grow(struct pool *pool, struct waiter *waiter)
 		result = lease_make(pool, i, waiter, &lease);
 		if (result < 0)
 			return result;
-		region_record(pool, i, FMT_REGION_META);
+		mirror = space->mirrored ? mirror_pick(pool, i) : NO_REGION;
+		region_record(pool, i,
+		    mirror == NO_REGION
+			? FMT_REGION_META
+			: FMT_REGION_META | ((uint64_t)mirror + 1) << 8);
 		return 0;
 	}
 	return -ENOSPC;
@@ -985,6 +999,8 @@ space_init(struct pool *pool, uint64_t regions, uint32_t region_blocks)
 	list_init(&space->waiting);
 	if (space->regions == NULL || space->region_pages == NULL)
 		return -ENOMEM;
+	for (uint64_t i = 0; i < regions; i++)
+		space->regions[i].mirror = NO_REGION;
 	return 0;
 }
 

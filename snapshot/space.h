@@ -37,11 +37,23 @@ struct lease {
 	uint64_t busy[];
 };
 
+/* Of a META or LOG region. */
+enum mirror_state {
+	MIRROR_WHOLE,   /* written and read */
+	MIRROR_FILLING, /* written */
+	MIRROR_BAD,     /* neither: a write failed */
+};
+
+#define NO_REGION UINT32_MAX
+
 struct region {
 	struct lease *lease;
 	uint64_t offset; /* bytes on its device */
 	uint16_t device;
 	uint8_t class;
+	uint8_t mirror_state;
+	uint32_t mirror; /* META, LOG: its MIRROR; MIRROR: whose; NO_REGION */
+	uint32_t mirror_gen;
 	uint32_t free_blocks, free_chunks; /* as on disk */
 	uint32_t quarantined;              /* blocks */
 };
@@ -63,6 +75,7 @@ struct space {
 	uint64_t data_free;  /* clear bits in DATA regions */
 	uint64_t meta_free;  /* clear bits in META regions */
 	uint64_t meta_idle;  /* not busy in leases of META regions */
+	bool mirrored;       /* new META regions get a mirror */
 	uint64_t reserve;    /* blocks that data must leave: engine.md 3.10 */
 	struct lease *data;  /* current */
 	struct lease *fine;  /* ... for holes in chunks that are in use */
@@ -93,6 +106,10 @@ void space_done(struct pool *pool);
 int regions_load(struct pool *pool, struct waiter *waiter);
 /* RAM -> page of the region table. */
 void region_store(struct pool *pool, uint64_t region);
+/* The place of a region has changed: device->region_of follows. */
+void region_place_set(struct pool *pool, uint64_t region);
+/* All pages of the table are to be written anew, since they name places. */
+void regions_touch(struct pool *pool);
 /* Makes regions [from, count) known to the counters. */
 void space_count(struct pool *pool, uint64_t from);
 /* How much data must leave for metadata. */
@@ -107,6 +124,11 @@ int space_bitmap(struct pool *pool, uint64_t address, bool create,
 int space_set(struct pool *pool, uint64_t address, uint32_t run);
 int space_clear(struct pool *pool, uint64_t address, uint32_t run);
 int space_set_class(struct pool *pool, uint64_t region, unsigned class);
+/* From FREE to MIRROR of another region, and back. */
+int space_set_mirror(struct pool *pool, uint64_t region, uint64_t of);
+int space_drop_mirror(struct pool *pool, uint64_t region);
+/* The mirror of this region has all that it has. */
+void space_mirror_is_whole(struct pool *pool, uint64_t region);
 
 /* Up to want chunks in a row for volume: 0, -EAGAIN (queued), -ENOSPC. */
 int space_reserve(struct pool *pool, struct volume *volume, unsigned want,
@@ -145,6 +167,13 @@ void quarantine_add(
 /* Something became durable or ended: see what may be used again. */
 void quarantine_release(struct pool *pool);
 void quarantine_release_later(struct pool *pool);
+
+static inline bool
+region_may_have_mirror(const struct region *region)
+{
+	return region->class == FMT_REGION_META ||
+	       region->class == FMT_REGION_LOG;
+}
 
 /* Do blocks [address, address + run) lie where data may be? */
 static inline bool

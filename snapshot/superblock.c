@@ -81,6 +81,7 @@ super_fill(struct pool *pool, struct fmt_super *super)
 	le64_set(&super->region_count, space->count);
 	le32_set(&super->epoch, pool->epoch);
 	le64_set(&super->ro_compat, pool->ro_compat);
+	le64_set(&super->incompat, pool->incompat);
 	super->soft_percent = (uint8_t)pool->soft_percent;
 	super->hard_percent = (uint8_t)pool->hard_percent;
 	le64_set(&super->next_version, pool->next_version);

@@ -317,7 +317,7 @@ seg_complete(struct bs_io *io, int result)
 	writing_end(seg);
 	if (io->op != BS_READ) {
 		if (result == 0 && !io->fua)
-			seg->device->written_seq++;
+			seg->device->data_seq = ++seg->device->written_seq;
 		if (result == -ENOSPC)
 			pool_host_full(vio_pool(vio));
 	}
