@@ -526,8 +526,12 @@ grow_regions(struct operation *op)
 	for (uint64_t i = g->first; i < pool->space.count; i++)
 		region_record_fill(pool, i);
 	space_count(pool, g->first);
+	if (pool->device_count > 1 &&
+	    !(le32_get(&pool->super.flags) & FMT_SUPER_NO_MIRROR))
+		pool->space.mirrored = true;
 	space_set_reserve(pool);
 	space_level(pool);
+	mirror_fill_start(pool);
 	pool->needs_write = true;
 	return operation_checkpoint(op, operation_done);
 }

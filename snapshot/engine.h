@@ -22,6 +22,7 @@
 #include "snapshot/redo.h"
 #include "snapshot/space.h"
 #include "snapshot/volume.h"
+#include "snapshot/window.h"
 #include <errno.h>
 
 #define VERSION_HASH 16384u
@@ -113,6 +114,16 @@ struct table {
 	uint32_t per_page, bytes; /* records, and of one record */
 };
 
+/* Mirrors on their way: mirror_fill.c. */
+struct fill_job {
+	bool running, stop, changed;
+	uint64_t region, at; /* which, and how far it is copied */
+	uint64_t done, total, lacking, began;
+	struct window window;
+	struct waiter waiter;
+	struct loop_timer timer;
+};
+
 /* Records that belong together, as they are collected. */
 #define GROUP_RECORDS 4096u
 struct record_group {
@@ -183,6 +194,7 @@ struct pool {
 	struct operation *operation; /* the one that runs */
 	bool closing;
 	struct delete_job delete_job;
+	struct fill_job fill;
 	unsigned background_percent;
 
 	void (*event)(void *arg, struct pool *pool, enum pool_event what);

@@ -57,7 +57,7 @@ pool_job_get(struct pool *pool, unsigned index, struct pool_job_stat *ret_stat)
 		memcpy(ret_stat->name, volume->name, sizeof(ret_stat->name));
 		return true;
 	}
-	return false;
+	return index == 0 && mirror_fill_stat(pool, ret_stat);
 }
 
 void

@@ -60,6 +60,13 @@ bool mirror_survives_flush(struct pool *pool, struct device *device, int error);
  * NO_REGION. */
 uint32_t mirror_pick(struct pool *pool, uint64_t region);
 
+/* Gives all regions of metadata their mirrors, in the background. */
+void mirror_fill_start(struct pool *pool);
+void mirror_fill_stop(struct pool *pool);
+struct pool_job_stat;
+bool mirror_fill_stat(const struct pool *pool, struct pool_job_stat *ret_stat);
+bool mirrors_are_whole(const struct pool *pool);
+
 /* Work on metadata that no checkpoint may come into: none begins to write
  * pages while one of these is held, and none is given while one does. */
 bool meta_hold_try(struct pool *pool);

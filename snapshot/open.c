@@ -206,6 +206,13 @@ pool_from_super(struct pool *pool, const struct fmt_super *super)
 /* ---- stages ---- */
 
 static void
+background_start(struct pool *pool)
+{
+	delete_jobs_start(pool);
+	mirror_fill_start(pool);
+}
+
+static void
 open_finish(struct operation *op)
 {
 	struct opening *o = op->detail;
@@ -215,7 +222,7 @@ open_finish(struct operation *op)
 	if (pool->read_only)
 		pool->state = POOL_READ_ONLY;
 	else
-		delete_jobs_start(pool);
+		background_start(pool);
 	space_level(pool);
 }
 
@@ -527,11 +534,12 @@ close_devices(struct operation *op, int result)
 bool
 pool_idle(const struct pool *pool)
 {
-	if (pool->delete_job.volume != NULL || pool->redo.task.queued ||
-	    pool->suspect_task.queued || pool->redo.write.pending > 0 ||
-	    pool->mends > 0 || pool->redo.batch.running ||
-	    pool->checkpoint.batch.running || pool->checkpoint.task.queued ||
-	    pool->space.task.queued || !list_empty(&pool->cache.loads_waiting))
+	if (pool->delete_job.volume != NULL || pool->fill.running ||
+	    pool->redo.task.queued || pool->suspect_task.queued ||
+	    pool->redo.write.pending > 0 || pool->mends > 0 ||
+	    pool->redo.batch.running || pool->checkpoint.batch.running ||
+	    pool->checkpoint.task.queued || pool->space.task.queued ||
+	    !list_empty(&pool->cache.loads_waiting))
 		return false;
 	for (unsigned i = 0; i < pool->device_count; i++)
 		if (pool->device[i].bs != NULL &&
@@ -581,6 +589,7 @@ close_run(struct operation *op)
 		return -EBUSY;
 	}
 	delete_jobs_stop(pool);
+	mirror_fill_stop(pool);
 	op->detail = calloc(1, sizeof(struct closing));
 	assert(op->detail != NULL);
 	op->waiter.ready = close_ready;

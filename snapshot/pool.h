@@ -97,9 +97,14 @@ void pool_open(struct loop *loop, struct backstore **bs, unsigned count,
  * it all), and says so by result. */
 void pool_close(struct pool *pool, struct pool_request *request);
 
-/* Adds a backstore, or takes up the new size of the ones it has (bs NULL). */
+/* Adds a backstore, or takes up the new size of the ones it has (bs NULL).  A
+ * second device brings mirrors, unless the pool was made without them. */
 void pool_grow(
     struct pool *pool, struct backstore *bs, struct pool_request *request);
+
+/* Gives a pool made without them second copies of metadata and log, in the
+ * background; what a version 0.1 can read no more.  done: it has begun. */
+void pool_mirror(struct pool *pool, struct pool_request *request);
 
 /* Makes all acknowledged writes durable and truncates the log. */
 void pool_checkpoint(struct pool *pool, struct pool_request *request);

@@ -52,8 +52,8 @@ space_meta_room(struct pool *pool, uint64_t pages)
 }
 
 /* FREE regions that data may take. */
-static uint64_t
-regions_for_data(struct pool *pool)
+uint64_t
+space_spare_regions(struct pool *pool)
 {
 	struct space *space = &pool->space;
 	uint64_t want = meta_needed(pool) + space->reserve;
@@ -73,7 +73,7 @@ space_free_bytes(struct pool *pool)
 	struct space *space = &pool->space;
 
 	return (space->data_free +
-		   (regions_for_data(pool) << space->region_shift))
+		   (space_spare_regions(pool) << space->region_shift))
 	       << FMT_BLOCK_SHIFT;
 }
 
@@ -304,7 +304,7 @@ data_pick(struct pool *pool, uint64_t *ret_region)
 		}
 	}
 	if (best_usable < space->region_blocks / 4 && fresh != UINT64_MAX &&
-	    regions_for_data(pool) > 0) {
+	    space_spare_regions(pool) > 0) {
 		*ret_region = fresh;
 		return 0;
 	}

@@ -206,6 +206,8 @@ grace_leave(struct space *space, unsigned parity)
 	space->grace_io[parity]--;
 }
 
+/* FREE regions that metadata need not have. */
+uint64_t space_spare_regions(struct pool *pool);
 /* Bytes data can still take. */
 uint64_t space_free_bytes(struct pool *pool);
 /* Computes the level anew; an event if it changed. */

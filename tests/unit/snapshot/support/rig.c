@@ -117,14 +117,53 @@ rig_close(struct rig *rig)
 	return result;
 }
 
-static struct pool *grave[64];
+static void *grave[64];
 static unsigned graves;
+
+struct backstore *
+rig_errors(struct rig *rig, unsigned disk)
+{
+	struct backstore *errors;
+	int r = bs_error_new(rig->disk[disk], &errors);
+
+	assert(r == 0);
+	rig->platter[disk] = rig->disk[disk];
+	rig->disk[disk] = errors;
+	return errors;
+}
+
+static struct backstore *
+rig_platter(struct rig *rig, unsigned disk)
+{
+	return rig->platter[disk] != NULL ? rig->platter[disk]
+					  : rig->disk[disk];
+}
+
+void
+rig_peek(
+    struct rig *rig, unsigned disk, uint64_t offset, void *buf, uint64_t length)
+{
+	bs_powercut_peek(rig_platter(rig, disk), offset, buf, length);
+}
+
+void
+rig_poke(struct rig *rig, unsigned disk, uint64_t offset, const void *buf,
+    uint64_t length)
+{
+	bs_powercut_poke(rig_platter(rig, disk), offset, buf, length);
+}
 
 void
 rig_cut(struct rig *rig)
 {
-	for (unsigned i = 0; i < rig->disks; i++)
+	for (unsigned i = 0; i < rig->disks; i++) {
+		struct backstore *platter = rig_platter(rig, i);
+		if (platter != rig->disk[i])
+			grave[graves++] = rig->disk[i];
+		rig->disk[i] = platter;
+		rig->platter[i] = NULL;
 		bs_powercut_cut(rig->disk[i]);
+	}
 	simloop_power_off(rig->loop);
 	for (unsigned i = 0; i < rig->disks; i++)
 		bs_powercut_attach(rig->disk[i], rig->loop);
@@ -355,6 +394,16 @@ rig_diff(struct rig *rig, struct diff_request *diff)
 	volume_diff(rig->pool, diff);
 	simloop_run_until(rig->loop, &done);
 	return diff_result;
+}
+
+int
+rig_mirror(struct rig *rig)
+{
+	struct wait wait;
+
+	wait_init(&wait);
+	pool_mirror(rig->pool, &wait.request);
+	return wait_end(rig, &wait);
 }
 
 struct alarm {

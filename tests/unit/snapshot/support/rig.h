@@ -13,7 +13,8 @@
 
 struct rig {
 	struct loop *loop;
-	struct backstore *disk[RIG_DISKS];
+	struct backstore *disk[RIG_DISKS];    /* as the pool is given it */
+	struct backstore *platter[RIG_DISKS]; /* NULL: that is the disk */
 	unsigned disks;
 	struct pool *pool;
 	struct pool_limits limits;
@@ -25,6 +26,14 @@ void rig_init(struct rig *rig, uint64_t size, uint32_t block_size, bool cache);
 void rig_done(struct rig *rig);
 struct backstore *rig_disk(
     struct rig *rig, uint64_t size, uint32_t block_size, bool cache);
+
+/* A layer that fails what it is told to, until the next cut. */
+struct backstore *rig_errors(struct rig *rig, unsigned disk);
+/* What a READ of the disk would return, and changing it. */
+void rig_peek(struct rig *rig, unsigned disk, uint64_t offset, void *buf,
+    uint64_t length);
+void rig_poke(struct rig *rig, unsigned disk, uint64_t offset, const void *buf,
+    uint64_t length);
 
 int rig_create(struct rig *rig, const struct pool_params *params, bool force);
 int rig_open(struct rig *rig, bool read_only);
@@ -39,6 +48,7 @@ int rig_resize(struct rig *rig, struct volume *volume, uint64_t size);
 int rig_rename(struct rig *rig, struct volume *volume, const char *name);
 int rig_grow(struct rig *rig, struct backstore *bs);
 int rig_checkpoint(struct rig *rig);
+int rig_mirror(struct rig *rig);
 int rig_snapshot(struct rig *rig, struct volume *volume, const char *name,
     struct volume **ret_snapshot);
 int rig_clone(struct rig *rig, struct volume *snapshot, const char *name,

@@ -1,0 +1,540 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Second copies of metadata and log: where they lie, that one bad copy is
+ * survived and mended, that a failing device is, and that pools without them
+ * go on.
+ *
+ * Not covered: power cuts, which the simulator has; that both copies are
+ * written before a commit is done, which it shows by those.
+ */
+#include "snapshot/engine.h"
+#include "tests/unit/snapshot/support/rig.h"
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define MiB (1ull << 20)
+
+static struct rig rig;
+
+static int
+teardown(void **state)
+{
+	(void)state;
+	rig_done(&rig);
+	return 0;
+}
+
+static void
+pool_with(unsigned disks, bool no_mirror)
+{
+	struct pool_params params = {.name = "tank", .no_mirror = no_mirror};
+
+	rig_init(&rig, 96 * MiB, 512, true);
+	while (rig.disks < disks)
+		rig.disk[rig.disks++] = rig_disk(&rig, 96 * MiB, 512, true);
+	assert_int_equal(rig_create(&rig, &params, false), 0);
+}
+
+static struct backstore *
+volume_with_data(struct volume **ret_volume)
+{
+	struct backstore *bs;
+
+	assert_int_equal(
+	    rig_volume(&rig, "disk", 16 * MiB, 512, ret_volume), 0);
+	bs = volume_open(*ret_volume);
+	for (unsigned i = 0; i < 8; i++)
+		assert_int_equal(
+		    rig_fill(&rig, bs, i * 2 * MiB, 65536, (int)i + 1), 0);
+	assert_int_equal(rig_flush(&rig, bs), 0);
+	return bs;
+}
+
+static void
+expect_data(void)
+{
+	struct volume *volume = volume_find(rig.pool, "disk");
+	struct backstore *bs;
+
+	assert_non_null(volume);
+	bs = volume_open(volume);
+	for (unsigned i = 0; i < 8; i++)
+		assert_true(
+		    rig_holds(&rig, bs, i * 2 * MiB, 65536, (int)i + 1));
+}
+
+/* ---- what there is ---- */
+
+static uint64_t
+region_bytes(void)
+{
+	return (uint64_t)rig.pool->space.region_blocks * FMT_BLOCK;
+}
+
+static unsigned
+regions_lacking(void)
+{
+	const struct space *space = &rig.pool->space;
+	unsigned lacking = 0;
+
+	for (uint64_t i = 0; i < space->count; i++) {
+		const struct region *region = &space->regions[i];
+		if (region_may_have_mirror(region) &&
+		    (region->mirror == NO_REGION ||
+			region->mirror_state != MIRROR_WHOLE))
+			lacking++;
+	}
+	return lacking;
+}
+
+/* Mirrors on the device of what they copy. */
+static unsigned
+regions_beside(void)
+{
+	const struct space *space = &rig.pool->space;
+	unsigned beside = 0;
+
+	for (uint64_t i = 0; i < space->count; i++)
+		if (space->regions[i].class == FMT_REGION_MIRROR &&
+		    space->regions[space->regions[i].mirror].device ==
+			space->regions[i].device)
+			beside++;
+	return beside;
+}
+
+static uint64_t
+incompat_on_disk(unsigned disk)
+{
+	struct fmt_super super[2];
+
+	for (unsigned slot = 0; slot < 2; slot++)
+		rig_peek(&rig, disk, fmt_super_offset(slot), &super[slot],
+		    sizeof(super[slot]));
+	return le64_get(&super[0].incompat) | le64_get(&super[1].incompat);
+}
+
+/* ---- damage ---- */
+
+static void
+damage(unsigned device, uint64_t offset, uint64_t length)
+{
+	static const uint8_t junk[4096] = {0xde, 0xad};
+
+	for (uint64_t at = 0; at < length; at += sizeof(junk))
+		rig_poke(&rig, device, offset + at, junk, sizeof(junk));
+}
+
+/* Overwrites one copy of all regions of a class. */
+static void
+damage_class(unsigned class, bool mirror)
+{
+	const struct space *space = &rig.pool->space;
+
+	for (uint64_t i = 0; i < space->count; i++) {
+		const struct region *region = &space->regions[i];
+		if (region->class != class)
+			continue;
+		if (mirror)
+			region = &space->regions[region->mirror];
+		damage(region->device, region->offset, region_bytes());
+	}
+}
+
+/* Overwrites block n from the start of the log in one copy. */
+static void
+damage_log_block(uint64_t n, bool mirror)
+{
+	const struct space *space = &rig.pool->space;
+	uint64_t block = (rig.pool->redo.tail + n) % rig.pool->redo.blocks;
+	const struct region *region =
+	    &space->regions[block / space->region_blocks];
+
+	if (mirror)
+		region = &space->regions[region->mirror];
+	damage(region->device,
+	    region->offset + block % space->region_blocks * FMT_BLOCK,
+	    FMT_BLOCK);
+}
+
+/* ---- where they are ---- */
+
+static void
+a_pool_on_one_disk_has_its_copies_far_apart(void **state)
+{
+	const struct space *space;
+
+	(void)state;
+	pool_with(1, false);
+	space = &rig.pool->space;
+	assert_int_equal(regions_lacking(), 0);
+	for (uint64_t i = 0; i < space->count; i++) {
+		const struct region *region = &space->regions[i];
+		if (!region_may_have_mirror(region))
+			continue;
+		assert_true(space->regions[region->mirror].offset >
+			    region->offset + 32 * MiB);
+	}
+	assert_true(incompat_on_disk(0) & FMT_INCOMPAT_MIRRORS);
+	assert_true(rig_stat(&rig).mirrored);
+}
+
+static void
+a_pool_on_two_disks_has_them_on_both(void **state)
+{
+	(void)state;
+	pool_with(2, false);
+	assert_int_equal(regions_lacking(), 0);
+	assert_int_equal(regions_beside(), 0);
+}
+
+static void
+a_pool_without_mirrors_is_as_it_was(void **state)
+{
+	struct volume *volume;
+
+	(void)state;
+	pool_with(2, true);
+	volume_with_data(&volume);
+	rig_close(&rig);
+	assert_int_equal(rig_open(&rig, false), 0);
+	expect_data();
+	assert_int_equal(incompat_on_disk(0), 0);
+	assert_int_equal(rig_stat(&rig).mirrors, 0);
+	assert_false(rig_stat(&rig).mirrored);
+}
+
+static void
+new_metadata_regions_have_a_mirror(void **state)
+{
+	struct backstore *bs;
+	struct volume *volume;
+	uint64_t before;
+
+	(void)state;
+	pool_with(1, false);
+	before = rig_stat(&rig).mirrors;
+	assert_int_equal(
+	    rig_volume(&rig, "wide", 64ull << 30, 512, &volume), 0);
+	bs = volume_open(volume);
+	for (uint64_t i = 0; i < 400; i++)
+		assert_int_equal(
+		    rig_fill(&rig, bs, i * 16 * MiB, 4096, (int)i), 0);
+	assert_int_equal(rig_checkpoint(&rig), 0);
+	assert_true(rig_stat(&rig).mirrors > before);
+	assert_int_equal(regions_lacking(), 0);
+	rig_cut(&rig);
+	assert_int_equal(rig_open(&rig, false), 0);
+	assert_int_equal(regions_lacking(), 0);
+}
+
+static void
+a_pool_gets_mirrors_when_asked(void **state)
+{
+	struct volume *volume;
+
+	(void)state;
+	pool_with(2, true);
+	volume_with_data(&volume);
+	assert_int_equal(rig_mirror(&rig), 0);
+	rig_settle(&rig, 5 * NSEC_PER_SEC);
+	assert_int_equal(regions_lacking(), 0);
+	assert_int_equal(regions_beside(), 0);
+	assert_int_equal(rig_checkpoint(&rig), 0);
+	damage_class(FMT_REGION_META, false);
+	rig_cut(&rig);
+	assert_int_equal(rig_open(&rig, false), 0);
+	assert_int_equal(regions_lacking(), 0);
+	expect_data();
+}
+
+static void
+a_second_disk_brings_mirrors_to_an_old_pool(void **state)
+{
+	struct volume *volume;
+
+	(void)state;
+	pool_with(1, true);
+	le32_set(&rig.pool->super.flags, 0); /* as version 0.1 left it */
+	volume_with_data(&volume);
+	rig.disk[1] = rig_disk(&rig, 96 * MiB, 512, true);
+	rig.disks = 2;
+	assert_int_equal(rig_grow(&rig, rig.disk[1]), 0);
+	rig_settle(&rig, 5 * NSEC_PER_SEC);
+	assert_int_equal(regions_lacking(), 0);
+	assert_int_equal(regions_beside(), 0);
+	rig_cut(&rig);
+	assert_int_equal(rig_open(&rig, false), 0);
+	assert_int_equal(regions_lacking(), 0);
+	expect_data();
+}
+
+/* ---- bad copies ---- */
+
+static void
+bad_copies_are_mended(bool mirror, unsigned disks)
+{
+	struct volume *volume;
+
+	pool_with(disks, false);
+	volume_with_data(&volume);
+	assert_int_equal(rig_checkpoint(&rig), 0);
+	damage_class(FMT_REGION_META, mirror);
+	rig_cut(&rig);
+	assert_int_equal(rig_open(&rig, false), 0);
+	expect_data();
+	rig_settle(&rig, NSEC_PER_SEC);
+	if (mirror) {
+		assert_int_equal(rig_stat(&rig).mirror_reads, 0);
+		return;
+	}
+	assert_true(rig_stat(&rig).mirror_reads > 4);
+	assert_int_equal(rig_stat(&rig).mends, rig_stat(&rig).mirror_reads);
+	/* what was mended is not read from the mirror again */
+	rig_cut(&rig);
+	assert_int_equal(rig_open(&rig, false), 0);
+	expect_data();
+	assert_int_equal(rig_stat(&rig).mirror_reads, 0);
+}
+
+static void
+bad_first_copies_are_read_from_the_mirror(void **state)
+{
+	(void)state;
+	bad_copies_are_mended(false, 1);
+}
+
+static void
+bad_first_copies_are_read_from_the_other_disk(void **state)
+{
+	(void)state;
+	bad_copies_are_mended(false, 2);
+}
+
+static void
+bad_mirrors_do_no_harm(void **state)
+{
+	(void)state;
+	bad_copies_are_mended(true, 1);
+}
+
+static void
+a_page_bad_in_both_copies_is_not_read(void **state)
+{
+	struct volume *volume;
+
+	(void)state;
+	pool_with(1, false);
+	volume_with_data(&volume);
+	assert_int_equal(rig_checkpoint(&rig), 0);
+	damage_class(FMT_REGION_META, false);
+	damage_class(FMT_REGION_META, true);
+	rig_cut(&rig);
+	assert_int_equal(rig_open(&rig, false), -EBADMSG);
+}
+
+static void
+blocks_that_cannot_be_read_are_written_anew(void **state)
+{
+	struct bs_error_rule rule = {.op = BS_READ, .error = -EIO, .count = 40};
+	struct volume *volume;
+
+	(void)state;
+	pool_with(1, false);
+	volume_with_data(&volume);
+	assert_int_equal(rig_checkpoint(&rig), 0);
+	rule.offset =
+	    rig.pool->space
+		.regions[rig.pool->redo.blocks / rig.pool->space.region_blocks]
+		.offset;
+	rule.length = region_bytes();
+	rig_cut(&rig);
+	bs_error_add(rig_errors(&rig, 0), &rule);
+	assert_int_equal(rig_open(&rig, false), 0);
+	expect_data();
+	assert_true(rig_stat(&rig).mends > 4);
+}
+
+/* ---- the log ---- */
+
+static void
+log_with_blocks(void)
+{
+	struct backstore *bs;
+	struct volume *volume;
+
+	pool_with(2, false);
+	assert_int_equal(rig_volume(&rig, "disk", 16 * MiB, 512, &volume), 0);
+	assert_int_equal(rig_checkpoint(&rig), 0);
+	bs = volume_open(volume);
+	for (unsigned i = 0; i < 8; i++) {
+		assert_int_equal(
+		    rig_fill(&rig, bs, i * 2 * MiB, 65536, (int)i + 1), 0);
+		assert_int_equal(rig_flush(&rig, bs), 0);
+	}
+}
+
+static void
+a_log_bad_in_one_copy_is_replayed(void **state)
+{
+	(void)state;
+	for (unsigned mirror = 0; mirror < 2; mirror++) {
+		log_with_blocks();
+		damage_class(FMT_REGION_LOG, mirror);
+		rig_cut(&rig);
+		assert_int_equal(rig_open(&rig, false), 0);
+		expect_data();
+		if (mirror == 0)
+			rig_done(&rig);
+	}
+}
+
+static void
+blocks_missing_here_and_there_are_found(void **state)
+{
+	(void)state;
+	log_with_blocks();
+	for (unsigned n = 0; n < 8; n++)
+		damage_log_block(n, n % 2);
+	rig_cut(&rig);
+	assert_int_equal(rig_open(&rig, false), 0);
+	expect_data();
+	assert_true(rig_stat(&rig).mirror_reads >= 7);
+}
+
+static void
+a_block_missing_in_both_copies_is_damage(void **state)
+{
+	(void)state;
+	log_with_blocks();
+	damage_log_block(3, false);
+	damage_log_block(3, true);
+	rig_cut(&rig);
+	assert_int_equal(rig_open(&rig, false), -EBADMSG);
+	assert_non_null(strstr(rig.problem, "damaged in the middle"));
+}
+
+static void
+a_log_that_cannot_be_read_in_one_copy_is_replayed(void **state)
+{
+	struct bs_error_rule rule = {.op = BS_READ, .error = -EIO};
+
+	(void)state;
+	log_with_blocks();
+	rule.offset = FMT_DEVICE_HEAD + 4096;
+	rule.length = 8192;
+	rig_cut(&rig);
+	bs_error_add(rig_errors(&rig, 0), &rule);
+	assert_int_equal(rig_open(&rig, false), 0);
+	expect_data();
+}
+
+/* ---- disks that fail ---- */
+
+static void
+a_disk_fails(unsigned disk, uint64_t offset)
+{
+	struct bs_error_rule rule = {
+	    .op = BS_WRITE, .error = -EIO, .offset = offset};
+	struct backstore *bs, *errors;
+	struct volume *volume;
+
+	rig_init(&rig, 96 * MiB, 512, true);
+	rig.disk[1] = rig_disk(&rig, 96 * MiB, 512, true);
+	rig.disks = 2;
+	errors = rig_errors(&rig, disk);
+	assert_int_equal(rig_create(&rig, NULL, false), 0);
+	bs = volume_with_data(&volume);
+	/* the places of the copies, not those of data */
+	rule.length = disk == 0 ? 10 * MiB : 0;
+	if (disk == 1)
+		rule.offset = 0;
+	bs_error_add(errors, &rule);
+	for (unsigned i = 0; i < 8; i++)
+		assert_int_equal(
+		    rig_fill(&rig, bs, i * 2 * MiB, 65536, (int)i + 1), 0);
+	assert_int_equal(rig_fill(&rig, bs, MiB, 65536, 9), 0);
+	assert_int_equal(rig_flush(&rig, bs), 0);
+	assert_int_equal(rig_checkpoint(&rig), 0);
+	assert_int_equal(rig_stat(&rig).state, POOL_ONLINE);
+	assert_true(rig_stat(&rig).mirrors_bad > 0);
+	assert_string_not_equal(rig_stat(&rig).problem, "");
+	rig_cut(&rig);
+	assert_int_equal(rig_open(&rig, false), 0);
+	expect_data();
+	/* it works again, so the copies are made whole */
+	rig_settle(&rig, 5 * NSEC_PER_SEC);
+	assert_int_equal(rig_stat(&rig).mirrors_bad, 0);
+	assert_int_equal(regions_lacking(), 0);
+	rig_cut(&rig);
+	assert_int_equal(rig_open(&rig, false), 0);
+	expect_data();
+}
+
+static void
+a_disk_of_mirrors_that_fails_is_survived(void **state)
+{
+	(void)state;
+	a_disk_fails(1, 0);
+}
+
+static void
+a_disk_of_first_copies_that_fails_is_survived(void **state)
+{
+	(void)state;
+	a_disk_fails(0, 0);
+}
+
+static void
+a_bad_superblock_is_written_anew(void **state)
+{
+	static const uint8_t junk[4096] = {1};
+	struct fmt_super super;
+
+	(void)state;
+	pool_with(2, false);
+	assert_int_equal(rig_checkpoint(&rig), 0);
+	for (unsigned slot = 0; slot < FMT_SUPER_SLOTS; slot++)
+		rig_poke(&rig, 0, fmt_super_offset(slot), junk, sizeof(junk));
+	rig_cut(&rig);
+	assert_int_equal(rig_open(&rig, false), 0);
+	assert_int_equal(rig_checkpoint(&rig), 0);
+	for (unsigned slot = 0; slot < FMT_SUPER_SLOTS; slot++) {
+		rig_peek(
+		    &rig, 0, fmt_super_offset(slot), &super, sizeof(super));
+		assert_null(fmt_super_check(&super));
+	}
+}
+
+#define TEST(name) cmocka_unit_test_teardown(name, teardown)
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    TEST(a_pool_on_one_disk_has_its_copies_far_apart),
+	    TEST(a_pool_on_two_disks_has_them_on_both),
+	    TEST(a_pool_without_mirrors_is_as_it_was),
+	    TEST(new_metadata_regions_have_a_mirror),
+	    TEST(a_pool_gets_mirrors_when_asked),
+	    TEST(a_second_disk_brings_mirrors_to_an_old_pool),
+	    TEST(bad_first_copies_are_read_from_the_mirror),
+	    TEST(bad_first_copies_are_read_from_the_other_disk),
+	    TEST(bad_mirrors_do_no_harm),
+	    TEST(a_page_bad_in_both_copies_is_not_read),
+	    TEST(blocks_that_cannot_be_read_are_written_anew),
+	    TEST(a_log_bad_in_one_copy_is_replayed),
+	    TEST(blocks_missing_here_and_there_are_found),
+	    TEST(a_block_missing_in_both_copies_is_damage),
+	    TEST(a_log_that_cannot_be_read_in_one_copy_is_replayed),
+	    TEST(a_disk_of_mirrors_that_fails_is_survived),
+	    TEST(a_disk_of_first_copies_that_fails_is_survived),
+	    TEST(a_bad_superblock_is_written_anew),
+	};
+
+	return cmocka_run_group_tests_name("mirror", tests, NULL, NULL);
+}
