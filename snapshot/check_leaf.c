@@ -205,15 +205,18 @@ check_fine(struct map_walk *map, const struct place *leaf_place,
 
 /* ---- one entry by itself ---- */
 
-static uint16_t
-chunk_blocks(const struct chunk *chunk)
+/* A unit of several blocks is there when any of them has data. */
+static bool
+mask_is_right(const struct map_walk *map, const struct chunk *chunk)
 {
-	unsigned mask = 0;
+	unsigned unit = 1u << (map->version->cow_shift - FMT_BLOCK_SHIFT);
+	unsigned all = (1u << unit) - 1;
 
-	for (unsigned i = 0; i < FMT_CHUNK_BLOCKS; i++)
-		if (chunk->block[i].address != 0)
-			mask |= 1u << i;
-	return (uint16_t)mask;
+	for (unsigned i = 0; i < FMT_CHUNK_BLOCKS; i += unit)
+		if ((chunk->block[i].address != 0) !=
+		    ((chunk->mask >> i & all) != 0))
+			return false;
+	return true;
 }
 
 static bool
@@ -228,7 +231,7 @@ fine_verify(
 {
 	if (!check_has_snapshots(map->walk.check))
 		return "single blocks in a pool without snapshots";
-	if (chunk->mask != chunk_blocks(chunk))
+	if (!mask_is_right(map, chunk))
 		return "its mask is not that of its single blocks";
 	if (chunk->mask == 0)
 		return "a chunk of which nothing is valid";
@@ -317,13 +320,26 @@ check_coarse(const struct leaf_check *leaf, uint64_t index,
 		not_shared(leaf->map, index, "what it maps");
 }
 
-/* Does the parent map that block, from a single one or from a chunk? */
-static bool
-block_is_in(const struct chunk *chunk, unsigned i, const struct chunk *beside)
+static uint16_t
+unit_mask(const struct map_walk *map, unsigned i)
 {
+	unsigned unit = sub_blocks(map);
+
+	return (uint16_t)(((1u << unit) - 1) << (i - i % unit));
+}
+
+/* Does the parent map that block, from a single one or from a chunk?  And has
+ * it all that is valid of its unit? */
+static bool
+block_is_in(const struct map_walk *map, const struct chunk *chunk, unsigned i,
+    const struct chunk *beside)
+{
+	uint16_t unit = unit_mask(map, i);
+
 	return beside->block[i].address == chunk->block[i].address &&
 	       beside->block[i].birth == chunk->block[i].birth &&
-	       (beside->mask >> i & 1) != 0;
+	       (beside->mask & unit) != 0 &&
+	       (chunk->mask & unit & ~beside->mask) == 0;
 }
 
 static void
@@ -336,7 +352,8 @@ check_subs(const struct leaf_check *leaf, uint64_t index,
 			continue;
 		if (chunk->block[i].birth > leaf->epoch) {
 			claim(leaf->map, index, address, 1);
-		} else if (beside != NULL && !block_is_in(chunk, i, beside)) {
+		} else if (beside != NULL &&
+			   !block_is_in(leaf->map, chunk, i, beside)) {
 			not_shared(leaf->map, index, "a single block");
 			return;
 		}
@@ -346,7 +363,11 @@ check_subs(const struct leaf_check *leaf, uint64_t index,
 static void
 check_end(struct map_walk *map, uint64_t index, const struct chunk *chunk)
 {
-	uint64_t blocks = map->version->size / FMT_BLOCK;
+	/* shrinking zeroes the rest of a chunk that has larger units */
+	unsigned unit =
+	    map->version->cow_shift == FMT_BLOCK_SHIFT ? 1 : FMT_CHUNK_BLOCKS;
+	uint64_t blocks =
+	    (map->version->size / FMT_BLOCK + unit - 1) / unit * unit;
 	uint64_t first = index * FMT_CHUNK_BLOCKS;
 	unsigned inside = first >= blocks ? 0
 			  : blocks - first < FMT_CHUNK_BLOCKS

@@ -421,7 +421,10 @@ resize_run(struct operation *op)
 	}
 	volume->bs.size = op->size; /* nothing new goes there */
 	bs_io_init(&op->io);
-	op->io.op = BS_DISCARD;
+	/* what cannot be forgotten block by block is zeroed: it would be seen
+	 * again if the volume grew */
+	op->io.op = volume->cow_shift == FMT_BLOCK_SHIFT ? BS_DISCARD : BS_ZERO;
+	op->io.may_unmap = true;
 	op->io.offset = op->size;
 	op->io.length = volume->size - op->size;
 	op->io.complete = shrink_discarded;

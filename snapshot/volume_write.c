@@ -195,7 +195,8 @@ begin_fine(struct begin *b)
 	return 0;
 }
 
-/* A hole for which there is no chunk left can do with single blocks. */
+/* A hole for which there is no chunk left can do with single blocks, if the
+ * pool may have them. */
 static int
 begin_any(struct begin *b)
 {
@@ -207,7 +208,8 @@ begin_any(struct begin *b)
 	if (form == FORM_FINE)
 		return begin_fine(b);
 	result = begin_chunks(b);
-	if (result == -ENOSPC && form == FORM_NEW && b->rules.unit == 1)
+	if (result == -ENOSPC && form == FORM_NEW && b->rules.unit == 1 &&
+	    b->vio->volume->pool->ro_compat & FMT_RO_COMPAT_SNAPSHOTS)
 		result = begin_fine(b);
 	return result;
 }
