@@ -705,7 +705,7 @@ nothing_on_disk_harms_check(void **state)
 	struct image *image = image_new();
 
 	(void)state;
-	image_scribble(image, 4000);
+	image_scribble(image, 1000);
 	image_free(image);
 }
 
