@@ -149,7 +149,7 @@ check_init(struct check *check)
 	return sums_init(&check->sums);
 }
 
-static void
+void
 check_done(struct check *check)
 {
 	for (unsigned i = 0; i < ARRAY_SIZE(check->buffer); i++)
@@ -182,8 +182,6 @@ check_make_room(struct check *check)
 
 /* Each part needs what those before it have found. */
 static void (*const parts[])(struct check *check) = {
-    check_regions,
-    check_versions,
     check_groups,
     check_bookmarks,
     check_version_tree,
@@ -201,13 +199,11 @@ report_reset(struct check_report *report)
 	report->pages = report->data_blocks = report->leaked_blocks = 0;
 }
 
-/* All but leaks: what the log frees may be one of the checkpoint alone. */
-static int
-check_pass(struct check *check)
+int
+check_open(struct check *check)
 {
 	int r = check_init(check);
 
-	report_reset(check->report);
 	if (r == 0)
 		r = check_find_super(check);
 	if (r == 0)
@@ -216,6 +212,22 @@ check_pass(struct check *check)
 		return r;
 	snprintf(check->report->pool, sizeof(check->report->pool), "%s",
 	    check->super.name);
+	check_regions(check);
+	if (check->error == 0)
+		check_versions(check);
+	return check->error;
+}
+
+/* All but leaks: what the log frees may be one of the checkpoint alone. */
+static int
+check_pass(struct check *check)
+{
+	int r;
+
+	report_reset(check->report);
+	r = check_open(check);
+	if (r < 0)
+		return r;
 	for (unsigned i = 0; i < ARRAY_SIZE(parts); i++) {
 		parts[i](check);
 		if (check->error < 0)

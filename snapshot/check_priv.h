@@ -139,6 +139,12 @@ struct check {
 };
 
 /* ---- check.c ---- */
+
+/* Superblock, regions and versions: what all else begins with.  As
+ * pool_check(); check_done() in any case. */
+int check_open(struct check *check);
+void check_done(struct check *check);
+
 void check_find(struct check *check, enum check_severity severity,
     const char *code, const char *format, ...)
     __attribute__((format(printf, 4, 5)));

@@ -138,7 +138,7 @@ image_sub(struct image *image, unsigned leaf, unsigned chunk,
 	le32_set(&sub->birth, birth);
 	mask = address != 0 ? mask | bits : mask & (uint16_t)~bits;
 	le64_set(&entry->word, fmt_entry_word(FMT_FINE, 0, mask));
-	if (address != 0)
+	if (address != 0 && address != FMT_SUB_POISON)
 		image_bits(image, address, unit, true);
 }
 
