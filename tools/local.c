@@ -204,6 +204,50 @@ run_rescue_check(struct cli *cli, enum api_exit *ret_exit)
 	return NULL;
 }
 
+static json_t *
+run_rescue_extract(struct cli *cli, enum api_exit *ret_exit)
+{
+	const struct globals *globals = &cli->invocation.globals;
+	const json_t *params = cli->invocation.params;
+	const struct rescue_extract_params extract = {
+	    .paths = json_object_get(params, "devices"),
+	    .name = json_string_value(json_object_get(params, "lun")),
+	    .to = json_string_value(json_object_get(params, "to")),
+	    .no_log = json_is_true(json_object_get(params, "no_log")),
+	    .progress = isatty(STDERR_FILENO) && !globals->quiet,
+	};
+	_cleanup_(json_decrefpp) json_t *result = NULL;
+	json_t *problem = rescue_extract(&extract, &result);
+	const json_t *item;
+
+	if (problem != NULL)
+		return problem;
+	item = json_object_get(result, "item");
+	if (!plain_table(cli))
+		printf("%s: %lld bytes, %lld of data, %lld damaged\n",
+		    extract.name, member(item, "size"),
+		    member(item, "data_bytes"), member(item, "damaged_bytes"));
+	show_findings(cli, result, "no findings");
+	if (any_finding(json_object_get(result, "items")))
+		*ret_exit = API_FINDINGS;
+	return NULL;
+}
+
+static json_t *
+run_rescue_dump(struct cli *cli, enum api_exit *ret_exit)
+{
+	const json_t *params = cli->invocation.params;
+	_cleanup_(json_decrefpp) json_t *result = NULL;
+	json_t *problem = rescue_dump(json_object_get(params, "devices"),
+	    json_integer_value(json_object_get(params, "version")), &result);
+
+	(void)ret_exit;
+	if (problem != NULL)
+		return problem;
+	cli_show(cli, result);
+	return NULL;
+}
+
 /* ---- top ---- */
 
 #define TOP_INTERVAL_MS 2000
@@ -246,6 +290,8 @@ const struct local_command local_commands[] = {
     {"health", "", run_health},
     {"top", "", run_top},
     {"rescue", "check", run_rescue_check},
+    {"rescue", "extract", run_rescue_extract},
+    {"rescue", "dump", run_rescue_dump},
     {NULL, NULL, NULL},
 };
 

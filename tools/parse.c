@@ -44,6 +44,7 @@ struct parser {
 	char **words; /* what is left, ends with NULL */
 	struct invocation *result;
 	const struct api_arg *positional; /* the next one; NULL: none left */
+	const char *last; /* a word that may be for the one after it */
 	bool options_ended;
 	bool help_word; /* "varve help ..." */
 };
@@ -172,11 +173,43 @@ store(struct invocation *result, const struct api_arg *arg, json_t *value)
 }
 
 static json_t *
+take_value(struct parser *parser, const struct api_arg *arg, const char *word)
+{
+	json_t *value, *problem = value_parse(arg, word, &value);
+
+	if (problem != NULL)
+		return problem;
+	return store(parser->result, arg, value);
+}
+
+/* DEVICE... LUN: the last word is for what follows the repeated argument, so
+ * each is held back until the next one, or the end, has come. */
+static json_t *
+take_held(struct parser *parser, const char *word)
+{
+	const char *held = parser->last;
+
+	parser->last = word;
+	return held == NULL ? NULL
+			    : take_value(parser, parser->positional, held);
+}
+
+static json_t *
+take_last(struct parser *parser)
+{
+	const char *held = parser->last;
+
+	if (held == NULL)
+		return NULL;
+	return take_value(
+	    parser, positional_from(parser->positional + 1), held);
+}
+
+static json_t *
 take_argument(struct parser *parser, const char *word)
 {
 	struct invocation *result = parser->result;
 	const struct api_arg *arg = parser->positional;
-	json_t *value, *problem;
 
 	if (arg == NULL)
 		return problem_fix(problem_new(API_USAGE, "usage.argument",
@@ -184,14 +217,13 @@ take_argument(struct parser *parser, const char *word)
 		    "varve %s%s%s --help", result->noun,
 		    result->command->verb[0] != '\0' ? " " : "",
 		    result->command->verb);
-	problem = value_parse(arg, word, &value);
-	if (problem != NULL)
-		return problem;
 	if (result->object == NULL)
 		result->object = word;
+	if (arg->repeated && positional_from(arg + 1) != NULL)
+		return take_held(parser, word);
 	if (!arg->repeated)
 		parser->positional = positional_from(arg + 1);
-	return store(result, arg, value);
+	return take_value(parser, arg, word);
 }
 
 static json_t *
@@ -534,7 +566,9 @@ invocation_parse(int argc, char **argv, struct invocation *ret_invocation)
 		else
 			json_decref(another);
 	}
-	unusable = check_globals(&ret_invocation->globals);
+	unusable = take_last(&parser);
+	if (unusable == NULL)
+		unusable = check_globals(&ret_invocation->globals);
 	if (problem != NULL)
 		json_decref(unusable);
 	else

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "tools/rescue.h"
+/*
+ * Devices of a pool, opened to be read without varved.
+ */
 #include "backstores/stores.h"
 #include "base/assert.h"
 #include "base/cleanup.h"
-#include "snapshot/check.h"
-#include "snapshot/pool.h"
 #include "tools/problem.h"
+#include "tools/rescue_priv.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -16,23 +17,10 @@
 #define LINGER_PAUSE_NS (20 * 1000 * 1000)
 #define LINGER_PAUSES   100
 
-struct rescue {
-	struct loop *loop;
-	struct loop_task begin;
-	const json_t *paths;
-	struct backstore *stores[POOL_DEVICE_MAX];
-	unsigned count, closed;
-	bool progress;     /* show it */
-	uint64_t shown_ns; /* when it was last */
-	struct check_report report;
-	json_t *findings, *families;
-	json_t *problem; /* NULL: finished */
-};
-
 /* ---- what the check says while it runs ---- */
 
-static void
-on_finding(
+void
+rescue_finding(
     void *arg, enum check_severity severity, const char *code, const char *text)
 {
 	static const char *const names[] = {
@@ -99,7 +87,7 @@ open_problem(int error, const char *path)
 }
 
 static json_t *
-check_problem(int error)
+work_problem(int error)
 {
 	/* clang-format off */
 	static const struct {
@@ -140,8 +128,8 @@ loop_problem(int error)
 
 /* ---- the run, on the loop ---- */
 
-static void
-step(void *arg)
+void
+rescue_step(void *arg)
 {
 	struct rescue *rescue = arg;
 
@@ -235,64 +223,40 @@ run(struct loop_task *task)
 
 	rescue->problem = open_all(rescue);
 	if (rescue->problem == NULL) {
-		ret = pool_check(rescue->stores, rescue->count, step, rescue,
-		    &rescue->report);
-		if (ret < 0)
-			rescue->problem = check_problem(ret);
+		ret = rescue->work(rescue);
+		if (ret < 0 && rescue->problem == NULL)
+			rescue->problem = work_problem(ret);
 	}
 	close_all(rescue);
 	loop_stop(rescue->loop);
 }
 
-static json_t *
-rescue_answer(const struct rescue *rescue)
-{
-	const struct check_report *report = &rescue->report;
-	json_t *item =
-	    json_pack("{s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:O}", "pool",
-		json_string_lossy(report->pool), "volumes",
-		(json_int_t)report->volumes, "snapshots",
-		(json_int_t)report->snapshots, "hidden",
-		(json_int_t)report->hidden, "pages", (json_int_t)report->pages,
-		"data_blocks", (json_int_t)report->data_blocks, "leaked_blocks",
-		(json_int_t)report->leaked_blocks, "log_records",
-		(json_int_t)report->log_records, "families", rescue->families);
-
-	assert(item != NULL);
-	return json_pack("{s:i, s:s, s:o, s:O}", "varve", 1, "kind",
-	    "rescue.check", "item", item, "items", rescue->findings);
-}
-
 json_t *
-rescue_check(const json_t *paths, bool progress, json_t **ret_result)
+rescue_run(struct rescue *rescue)
 {
 	const struct loop_params params = {.cpu = -1, .name = "varve"};
-	struct rescue rescue = {
-	    .begin.run = run,
-	    .paths = paths,
-	    .progress = progress,
-	    .findings = json_array(),
-	    .families = json_array(),
-	};
-	int ret = loop_new(&params, &rescue.loop);
+	int ret = loop_new(&params, &rescue->loop);
 
-	if (ret < 0) {
-		json_decref(rescue.findings);
-		json_decref(rescue.families);
+	rescue->findings = json_array();
+	rescue->families = json_array();
+	if (ret < 0)
 		return loop_problem(ret);
-	}
-	rescue.report.finding = on_finding;
-	rescue.report.family = on_family;
-	rescue.report.progress = on_progress;
-	rescue.report.arg = &rescue;
-	loop_post(rescue.loop, &rescue.begin);
-	loop_run(rescue.loop);
-	loop_free(rescue.loop);
-	if (progress)
+	rescue->begin.run = run;
+	rescue->report.finding = rescue_finding;
+	rescue->report.family = on_family;
+	rescue->report.progress = on_progress;
+	rescue->report.arg = rescue;
+	loop_post(rescue->loop, &rescue->begin);
+	loop_run(rescue->loop);
+	loop_free(rescue->loop);
+	if (rescue->progress)
 		fputs("\r\033[K", stderr);
-	if (rescue.problem == NULL)
-		*ret_result = rescue_answer(&rescue);
-	json_decref(rescue.findings);
-	json_decref(rescue.families);
-	return rescue.problem;
+	return rescue->problem;
+}
+
+void
+rescue_done(struct rescue *rescue)
+{
+	json_decref(rescue->findings);
+	json_decref(rescue->families);
 }

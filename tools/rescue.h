@@ -1,6 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * varve rescue check: the offline check of a pool, read-only, without varved.
+ * varve rescue: what can be done with a pool while varved is off.  Nothing here
+ * writes to the pool's devices.
+ *
+ * Answers are like the API's: {"varve":1,"kind":"rescue.check","item":{...},
+ * "items":[...]}, where the items are findings.  paths: a JSON array of
+ * strings, the pool's devices.  progress: shown on stderr.
  */
 #ifndef TOOLS_RESCUE_H
 #define TOOLS_RESCUE_H
@@ -8,9 +13,23 @@
 #include <jansson.h>
 #include <stdbool.h>
 
-/* paths: a JSON array of strings.  On success *ret_result is an answer like
- * the API's: {"varve":1,"kind":"rescue.check","item":{...},"items":[...]};
- * item: what was counted; items: the findings.  progress: on stderr. */
+/* item: what was counted. */
 json_t *rescue_check(const json_t *paths, bool progress, json_t **ret_result);
+
+struct rescue_extract_params {
+	const json_t *paths;
+	const char *name; /* POOL/LUN or POOL/LUN@SNAP */
+	const char *to;   /* a file that is not there yet */
+	bool no_log;      /* what the checkpoint has */
+	bool progress;
+};
+/* item: sizes. */
+json_t *rescue_extract(
+    const struct rescue_extract_params *params, json_t **ret_result);
+
+/* item.document: what is on disk, and what is wrong with it.  version: an id;
+ * 0: no map. */
+json_t *rescue_dump(
+    const json_t *paths, json_int_t version, json_t **ret_result);
 
 #endif

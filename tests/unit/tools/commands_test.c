@@ -86,20 +86,23 @@ no_option_hides_a_global_one(void **state)
 	}
 }
 
-/* One repeated argument at most, as the last; nothing required behind
- * something optional. */
+/* One repeated argument at most, as the last or with one behind it that gets
+ * the last word; nothing required behind something optional. */
 static void
 positional_arguments_can_be_told_apart(void **state)
 {
 	(void)state;
 	for_each_command(c)
 	{
-		bool optional = false, repeated = false;
+		bool optional = false, repeated = false, last = false;
 		for (const struct api_arg *a = c->args; a->name; a++) {
 			if (!a->positional)
 				continue;
-			assert_false(repeated);
+			assert_false(last);
 			assert_false(a->required && optional);
+			if (repeated)
+				assert_true(a->required && !a->repeated);
+			last = repeated;
 			optional = optional || !a->required;
 			repeated = a->repeated;
 			assert_int_not_equal(a->type, API_FLAG);

@@ -69,6 +69,21 @@ nouns_and_verbs_find_their_row(void **state)
 }
 
 static void
+the_last_word_is_for_what_follows_a_repeated_one(void **state)
+{
+	(void)state;
+	gives("varve rescue extract /a /b vms/web01 --to /c",
+	    "{\"devices\": [\"/a\", \"/b\"], \"lun\": \"vms/web01\","
+	    " \"to\": \"/c\"}");
+	gives("varve rescue extract --to /c /a --no-log vms/web01@mon",
+	    "{\"devices\": [\"/a\"], \"lun\": \"vms/web01@mon\","
+	    " \"to\": \"/c\", \"no_log\": true}");
+	refused(
+	    "varve rescue extract vms/web01 --to /c", "usage.argument", NULL);
+	refused("varve rescue extract --to /c", "usage.argument", NULL);
+}
+
+static void
 positional_arguments_come_in_order(void **state)
 {
 	(void)state;
@@ -239,6 +254,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(nouns_and_verbs_find_their_row),
 	    cmocka_unit_test(positional_arguments_come_in_order),
+	    cmocka_unit_test(the_last_word_is_for_what_follows_a_repeated_one),
 	    cmocka_unit_test(options_stand_anywhere_after_the_command),
 	    cmocka_unit_test(global_options_stand_anywhere),
 	    cmocka_unit_test(timeouts_are_durations),
