@@ -293,6 +293,36 @@ overlay_submit(struct backstore *bs, struct bs_io *io)
 	}
 }
 
+/* ---- what was changed ---- */
+
+static int
+number_compare(const void *a, const void *b)
+{
+	const uint64_t *x = a, *y = b;
+
+	return (*x > *y) - (*x < *y);
+}
+
+int
+overlay_each(
+    struct overlay *overlay, int (*each)(void *arg, uint64_t offset), void *arg)
+{
+	uint64_t *number = calloc(overlay->blocks + 1, sizeof(*number));
+	uint64_t count = 0;
+	int r = 0;
+
+	if (number == NULL)
+		return -ENOMEM;
+	for (uint64_t i = 0; i < overlay->slots; i++)
+		for (struct block *b = overlay->slot[i]; b != NULL; b = b->next)
+			number[count++] = b->number;
+	qsort(number, count, sizeof(*number), number_compare);
+	for (uint64_t i = 0; i < count && r == 0; i++)
+		r = each(arg, number[i] * BLOCK);
+	free(number);
+	return r;
+}
+
 /* ---- life ---- */
 
 static void

@@ -28,4 +28,9 @@ struct overlay *overlay_new(struct backstore *below);
 struct backstore *overlay_open(struct overlay *overlay);
 void overlay_free(struct overlay *overlay);
 
+/* Calls each() with the offset of every block of 4 KiB that was changed, in
+ * ascending order; not 0 ends it and is returned.  -ENOMEM. */
+int overlay_each(struct overlay *overlay,
+    int (*each)(void *arg, uint64_t offset), void *arg);
+
 #endif

@@ -46,26 +46,40 @@ check_io_complete(struct bs_io *io, int result)
 	container_of(io, struct check_io, io)->done = true;
 }
 
+static int
+check_move(struct check *check, struct backstore *bs, enum bs_op op,
+    uint64_t offset, void *buf, uint32_t length)
+{
+	struct iovec iov = {buf, length};
+	struct check_io one = {.done = false};
+
+	if (offset > bs->size || length > bs->size - offset)
+		return -EIO;
+	bs_io_init(&one.io);
+	one.io.op = op;
+	one.io.offset = offset;
+	one.io.length = length;
+	one.io.iov = &iov;
+	one.io.iov_count = 1;
+	one.io.complete = check_io_complete;
+	bs_submit(bs, &one.io);
+	while (!one.done)
+		check->step(check->step_arg);
+	return one.io.result;
+}
+
 int
 check_read(struct check *check, struct backstore *bs, uint64_t offset,
     void *buf, uint32_t length)
 {
-	struct iovec iov = {buf, length};
-	struct check_io read = {.done = false};
+	return check_move(check, bs, BS_READ, offset, buf, length);
+}
 
-	if (offset > bs->size || length > bs->size - offset)
-		return -EIO;
-	bs_io_init(&read.io);
-	read.io.op = BS_READ;
-	read.io.offset = offset;
-	read.io.length = length;
-	read.io.iov = &iov;
-	read.io.iov_count = 1;
-	read.io.complete = check_io_complete;
-	bs_submit(bs, &read.io);
-	while (!read.done)
-		check->step(check->step_arg);
-	return read.io.result;
+int
+check_write(struct check *check, struct backstore *bs, uint64_t offset,
+    void *buf, uint32_t length)
+{
+	return check_move(check, bs, BS_WRITE, offset, buf, length);
 }
 
 /* ---- memory ---- */
@@ -218,9 +232,8 @@ check_open(struct check *check)
 	return check->error;
 }
 
-/* All but leaks: what the log frees may be one of the checkpoint alone. */
-static int
-check_pass(struct check *check)
+int
+check_run_pass(struct check *check)
 {
 	int r;
 
@@ -260,7 +273,7 @@ check_recovered(struct check *first, struct check_recovery *recovery)
 	    .step_arg = first->step_arg,
 	    .report = first->report,
 	    .again = true};
-	int r = check_pass(&check);
+	int r = check_run_pass(&check);
 
 	if (r == 0)
 		check_end(&check);
@@ -274,7 +287,7 @@ static int
 check_all(struct check *check)
 {
 	struct check_recovery recovery = {.count = 0};
-	int r = check_pass(check);
+	int r = check_run_pass(check);
 	bool sound, recovered = false;
 
 	if (r < 0)

@@ -366,6 +366,7 @@ check_map(struct map_walk *map, struct check_version *version)
 	for (unsigned k = 0; k < BESIDES; k++)
 		root.beside[k] = beside_root(map, k, root.level);
 	sum = visit(map, &root);
+	version->sum = sum;
 	if (check->error < 0)
 		return;
 	verify_counts(map, sum);

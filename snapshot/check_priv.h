@@ -43,6 +43,12 @@ struct check_region {
 	bool mirror_whole; /* it can be read */
 };
 
+/* Blocks that a subtree maps and holds; unknown below damage. */
+struct check_sum {
+	bool known;
+	uint64_t live, held;
+};
+
 struct check_version {
 	uint64_t id, family, parent_id, origin, group;
 	struct check_version *parent; /* NULL: none that is right */
@@ -52,8 +58,9 @@ struct check_version {
 	uint8_t state, levels, cow_shift;
 	uint32_t epoch, bookmark_epoch, flags;
 	uint64_t size, cursor;
-	uint64_t live, held; /* as its record says */
-	uint32_t account;    /* of its losses */
+	uint64_t live, held;  /* as its record says */
+	struct check_sum sum; /* as its map says */
+	uint32_t account;     /* of its losses */
 	uint8_t uuid[16];
 	char name[FMT_NAME];
 };
@@ -68,12 +75,6 @@ struct check_bookmark {
 struct check_bits {
 	uint8_t **page;
 	uint64_t pages;
-};
-
-/* Blocks that a subtree maps and holds; unknown below damage. */
-struct check_sum {
-	bool known;
-	uint64_t live, held;
 };
 
 struct check_sum_slot {
@@ -109,7 +110,9 @@ struct check {
 	void *step_arg;
 	struct check_report *report;
 	bool again; /* the second pass: notes were made before */
-	int error;  /* that ends it: -EIO, -ENOMEM */
+	uint64_t
+	    gen_max; /* superblocks that are newer do not count; 0: all do */
+	int error;   /* that ends it: -EIO, -ENOMEM */
 
 	struct fmt_label label[FMT_DEVICE_MAX]; /* of bs[] */
 	bool labelled[FMT_DEVICE_MAX];
@@ -143,6 +146,9 @@ struct check {
 /* Superblock, regions and versions: what all else begins with.  As
  * pool_check(); check_done() in any case. */
 int check_open(struct check *check);
+/* One whole pass, without recovery.  All but leaks: what the log frees may be
+ * one of the checkpoint alone. */
+int check_run_pass(struct check *check);
 void check_done(struct check *check);
 
 void check_find(struct check *check, enum check_severity severity,
@@ -151,6 +157,10 @@ void check_find(struct check *check, enum check_severity severity,
 
 /* 0, -EIO ...; a length up to 1 MiB. */
 int check_read(struct check *check, struct backstore *bs, uint64_t offset,
+    void *buf, uint32_t length);
+
+/* Only repair writes, to overlays. */
+int check_write(struct check *check, struct backstore *bs, uint64_t offset,
     void *buf, uint32_t length);
 
 /* Makes room for one more element; NULL: no memory, check->error is set. */

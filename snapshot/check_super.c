@@ -78,6 +78,8 @@ super_consider(struct check *check, struct backstore *bs, unsigned slot,
 		search->bad++;
 		return;
 	}
+	if (check->gen_max != 0 && le64_get(&super.gen) > check->gen_max)
+		return;
 	search->good++;
 	gen = le64_get(&super.gen);
 	newest = le64_get(&search->newest.gen);

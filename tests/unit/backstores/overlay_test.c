@@ -174,6 +174,39 @@ test_writes_to_a_store_that_is_read_only(void **state)
 	assert_true(holds(stack.bs, 0, 4096, 'b'));
 }
 
+struct changed {
+	uint64_t offset[8];
+	unsigned count;
+};
+
+static int
+note_change(void *arg, uint64_t offset)
+{
+	struct changed *changed = arg;
+
+	changed->offset[changed->count++] = offset;
+	return offset == 40960 ? -ECANCELED : 0;
+}
+
+static void
+test_tells_what_was_changed_in_order(void **state)
+{
+	struct changed changed = {.count = 0};
+
+	(void)state;
+	put(32768, 512, 'b');
+	put(4096 + 512, 4096, 'b');
+	put(40960, 512, 'b');
+	put(45056, 512, 'b');
+	assert_int_equal(
+	    overlay_each(stack.overlay, note_change, &changed), -ECANCELED);
+	assert_int_equal(changed.count, 4);
+	assert_int_equal(changed.offset[0], 4096);
+	assert_int_equal(changed.offset[1], 8192);
+	assert_int_equal(changed.offset[2], 32768);
+	assert_int_equal(changed.offset[3], 40960);
+}
+
 static void
 test_an_error_below_is_passed_on(void **state)
 {
@@ -205,6 +238,7 @@ main(void)
 	    T(test_a_read_that_is_all_written_asks_nobody),
 	    T(test_what_was_written_outlives_the_close),
 	    T(test_writes_to_a_store_that_is_read_only),
+	    T(test_tells_what_was_changed_in_order),
 	    T(test_an_error_below_is_passed_on),
 	};
 #undef T

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Inside of repair.
+ */
+#ifndef SNAPSHOT_REPAIR_PRIV_H
+#define SNAPSHOT_REPAIR_PRIV_H
+
+#include "snapshot/check_priv.h"
+#include "snapshot/repair.h"
+
+/* flags */
+enum {
+	REBUILD_KEEP = 1,   /* what is marked used stays so; else what nothing
+			     * uses is free */
+	REBUILD_NO_LOG = 2, /* the log's records never count again */
+};
+
+/* Writes bitmap, regions and versions anew, and a superblock that names them.
+ * 0; -EBADMSG: regions or versions are damaged; -ENOSPC, -ENOMEM, -EIO. */
+int repair_rebuild(struct check *check, unsigned flags);
+
+#endif
