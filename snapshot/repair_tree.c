@@ -69,10 +69,13 @@ tree_free(struct tree_new *tree)
 static uint8_t *
 tree_page(struct rebuild *r, struct tree_new *tree, unsigned level, uint64_t i)
 {
-	if (tree->page[level][i] == NULL)
-		tree->page[level][i] = calloc(1, FMT_BLOCK);
-	if (tree->page[level][i] == NULL)
-		r->error = -ENOMEM;
+	if (tree->page[level][i] == NULL) {
+		tree->page[level][i] = aligned_alloc(FMT_BLOCK, FMT_BLOCK);
+		if (tree->page[level][i] == NULL)
+			r->error = -ENOMEM;
+		else
+			memset(tree->page[level][i], 0, FMT_BLOCK);
+	}
 	return tree->page[level][i];
 }
 
@@ -93,7 +96,7 @@ load_leaf(struct check_walk *walk, uint64_t index, const uint8_t *page)
 {
 	struct tree_new *tree = walk->arg;
 
-	tree->page[0][index] = malloc(FMT_BLOCK);
+	tree->page[0][index] = aligned_alloc(FMT_BLOCK, FMT_BLOCK);
 	if (tree->page[0][index] == NULL)
 		walk->check->error = -ENOMEM;
 	else

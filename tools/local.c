@@ -184,16 +184,79 @@ print_checked(const json_t *item)
 	print_families(json_object_get(item, "families"));
 }
 
+static void
+print_repaired(const json_t *item)
+{
+	printf("pool %s: %lld findings before, %lld blocks %s%s%s\n",
+	    json_string_value(json_object_get(item, "pool")),
+	    member(item, "findings_before"), member(item, "changed_blocks"),
+	    json_is_true(json_object_get(item, "written")) ? "written"
+							   : "would be written",
+	    json_is_true(json_object_get(item, "older_superblock"))
+		? ", the superblock before the newest"
+		: "",
+	    json_is_true(json_object_get(item, "log_dropped"))
+		? ", the log dropped"
+		: "");
+}
+
+static json_t *
+run_rescue_repair(struct cli *cli, enum api_exit *ret_exit)
+{
+	const struct globals *globals = &cli->invocation.globals;
+	const json_t *params = cli->invocation.params;
+	const struct rescue_repair_params repair = {
+	    .paths = json_object_get(params, "devices"),
+	    .undo = json_string_value(json_object_get(params, "undo")),
+	    .to = json_string_value(json_object_get(params, "to")),
+	    .progress = isatty(STDERR_FILENO) && !globals->quiet,
+	};
+	_cleanup_(json_decrefpp) json_t *result = NULL;
+	json_t *problem = rescue_repair(&repair, &result);
+
+	if (problem != NULL)
+		return problem;
+	if (!plain_table(cli))
+		print_repaired(json_object_get(result, "item"));
+	show_findings(cli, result, "no findings are left");
+	if (any_finding(json_object_get(result, "items")))
+		*ret_exit = API_FINDINGS;
+	return NULL;
+}
+
+static json_t *
+run_rescue_undo(struct cli *cli, enum api_exit *ret_exit)
+{
+	const json_t *params = cli->invocation.params;
+	_cleanup_(json_decrefpp) json_t *result = NULL;
+	json_t *problem = rescue_undo(json_object_get(params, "devices"),
+	    json_string_value(json_object_get(params, "from")), &result);
+
+	(void)ret_exit;
+	if (problem != NULL)
+		return problem;
+	cli_show(cli, result);
+	return NULL;
+}
+
+/* Only --repair writes, and only where it is told. */
 static json_t *
 run_rescue_check(struct cli *cli, enum api_exit *ret_exit)
 {
+	const json_t *params = cli->invocation.params;
 	const struct globals *globals = &cli->invocation.globals;
 	bool progress = isatty(STDERR_FILENO) && !globals->quiet;
 	_cleanup_(json_decrefpp) json_t *result = NULL;
-	json_t *problem =
-	    rescue_check(json_object_get(cli->invocation.params, "devices"),
-		progress, &result);
+	json_t *problem;
 
+	if (json_is_true(json_object_get(params, "repair")))
+		return run_rescue_repair(cli, ret_exit);
+	if (json_object_get(params, "undo") != NULL ||
+	    json_object_get(params, "to") != NULL)
+		return problem_new(API_USAGE, "usage.option",
+		    "--undo and --to belong to --repair");
+	problem =
+	    rescue_check(json_object_get(params, "devices"), progress, &result);
 	if (problem != NULL)
 		return problem;
 	if (!plain_table(cli))
@@ -290,6 +353,7 @@ const struct local_command local_commands[] = {
     {"health", "", run_health},
     {"top", "", run_top},
     {"rescue", "check", run_rescue_check},
+    {"rescue", "undo", run_rescue_undo},
     {"rescue", "extract", run_rescue_extract},
     {"rescue", "dump", run_rescue_dump},
     {NULL, NULL, NULL},

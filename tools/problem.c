@@ -56,7 +56,13 @@ const struct api_error problem_codes[] = {
 	{ "rescue.file-exists", API_CONFLICT,
 	    "the file to be written is there already; it is left alone" },
 	{ "rescue.unwritable", API_FAILED,
-	    "the file to be written cannot be written" },
+	    "the file or device to be written cannot be written" },
+	{ "rescue.beyond-repair", API_FINDINGS,
+	    "the pool cannot be repaired: there is nothing to build on, or no "
+	    "room; rescue extract may still find data" },
+	{ "rescue.undo-file", API_FAILED,
+	    "the undo file cannot be read, is not whole, or is of other "
+	    "devices" },
 	{ "internal.io-uring", API_FAILED,
 	    "the kernel offers no io_uring to this user" },
 	{ NULL, API_OK, NULL },

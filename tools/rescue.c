@@ -157,7 +157,7 @@ open_one(struct rescue *rescue, const char *path, struct backstore **ret_bs)
 {
 	if (file_is_locked(path))
 		return -EBUSY;
-	return bs_path_open(rescue->loop, path, true, ret_bs);
+	return bs_path_open(rescue->loop, path, !rescue->write, ret_bs);
 }
 
 /* What a killed varved held is free only when the kernel has taken its rings

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * varve rescue: what can be done with a pool while varved is off.  Nothing here
- * writes to the pool's devices.
+ * varve rescue: what can be done with a pool while varved is off.  Nothing but
+ * rescue_repair() with undo, and rescue_undo(), writes to the pool's devices.
  *
  * Answers are like the API's: {"varve":1,"kind":"rescue.check","item":{...},
  * "items":[...]}, where the items are findings.  paths: a JSON array of
@@ -15,6 +15,19 @@
 
 /* item: what was counted. */
 json_t *rescue_check(const json_t *paths, bool progress, json_t **ret_result);
+
+struct rescue_repair_params {
+	const json_t *paths;
+	const char *undo; /* write in place, and there what was overwritten */
+	const char *to;   /* write a copy: of several devices PATH.0, PATH.1 */
+	bool progress;
+};
+/* Neither undo nor to: what would come of it.  item: what was done; items: the
+ * findings that are left. */
+json_t *rescue_repair(
+    const struct rescue_repair_params *params, json_t **ret_result);
+/* Writes back what a repair has overwritten.  item.blocks: how many. */
+json_t *rescue_undo(const json_t *paths, const char *from, json_t **ret_result);
 
 struct rescue_extract_params {
 	const json_t *paths;

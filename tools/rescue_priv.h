@@ -21,6 +21,7 @@ struct rescue {
 	int (*work)(struct rescue *rescue);
 	struct backstore *stores[POOL_DEVICE_MAX];
 	unsigned count, closed;
+	bool write;        /* open them for writing */
 	bool progress;     /* show it */
 	uint64_t shown_ns; /* when it was last */
 	struct check_report report;

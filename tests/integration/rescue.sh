@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
 # varve rescue on pools that a killed process left (tests/golden): what is
-# extracted is what was written, damage costs what it hits, and the devices stay
-# as they are.  What check finds is the matter of tests/unit/snapshot.
+# extracted is what was written, damage costs what it hits, the devices stay as
+# they are, and a repair can be taken back.  What check finds and repair mends is
+# the matter of tests/unit/snapshot.
 . "$(dirname "$0")/lib.sh"
 requires varve xz sha256sum
 
@@ -65,4 +66,37 @@ claim "other LUNs are not hurt" \
     varve rescue extract "$dir/luns.0" golden/beta --to "$dir/beta.raw"
 claim_equal "and hold what they held" "$(sum "$dir/beta.raw")" "$(sum_of luns beta)"
 claim_exit 9 "check finds it too" varve rescue check "$dir/luns.0"
+claim_exit 9 "a repair leaves what it cannot mend" \
+    varve rescue check "$dir/luns.0" --repair
+
+# the bitmap is lost: it is made anew, and that is taken back
+xz -dc "$golden/luns.0.xz" >"$dir/luns.0"
+bitmap=$(varve rescue dump "$dir/luns.0" | jq '.super.bitmap.ptr.address')
+place=$(varve rescue dump "$dir/luns.0" |
+    jq ".regions[] | select(.index == $((bitmap / 512))) | .device_region")
+dd if=/dev/zero of="$dir/luns.0" bs=4096 count=1 conv=notrunc status=none \
+    seek=$((256 + place * 512 + bitmap % 512))
+before=$(sum "$dir/luns.0")
+claim_exit 9 "a lost bitmap is found" varve rescue check "$dir/luns.0"
+claim "what a repair would leave is said" varve rescue check "$dir/luns.0" --repair
+claim "a copy is repaired" varve rescue check "$dir/luns.0" --repair --to "$dir/copy"
+claim "the copy is sound" varve rescue check "$dir/copy"
+claim_equal "nothing was written to the pool" "$(sum "$dir/luns.0")" "$before"
+claim_exit 2 "--undo and --to exclude each other" varve rescue check \
+    "$dir/luns.0" --repair --to "$dir/copy2" --undo "$dir/undo2"
+claim_exit 2 "--to belongs to --repair" \
+    varve rescue check "$dir/luns.0" --to "$dir/copy2"
+claim "the pool is repaired in place" \
+    varve rescue check "$dir/luns.0" --repair --undo "$dir/undo"
+claim "it is sound" varve rescue check "$dir/luns.0"
+claim "it has what it had" \
+    varve rescue extract "$dir/luns.0" golden/beta --to "$dir/beta2.raw"
+claim_equal "to the last byte" "$(sum "$dir/beta2.raw")" "$(sum_of luns beta)"
+claim_exit 1 "an undo file of another pool is refused" \
+    varve rescue undo "$dir/log.0" --from "$dir/undo"
+claim "the repair is taken back" varve rescue undo "$dir/luns.0" --from "$dir/undo"
+claim_equal "the pool is as it was before" "$(sum "$dir/luns.0")" "$before"
+head -c 9000 "$dir/undo" >"$dir/torn"
+claim_exit 1 "an undo file that is torn is refused" \
+    varve rescue undo "$dir/luns.0" --from "$dir/torn"
 finish

@@ -735,6 +735,14 @@ each_broken_rule_of_a_deletion_is_found_once(void **state)
 }
 
 static void
+it_ends(struct image *image)
+{
+	struct image_found found;
+
+	assert_true(image_check(image, &found) <= 0);
+}
+
+static void
 nothing_on_disk_harms_check(void **state)
 {
 	struct image *(*const make[])(void) = {family_new, merge_new};
@@ -746,7 +754,7 @@ nothing_on_disk_harms_check(void **state)
 		image_group(image, 1);
 		image_lost(image, 0, (const uint32_t[][2]){{1, 1}}, 1);
 		image_count(image);
-		image_scribble(image, 2000);
+		image_scribble(image, 2000, it_ends);
 		image_free(image);
 	}
 }

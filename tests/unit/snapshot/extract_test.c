@@ -44,8 +44,8 @@ static int
 data(void *arg, uint64_t offset, const uint8_t *bytes, uint64_t length)
 {
 	(void)arg;
-	assert_true(offset + length <= SIZE);
-	for (uint64_t at = 0; at < length; at += FMT_BLOCK)
+	for (uint64_t at = 0; at < length && offset + at < SIZE;
+	     at += FMT_BLOCK)
 		got.block[(offset + at) / FMT_BLOCK] = (char)bytes[at];
 	return got.error;
 }
@@ -55,8 +55,9 @@ damaged(void *arg, uint64_t offset, uint64_t length, const char *what)
 {
 	(void)arg;
 	assert_non_null(what);
-	assert_true(offset + length <= SIZE);
-	memset(got.block + offset / FMT_BLOCK, '!', length / FMT_BLOCK);
+	for (uint64_t at = 0; at < length && offset + at < SIZE;
+	     at += FMT_BLOCK)
+		got.block[(offset + at) / FMT_BLOCK] = '!';
 }
 
 static int
@@ -243,6 +244,22 @@ a_file_that_cannot_be_written_ends_it(void **state)
 	assert_int_equal(got.extract.data_bytes, 9 * FMT_BLOCK);
 }
 
+static void
+it_ends(struct image *scribbled)
+{
+	(void)scribbled; /* the device is that of image */
+	extract("disk", NULL, true);
+	extract("disk", "mon", false);
+}
+
+static void
+nothing_on_disk_harms_it(void **state)
+{
+	(void)state;
+	snapshot_made();
+	image_scribble(image, 300, it_ends);
+}
+
 int
 main(void)
 {
@@ -256,6 +273,7 @@ main(void)
 	    T(a_damaged_leaf_costs_its_range),
 	    T(a_damaged_entry_costs_its_chunk),
 	    T(a_file_that_cannot_be_written_ends_it),
+	    T(nothing_on_disk_harms_it),
 	};
 #undef T
 

@@ -287,6 +287,23 @@ a_family_is_repaired_like_a_volume(void **state)
 	assert_int_equal(report.snapshots, 1);
 }
 
+/* Whatever is wrong: it ends, and what it leaves can be checked. */
+static void
+it_ends(struct image *scribbled)
+{
+	(void)scribbled; /* the devices are those of image */
+	assert_true(repaired() <= 0);
+	repair_done(&repair);
+	repair = (struct repair){.count = 0};
+}
+
+static void
+nothing_on_disk_harms_repair(void **state)
+{
+	(void)state;
+	image_scribble(image, 200, it_ends);
+}
+
 int
 main(void)
 {
@@ -304,6 +321,7 @@ main(void)
 	    T(nothing_is_freed_while_a_map_is_damaged),
 	    T(a_region_table_that_is_damaged_is_nothing_to_build_on),
 	    T(a_family_is_repaired_like_a_volume),
+	    T(nothing_on_disk_harms_repair),
 	};
 #undef T
 

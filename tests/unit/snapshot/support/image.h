@@ -111,9 +111,10 @@ int image_check(struct image *image, struct image_found *found);
 /* After changes: counted, sealed and written first. */
 int image_check_again(struct image *image, struct image_found *found);
 
-/* Bytes at random, sealed or not, so many times: check ends, with whatever
- * result.  (image_scribble.c) */
-void image_scribble(struct image *fresh, unsigned seeds);
+/* Bytes at random, sealed or not and written, so many times: each() is called
+ * with what came of it.  (image_scribble.c) */
+void image_scribble(
+    struct image *fresh, unsigned seeds, void (*each)(struct image *image));
 
 /* ---- families (image_family.c) ---- */
 
