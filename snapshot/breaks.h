@@ -47,6 +47,7 @@ struct engine_breaks {
 				 * writes in flight since before the cut */
 	bool delstep_apart;     /* a cursor becomes durable before its frees */
 	bool rollback_keeps_marks; /* ... bookmarks newer than the snapshot */
+	bool busy_ignored;         /* writes in place do not wait for BUSY */
 };
 
 extern struct engine_breaks engine_breaks;

@@ -50,7 +50,7 @@ lock_fill(struct chunk_lock *lock, struct volume *volume, uint64_t chunk,
 	lock->chunk = chunk;
 	lock->exclusive = exclusive;
 	lock->address = 0;
-	lock->granted = lock->installed = false;
+	lock->granted = lock->installed = lock->busy = false;
 }
 
 bool
@@ -112,6 +112,8 @@ chunk_lock_drop(struct pool *pool, struct chunk_lock *lock)
 	assert(lock->granted);
 	list_del(&lock->link);
 	lock->granted = false;
+	pool->vio.busy -= lock->busy;
+	lock->busy = false;
 	list_for_each (other, bucket, link)
 		if (other->granted && same_chunk(other, &key) &&
 		    other->address == key.address)
@@ -130,6 +132,28 @@ chunk_lock_busy(struct pool *pool, struct volume *volume, uint64_t chunk)
 
 	list_for_each (other, bucket_of(pool, volume, chunk), link)
 		if (other->chunk == chunk && other->volume == volume)
+			return true;
+	return false;
+}
+
+void
+chunk_lock_mark(struct pool *pool, struct chunk_lock *lock)
+{
+	assert(lock->granted);
+	assert(lock->exclusive);
+	assert(!lock->busy);
+	lock->busy = true;
+	pool->vio.busy++;
+}
+
+bool
+chunk_lock_marked(struct pool *pool, struct volume *volume, uint64_t chunk)
+{
+	struct chunk_lock *other;
+
+	list_for_each (other, bucket_of(pool, volume, chunk), link)
+		if (other->busy && other->chunk == chunk &&
+		    other->volume == volume)
 			return true;
 	return false;
 }

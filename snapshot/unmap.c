@@ -215,6 +215,8 @@ zero_extent(struct vio *vio, const struct map_extent *extent)
 	seg->barrier = vio->barrier = vio->volume->locked_writes;
 	seg_submit(seg, BS_ZERO, extent->address, 0, bytes);
 	vio->next += bytes;
+	if (vio->locked && !vio->barrier)
+		vio_unlock(vio); /* as in in_place_step() */
 }
 
 /* What is mapped in units of more than a block may not be forgotten block by

@@ -5,8 +5,12 @@
  *	vio     one request of the caller; walks over its range step by step
  *	seg     one device I/O of a vio; the first is part of the vio
  *	chunk_lock  says that a chunk is being changed: shared by writes that
- *	        need a map record, exclusive to UNMAP and to writes of parts of
- *a 4 KiB block.  In-place overwrites, the common case, take none.
+ *	        need a map record, exclusive to UNMAP and to writes of parts
+ *	        of what is mapped together
+ *
+ * Writes in place, the common case, take no lock.  Who cannot have them beside
+ * itself marks its lock BUSY, which makes them wait for it; then it waits at
+ * the volume's barrier for those that came before.
  */
 #ifndef SNAPSHOT_VOLUME_H
 #define SNAPSHOT_VOLUME_H
@@ -28,7 +32,8 @@ struct chunk_lock {
 	uint64_t chunk;
 	uint64_t address; /* reserved for the chunk, not yet installed; or 0 */
 	bool exclusive, granted;
-	bool installed;                         /* the address is in the map */
+	bool installed; /* the address is in the map */
+	bool busy;      /* BUSY: writes in place wait for it too */
 	void (*grant)(struct chunk_lock *lock); /* when it had to wait */
 };
 
@@ -79,8 +84,7 @@ struct vio {
 	void *bounce;
 	uint32_t cuts; /* of the volume when the bounce buffer was read */
 	uint64_t bounce_bytes;
-	bool copying;    /* a copy of a unit is under way: volume_copy.c */
-	bool copy_alone; /* counted in volume->copies, while it is locked */
+	bool copying; /* a copy of a unit is under way: volume_copy.c */
 	uint64_t copy_barrier; /* that it asked for; 0: none */
 	uint64_t copy_first, copy_count, copy_next; /* blocks */
 	uint16_t copy_mask; /* blocks of the chunk that hold data */
@@ -100,6 +104,7 @@ struct volume_io {
 	struct list segs_wanted; /* struct vio that wait for a seg */
 	struct list lock[LOCK_HASH];
 	uint64_t active;
+	unsigned busy; /* locks with the mark BUSY */
 };
 
 int volume_io_init(struct pool *pool, unsigned io_max);
@@ -155,8 +160,7 @@ struct volume {
 
 	struct barrier barrier; /* of device writes in flight */
 	uint64_t cut;           /* its number for the last snapshot */
-	uint32_t cuts;   /* +1 when what may be written in place becomes less */
-	unsigned copies; /* vios that hold a chunk to copy a unit of it */
+	uint32_t cuts; /* +1 when what may be written in place becomes less */
 
 	uint64_t reads, writes, read_bytes, write_bytes, unmaps;
 };
@@ -197,6 +201,10 @@ void chunk_lock_share(
 /* Returns whether it was the last hold of the chunk; wakes others. */
 bool chunk_lock_drop(struct pool *pool, struct chunk_lock *lock);
 bool chunk_lock_busy(struct pool *pool, struct volume *volume, uint64_t chunk);
+/* From now on writes in place wait for this exclusive lock, too. */
+void chunk_lock_mark(struct pool *pool, struct chunk_lock *lock);
+bool chunk_lock_marked(
+    struct pool *pool, struct volume *volume, uint64_t chunk);
 /* The address is in the map now, for all who wanted to map it. */
 void chunk_lock_installed(struct pool *pool, struct chunk_lock *lock);
 /* The address another holder reserved for the chunk, or 0. */
@@ -239,6 +247,9 @@ vio_depends(struct vio *vio, const struct page *leaf)
 }
 /* A seg, or NULL: parked. */
 struct seg *vio_seg(struct vio *vio);
+/* May these bytes be written where they are, at once?  Where a chunk is BUSY
+ * they must not: then waits for that, or takes less.  False: parked. */
+bool vio_in_place(struct vio *vio, uint64_t *bytes);
 /* Submits seg for [offset of the request, + length) at address + in_block. */
 void seg_submit(struct seg *seg, enum bs_op op, uint64_t address,
     unsigned in_block, uint64_t length);
@@ -275,9 +286,6 @@ void vio_map_end(struct vio *vio, struct seg *seg, int result);
 void vio_map_ready(struct waiter *waiter, int error);
 
 /* volume_copy.c */
-/* May these bytes be written where they are, at once?  Where a unit is copied
- * they must not: then waits for that, or takes less.  False: parked. */
-bool vio_in_place(struct vio *vio, uint64_t *bytes);
 
 /* volume_partial.c: parts of blocks */
 void vio_partial_step(struct vio *vio);

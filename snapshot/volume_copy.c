@@ -9,8 +9,8 @@
  * snapshot may still be on its way into what is read here, and would be lost:
  * so reading waits until those have ended.  And what is shared when the copy
  * begins may be the volume's alone a moment later, when the snapshot is
- * deleted, or is so already for the rest of a unit: so while there are copies,
- * writes in place do look at the locks.
+ * deleted, or is so already for the rest of a unit: so the lock is marked BUSY,
+ * for which writes in place wait too.
  */
 #include "snapshot/engine.h"
 #include <string.h>
@@ -34,18 +34,6 @@ vio_copy_begin(struct vio *vio)
 	vio->copy_next = vio->copy_first;
 	vio->copy_mask = 0;
 	vio->copy_barrier = 0;
-}
-
-bool
-vio_in_place(struct vio *vio, uint64_t *bytes)
-{
-	uint64_t left = FMT_CHUNK - vio->next % FMT_CHUNK;
-
-	if (vio->volume->copies == 0 || vio->locked)
-		return true;
-	if (*bytes > left)
-		*bytes = left;
-	return vio_lock(vio, vio->next / FMT_CHUNK, false);
 }
 
 /* Does it still have to be a copy, now that the lock is ours?  What may be
@@ -92,8 +80,8 @@ unit_is_written(struct vio *vio, bool *ret_written)
 	return true;
 }
 
-/* Waits for writes in place that are on their way into the unit; new ones look
- * at the lock. */
+/* Waits for writes in place that are on their way into the unit; new ones wait
+ * for the lock. */
 static bool
 copy_drained(struct vio *vio)
 {
@@ -125,8 +113,8 @@ copy_ready(struct vio *vio)
 		return true;
 	if (!copy_is_due(vio))
 		return false;
-	volume->copies += !vio->copy_alone;
-	vio->copy_alone = true;
+	if (!vio->lock.busy)
+		chunk_lock_mark(volume->pool, &vio->lock);
 	return copy_drained(vio) &&
 	       vio_bounce_get(vio, vio->copy_count * FMT_BLOCK);
 }

@@ -183,9 +183,35 @@ vio_unlock(struct vio *vio)
 {
 	assert(vio->locked);
 	vio->locked = false;
-	vio->volume->copies -= vio->copy_alone;
-	vio->copy_alone = false;
 	chunk_lock_drop(vio_pool(vio), &vio->lock);
+}
+
+/* The chunk that vio->next is in may be BUSY, or a later one. */
+static bool
+in_place_idle(struct vio *vio, uint64_t *bytes)
+{
+	uint64_t first = vio->next / FMT_CHUNK;
+	uint64_t last = (vio->next + *bytes - 1) / FMT_CHUNK;
+
+	if (engine_breaks.busy_ignored)
+		return true;
+	for (uint64_t chunk = first; chunk <= last; chunk++) {
+		if (!chunk_lock_marked(vio_pool(vio), vio->volume, chunk))
+			continue;
+		if (chunk == first)
+			return vio_lock(vio, chunk, false);
+		*bytes = chunk * FMT_CHUNK - vio->next;
+		break;
+	}
+	return true;
+}
+
+bool
+vio_in_place(struct vio *vio, uint64_t *bytes)
+{
+	if (__builtin_expect(vio_pool(vio)->vio.busy == 0, true))
+		return true;
+	return in_place_idle(vio, bytes);
 }
 
 /* ---- segs ---- */

@@ -547,6 +547,8 @@ in_place_step(struct vio *vio, const struct map_extent *extent)
 		return;
 	seg_submit(seg, BS_WRITE, extent->address, in_block, bytes);
 	vio->next += bytes;
+	if (vio->locked)
+		vio_unlock(vio); /* it is in flight: the barrier has it */
 }
 
 static void
