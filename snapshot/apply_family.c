@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * What the records that change versions mean, and not what is in their maps:
- * SNAP, GROUP, CLONE, ROLLBACK, SET, DELETE, DELSTEP.  All of them cost the
- * same whatever the size of the volumes, but for DELSTEP, which gives up the
- * pages of a range.
+ * SNAP, GROUP, CLONE, ROLLBACK, OWN, ORPHAN, SET, DELETE, DELSTEP.  All of them
+ * cost the same whatever the size of the volumes, but for DELSTEP, which gives
+ * up the pages of a range.
  */
 #include "snapshot/engine.h"
 #include <string.h>
@@ -90,6 +90,8 @@ version_like(struct pool *pool, const struct family_record *r,
 	le64_set(&record->size, like->size);
 	le64_set(&record->live_blocks, like->live_blocks);
 	le64_set(&record->held_blocks, like->held_blocks);
+	le64_set(&record->fine_chunks, like->fine_chunks);
+	le64_set(&record->fragments, like->fragments);
 	if (state == FMT_VERSION_SNAP)
 		le32_set(&record->epoch, pool->epoch);
 	le32_set(
@@ -188,10 +190,53 @@ rollback_apply(struct pool *pool, struct family_record *r)
 	head->size = head->bs.size = to->size;
 	head->live_blocks = to->live_blocks;
 	head->held_blocks = to->held_blocks;
+	head->fine_chunks = to->fine_chunks;
+	head->fragments = to->fragments;
 	volume_set_parent(head, to);
 	version_list(pool, head);
 	if (!engine_breaks.rollback_keeps_marks)
 		bookmarks_drop(pool, head, to->epoch);
+	return 0;
+}
+
+/* ---- OWN, ORPHAN ---- */
+
+/* Read ahead it may name what is not there yet; apply looks. */
+static int
+own_prepare(struct pool *pool, struct family_record *r, struct waiter *waiter)
+{
+	const struct fmt_ptr *ptr;
+	struct page *page;
+	int result;
+
+	(void)pool;
+	if (r->volume == NULL || r->volume->state != FMT_VERSION_HEAD ||
+	    r->mask >= r->volume->map.levels)
+		return -EBADMSG;
+	result = map_pointer_at(r->volume, r->mask, r->a, waiter, &ptr);
+	if (result < 0 || ptr == NULL || fmt_ptr_address(ptr) == 0)
+		return result;
+	return map_page_get(r->volume, ptr, r->mask, r->a, waiter, &page);
+}
+
+static int
+own_apply(struct pool *pool, struct family_record *r)
+{
+	(void)pool;
+	return map_page_own(r->volume, r->mask, r->a);
+}
+
+static int
+orphan_apply(struct pool *pool, struct family_record *r)
+{
+	struct volume *volume = r->volume;
+
+	(void)pool;
+	if (volume->state != FMT_VERSION_HEAD || volume->parent == NULL ||
+	    !losses_are_all(volume))
+		return -EBADMSG;
+	losses_forget(volume);
+	volume_set_parent(volume, NULL);
 	return 0;
 }
 
@@ -230,6 +275,16 @@ set_apply(struct pool *pool, struct family_record *r)
 
 /* ---- DELETE, DELSTEP ---- */
 
+static void
+origin_gone(struct list *versions, const struct volume *origin)
+{
+	struct volume *version;
+
+	list_for_each (version, versions, link)
+		if (version->origin == origin)
+			version->origin = NULL;
+}
+
 static int
 delete_apply(struct pool *pool, struct family_record *r)
 {
@@ -256,9 +311,9 @@ delete_apply(struct pool *pool, struct family_record *r)
 		snapshot->origin = NULL;
 		version_list(pool, snapshot);
 	}
-	list_for_each (snapshot, &pool->trash, link)
-		if (snapshot->origin == volume)
-			snapshot->origin = NULL;
+	origin_gone(&pool->trash, volume);
+	origin_gone(&pool->dying, volume);
+	origin_gone(&pool->stuck, volume);
 	bookmarks_drop(pool, volume, 0);
 	return 0;
 }
@@ -325,6 +380,8 @@ static const struct family_kind kinds[FMT_RECORD_TYPE_COUNT] = {
     [FMT_GROUP] = {nothing_prepare, group_apply},
     [FMT_CLONE] = {new_prepare, clone_apply},
     [FMT_ROLLBACK] = {volume_prepare, rollback_apply},
+    [FMT_OWN] = {own_prepare, own_apply},
+    [FMT_ORPHAN] = {volume_prepare, orphan_apply},
     [FMT_SET] = {set_prepare, set_apply},
     [FMT_DELETE] = {volume_prepare, delete_apply},
     [FMT_DELSTEP] = {delstep_prepare, delstep_apply},

@@ -158,6 +158,10 @@ count_change(struct volume *volume, const struct chunk_rules *rules,
 	volume->live_blocks -= (unsigned)__builtin_popcount(before->mask);
 	volume->held_blocks += chunk_held_count(after);
 	volume->held_blocks -= chunk_held_count(before);
+	volume->fine_chunks += after->type == FMT_FINE;
+	volume->fine_chunks -= before->type == FMT_FINE;
+	volume->fragments += chunk_fragments(after);
+	volume->fragments -= chunk_fragments(before);
 	volume_changed(volume);
 	if (volume->parent != NULL)
 		chunk_dropped(before, after, drop_lose, &losing);

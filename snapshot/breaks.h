@@ -47,7 +47,10 @@ struct engine_breaks {
 				 * writes in flight since before the cut */
 	bool delstep_apart;     /* a cursor becomes durable before its frees */
 	bool rollback_keeps_marks; /* ... bookmarks newer than the snapshot */
-	bool busy_ignored;         /* writes in place do not wait for BUSY */
+	bool busy_ignored;       /* writes in place do not wait for a rewrite */
+	bool rewrite_no_barrier; /* a rewrite does not wait for writes in place
+				  * that came before it */
+	bool rewrite_stale;      /* it is installed whatever came between */
 };
 
 extern struct engine_breaks engine_breaks;

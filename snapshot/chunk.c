@@ -47,6 +47,22 @@ chunk_held_count(const struct chunk *chunk)
 	return count;
 }
 
+unsigned
+chunk_fragments(const struct chunk *chunk)
+{
+	uint64_t next = 0;
+	unsigned count = 0;
+
+	for (unsigned i = 0; i < FMT_CHUNK_BLOCKS && chunk->type == FMT_FINE;
+	     i++) {
+		if ((chunk->mask >> i & 1) == 0)
+			continue;
+		count += chunk->block[i].address != next;
+		next = chunk->block[i].address + 1;
+	}
+	return count;
+}
+
 static uint32_t
 hole_birth(const struct chunk_rules *rules)
 {
@@ -181,6 +197,19 @@ chunk_unmap(struct chunk *chunk, const struct chunk_rules *rules, uint16_t bits)
 		unmap_fine(chunk, rules, bits);
 	}
 	return 0;
+}
+
+bool
+chunk_same(const struct chunk *a, const struct chunk *b)
+{
+	if (a->type != b->type || a->mask != b->mask || a->birth != b->birth ||
+	    a->address != b->address)
+		return false;
+	for (unsigned i = 0; i < FMT_CHUNK_BLOCKS && a->type == FMT_FINE; i++)
+		if (a->block[i].address != b->block[i].address ||
+		    a->block[i].birth != b->block[i].birth)
+			return false;
+	return true;
 }
 
 void

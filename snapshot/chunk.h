@@ -45,6 +45,8 @@ chunk_bits(unsigned first, unsigned count)
 bool chunk_held(const struct chunk *chunk, unsigned i, uint64_t *ret_address,
     uint32_t *ret_birth);
 unsigned chunk_held_count(const struct chunk *chunk);
+/* Of a FINE one: how many runs of addresses its data makes; else 0. */
+unsigned chunk_fragments(const struct chunk *chunk);
 
 /* The changes: of MAP_COARSE, MAP_FINE and UNMAP in format.h.  0, or -EBADMSG:
  * the chunk is not what such a change may meet. */
@@ -59,6 +61,9 @@ int chunk_unmap(
  * is mapped as a whole, it leaves. */
 bool chunk_unmaps(
     const struct chunk *chunk, const struct chunk_rules *rules, uint16_t bits);
+
+/* Are they alike in all that counts? */
+bool chunk_same(const struct chunk *a, const struct chunk *b);
 
 /* Each block that before holds and after does not. */
 void chunk_dropped(const struct chunk *before, const struct chunk *after,

@@ -20,6 +20,7 @@
 #include "snapshot/page.h"
 #include "snapshot/pool.h"
 #include "snapshot/redo.h"
+#include "snapshot/rewrite.h"
 #include "snapshot/space.h"
 #include "snapshot/volume.h"
 #include "snapshot/window.h"
@@ -195,6 +196,7 @@ struct pool {
 	bool closing;
 	struct delete_job delete_job;
 	struct fill_job fill;
+	struct rewriter rewriter;
 	unsigned background_percent;
 
 	void (*event)(void *arg, struct pool *pool, enum pool_event what);
@@ -414,6 +416,10 @@ void losses_snapshot(struct volume *head, struct volume *snapshot);
 int losses_merge(struct volume *volume, struct volume *child);
 /* ... and has it now. */
 void losses_merged(struct volume *child);
+/* Has the version lost all that its parent holds? */
+bool losses_are_all(const struct volume *volume);
+/* It has no parent any more. */
+void losses_forget(struct volume *volume);
 void losses_stat(struct volume *volume, struct family_stat *stat);
 
 /* ---- delete.c ---- */

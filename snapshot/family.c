@@ -518,6 +518,8 @@ delete_run(struct operation *op)
 	int result = delete_check(op);
 
 	if (result == 0)
+		result = rewriter_leave(pool, volume, &op->waiter);
+	if (result == 0)
 		result = pool_room(pool, 8, &op->waiter);
 	if (result < 0)
 		return result;

@@ -165,7 +165,11 @@ struct family_stat {
 	unsigned snapshots; /* of a volume */
 	unsigned children;  /* versions that stand on it */
 	bool hold, trashed;
-	uint64_t fine_chunks, fragments; /* see docs/space.md */
+	/* exact, kept by every change: chunks that are mapped block by block,
+	 * and in how many pieces their data lies: runs of blocks that follow
+	 * one another on the device.  Other chunks lie in one piece. */
+	uint64_t fine_chunks, fragments;
+	uint64_t rewrites; /* chunks put together again since open */
 };
 void family_stat_get(struct volume *volume, struct family_stat *ret_stat);
 
@@ -195,9 +199,15 @@ bool pool_job_get(
  * percent; 0: 25. */
 void pool_set_background(struct pool *pool, unsigned percent);
 
-/* Copies all that a clone shares, in the background, until it stands alone.
- * done: when that is so, durably.  -ECANCELED: the pool closes; it goes on
- * with the next open if it is asked for again. */
+/* Copies all that a clone shares, in the background, until it stands alone:
+ * then what it was cloned from may be deleted.  done: when that is so, durably;
+ * at once if it shares nothing with other volumes.  Snapshots taken of it stay
+ * as they are, so it must have none between it and its origin: -EBUSY, and the
+ * problem names one.  I/O goes on meanwhile; several are done one after the
+ * other, beside other requests.  -EINVAL: a snapshot; -ENOSPC: the pool is
+ * full, or to its hard threshold; -ENODATA: something cannot be read;
+ * -ECANCELED: the pool closes, or the volume is deleted.  What was copied until
+ * then stays so, and asking again goes on from there. */
 void volume_flatten(
     struct pool *pool, struct volume *volume, struct pool_request *request);
 

@@ -17,6 +17,9 @@ family_stat_get(struct volume *volume, struct family_stat *ret_stat)
 	    .deleted_unix = volume->deleted_unix,
 	    .children = volume_child_count(volume),
 	    .hold = volume->flags & FMT_VERSION_HOLD,
+	    .fine_chunks = volume->fine_chunks,
+	    .fragments = volume->fragments,
+	    .rewrites = volume->rewrites,
 	    .trashed = volume->flags & FMT_VERSION_TRASHED,
 	};
 	list_for_each (snapshot, &volume->snapshots, link)
@@ -57,7 +60,9 @@ pool_job_get(struct pool *pool, unsigned index, struct pool_job_stat *ret_stat)
 		memcpy(ret_stat->name, volume->name, sizeof(ret_stat->name));
 		return true;
 	}
-	return index == 0 && mirror_fill_stat(pool, ret_stat);
+	if (mirror_fill_stat(pool, ret_stat) && index-- == 0)
+		return true;
+	return flatten_stat(pool, index, ret_stat);
 }
 
 void

@@ -138,6 +138,11 @@
  *	    The head takes root, size and counters of the SNAP, which becomes
  *	    its parent.  A SNAP of the head comes before it in the same group,
  *	    so it has nothing of its own.  Its bookmarks newer than the SNAP go.
+ *	OWN        volume = a HEAD, mask = level, a = index of a page of its map
+ *	    The page and those above it become the volume's own: what of them
+ *	    was shared is born again, with the same contents.
+ *	ORPHAN     volume = a HEAD that shares nothing with its parent
+ *	    It has no parent any more, and no losses.
  *	SET        volume = any version, mask = offset, a, b = 16 bytes
  *	    These bytes of its record, from offset 80 (uuid) to 191 (name).
  *	CSUM_INTENT    not written by this version
@@ -510,9 +515,11 @@ struct fmt_version {
 	struct le32 bookmark_epoch; /* of the newest bookmark; 0: none */
 	struct le32 flags;          /* FMT_VERSION_TRASHED ... */
 	char name[FMT_NAME];
-	struct le64 origin;  /* SNAP: id of the head it was taken of */
-	struct le64 account; /* of its losses; 0: its id */
-	uint8_t reserved[48];
+	struct le64 origin;      /* SNAP: id of the head it was taken of */
+	struct le64 account;     /* of its losses; 0: its id */
+	struct le64 fine_chunks; /* how many of its map are FINE */
+	struct le64 fragments;   /* runs of addresses in those */
+	uint8_t reserved[32];
 };
 _Static_assert(sizeof(struct fmt_version) == 256, "version");
 _Static_assert(offsetof(struct fmt_version, uuid) == 80, "version.uuid");
@@ -693,6 +700,8 @@ enum fmt_record_type {
 	FMT_ROLLBACK,
 	FMT_CSUM_INTENT,
 	FMT_SET,
+	FMT_OWN,
+	FMT_ORPHAN,
 	FMT_RECORD_TYPE_COUNT,
 };
 

@@ -159,6 +159,22 @@ losses_snapshot(struct volume *head, struct volume *snapshot)
 	volume_changed(snapshot);
 }
 
+/* A parent that is being deleted gives up blocks without counting them. */
+bool
+losses_are_all(const struct volume *volume)
+{
+	const struct volume *parent = volume->parent;
+
+	return parent->state == FMT_VERSION_DELETING ||
+	       parent->held_blocks == volume->losses.total;
+}
+
+void
+losses_forget(struct volume *volume)
+{
+	rows_cut(volume, 0);
+}
+
 /* Rows between two epochs of ancestors are one from now on: nothing that may
  * happen will tell them apart. */
 static void

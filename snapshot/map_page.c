@@ -487,6 +487,29 @@ map_leaf_dirty(struct volume *volume, uint64_t leaf)
 	return page;
 }
 
+int
+map_page_own(struct volume *volume, unsigned level, uint64_t index)
+{
+	const struct fmt_ptr *ptr;
+	struct page *page = NULL;
+	int result = map_pointer_at(volume, level, index, NULL, &ptr);
+
+	if (result < 0 || ptr == NULL || fmt_ptr_address(ptr) == 0)
+		return -EBADMSG;
+	if (level == 0)
+		return map_leaf_dirty(volume, index) == NULL ? -EBADMSG : 0;
+	for (unsigned up = volume->map.levels; up-- > level;) {
+		uint64_t at = map_index_on(up - level, index);
+		struct chunk_rules rules;
+		rules_of(volume, up, at, &rules);
+		page = pointer_dirty(volume, page, up, at, &rules);
+		if (page == NULL)
+			return -EBADMSG;
+	}
+	volume_changed(volume);
+	return 0;
+}
+
 struct page *
 map_fine_dirty(
     struct volume *volume, struct page *leaf, uint64_t index, unsigned slot)

@@ -80,6 +80,9 @@ int map_fine_get(struct volume *volume, struct page *leaf, uint64_t index,
 /* The leaf, to be changed; made if there is none.  map_path_get() has said 0.
  * NULL: no address for a new page, which only damage can bring about. */
 struct page *map_leaf_dirty(struct volume *volume, uint64_t leaf);
+/* The page of that level and index, and those above it, to be changed.  They
+ * are in memory.  -EBADMSG: there is none. */
+int map_page_own(struct volume *volume, unsigned level, uint64_t index);
 /* A fine page of a leaf that may be changed. */
 struct page *map_fine_dirty(
     struct volume *volume, struct page *leaf, uint64_t index, unsigned slot);

@@ -176,7 +176,8 @@ pool_new(struct loop *loop, const struct pool_limits *limits)
 	if (pool->hints == NULL ||
 	    cache_init(pool, pool->limits.cache_bytes) < 0 ||
 	    redo_init(pool) < 0 || checkpoint_init(pool) < 0 ||
-	    volume_io_init(pool, pool->limits.io_max) < 0) {
+	    volume_io_init(pool, pool->limits.io_max) < 0 ||
+	    rewriter_init(pool) < 0) {
 		pool_free(pool);
 		return NULL;
 	}
@@ -194,6 +195,7 @@ pool_free(struct pool *pool)
 	checkpoint_done(pool);
 	redo_done(pool);
 	volume_io_done(pool);
+	rewriter_done(pool);
 	cache_done(pool);
 	for (unsigned i = 0; i < POOL_DEVICE_MAX; i++)
 		free(pool->device[i].region_of);

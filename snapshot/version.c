@@ -40,6 +40,8 @@ volume_store(struct volume *volume)
 	le64_set(&record->size, volume->size);
 	le64_set(&record->live_blocks, volume->live_blocks);
 	le64_set(&record->held_blocks, volume->held_blocks);
+	le64_set(&record->fine_chunks, volume->fine_chunks);
+	le64_set(&record->fragments, volume->fragments);
 	le64_set(&record->cursor, volume->cursor);
 	le64_set(&record->group, volume->group);
 	le64_set(&record->deleted_unix, volume->deleted_unix);
@@ -142,6 +144,8 @@ volume_new(struct pool *pool, uint32_t slot, struct page *page,
 	volume->size = le64_get(&record->size);
 	volume->live_blocks = le64_get(&record->live_blocks);
 	volume->held_blocks = le64_get(&record->held_blocks);
+	volume->fine_chunks = le64_get(&record->fine_chunks);
+	volume->fragments = le64_get(&record->fragments);
 	volume->cursor = le64_get(&record->cursor);
 	volume->epoch = le32_get(&record->epoch);
 	volume->losses.account = le64_get(&record->account) != 0
@@ -480,7 +484,7 @@ version_join(struct pool *pool, struct volume *volume)
 		volume->parent = found;
 		list_add_tail(&found->children, &volume->sibling);
 	}
-	if (volume->state == FMT_VERSION_SNAP && origin <= UINT32_MAX)
+	if (volume->state != FMT_VERSION_HEAD && origin <= UINT32_MAX)
 		volume->origin = volume_by_id(pool, (uint32_t)origin);
 	if (volume->origin != NULL && volume->origin->state != FMT_VERSION_HEAD)
 		volume->origin = NULL;

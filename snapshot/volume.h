@@ -5,8 +5,8 @@
  *	vio     one request of the caller; walks over its range step by step
  *	seg     one device I/O of a vio; the first is part of the vio
  *	chunk_lock  says that a chunk is being changed: shared by writes that
- *	        need a map record, exclusive to UNMAP and to writes of parts
- *	        of what is mapped together
+ *	        need a map record, exclusive to UNMAP, to writes of parts of a
+ *	        4 KiB block and to rewrites
  *
  * Writes in place, the common case, take no lock.  Who cannot have them beside
  * itself marks its lock BUSY, which makes them wait for it; then it waits at
@@ -38,6 +38,7 @@ struct chunk_lock {
 };
 
 struct vio;
+struct rewrite;
 
 struct seg {
 	struct bs_io io;
@@ -75,6 +76,7 @@ struct vio {
 	bool barrier;    /* waits for its seg */
 	bool locked;     /* lock is granted */
 	struct bs_io *io;
+	struct rewrite *rewrite; /* the engine's own: rewrite.h */
 	struct volume *volume;
 	uint64_t next, end; /* bytes */
 	unsigned pending;   /* segs in flight */
@@ -147,6 +149,7 @@ struct volume {
 	uuid_t uuid;
 	uint64_t size;
 	uint64_t live_blocks, held_blocks;
+	uint64_t fine_chunks, fragments;
 	uint64_t created_unix, deleted_unix;
 	bool open;
 	unsigned users;        /* differences under way */
@@ -163,6 +166,7 @@ struct volume {
 	uint32_t cuts; /* +1 when what may be written in place becomes less */
 
 	uint64_t reads, writes, read_bytes, write_bytes, unmaps;
+	uint64_t rewrites; /* of its chunks, since open */
 };
 
 /* The volume's record in the version table, to be changed. */
@@ -226,6 +230,10 @@ struct map_extent {
  * -EAGAIN (queued) or an error. */
 int map_lookup(struct volume *volume, uint64_t block, uint64_t max,
     struct waiter *waiter, struct map_extent *ret_extent);
+
+void vio_init(struct vio *vio);
+/* One that is not of pool->vio begins its walk. */
+void vio_start(struct vio *vio, struct volume *volume, struct bs_io *io);
 
 /* ---- steps of a vio ---- */
 /* Each step moves vio->next on, or parks, or sets the barrier, or fails. */
@@ -301,6 +309,8 @@ void vio_bounce_merge(struct vio *vio, uint64_t start, uint64_t end);
 /* volume_copy.c: units of which only a part is written */
 void vio_copy_begin(struct vio *vio);
 void vio_copy_step(struct vio *vio);
+/* The next blocks of vio->copy_... that are alike, into the buffer. */
+void vio_copy_read(struct vio *vio);
 
 /* unmap.c */
 void vio_zero_step(struct vio *vio);

@@ -125,9 +125,8 @@ bounce_at(const struct vio *vio, uint64_t block)
 	return (uint8_t *)vio->bounce + (block - vio->copy_first) * FMT_BLOCK;
 }
 
-/* The next blocks of the unit that are alike, into the buffer. */
-static void
-copy_read(struct vio *vio)
+void
+vio_copy_read(struct vio *vio)
 {
 	uint64_t left = vio->copy_first + vio->copy_count - vio->copy_next;
 	uint64_t block = vio->copy_next, bytes;
@@ -191,7 +190,7 @@ vio_copy_step(struct vio *vio)
 	if (!copy_ready(vio))
 		return;
 	if (vio->copy_next < vio->copy_first + vio->copy_count)
-		copy_read(vio);
+		vio_copy_read(vio);
 	else
 		copy_write(vio);
 }

@@ -8,6 +8,7 @@
  * mapped in one row goes to the device in one I/O, with the caller's memory.
  */
 #include "snapshot/engine.h"
+#include "snapshot/rewrite.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -82,6 +83,10 @@ vio_finish(struct vio *vio)
 
 	if (vio->locked)
 		vio_unlock(vio);
+	if (vio->rewrite != NULL) {
+		rewrite_ended(vio);
+		return;
+	}
 	if (vio->bounce != NULL) {
 		void *bounce = vio->bounce;
 		vio->bounce = NULL;
@@ -520,7 +525,9 @@ vio_advance(struct vio *vio)
 	vio->advancing = true;
 	while (vio->next < vio->end && vio->error == 0 && !vio->parked &&
 	       !vio->barrier) {
-		if (vio->copying)
+		if (vio->rewrite != NULL)
+			vio_rewrite_step(vio);
+		else if (vio->copying)
 			vio_copy_step(vio);
 		else
 			step[vio->io->op](vio);
@@ -552,11 +559,8 @@ op_changes(enum bs_op op)
 }
 
 static void
-vio_begin(struct vio *vio, struct bs_io *io)
+vio_reset(struct vio *vio, struct volume *volume, struct bs_io *io)
 {
-	struct volume *volume = container_of(io->bs, struct volume, bs);
-	struct pool *pool = volume->pool;
-
 	vio->io = io;
 	vio->volume = volume;
 	vio->next = io->offset;
@@ -566,6 +570,22 @@ vio_begin(struct vio *vio, struct bs_io *io)
 	vio->parked = vio->barrier = vio->locked = false;
 	vio->again = vio->copying = false;
 	vio->waiter.ready = waiter_ready;
+}
+
+void
+vio_start(struct vio *vio, struct volume *volume, struct bs_io *io)
+{
+	vio_reset(vio, volume, io);
+	vio_advance(vio);
+}
+
+static void
+vio_begin(struct vio *vio, struct bs_io *io)
+{
+	struct volume *volume = container_of(io->bs, struct volume, bs);
+	struct pool *pool = volume->pool;
+
+	vio_reset(vio, volume, io);
 	vio->submitting = true;
 	if (op_changes(io->op) && pool->state != POOL_ONLINE)
 		vio->error = pool->state == POOL_READ_ONLY ? -EROFS : -EIO;
@@ -642,6 +662,18 @@ volume_io_past(struct volume *volume, uint64_t from)
 	return false;
 }
 
+void
+vio_init(struct vio *vio)
+{
+	vio->magic = VIO_MAGIC;
+	list_init(&vio->link);
+	list_init(&vio->waiter.link);
+	list_init(&vio->lock.link);
+	vio->task.run = vio_task;
+	list_init(&vio->seg.io.link);
+	waiter_init(&vio->seg.waiter, vio_map_ready);
+}
+
 int
 volume_io_init(struct pool *pool, unsigned io_max)
 {
@@ -657,14 +689,8 @@ volume_io_init(struct pool *pool, unsigned io_max)
 	if (vios->vios == NULL || vios->segs == NULL)
 		return -ENOMEM;
 	for (unsigned i = 0; i < io_max; i++) {
-		struct vio *vio = &vios->vios[i];
-		vio->magic = VIO_MAGIC;
-		list_init(&vio->waiter.link);
-		list_init(&vio->lock.link);
-		vio->task.run = vio_task;
-		list_init(&vio->seg.io.link);
-		waiter_init(&vio->seg.waiter, vio_map_ready);
-		list_add_tail(&vios->vios_free, &vio->link);
+		vio_init(&vios->vios[i]);
+		list_add_tail(&vios->vios_free, &vios->vios[i].link);
 	}
 	for (unsigned i = 0; i < VIO_SEGS; i++) {
 		list_init(&vios->segs[i].io.link);

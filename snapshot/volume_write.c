@@ -15,6 +15,7 @@
  * it was not acknowledged, so writing it twice does no harm.
  */
 #include "snapshot/engine.h"
+#include "snapshot/rewrite.h"
 
 /* Pages that one change of a map may dirty: a path of the map, of the bitmap,
  * of the region and the version table. */
@@ -209,6 +210,7 @@ begin_any(struct begin *b)
 		return begin_fine(b);
 	result = begin_chunks(b);
 	if (result == -ENOSPC && form == FORM_NEW && b->rules.unit == 1 &&
+	    b->vio->rewrite == NULL &&
 	    b->vio->volume->pool->ro_compat & FMT_RO_COMPAT_SNAPSHOTS)
 		result = begin_fine(b);
 	return result;
@@ -257,6 +259,8 @@ chunk_map(struct vio *vio, struct seg *seg, struct chunk_lock *lock,
 
 	if (result < 0)
 		return result;
+	if (vio->rewrite != NULL && !rewrite_stands(vio, &before))
+		return 1;
 	map_rules(volume, block / FMT_LEAF_BLOCKS, &rules);
 	after = before;
 	ours =
@@ -405,7 +409,9 @@ seg_map(struct vio *vio, struct seg *seg)
 static void
 seg_mapped(struct vio *vio, struct seg *seg, int result)
 {
-	if (result == 1) {
+	if (vio->rewrite != NULL) {
+		result = rewrite_mapped(vio, result);
+	} else if (result == 1) {
 		vio->again = true;
 		result = 0;
 	}

@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Chunks that the engine writes anew by itself, one at a time: what a clone
+ * shares, so that it stands alone (flatten.c).
+ *
+ * A rewrite is a vio of its own that walks over one chunk:
+ *
+ *	locked    has the exclusive lock: nothing that needs a map record runs
+ *	busy      ... and writes in place wait for that lock, from now on
+ *	drained   those that were in flight before have ended
+ *	reading   the valid blocks, into a buffer
+ *	writing   them, to a fresh chunk
+ *	installed by MAP_COARSE and the FREEs of what was ours alone
+ *
+ * Between reading and installing only what is not a change of the chunk can
+ * come: a snapshot, a rollback, a deletion.  Then it gives up, and whoever
+ * wanted it looks again.
+ */
+#ifndef SNAPSHOT_REWRITE_H
+#define SNAPSHOT_REWRITE_H
+
+#include "snapshot/volume.h"
+
+enum rewrite_kind {
+	REWRITE_SHARED, /* whatever the parent has too */
+};
+
+struct rewrite {
+	struct vio vio;
+	struct bs_io io;
+	uint8_t *buffer;     /* a chunk */
+	bool running, ended; /* ended: and nobody has looked yet */
+	bool installed;
+	bool leave; /* it is to give up */
+	int result;
+	enum rewrite_kind kind;
+	uint64_t barrier;
+	/* as of reading */
+	struct chunk before;
+	uint32_t parent; /* id */
+	uint32_t stamp;
+};
+
+/* All of it that a pool has. */
+struct rewriter {
+	struct rewrite one;
+	struct list flattens; /* the first runs */
+	bool stop;
+	struct waiter waiter;
+	struct loop_task task;
+	struct loop_timer timer; /* between two steps */
+	struct list leaving;     /* wait for the running rewrite to end */
+	uint64_t done;           /* rewrites, since open */
+};
+
+int rewriter_init(struct pool *pool);
+void rewriter_done(struct pool *pool);
+/* There may be work. */
+void rewriter_kick(struct pool *pool);
+/* The pool closes: what is asked for ends with -ECANCELED. */
+void rewriter_stop(struct pool *pool);
+bool rewriter_idle(const struct pool *pool);
+/* Nothing of it is to touch the volume any more: 0, -EAGAIN (queued). */
+int rewriter_leave(
+    struct pool *pool, struct volume *volume, struct waiter *waiter);
+
+/* What a step of a job came to, or a negative errno. */
+enum job_step {
+	STEP_NONE,    /* there is nothing to do */
+	STEP_REWRITE, /* a rewrite runs: its end is the next step */
+	STEP_MORE,    /* go on, later */
+};
+
+/* ---- one (rewrite.c) ---- */
+void rewrite_start(struct pool *pool, struct volume *volume, uint64_t chunk,
+    enum rewrite_kind kind);
+void vio_rewrite_step(struct vio *vio);
+/* Is the chunk still what was read? */
+bool rewrite_stands(struct vio *vio, const struct chunk *now);
+/* It is installed (0), or not (1 or an error). */
+int rewrite_mapped(struct vio *vio, int result);
+void rewrite_ended(struct vio *vio);
+/* Is there something in the chunk that is not ours alone? */
+bool chunk_is_shared(
+    const struct chunk *chunk, const struct chunk_rules *rules);
+
+/* ---- flatten.c ---- */
+int flatten_step(struct pool *pool, struct waiter *waiter);
+/* The first cannot go on. */
+void flatten_failed(struct pool *pool, int result);
+/* The rewrite that its last step began has ended. */
+void flatten_rewritten(struct pool *pool, struct volume *volume, int result);
+struct pool_job_stat;
+bool flatten_stat(
+    const struct pool *pool, unsigned index, struct pool_job_stat *ret_stat);
+/* Ends those of volume, or all (NULL). */
+void flatten_cancel(struct pool *pool, const struct volume *volume, int error);
+
+#endif
