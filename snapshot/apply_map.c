@@ -219,6 +219,8 @@ chunk_apply(struct pool *pool, struct map_record *r, struct page *leaf,
 		result = map_chunk_store(r->volume, leaf, number, &after);
 	if (result == 0)
 		result = count_change(r->volume, rules, &before, &after);
+	if (result == 0 && r->type == FMT_MAP_FINE && !r->replay)
+		promote_note(r->volume, number, &before, &after, rules);
 	return result;
 }
 

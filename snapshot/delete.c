@@ -258,6 +258,8 @@ leaf_blocks(struct pair *pair, uint64_t index)
 			break;
 		chunk_break(&before);
 		chunk_dropped(&before, &after, drop_block, pair);
+		if (pair->child != NULL)
+			promote_note_freed(pair->child, first + i, &after);
 	}
 	return result;
 }

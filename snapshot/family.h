@@ -134,9 +134,11 @@ struct diff_extent {
 /* What of `to` (a snapshot, or a volume as it is now) differs from a point of
  * its family.  base: a snapshot; or NULL and base_epoch, of a bookmark of
  * `to`'s line; or NULL and 0: against nothing, then all data is reported.
- * Exact to 4 KiB between snapshots; against a bookmark never too little, at
- * times too much.  Where the sizes differ, what lies past the smaller end is
- * reported as data or zero of `to`.  Cost: the pages that differ. */
+ * Exact to a cow unit between snapshots, but where the engine has put a chunk
+ * together (half of it was new then) or flattened a clone: there, and against
+ * a bookmark, never too little, at times too much.  Where the sizes differ,
+ * what lies past the smaller end is reported as data or zero of `to`.  Cost:
+ * the pages that differ. */
 struct diff_request {
 	struct pool_request request; /* first; volume, done: as ever */
 	struct volume *to, *base;

@@ -184,11 +184,13 @@ leaf_find(struct find *find)
 		return result;
 	map_rules(f->volume, leaf, &rules);
 	for (; f->next < end; f->next++) {
+		unsigned ours, shared;
 		struct chunk chunk;
 		result = map_chunk_load(f->volume, page, f->next, &chunk);
 		if (result < 0)
 			return result;
-		if (chunk_is_shared(&chunk, &rules))
+		rewrite_count(&chunk, &rules, &ours, &shared);
+		if (shared > 0)
 			return FOUND_CHUNK;
 	}
 	return page != NULL && page_is_shared(f->volume, page, 0, leaf)

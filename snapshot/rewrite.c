@@ -13,28 +13,44 @@
 
 /* ---- is it due? ---- */
 
-bool
-chunk_is_shared(const struct chunk *chunk, const struct chunk_rules *rules)
+void
+rewrite_count(const struct chunk *chunk, const struct chunk_rules *rules,
+    unsigned *ret_ours, unsigned *ret_shared)
 {
 	uint64_t address;
 	uint32_t birth;
 
-	for (unsigned i = 0; i < FMT_CHUNK_BLOCKS; i++)
-		if (chunk_held(chunk, i, &address, &birth) &&
-		    !chunk_exclusive(rules, birth))
-			return true;
-	return false;
+	*ret_ours = *ret_shared = 0;
+	for (unsigned i = 0; i < FMT_CHUNK_BLOCKS; i++) {
+		if (!chunk_held(chunk, i, &address, &birth))
+			continue;
+		if (chunk_exclusive(rules, birth))
+			++*ret_ours;
+		else
+			++*ret_shared;
+	}
 }
 
+/* Much may have come since somebody thought so. */
 static bool
 rewrite_is_due(enum rewrite_kind kind, const struct chunk *chunk,
     const struct chunk_rules *rules)
 {
-	if (chunk->mask == 0 ||
-	    (chunk->type != FMT_COARSE && chunk->type != FMT_FINE))
+	unsigned ours, shared;
+
+	if (chunk->type != FMT_COARSE && chunk->type != FMT_FINE)
 		return false;
-	assert(kind == REWRITE_SHARED);
-	return chunk_is_shared(chunk, rules);
+	rewrite_count(chunk, rules, &ours, &shared);
+	switch (kind) {
+	case REWRITE_SHARED: return shared > 0;
+	case REWRITE_PROMOTE:
+		return chunk->type == FMT_FINE && shared > 0 &&
+		       ours >= PROMOTE_BLOCKS;
+	case REWRITE_COLD:
+		return chunk->type == FMT_FINE && shared == 0 &&
+		       ours >= COLD_BLOCKS;
+	}
+	return false;
 }
 
 /* ---- the steps ---- */
@@ -208,6 +224,22 @@ rewrite_start(struct pool *pool, struct volume *volume, uint64_t chunk,
 
 /* ---- the worker ---- */
 
+static int
+work_step(struct pool *pool)
+{
+	struct rewriter *rw = &pool->rewriter;
+	int result = STEP_NONE;
+
+	rw->turn = !rw->turn;
+	if (rw->turn)
+		result = promote_step(pool);
+	if (result == STEP_NONE)
+		result = flatten_step(pool, &rw->waiter);
+	if (result == STEP_NONE && !rw->turn)
+		result = promote_step(pool);
+	return result;
+}
+
 static void
 work_later(struct pool *pool)
 {
@@ -228,6 +260,7 @@ work_end(struct pool *pool)
 	    pool->rewriter.stop             ? -ECANCELED
 	    : pool->state == POOL_READ_ONLY ? -EROFS
 					    : -EIO);
+	promote_stop(pool);
 }
 
 static void
@@ -250,7 +283,7 @@ work(struct pool *pool)
 			flatten_rewritten(
 			    pool, rw->one.vio.volume, rw->one.result);
 		work_later(pool);
-	} else if (flatten_step(pool, &rw->waiter) == STEP_MORE) {
+	} else if (work_step(pool) == STEP_MORE) {
 		work_later(pool);
 	}
 }
@@ -295,6 +328,7 @@ rewriter_stop(struct pool *pool)
 
 	rw->stop = rw->one.leave = true;
 	loop_timer_disarm(pool->loop, &rw->timer);
+	promote_stop(pool);
 	flatten_cancel(pool, NULL, -ECANCELED);
 }
 
@@ -330,6 +364,7 @@ rewriter_init(struct pool *pool)
 	waiter_init(&rw->waiter, work_ready);
 	rw->task.run = work_task;
 	rw->timer.expire = work_expired;
+	promote_init(pool);
 	vio_init(&rw->one.vio);
 	rw->one.vio.rewrite = &rw->one;
 	rw->one.buffer = aligned_alloc(FMT_BLOCK, FMT_CHUNK);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Chunks that the engine writes anew by itself, one at a time: what a clone
- * shares, so that it stands alone (flatten.c).
+ * shares, so that it stands alone (flatten.c), and what lies in pieces
+ * (promote.c).
  *
  * A rewrite is a vio of its own that walks over one chunk:
  *
@@ -21,8 +22,13 @@
 
 #include "snapshot/volume.h"
 
+#define PROMOTE_BLOCKS 8u /* engine.md 3.5 */
+#define COLD_BLOCKS    8u /* fewer are not worth the space of a chunk */
+
 enum rewrite_kind {
-	REWRITE_SHARED, /* whatever the parent has too */
+	REWRITE_SHARED,  /* whatever the parent has too */
+	REWRITE_PROMOTE, /* half of it or more is ours, in pieces; not all */
+	REWRITE_COLD,    /* all of it is */
 };
 
 struct rewrite {
@@ -41,17 +47,54 @@ struct rewrite {
 	uint32_t stamp;
 };
 
+/* A chunk that may be worth a rewrite. */
+struct candidate {
+	uint32_t volume;
+	uint64_t chunk, due_ns;
+	unsigned looks;
+};
+
+#define CANDIDATES 1024u
+#define HEATS      4096u
+
+struct candidates {
+	struct candidate at[CANDIDATES];
+	unsigned head, count;
+};
+
 /* All of it that a pool has. */
 struct rewriter {
 	struct rewrite one;
 	struct list flattens; /* the first runs */
+	struct candidates promote, cold;
+	uint32_t tick;        /* of the clock that says what is cold */
+	uint32_t heat[HEATS]; /* when leaves were written last */
+	bool turn;            /* of promote.c */
 	bool stop;
 	struct waiter waiter;
 	struct loop_task task;
 	struct loop_timer timer; /* between two steps */
+	struct loop_timer due;   /* for candidates */
 	struct list leaving;     /* wait for the running rewrite to end */
 	uint64_t done;           /* rewrites, since open */
 };
+
+/* A leaf's heat; leaves that share one are hotter than they seem. */
+static inline uint32_t *
+rewriter_heat_of(
+    struct rewriter *rewriter, const struct volume *volume, uint64_t leaf)
+{
+	return &rewriter->heat[(leaf + volume->id * 0x9e3779b1ull) % HEATS];
+}
+
+/* Something at offset is written in place. */
+static inline void
+rewriter_heat(
+    struct rewriter *rewriter, const struct volume *volume, uint64_t offset)
+{
+	*rewriter_heat_of(rewriter, volume, offset / FMT_LEAF_BYTES) =
+	    rewriter->tick;
+}
 
 int rewriter_init(struct pool *pool);
 void rewriter_done(struct pool *pool);
@@ -80,9 +123,9 @@ bool rewrite_stands(struct vio *vio, const struct chunk *now);
 /* It is installed (0), or not (1 or an error). */
 int rewrite_mapped(struct vio *vio, int result);
 void rewrite_ended(struct vio *vio);
-/* Is there something in the chunk that is not ours alone? */
-bool chunk_is_shared(
-    const struct chunk *chunk, const struct chunk_rules *rules);
+/* Blocks of the chunk that are ours alone, and others. */
+void rewrite_count(const struct chunk *chunk, const struct chunk_rules *rules,
+    unsigned *ret_ours, unsigned *ret_shared);
 
 /* ---- flatten.c ---- */
 int flatten_step(struct pool *pool, struct waiter *waiter);
@@ -95,5 +138,17 @@ bool flatten_stat(
     const struct pool *pool, unsigned index, struct pool_job_stat *ret_stat);
 /* Ends those of volume, or all (NULL). */
 void flatten_cancel(struct pool *pool, const struct volume *volume, int error);
+
+/* ---- promote.c ---- */
+int promote_step(struct pool *pool);
+/* A chunk of volume became after, by a write (not in recovery). */
+void promote_note(struct volume *volume, uint64_t chunk,
+    const struct chunk *before, const struct chunk *after,
+    const struct chunk_rules *rules);
+/* What it shared may be its alone now. */
+void promote_note_freed(
+    struct volume *volume, uint64_t chunk, const struct chunk *now);
+void promote_init(struct pool *pool);
+void promote_stop(struct pool *pool);
 
 #endif

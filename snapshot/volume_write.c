@@ -548,6 +548,7 @@ in_place_step(struct vio *vio, const struct map_extent *extent)
 		return;
 	bytes = seg_limit(vio->volume->pool, extent->address, in_block, bytes);
 	vio_depends(vio, extent->leaf);
+	rewriter_heat(&vio->volume->pool->rewriter, vio->volume, vio->next);
 	seg = vio_seg(vio);
 	if (seg == NULL)
 		return;
