@@ -342,6 +342,7 @@ static const struct control_kind kinds[CONTROL_COUNT] = {
 	delete_snapshot_now, true, done_delete_snapshot},
     [CONTROL_HOLD] = {"hold", start_hold, NULL, false, done_hold},
     [CONTROL_CLONE] = {"clone", start_clone, NULL, false, done_clone},
+    [CONTROL_FLATTEN] = {"flatten", start_flatten, NULL, false, done_flatten},
     [CONTROL_ROLLBACK] = {"rollback", start_rollback, rollback_now, false,
 	done_rollback},
     [CONTROL_MARK] = {"make a bookmark", start_mark, NULL, false, done_mark},
@@ -428,6 +429,16 @@ may_lack_space(const struct world *world)
 	}
 }
 
+/* Flattening is refused beyond the hard threshold, and to those that have
+ * snapshots of their own; unless all they stand on are such. */
+static bool
+may_stay_clone(const struct world *world, int result)
+{
+	return world->control == CONTROL_FLATTEN &&
+	       (result == -ENOSPC ||
+		   (result == -EBUSY && family_has_own(world->control_volume)));
+}
+
 void
 control_end(struct world *world, int result)
 {
@@ -440,7 +451,8 @@ control_end(struct world *world, int result)
 		kind->end(world, world->control_volume);
 	else if (result < 0 && result == world->control_refusal)
 		control_undo(world);
-	else if (result == -ENOSPC && may_lack_space(world))
+	else if ((result == -ENOSPC && may_lack_space(world)) ||
+		 may_stay_clone(world, result))
 		control_undo(world);
 	else
 		request_failed(world, result);

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #define BLOCK        4096u
+#define CHUNK        65536u
 #define CELL_BLOCKS  (ORACLE_CELL_BYTES / BLOCK)
 #define EXTENTS_MAX  8u
 #define SAID_NOTHING 0u
@@ -183,6 +184,18 @@ must_be_said(const struct diff_check *d, uint64_t offset, const uint8_t *to,
 			       : memcmp(to, base, BLOCK) != 0;
 }
 
+/* A chunk of which that much is new may be put together: then all of it is said
+ * to be new. */
+static bool
+half_differs(const uint8_t *to, const uint8_t *base)
+{
+	unsigned differ = 0;
+
+	for (uint64_t at = 0; at < CHUNK; at += BLOCK)
+		differ += memcmp(to + at, base + at, BLOCK) != 0;
+	return differ >= CHUNK / BLOCK / 2;
+}
+
 /* What is copied is copied by units; and where zeros are, nobody knows what
  * has been written. */
 static bool
@@ -191,7 +204,11 @@ may_be_said(const struct diff_check *d, uint64_t in_cell, const uint8_t *to,
 {
 	uint64_t unit = d->to->cow_unit, at = in_cell / unit * unit;
 
-	return d->mark != NULL || memcmp(to + at, base + at, unit) != 0 ||
+	uint64_t chunk = in_cell / CHUNK * CHUNK;
+
+	return d->mark != NULL || d->to->moved ||
+	       half_differs(to + chunk, base + chunk) ||
+	       memcmp(to + at, base + at, unit) != 0 ||
 	       has_zero_sector(to + at, unit);
 }
 

@@ -56,6 +56,7 @@ snapshot_new(struct world *world, struct sim_volume *of, const char *name)
 	    .block_size = of->block_size,
 	    .is_snapshot = true,
 	    .family = of->family,
+	    .moved = of->moved,
 	    .cow_unit = of->cow_unit,
 	    .of = of,
 	};
@@ -204,6 +205,7 @@ family_clone(struct world *world, struct sim_volume *snapshot)
 	    .block_size = snapshot->block_size,
 	    .oracle = oracle_clone(snapshot->oracle),
 	    .family = snapshot->family,
+	    .moved = snapshot->moved,
 	    .cow_unit = snapshot->cow_unit,
 	    .parent = snapshot,
 	};
@@ -225,6 +227,22 @@ start_clone(struct world *world)
 	struct sim_volume *snapshot = family_draw_snapshot(world, 0);
 
 	return snapshot != NULL && family_clone(world, snapshot) != NULL;
+}
+
+/* Hosts go on meanwhile. */
+bool
+start_flatten(struct world *world)
+{
+	struct sim_volume *volume = control_draw_volume(world), *v = NULL;
+
+	if (volume == NULL || (volume->parent == NULL && !chance(world, 100)))
+		return false;
+	while ((v = version_next(world, v)) != NULL)
+		if (v->family == volume->family)
+			v->moved = true;
+	control_begin(world, CONTROL_FLATTEN, volume);
+	volume_flatten(world->pool, volume->volume, &world->request);
+	return true;
 }
 
 /* The request follows when the volume is at rest. */

@@ -19,6 +19,7 @@ bool start_group_snapshot(struct world *world);
 bool start_delete_snapshot(struct world *world);
 bool start_hold(struct world *world);
 bool start_clone(struct world *world);
+bool start_flatten(struct world *world);
 bool start_rollback(struct world *world);
 bool start_mark(struct world *world);
 bool start_unmark(struct world *world);
@@ -35,6 +36,9 @@ void done_snapshot(struct world *world, struct sim_volume *volume);
 void done_delete_snapshot(struct world *world, struct sim_volume *snapshot);
 void done_hold(struct world *world, struct sim_volume *snapshot);
 void done_clone(struct world *world, struct sim_volume *volume);
+void done_flatten(struct world *world, struct sim_volume *volume);
+/* Has the volume a snapshot of its own below it? */
+bool family_has_own(const struct sim_volume *volume);
 void done_rollback(struct world *world, struct sim_volume *volume);
 void done_mark(struct world *world, struct sim_volume *volume);
 void done_unmark(struct world *world, struct sim_volume *volume);

@@ -150,6 +150,30 @@ done_clone(struct world *world, struct sim_volume *volume)
 		sim_fail(world, "a clone stands on something else");
 }
 
+bool
+family_has_own(const struct sim_volume *volume)
+{
+	const struct sim_volume *s = volume->parent;
+
+	while (s != NULL && (s->of != volume || s->state == ABSENT))
+		s = s->parent;
+	return s != NULL;
+}
+
+/* If it has snapshots of its own, and it was not refused, then they are all it
+ * stands on. */
+void
+done_flatten(struct world *world, struct sim_volume *volume)
+{
+	if (!family_has_own(volume)) {
+		volume->parent = NULL;
+		if (volume_parent(volume->volume) != NULL)
+			sim_fail(
+			    world, "%s is flat and has a parent", volume->name);
+	}
+	world->tally->flattened++;
+}
+
 /* The newest snapshot that both descend from. */
 static const struct sim_volume *
 common_ancestor(const struct sim_volume *a, const struct sim_volume *b)

@@ -643,12 +643,13 @@ main(int argc, char **argv)
 	    tally->cuts, tally->checks, tally->verified_bytes >> 20);
 	if (tally->snapshots > 0)
 		printf("%" PRIu64 " snapshots, %" PRIu64 " clones, %" PRIu64
-		       " rollbacks, %" PRIu64 " deleted, %" PRIu64
-		       " bookmarks, %" PRIu64 " differences of %" PRIu64
-		       " blocks, %" PRIu64 " ordered pairs\n",
+		       " rollbacks, %" PRIu64 " flattened, %" PRIu64
+		       " deleted, %" PRIu64 " bookmarks, %" PRIu64
+		       " differences of %" PRIu64 " blocks, %" PRIu64
+		       " ordered pairs\n",
 		    tally->snapshots, tally->clones, tally->rollbacks,
-		    tally->deletions, tally->marks, tally->diffs,
-		    tally->diff_blocks, tally->pairs);
+		    tally->flattened, tally->deletions, tally->marks,
+		    tally->diffs, tally->diff_blocks, tally->pairs);
 	printf("%u passed, %u failed\n", passed, failed);
 	return failed == 0 ? 0 : 1;
 }

@@ -51,6 +51,7 @@ enum control {
 	CONTROL_DELETE_SNAPSHOT,
 	CONTROL_HOLD, /* or let go */
 	CONTROL_CLONE,
+	CONTROL_FLATTEN,
 	CONTROL_ROLLBACK,
 	CONTROL_MARK, /* make a bookmark */
 	CONTROL_UNMARK,
@@ -103,7 +104,7 @@ const struct scenario *scenario_find(const char *name);
 struct tally {
 	uint64_t cuts, cuts_in_open, steps, ios, flushes, controls, reopens,
 	    full, errors, checks, verified_bytes, snapshots, clones, rollbacks,
-	    deletions, diffs, diff_blocks, marks, pairs;
+	    flattened, deletions, diffs, diff_blocks, marks, pairs;
 };
 
 struct disk {
@@ -156,6 +157,7 @@ struct sim_volume {
 
 	bool is_snapshot;
 	uint64_t family; /* serial of its first volume */
+	bool moved;      /* one of the family was, or is, flattened */
 	uint32_t cow_unit;
 	struct sim_volume *parent;     /* the snapshot it stands on, or NULL */
 	uint64_t cut_called, cut_done; /* times: since then it has it */
