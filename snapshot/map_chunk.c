@@ -26,12 +26,16 @@ void
 map_rules(
     const struct volume *volume, uint64_t leaf, struct chunk_rules *ret_rules)
 {
+	uint32_t bookmark = volume->bookmark_epoch > volume->bookmark_held
+				? volume->bookmark_epoch
+				: volume->bookmark_held;
+
 	*ret_rules = (struct chunk_rules){
 	    .epoch = volume->pool->epoch,
 	    .parent_epoch = parent_epoch(volume, leaf),
-	    .bookmark_epoch = volume->bookmark_epoch,
+	    .bookmark_epoch = bookmark,
 	    .unit = 1u << (volume->cow_shift - FMT_BLOCK_SHIFT),
-	    .track = volume->parent != NULL || volume->bookmark_epoch != 0,
+	    .track = volume->parent != NULL || bookmark != 0,
 	};
 }
 

@@ -212,9 +212,18 @@ bookmark_create(struct pool *pool, struct volume *volume,
 }
 
 static int
+bookmark_deleted(struct operation *op)
+{
+	op->volume->bookmark_held = 0;
+	return operation_done(op);
+}
+
+/* Its rules hold until it is durably gone: a cut may bring it back, and what
+ * has been logged meanwhile must be right for it. */
+static int
 bookmark_delete_run(struct operation *op)
 {
-	uint32_t slot;
+	uint32_t slot, held = op->volume->bookmark_epoch;
 	int result = operation_check(op);
 
 	if (result < 0)
@@ -226,7 +235,8 @@ bookmark_delete_run(struct operation *op)
 	}
 	table_drop(bookmarks_of(op->pool), slot);
 	bookmark_epoch_set(op->volume);
-	return operation_checkpoint(op, operation_done);
+	op->volume->bookmark_held = held;
+	return operation_checkpoint(op, bookmark_deleted);
 }
 
 void

@@ -131,7 +131,8 @@ struct volume {
 	struct list snapshots; /* of a head: by age */
 	uint32_t epoch;        /* of a snapshot */
 	uint32_t bookmark_epoch;
-	uint32_t flags; /* FMT_VERSION_... */
+	uint32_t bookmark_held; /* of one whose deletion is not durable yet */
+	uint32_t flags;         /* FMT_VERSION_... */
 	uint64_t group;
 
 	/* what the parent holds and it does not: rows of the table, by birth */
