@@ -60,6 +60,7 @@ control_begin(
 	    (struct pool_request){.done = request_done, .arg = world};
 	world->quiet_begun = false;
 	world->control_refusal = 0;
+	world->control_size = 0;
 	for (unsigned i = 0; i < VOLUMES_MAX; i++)
 		world->volume[i].group_asked = world->volume[i].group;
 	world->tally->controls++;
@@ -227,7 +228,9 @@ shrink_now(struct world *world, struct sim_volume *volume)
 {
 	uint64_t less = 4096 * (1 + below(world, 64));
 
-	if (chance(world, 300))
+	if (world->control_size != 0)
+		less = volume->size - world->control_size;
+	else if (chance(world, 300))
 		less = volume->size / 2 / 4096 * 4096;
 	volume->new_size = volume->size - less;
 	volume->shrink = oracle_submit(volume->oracle, volume->new_size, less,
@@ -235,6 +238,20 @@ shrink_now(struct world *world, struct sim_volume *volume)
 	volume->last_unmap = world->clock;
 	volume_resize(
 	    world->pool, volume->volume, volume->new_size, &world->request);
+}
+
+void
+control_resize(struct world *world, struct sim_volume *volume, uint64_t size)
+{
+	control_begin(world,
+	    size < volume->size ? CONTROL_SHRINK : CONTROL_ENLARGE, volume);
+	if (size < volume->size) {
+		volume->quiet = true;
+		world->control_size = size;
+		return;
+	}
+	volume->new_size = size;
+	volume_resize(world->pool, volume->volume, size, &world->request);
 }
 
 static bool

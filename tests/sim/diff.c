@@ -197,7 +197,8 @@ half_differs(const uint8_t *to, const uint8_t *base)
 }
 
 /* What is copied is copied by units; and where zeros are, nobody knows what
- * has been written. */
+ * has been written.  A write that was in flight at a cut may have been made
+ * once more after it, elsewhere. */
 static bool
 may_be_said(const struct diff_check *d, uint64_t in_cell, const uint8_t *to,
     const uint8_t *base)
@@ -206,7 +207,8 @@ may_be_said(const struct diff_check *d, uint64_t in_cell, const uint8_t *to,
 
 	uint64_t chunk = in_cell / CHUNK * CHUNK;
 
-	return d->mark != NULL || d->to->moved ||
+	return d->mark != NULL || d->to->moved || d->to->restless ||
+	       (d->base != NULL && d->base->restless) ||
 	       half_differs(to + chunk, base + chunk) ||
 	       memcmp(to + at, base + at, unit) != 0 ||
 	       has_zero_sector(to + at, unit);

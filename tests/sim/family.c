@@ -59,6 +59,8 @@ snapshot_new(struct world *world, struct sim_volume *of, const char *name)
 	    .moved = of->moved,
 	    .cow_unit = of->cow_unit,
 	    .of = of,
+	    .submissions = of->submissions,
+	    .restless = of->in_flight > 0,
 	};
 	strcpy(s->name, name);
 	while (*end != NULL)
@@ -69,10 +71,10 @@ snapshot_new(struct world *world, struct sim_volume *of, const char *name)
 }
 
 struct sim_volume *
-family_snapshot(
-    struct world *world, struct sim_volume *const *volumes, unsigned count)
+family_snapshot(struct world *world, struct sim_volume *const *volumes,
+    unsigned count, bool hold)
 {
-	struct snapshot_params params = {.hold = chance(world, 50)};
+	struct snapshot_params params = {.hold = hold};
 	struct volume *engines[VOLUMES_MAX];
 	struct sim_volume *first = NULL;
 	char name[POOL_NAME_MAX + 1];
@@ -125,7 +127,7 @@ start_snapshot(struct world *world)
 		return snapshot_again(world, volume);
 	if (snapshots_count(world) >= world->scenario->snapshots)
 		return false;
-	family_snapshot(world, &volume, 1);
+	family_snapshot(world, &volume, 1, chance(world, 50));
 	return true;
 }
 
@@ -145,7 +147,7 @@ start_group_snapshot(struct world *world)
 	if (count == 0 ||
 	    snapshots_count(world) + count > world->scenario->snapshots)
 		return false;
-	family_snapshot(world, volumes, count);
+	family_snapshot(world, volumes, count, chance(world, 50));
 	return true;
 }
 

@@ -43,6 +43,7 @@ snapshot_made(struct world *world, struct sim_volume *s, struct cut *cut)
 	struct sim_volume *of = s->of;
 
 	s->state = PRESENT;
+	s->restless |= s->submissions != of->submissions;
 	s->age = world->age;
 	s->oracle = oracle_snapshot(of->oracle, cut);
 	s->parent = of->parent;

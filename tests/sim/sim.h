@@ -167,8 +167,10 @@ struct sim_volume {
 	uint64_t age;          /* of the world's n-th cut */
 	bool hold, hold_asked; /* asked: not known whether it is so */
 	bool with_volume;      /* in the trash with the volume */
+	bool restless;         /* its volume had I/O in flight at the cut */
 
 	/* of a volume */
+	uint64_t submissions; /* so many writes */
 	struct sim_mark *marks;
 	struct sim_group *group, *group_asked;
 };
@@ -218,7 +220,8 @@ struct world {
 	enum control control; /* CONTROL_COUNT: none under way */
 	struct sim_volume *control_volume;
 	uint64_t control_started;
-	int control_refusal; /* the answer must be this */
+	int control_refusal;   /* the answer must be this */
+	uint64_t control_size; /* what to shrink to; 0: at random */
 	struct sim_volume *rollback_to, *rollback_keep;
 	struct diff_check *diff; /* diff.c's */
 	bool quiet_begun, reopen_wanted, draining;
@@ -349,8 +352,8 @@ bool work_read_checked(struct world *world, struct sim_volume *volume,
 /* ---- family.c ---- */
 
 /* Starts a snapshot of volumes at one instant; the first of its records. */
-struct sim_volume *family_snapshot(
-    struct world *world, struct sim_volume *const *volumes, unsigned count);
+struct sim_volume *family_snapshot(struct world *world,
+    struct sim_volume *const *volumes, unsigned count, bool hold);
 struct sim_volume *family_clone(
     struct world *world, struct sim_volume *snapshot);
 void family_rollback(struct world *world, struct sim_volume *volume,
@@ -394,6 +397,10 @@ void control_step(struct world *world);
 struct sim_volume *control_create(struct world *world, uint64_t size);
 
 void control_checkpoint(struct world *world);
+
+/* Starts to change its size; to shrink when its I/O has ended. */
+void control_resize(
+    struct world *world, struct sim_volume *volume, uint64_t size);
 
 /* Starts a deletion; control_step() goes on with it. */
 void control_delete(struct world *world, struct sim_volume *volume);

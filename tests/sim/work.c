@@ -272,6 +272,7 @@ work_submit(struct world *world, struct sim_volume *volume, enum bs_op op,
 		assert(length <= IO_BYTES_MAX);
 		slot_iov(slot);
 	}
+	volume->submissions += is_write(op);
 	if (is_write(op))
 		slot_prepare_write(slot);
 	else if (op == BS_FLUSH)
@@ -637,10 +638,12 @@ work_drain(struct world *world)
 	while (world_is_busy(world)) {
 		if (world->power_failed)
 			return false;
-		if (!simloop_step(world->loop))
+		control_step(world);
+		if (!world_is_busy(world))
+			break;
+		if (!simloop_step(world->loop) && !world->power_failed)
 			sim_fail(
 			    world, "%u I/Os never completed", world->in_flight);
-		control_step(world);
 		if (world->progress != progress)
 			steps = 0;
 		progress = world->progress;
