@@ -172,17 +172,35 @@ volume_prepare(
 	return r->volume != NULL ? 0 : -EBADMSG;
 }
 
+/* The epoch of the newest version that both descend from; 0: there is none.
+ * Ancestors are always older. */
+static uint32_t
+common_epoch(const struct volume *a, const struct volume *b)
+{
+	while (a != NULL && b != NULL && a != b) {
+		if (a->epoch >= b->epoch)
+			a = a->parent;
+		else
+			b = b->parent;
+	}
+	return a != NULL && b != NULL ? a->epoch : 0;
+}
+
+/* The head descends from another version now.  A bookmark of what it does not
+ * descend from any more, be it older than that version, is void. */
 static int
 rollback_apply(struct pool *pool, struct family_record *r)
 {
 	struct volume *head = r->volume;
 	struct volume *to =
 	    r->a > UINT32_MAX ? NULL : volume_by_id(pool, (uint32_t)r->a);
+	uint32_t common;
 
 	if (to == NULL || to->state != FMT_VERSION_SNAP ||
 	    head->state != FMT_VERSION_HEAD ||
 	    to->map.family != head->map.family)
 		return -EBADMSG;
+	common = common_epoch(head->parent, to);
 	version_unlist(pool, head);
 	head->map.root = to->map.root;
 	head->map.levels = to->map.levels;
@@ -195,7 +213,7 @@ rollback_apply(struct pool *pool, struct family_record *r)
 	volume_set_parent(head, to);
 	version_list(pool, head);
 	if (!engine_breaks.rollback_keeps_marks)
-		bookmarks_drop(pool, head, to->epoch);
+		bookmarks_drop(pool, head, common);
 	return 0;
 }
 

@@ -46,7 +46,7 @@ struct engine_breaks {
 	bool rmw_no_drain;      /* read-modify-write and copies do not wait for
 				 * writes in flight since before the cut */
 	bool delstep_apart;     /* a cursor becomes durable before its frees */
-	bool rollback_keeps_marks; /* ... bookmarks newer than the snapshot */
+	bool rollback_keeps_marks; /* ... bookmarks of another line */
 	bool busy_ignored;       /* writes in place do not wait for a rewrite */
 	bool rewrite_no_barrier; /* a rewrite does not wait for writes in place
 				  * that came before it */

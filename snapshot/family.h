@@ -64,9 +64,10 @@ void volume_clone(struct pool *pool, struct volume *snapshot,
     const struct volume_params *params, struct pool_request *request);
 
 /* The volume becomes what snapshot (of its family) is; what it was is kept as
- * its snapshot keep_name.  Its bookmarks newer than snapshot are dropped.  An
- * open backstore of it changes its size before done.  -EBUSY with I/O in
- * flight; -EEXIST keep_name taken; -EINVAL: not of its family. */
+ * its snapshot keep_name.  Its bookmarks of what it does not descend from any
+ * more are dropped.  An open backstore of it changes its size before done.
+ * -EBUSY with I/O in flight; -EEXIST keep_name taken; -EINVAL: not of its
+ * family. */
 void volume_rollback(struct pool *pool, struct volume *volume,
     struct volume *snapshot, const char *keep_name,
     struct pool_request *request);

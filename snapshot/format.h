@@ -137,7 +137,8 @@
  *	ROLLBACK   volume = a HEAD, a = id of a SNAP of its family
  *	    The head takes root, size and counters of the SNAP, which becomes
  *	    its parent.  A SNAP of the head comes before it in the same group,
- *	    so it has nothing of its own.  Its bookmarks newer than the SNAP go.
+ *	    so it has nothing of its own.  Its bookmarks go that are newer
+ *	    than the newest version that it and the SNAP both descend from.
  *	OWN        volume = a HEAD, mask = level, a = index of a page of its map
  *	    The page and those above it become the volume's own: what of them
  *	    was shared is born again, with the same contents.
