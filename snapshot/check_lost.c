@@ -5,9 +5,8 @@
  * after the row before and up to its own birth.
  *
  * While the parent is being deleted, what it held below its cursor is partly
- * gone, and what was born up to the epoch of its own parent cannot be counted
- * any more.  What was born later was the parent's own: below the cursor it is
- * gone, and above it can be counted.
+ * gone, but the rows are settled when it is gone altogether: until then nothing
+ * can be said.
  */
 #include "base/assert.h"
 #include "snapshot/check_priv.h"
@@ -210,10 +209,9 @@ epoch_unknown(const struct check_version *version)
 {
 	const struct check_version *parent = version->parent;
 
-	if (parent->state != FMT_VERSION_DELETING || parent->cursor == 0 ||
-	    parent->parent == NULL)
-		return 0;
-	return parent->parent->epoch;
+	return parent->state != FMT_VERSION_DELETING || parent->cursor == 0
+		   ? 0
+		   : UINT32_MAX - 1;
 }
 
 /* An entry may merge births only where no ancestor's epoch lies between. */
