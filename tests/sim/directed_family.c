@@ -357,6 +357,7 @@ volume_with_a_chunk(struct world *world)
 {
 	struct sim_volume *volume = directed_begin(world);
 
+	snap(world, volume); /* the pool's first needs a superblock */
 	begin_write(world, volume, 0, CHUNK);
 	directed_write(world, volume, CHUNK);
 	return volume;
