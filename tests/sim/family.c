@@ -412,6 +412,7 @@ family_restore(struct world *world, struct sim_volume *victim)
 	bool rename = chance(world, 300);
 
 	control_begin(world, CONTROL_RESTORE, victim);
+	victim->new_name[0] = '\0';
 	if (rename)
 		control_new_name(world, victim->new_name);
 	volume_restore(world->pool, victim->volume,
