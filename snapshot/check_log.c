@@ -30,16 +30,15 @@ ring_read(struct check *check, unsigned copy, uint64_t block, uint8_t *buf,
 		uint64_t part = (per - address % per) * FMT_BLOCK;
 		const struct check_region *region =
 		    &check->region[address / per];
-		uint64_t place = copy == 0 ? region->device_region
-					   : region->mirror_region;
+		uint64_t place =
+		    copy == 0 ? region->device_region : region->mirror_region;
 		if (part > length)
 			part = length;
 		if (copy > 0 && !region->mirror_whole)
 			return -ENODATA;
 		int r = check_read(check,
 		    check->device[copy == 0 ? region->device : region->mirror],
-		    FMT_DEVICE_HEAD +
-			(place * per + address % per) * FMT_BLOCK,
+		    FMT_DEVICE_HEAD + (place * per + address % per) * FMT_BLOCK,
 		    buf, (uint32_t)part);
 		if (r < 0)
 			return r;
@@ -53,8 +52,7 @@ ring_read(struct check *check, unsigned copy, uint64_t block, uint8_t *buf,
 /* Reads what lies at block of the ring, if it is a good log block of this life
  * of this pool; returns its length, or 0. */
 static uint32_t
-log_block_read(
-    struct check *check, unsigned copy, uint64_t block, uint8_t *buf)
+log_block_read(struct check *check, unsigned copy, uint64_t block, uint8_t *buf)
 {
 	const struct fmt_super *super = &check->super;
 	const struct fmt_log_block *head = (const void *)buf;
@@ -104,8 +102,7 @@ log_block_count(struct check *check, const struct fmt_log_block *head)
 
 /* The length of the block that comes next, from whichever copy has it, or 0. */
 static uint32_t
-log_next_read(
-    struct check *check, const struct log_place *place, uint8_t *buf)
+log_next_read(struct check *check, const struct log_place *place, uint8_t *buf)
 {
 	for (unsigned copy = 0; copy < 2; copy++) {
 		uint32_t length =
@@ -119,8 +116,8 @@ log_next_read(
 /* The tail is torn where it ends; but a good later block behind it shows that
  * the log is damaged in its middle. */
 static bool
-log_verify_end(struct check *check, unsigned copy, uint64_t block,
-    uint64_t seq, uint8_t *buf)
+log_verify_end(struct check *check, unsigned copy, uint64_t block, uint64_t seq,
+    uint8_t *buf)
 {
 	uint64_t blocks = le64_get(&check->super.log_blocks);
 	uint64_t end = block + FMT_LOG_BLOCK_MAX / FMT_BLOCK + 1;

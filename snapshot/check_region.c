@@ -158,8 +158,8 @@ mirror_is_paired(
 	}
 	if (region->mirror == FMT_NO_DEVICE)
 		return true;
-	n = places->region[places->first[region->mirror] +
-			   region->mirror_region];
+	n = places
+		->region[places->first[region->mirror] + region->mirror_region];
 	if (n == 0 || (region->class != FMT_REGION_META &&
 			  region->class != FMT_REGION_LOG))
 		return false;

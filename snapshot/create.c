@@ -487,6 +487,11 @@ table_grow(struct pool *pool, uint64_t count)
 	space->region_pages = table;
 	memset(&regions[space->count], 0,
 	    (count - space->count) * sizeof(regions[0]));
+	/* nobody may take them before they have their places */
+	for (uint64_t i = space->count; i < count; i++) {
+		regions[i].class = FMT_REGION_BAD;
+		regions[i].mirror = NO_REGION;
+	}
 	memset(&table[old], 0, (pages - old) * sizeof(table[0]));
 	space->count = count;
 	tree_raise(&pool->regions, fmt_tree_levels(pages));

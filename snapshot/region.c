@@ -39,7 +39,8 @@ regions_touch(struct pool *pool)
 			 FMT_PAGE_REGIONS_COUNT;
 
 	for (uint64_t i = 0; i < pages; i++)
-		page_dirty(pool->space.region_pages[i]);
+		if (pool->space.region_pages[i] != NULL) /* a pool grows */
+			page_dirty(pool->space.region_pages[i]);
 }
 
 static void
