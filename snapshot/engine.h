@@ -344,6 +344,9 @@ int replay_step(struct replay *replay, struct waiter *waiter);
 uint64_t replay_records(const struct replay *replay);
 const char *replay_problem(const struct replay *replay);
 
+/* ---- missing.c ---- */
+struct backstore *missing_new(struct loop *loop, unsigned index, uint64_t size);
+
 /* ---- superblock.c ---- */
 /* Checks size and block size of what is to be a device: NULL or what is wrong
  */

@@ -16,10 +16,19 @@ struct opening {
 	struct pool_limits limits;
 	struct backstore *bs[POOL_DEVICE_MAX];
 	unsigned count;
-	bool read_only;
+	bool read_only, missing;
 	uint32_t next_slot;
 	uint64_t began;
 };
+
+/* The others stay the caller's. */
+static void
+missing_free(struct pool *pool)
+{
+	for (unsigned i = 0; i < pool->device_count; i++)
+		if (pool->device[i].missing)
+			free(pool->device[i].bs);
+}
 
 static void
 open_cleanup(struct operation *op, int result)
@@ -31,6 +40,7 @@ open_cleanup(struct operation *op, int result)
 	labels_free(o->labels);
 	free(o);
 	if (result < 0 && op->pool != NULL) {
+		missing_free(op->pool);
 		if (op->pool->problem[0] != 0)
 			operation_problem(op, "%s", op->pool->problem);
 		pool_free(op->pool);
@@ -126,6 +136,50 @@ features_check(struct operation *op, const struct fmt_super *super)
 	return 0;
 }
 
+/* With mirrors the pool can still be read. */
+static int
+device_is_missing(
+    struct operation *op, const struct fmt_super *super, unsigned i)
+{
+	struct opening *o = op->detail;
+	struct pool *pool = op->pool;
+	struct device *device = &pool->device[i];
+
+	operation_problem(op, "device %u of the pool is missing", i);
+	if (!(pool->incompat & FMT_INCOMPAT_MIRRORS))
+		return -ENODEV;
+	device->bs =
+	    missing_new(pool->loop, i, le64_get(&super->device[i].size));
+	if (device->bs == NULL)
+		return -ENODEV;
+	device->missing = true;
+	snprintf(pool->problem, sizeof(pool->problem),
+	    "device %u is missing: what is on it cannot be read", i);
+	o->read_only = o->missing = true;
+	pool->may_mend = false;
+	return 0;
+}
+
+/* Has the device that is missing the only copy of any metadata? */
+static int
+missing_check(struct operation *op)
+{
+	struct pool *pool = op->pool;
+	const struct space *space = &pool->space;
+
+	for (uint64_t i = 0; i < space->count; i++) {
+		const struct region *region = &space->regions[i];
+		if (!region_may_have_mirror(region) ||
+		    !pool->device[region->device].missing)
+			continue;
+		if (region->mirror == NO_REGION ||
+		    region->mirror_state != MIRROR_WHOLE ||
+		    pool->device[space->regions[region->mirror].device].missing)
+			return -ENODEV;
+	}
+	return 0;
+}
+
 static int
 device_take(struct operation *op, const struct fmt_super *super, unsigned i)
 {
@@ -135,11 +189,9 @@ device_take(struct operation *op, const struct fmt_super *super, unsigned i)
 	uint64_t region_bytes =
 	    (uint64_t)le32_get(&super->region_blocks) * FMT_BLOCK;
 
-	if (o->bs[i] == NULL) {
-		operation_problem(op, "device %u of the pool is missing", i);
-		return -ENODEV;
-	}
 	device->bs = o->bs[i];
+	if (device->bs == NULL && device_is_missing(op, super, i) < 0)
+		return -ENODEV;
 	device->size = le64_get(&from->size);
 	device->regions = le64_get(&from->regions);
 	memcpy(device->uuid, from->uuid, sizeof(device->uuid));
@@ -318,14 +370,19 @@ open_versions(struct operation *op)
 static int
 open_regions(struct operation *op)
 {
+	struct opening *o = op->detail;
 	struct pool *pool = op->pool;
 	int result = regions_load(pool, &op->waiter);
 
 	if (result < 0) {
+		if (result == -EAGAIN)
+			return result;
 		if (result == -EBADMSG)
 			operation_problem(op, "the region table is damaged");
-		return result;
+		return o->missing ? -ENODEV : result;
 	}
+	if (missing_check(op) < 0)
+		return -ENODEV;
 	space_count(pool, 0);
 	space_set_reserve(pool);
 	op->run = open_versions;

@@ -85,7 +85,9 @@ void pool_create(struct loop *loop, struct backstore **bs, unsigned count,
 /* Opens: labels, newest valid superblock, replay of the log, then a checkpoint
  * before anything is appended.  Ownership as for pool_create.  -ENOENT no
  * label; -EBADMSG damaged (problem says what and where); -EPROTO unknown
- * incompatible feature or newer version; -ENODEV a device is missing;
+ * incompatible feature or newer version; -ENODEV a device is missing
+ * (with mirrors of all metadata the pool is opened for reading instead, and
+ * what is on that device is a medium error: see pool_stat.problem);
  * -EROFS may only be opened read-only (ro_compat feature).  read_only writes
  * nothing, not even the recovery checkpoint. */
 void pool_open(struct loop *loop, struct backstore **bs, unsigned count,

@@ -489,6 +489,84 @@ a_disk_of_first_copies_that_fails_is_survived(void **state)
 	a_disk_fails(0, 0);
 }
 
+static unsigned
+labels_good(unsigned disk)
+{
+	struct fmt_label label;
+	unsigned good = 0;
+
+	for (unsigned n = 0; n < FMT_LABELS; n++) {
+		rig_peek(&rig, disk, fmt_label_offset(n, 96 * MiB), &label,
+		    sizeof(label));
+		good += fmt_label_check(&label) == NULL;
+	}
+	return good;
+}
+
+/* ---- disks that are not there ---- */
+
+static void
+a_pool_lacks(unsigned disk, bool has_data)
+{
+	struct backstore *both[2] = {rig.disk[0], rig.disk[1]}, *bs;
+	static _Alignas(4096) uint8_t data[4096];
+
+	rig.disk[0] = both[1 - disk];
+	rig.disks = 1;
+	assert_int_equal(rig_open(&rig, false), 0);
+	assert_int_equal(rig_stat(&rig).state, POOL_READ_ONLY);
+	assert_non_null(strstr(rig_stat(&rig).problem, "is missing"));
+	if (has_data) {
+		expect_data();
+		bs = NULL;
+	} else {
+		bs = volume_open(volume_find(rig.pool, "disk"));
+		assert_int_equal(
+		    rig_io(&rig, bs, BS_READ, 0, data, 4096), -ENODATA);
+		/* a hole is known to be one */
+		assert_true(rig_holds(&rig, bs, MiB, 4096, 0));
+		assert_int_equal(rig_fill(&rig, bs, 0, 4096, 1), -EROFS);
+	}
+	rig_cut(&rig);
+	rig.disk[0] = both[0];
+	rig.disk[1] = both[1];
+	rig.disks = 2;
+}
+
+static void
+a_pool_can_be_read_without_a_disk(void **state)
+{
+	struct volume *volume;
+
+	(void)state;
+	pool_with(2, false);
+	volume_with_data(&volume);
+	/* some of it in the log, which lies on both too */
+	assert_int_equal(rig_checkpoint(&rig), 0);
+	assert_int_equal(rig_volume(&rig, "late", MiB, 512, &volume), 0);
+	rig_cut(&rig);
+	a_pool_lacks(1, true);
+	a_pool_lacks(0, false);
+	assert_int_equal(rig_open(&rig, false), 0);
+	assert_int_equal(rig_stat(&rig).state, POOL_ONLINE);
+	expect_data();
+}
+
+static void
+without_mirrors_every_disk_is_needed(void **state)
+{
+	struct backstore *second;
+
+	(void)state;
+	pool_with(2, true);
+	rig_cut(&rig);
+	second = rig.disk[1];
+	rig.disks = 1;
+	assert_int_equal(rig_open(&rig, true), -ENODEV);
+	rig.disk[1] = second;
+	rig.disks = 2;
+}
+
 static void
 a_bad_superblock_is_written_anew(void **state)
 {
@@ -508,6 +586,25 @@ a_bad_superblock_is_written_anew(void **state)
 		    &rig, 0, fmt_super_offset(slot), &super, sizeof(super));
 		assert_null(fmt_super_check(&super));
 	}
+}
+
+static void
+bad_labels_do_no_harm_and_are_written_anew(void **state)
+{
+	static const uint8_t junk[4096] = {1};
+
+	(void)state;
+	pool_with(2, false);
+	for (unsigned n = 0; n < FMT_LABELS - 1; n++)
+		rig_poke(
+		    &rig, 0, fmt_label_offset(n, 96 * MiB), junk, sizeof(junk));
+	rig_cut(&rig);
+	assert_int_equal(rig_open(&rig, false), 0);
+	assert_int_equal(labels_good(0), 1);
+	rig.disk[2] = rig_disk(&rig, 96 * MiB, 512, true);
+	rig.disks = 3;
+	assert_int_equal(rig_grow(&rig, rig.disk[2]), 0);
+	assert_int_equal(labels_good(0), FMT_LABELS);
 }
 
 #define TEST(name) cmocka_unit_test_teardown(name, teardown)
@@ -533,7 +630,10 @@ main(void)
 	    TEST(a_log_that_cannot_be_read_in_one_copy_is_replayed),
 	    TEST(a_disk_of_mirrors_that_fails_is_survived),
 	    TEST(a_disk_of_first_copies_that_fails_is_survived),
+	    TEST(a_pool_can_be_read_without_a_disk),
+	    TEST(without_mirrors_every_disk_is_needed),
 	    TEST(a_bad_superblock_is_written_anew),
+	    TEST(bad_labels_do_no_harm_and_are_written_anew),
 	};
 
 	return cmocka_run_group_tests_name("mirror", tests, NULL, NULL);

@@ -85,8 +85,10 @@ a_pool_without_a_disk_does_not_open(void **state)
 {
 	(void)state;
 	rig_init(&rig, 64 * MiB, 512, true);
+	struct pool_params params = {.name = "tank", .no_mirror = true};
+
 	rig.disk[rig.disks++] = rig_disk(&rig, 64 * MiB, 512, true);
-	assert_int_equal(rig_create(&rig, NULL, false), 0);
+	assert_int_equal(rig_create(&rig, &params, false), 0);
 	rig_close(&rig);
 	rig.disks = 1;
 	assert_int_equal(rig_open(&rig, false), -ENODEV);
