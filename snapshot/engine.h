@@ -125,6 +125,26 @@ struct fill_job {
 	struct loop_timer timer;
 };
 
+/* All metadata is read and compared: scrub.c. */
+struct scrub_job {
+	bool running, stop, in_bitmap, failed;
+	uint64_t block;  /* the window begins there */
+	unsigned count;  /* ... and has so many */
+	unsigned judged; /* ... of which these were looked at */
+	unsigned single; /* windows of one block to come */
+	unsigned busy_turns;
+	uint64_t inner, raw; /* pages of the bitmap: next to be looked at */
+	uint64_t began;
+	unsigned copies, pending;
+	struct device *device[2];
+	uint64_t offset[2];
+	uint8_t *buffer[2];
+	struct bs_io io[2];
+	struct iovec iov[2];
+	struct waiter waiter;
+	struct loop_timer timer;
+};
+
 /* Records that belong together, as they are collected. */
 #define GROUP_RECORDS 4096u
 struct record_group {
@@ -197,6 +217,7 @@ struct pool {
 	struct delete_job delete_job;
 	struct fill_job fill;
 	struct rewriter rewriter;
+	struct scrub_job scrub;
 	unsigned background_percent;
 
 	void (*event)(void *arg, struct pool *pool, enum pool_event what);
@@ -343,6 +364,11 @@ void replay_free(struct replay *replay);
 int replay_step(struct replay *replay, struct waiter *waiter);
 uint64_t replay_records(const struct replay *replay);
 const char *replay_problem(const struct replay *replay);
+
+/* ---- scrub.c ---- */
+struct pool_job_stat;
+void scrub_stop(struct pool *pool);
+bool scrub_stat(const struct pool *pool, struct pool_job_stat *ret_stat);
 
 /* ---- missing.c ---- */
 struct backstore *missing_new(struct loop *loop, unsigned index, uint64_t size);

@@ -592,11 +592,12 @@ bool
 pool_idle(const struct pool *pool)
 {
 	if (pool->delete_job.volume != NULL || !rewriter_idle(pool) ||
-	    pool->fill.running || pool->redo.task.queued ||
-	    pool->suspect_task.queued || pool->redo.write.pending > 0 ||
-	    pool->mends > 0 || pool->redo.batch.running ||
-	    pool->checkpoint.batch.running || pool->checkpoint.task.queued ||
-	    pool->space.task.queued || !list_empty(&pool->cache.loads_waiting))
+	    pool->fill.running || pool->scrub.running ||
+	    pool->redo.task.queued || pool->suspect_task.queued ||
+	    pool->redo.write.pending > 0 || pool->mends > 0 ||
+	    pool->redo.batch.running || pool->checkpoint.batch.running ||
+	    pool->checkpoint.task.queued || pool->space.task.queued ||
+	    !list_empty(&pool->cache.loads_waiting))
 		return false;
 	for (unsigned i = 0; i < pool->device_count; i++)
 		if (pool->device[i].bs != NULL &&
@@ -648,6 +649,7 @@ close_run(struct operation *op)
 	delete_jobs_stop(pool);
 	mirror_fill_stop(pool);
 	rewriter_stop(pool);
+	scrub_stop(pool);
 	op->detail = calloc(1, sizeof(struct closing));
 	assert(op->detail != NULL);
 	op->waiter.ready = close_ready;

@@ -276,6 +276,9 @@ stat_mirrors(struct pool *pool, struct pool_stat *stat)
 	stat->mirror_errors = pool->counters.mirror_errors;
 	stat->mirror_reads = pool->counters.mirror_reads;
 	stat->mends = pool->counters.mends;
+	stat->scrubs = pool->counters.scrubs;
+	stat->scrub_pages = pool->counters.scrub_pages;
+	stat->scrub_bad = pool->counters.scrub_bad;
 	for (uint64_t i = 0; i < space->count && space->mirrored; i++) {
 		const struct region *region = &space->regions[i];
 		if (region_may_have_mirror(region) &&

@@ -108,6 +108,11 @@ void pool_grow(
  * background; what a version 0.1 can read no more.  done: it has begun. */
 void pool_mirror(struct pool *pool, struct pool_request *request);
 
+/* Reads all metadata in both copies, in the background, and writes anew what is
+ * bad in one: see pool_job_get() and the counters.  done: it has begun.
+ * -EBUSY: one is under way. */
+void pool_scrub(struct pool *pool, struct pool_request *request);
+
 /* Makes all acknowledged writes durable and truncates the log. */
 void pool_checkpoint(struct pool *pool, struct pool_request *request);
 
@@ -147,9 +152,11 @@ struct pool_stat {
 	uint64_t mirrors;       /* regions that hold second copies */
 	uint64_t mirrors_bad;   /* ... that are not whole, or are missing */
 	uint64_t mirror_errors; /* writes to one copy that failed */
-	uint64_t mirror_reads;  /* what was bad in one copy, and was read from
-				 * the other */
-	uint64_t mends;         /* ... and was written anew */
+	uint64_t scrubs, scrub_pages; /* that ended; blocks looked at */
+	uint64_t scrub_bad;           /* ... that are bad in all their copies */
+	uint64_t mirror_reads; /* what was bad in one copy, and was read from
+				* the other */
+	uint64_t mends;        /* ... and was written anew */
 };
 void pool_stat_get(struct pool *pool, struct pool_stat *ret_stat);
 const char *pool_name(const struct pool *pool);

@@ -8,6 +8,7 @@
  * written before a commit is done, which it shows by those.
  */
 #include "snapshot/engine.h"
+#include "snapshot/family.h"
 #include "tests/unit/snapshot/support/rig.h"
 #include <errno.h>
 #include <setjmp.h>
@@ -359,6 +360,130 @@ blocks_that_cannot_be_read_are_written_anew(void **state)
 	assert_true(rig_stat(&rig).mends > 4);
 }
 
+/* ---- scrub ---- */
+
+static struct pool_stat
+scrub(void)
+{
+	struct pool_job_stat job;
+
+	assert_int_equal(rig_scrub(&rig), 0);
+	assert_true(pool_job_get(rig.pool, 0, &job));
+	assert_int_equal(job.kind, POOL_JOB_SCRUB);
+	assert_int_equal(rig_scrub(&rig), -EBUSY);
+	rig_settle(&rig, 5 * NSEC_PER_SEC);
+	assert_false(pool_job_get(rig.pool, 0, &job));
+	return rig_stat(&rig);
+}
+
+static void
+a_scrub_mends_either_copy(void **state)
+{
+	struct pool_stat stat;
+	struct volume *volume;
+
+	(void)state;
+	pool_with(1, false);
+	volume_with_data(&volume);
+	assert_int_equal(rig_checkpoint(&rig), 0);
+	stat = scrub();
+	assert_int_equal(stat.scrubs, 1);
+	assert_true(stat.scrub_pages >= 7);
+	assert_int_equal(stat.scrub_bad + stat.mends, 0);
+	damage_class(FMT_REGION_META, true);
+	stat = scrub();
+	assert_int_equal(stat.scrub_bad, 0);
+	assert_int_equal(stat.mends, stat.scrub_pages / 2);
+	damage_class(FMT_REGION_META, false);
+	stat = scrub();
+	assert_int_equal(stat.scrub_bad, 0);
+	assert_int_equal(stat.mends, stat.scrub_pages / 3 * 2);
+	assert_int_equal(stat.problem[0], 0);
+	damage_class(FMT_REGION_META, true);
+	rig_cut(&rig);
+	assert_int_equal(rig_open(&rig, false), 0);
+	expect_data();
+	assert_int_equal(rig_stat(&rig).mirror_reads, 0);
+}
+
+static void
+a_scrub_reports_what_is_bad_in_both_copies(void **state)
+{
+	struct volume *volume;
+	uint8_t page[4096];
+	uint64_t address, offset, second, run;
+	const struct device *device;
+
+	(void)state;
+	pool_with(2, false);
+	volume_with_data(&volume);
+	assert_int_equal(rig_checkpoint(&rig), 0);
+	address = fmt_ptr_address(&volume->map.root);
+	device = pool_locate(rig.pool, address, &offset, &run);
+	assert_ptr_equal(device, &rig.pool->device[0]);
+	assert_non_null(mirror_locate_address(rig.pool, address, &second));
+	rig_peek(&rig, 0, offset, page, sizeof(page));
+	page[100] ^= 1;
+	rig_poke(&rig, 0, offset, page, sizeof(page));
+	rig_poke(&rig, 1, second, page, sizeof(page));
+	assert_int_equal(scrub().scrub_bad, 1);
+	assert_non_null(strstr(rig_stat(&rig).problem, "bad in all"));
+}
+
+static void
+a_scrub_goes_on_where_blocks_cannot_be_read(void **state)
+{
+	struct bs_error_rule rule = {.op = BS_READ, .error = -EIO};
+	struct pool_stat stat;
+	struct backstore *errors;
+	struct volume *volume;
+
+	(void)state;
+	rig_init(&rig, 96 * MiB, 512, true);
+	errors = rig_errors(&rig, 0);
+	assert_int_equal(rig_create(&rig, NULL, false), 0);
+	volume_with_data(&volume);
+	assert_int_equal(rig_checkpoint(&rig), 0);
+	rule.offset =
+	    rig.pool->space
+		.regions[rig.pool->redo.blocks / rig.pool->space.region_blocks]
+		.offset;
+	rule.length = region_bytes();
+	bs_error_add(errors, &rule);
+	stat = scrub();
+	assert_int_equal(stat.scrub_bad, 0);
+	assert_int_equal(stat.mends, stat.scrub_pages);
+	rig_cut(&rig);
+	assert_int_equal(rig_open(&rig, false), 0);
+	expect_data();
+}
+
+static void
+a_scrub_goes_on_under_load(void **state)
+{
+	struct backstore *bs;
+	struct volume *volume;
+
+	(void)state;
+	pool_with(2, false);
+	assert_int_equal(
+	    rig_volume(&rig, "wide", 64ull << 30, 512, &volume), 0);
+	bs = volume_open(volume);
+	assert_int_equal(rig_scrub(&rig), 0);
+	for (uint64_t i = 0; i < 300; i++) {
+		assert_int_equal(
+		    rig_fill(&rig, bs, i * 16 * MiB, 4096, (int)i), 0);
+		if (i % 20 == 0)
+			assert_int_equal(rig_checkpoint(&rig), 0);
+		if (i % 50 == 49) /* -EBUSY: still at it */
+			rig_scrub(&rig);
+	}
+	rig_settle(&rig, 5 * NSEC_PER_SEC);
+	assert_true(rig_stat(&rig).scrubs > 0);
+	assert_int_equal(rig_stat(&rig).scrub_bad, 0);
+	assert_int_equal(rig_stat(&rig).mends, 0);
+}
+
 /* ---- the log ---- */
 
 static void
@@ -624,6 +749,10 @@ main(void)
 	    TEST(bad_mirrors_do_no_harm),
 	    TEST(a_page_bad_in_both_copies_is_not_read),
 	    TEST(blocks_that_cannot_be_read_are_written_anew),
+	    TEST(a_scrub_mends_either_copy),
+	    TEST(a_scrub_reports_what_is_bad_in_both_copies),
+	    TEST(a_scrub_goes_on_where_blocks_cannot_be_read),
+	    TEST(a_scrub_goes_on_under_load),
 	    TEST(a_log_bad_in_one_copy_is_replayed),
 	    TEST(blocks_missing_here_and_there_are_found),
 	    TEST(a_block_missing_in_both_copies_is_damage),

@@ -406,6 +406,16 @@ rig_mirror(struct rig *rig)
 	return wait_end(rig, &wait);
 }
 
+int
+rig_scrub(struct rig *rig)
+{
+	struct wait wait;
+
+	wait_init(&wait);
+	pool_scrub(rig->pool, &wait.request);
+	return wait_end(rig, &wait);
+}
+
 struct alarm {
 	struct loop_timer timer;
 	bool rang;

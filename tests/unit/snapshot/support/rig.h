@@ -49,6 +49,7 @@ int rig_rename(struct rig *rig, struct volume *volume, const char *name);
 int rig_grow(struct rig *rig, struct backstore *bs);
 int rig_checkpoint(struct rig *rig);
 int rig_mirror(struct rig *rig);
+int rig_scrub(struct rig *rig);
 int rig_snapshot(struct rig *rig, struct volume *volume, const char *name,
     struct volume **ret_snapshot);
 int rig_clone(struct rig *rig, struct volume *snapshot, const char *name,
