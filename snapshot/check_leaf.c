@@ -378,8 +378,11 @@ check_end(struct map_walk *map, uint64_t index, const struct chunk *chunk)
 	    (chunk->type == FMT_COARSE || chunk->type == FMT_FINE) &&
 	    chunk->mask >> inside != 0)
 		check_find(map->walk.check, CHECK_DAMAGE, "map.beyond",
-		    "%s: chunk %llu: data beyond the end", map->what,
-		    (unsigned long long)index);
+		    "%s: chunk %llu: data beyond the end (%llu blocks of"
+		    " %llu)",
+		    map->what, (unsigned long long)index,
+		    (unsigned long long)map->version->size / FMT_BLOCK,
+		    (unsigned long long)1 << map->version->cow_shift);
 }
 
 /* ---- counting ---- */

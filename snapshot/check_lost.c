@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Losses: the blocks that a version's parent holds and it does not, by their
- * birth.  A row of the table has the sum of those of one account that were born
- * after the row before and up to its own birth.
+ * birth.  A row of the table has a sum of those of one account that were born
+ * in its epoch, or before it and after the next lower epoch of an ancestor.
  *
  * While the parent is being deleted, what it held below its cursor is partly
  * gone, but the rows are settled when it is gone altogether: until then nothing
@@ -214,61 +214,46 @@ epoch_unknown(const struct check_version *version)
 		   : UINT32_MAX - 1;
 }
 
-/* An entry may merge births only where no ancestor's epoch lies between. */
-static bool
-entry_merges_over(const struct check_losses *counted,
-    const struct check_version *version, uint32_t after, uint32_t up_to)
+static uint64_t
+rows_between(
+    const struct check_row *row, uint32_t count, uint32_t after, uint32_t up_to)
 {
-	const struct check_version *v = version->parent;
+	uint64_t blocks = 0;
 
-	for (; v != NULL; v = v->parent)
-		if (losses_between(counted, after, v->epoch) > 0 &&
-		    losses_between(counted, v->epoch, up_to) > 0)
-			return true;
-	return false;
+	for (uint32_t i = 0; i < count; i++)
+		if (row[i].birth > after && row[i].birth <= up_to)
+			blocks += row[i].blocks;
+	return blocks;
 }
 
-static void
-compare_between(struct check *check, const struct check_version *version,
-    const struct check_losses *counted, uint32_t after, uint32_t up_to,
-    uint64_t recorded)
+/* Between the epochs of two ancestors births are not told apart. */
+void
+check_lost(struct check *check, const struct check_version *version,
+    const struct check_losses *counted)
 {
-	uint64_t blocks = losses_between(counted, after, up_to);
+	const struct check_version *ancestor = version->parent;
+	const struct check_row *row;
+	uint32_t count, unknown;
 
-	if (blocks != recorded)
+	if (!check_losses || ancestor == NULL || counted == NULL ||
+	    version->state == FMT_VERSION_DELETING)
+		return;
+	row = rows_of(check, version, &count);
+	unknown = epoch_unknown(version);
+	for (; ancestor != NULL; ancestor = ancestor->parent) {
+		uint32_t up_to = ancestor->epoch;
+		uint32_t after =
+		    ancestor->parent == NULL ? 0 : ancestor->parent->epoch;
+		uint64_t blocks = losses_between(counted, after, up_to);
+		uint64_t recorded = rows_between(row, count, after, up_to);
+		if (up_to <= unknown || blocks == recorded)
+			continue;
 		check_find(check, CHECK_DAMAGE, "lost.counts",
 		    "losses of version %llu (%s): of those born in epochs %u"
 		    " to %u there are %llu, recorded are %llu",
 		    (unsigned long long)version->id, version->name, after + 1,
 		    up_to, (unsigned long long)blocks,
 		    (unsigned long long)recorded);
-	else if (entry_merges_over(counted, version, after, up_to) &&
-		 recorded > 0)
-		check_find(check, CHECK_DAMAGE, "lost.counts",
-		    "losses of version %llu (%s): those born in epochs %u to"
-		    " %u are not told apart by an ancestor between",
-		    (unsigned long long)version->id, version->name, after + 1,
-		    up_to);
-}
-
-void
-check_lost(struct check *check, const struct check_version *version,
-    const struct check_losses *counted)
-{
-	const struct check_row *row;
-	uint32_t count, after;
-
-	if (!check_losses || version->parent == NULL || counted == NULL ||
-	    version->state == FMT_VERSION_DELETING)
 		return;
-	row = rows_of(check, version, &count);
-	after = epoch_unknown(version);
-	for (uint32_t i = 0; i < count; i++) {
-		if (row[i].birth <= after)
-			continue;
-		compare_between(check, version, counted, after, row[i].birth,
-		    row[i].blocks);
-		after = row[i].birth;
 	}
-	compare_between(check, version, counted, after, UINT32_MAX, 0);
 }

@@ -535,8 +535,8 @@ _Static_assert(offsetof(struct fmt_version, name) == 128, "version.name");
 #define FMT_VERSION_SET_END   192u
 
 /* Blocks that the version with that account has lost against its parent: born
- * in this epoch, or before it and after the next lower one of the account, if
- * no ancestor's epoch lies between them.  All zero: not in use. */
+ * in this epoch, or before it and after the next lower epoch of an ancestor.
+ * All zero: not in use. */
 struct fmt_lost {
 	struct le32 account, birth;
 	struct le64 blocks;

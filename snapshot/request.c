@@ -427,6 +427,10 @@ resize_run(struct operation *op)
 	op->io.may_unmap = true;
 	op->io.offset = op->size;
 	op->io.length = volume->size - op->size;
+	if (op->io.op == BS_ZERO) /* whole chunks can be forgotten */
+		op->io.length =
+		    (volume->size + FMT_CHUNK - 1) / FMT_CHUNK * FMT_CHUNK -
+		    op->size;
 	op->io.complete = shrink_discarded;
 	volume_submit_internal(volume, &op->io);
 	return -EAGAIN;

@@ -231,7 +231,8 @@ zero_may_unmap(const struct vio *vio)
 void
 vio_zero_step(struct vio *vio)
 {
-	uint64_t block = vio->next / FMT_BLOCK, blocks;
+	uint64_t block = vio->next / FMT_BLOCK, end = vio->end / FMT_BLOCK;
+	uint64_t blocks;
 	struct map_extent extent;
 
 	if (vio->io->may_unmap && zero_may_unmap(vio)) {
@@ -244,9 +245,11 @@ vio_zero_step(struct vio *vio)
 	}
 	if (turn_over(vio))
 		return;
-	if (!vio_ok(
-		vio, map_lookup(vio->volume, block,
-			 vio->end / FMT_BLOCK - block, &vio->waiter, &extent)))
+	/* the next chunk may be forgotten as a whole */
+	if (vio->io->may_unmap && end > (block | (FMT_CHUNK_BLOCKS - 1)) + 1)
+		end = (block | (FMT_CHUNK_BLOCKS - 1)) + 1;
+	if (!vio_ok(vio, map_lookup(vio->volume, block, end - block,
+			     &vio->waiter, &extent)))
 		return;
 	if (extent.kind == MAP_POISON)
 		vio_fail(vio, -ENODATA);
