@@ -74,6 +74,7 @@ struct scenario {
 	uint64_t device_bytes;
 	uint32_t device_block; /* 0: 512 or 4096 by seed */
 	bool plp;              /* no volatile cache */
+	bool one_copy;         /* of metadata and log */
 	uint64_t log_bytes, cache_bytes, dirty_bytes;
 	unsigned volumes;
 	uint64_t volume_bytes;

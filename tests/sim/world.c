@@ -329,6 +329,7 @@ world_create(struct world *world)
 	world->members = count;
 	if (world->exhaustive_tick > 0)
 		world_arm_exhaustive(world);
+	params.no_mirror = world->scenario->one_copy;
 	pool_create(
 	    world->loop, bs, count, &params, &limits, true, &waited.request);
 	if (!world_run_until(world, &waited.done))
