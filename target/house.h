@@ -128,9 +128,9 @@ struct loop *house_next_reactor(struct house *house);
 struct house_pool *house_pool_add(
     struct house *house, const struct state_pool *row, struct loop *loop);
 int house_pool_add_device(struct house_pool *hp, const char *path);
-struct pool_job;
-/* Takes over the pool that job has opened or made on hp->loop. */
-void house_pool_opened(struct house_pool *hp, struct pool_job *job);
+struct pool_work;
+/* Takes over the pool that work has opened or made on hp->loop. */
+void house_pool_opened(struct house_pool *hp, struct pool_work *work);
 /* Opens it by its devices and makes LUNs of its exported volumes; done even
  * when it failed: hp->pool and hp->problem tell. */
 void house_pool_open(struct house_pool *hp, void (*done)(void *arg), void *arg);

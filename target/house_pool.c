@@ -5,7 +5,7 @@
 #include "base/log.h"
 #include "base/size.h"
 #include "target/house.h"
-#include "target/pool_job.h"
+#include "target/pool_work.h"
 #include <errno.h>
 #include <inttypes.h>
 #include <stdarg.h>
@@ -288,13 +288,13 @@ listen_done(struct call *call)
 
 /* A pool that was made or imported was not known by its uuid before. */
 static void
-acks_keep(struct house_pool *hp, struct pool_job *job)
+acks_keep(struct house_pool *hp, struct pool_work *work)
 {
 	char uuid[UUID_STR_LEN];
 	int ret;
 
-	hp->acks = job->acks;
-	job->acks.memory = NULL;
+	hp->acks = work->acks;
+	work->acks.memory = NULL;
 	uuid_unparse_lower(hp->uuid, uuid);
 	ret = ack_file_rename(&hp->acks, hp->house->config->run_dir, uuid);
 	if (ret < 0)
@@ -303,18 +303,18 @@ acks_keep(struct house_pool *hp, struct pool_job *job)
 }
 
 void
-house_pool_opened(struct house_pool *hp, struct pool_job *job)
+house_pool_opened(struct house_pool *hp, struct pool_work *work)
 {
 	struct listen_call *l = calloc(1, sizeof(*l));
 
 	assert(hp->pool == NULL && l != NULL);
-	assert(job->opened_count == hp->device_count);
-	memcpy(hp->stores, job->opened, sizeof(hp->stores));
-	hp->pool = job->pool;
-	acks_keep(hp, job);
+	assert(work->opened_count == hp->device_count);
+	memcpy(hp->stores, work->opened, sizeof(hp->stores));
+	hp->pool = work->pool;
+	acks_keep(hp, work);
 	hp->problem[0] = '\0';
 	hp->level = 0;
-	l->pool = job->pool;
+	l->pool = work->pool;
 	l->house = hp->house;
 	l->call.run = listen_run;
 	l->call.done = listen_done;
@@ -368,84 +368,85 @@ open_failed(struct house_pool *hp, const char *format, ...)
 }
 
 static void
-open_problem(struct house_pool *hp, const struct pool_job *job)
+open_problem(struct house_pool *hp, const struct pool_work *work)
 {
-	_cleanup_json_ json_t *fault = pool_job_fault(job, "it does not open");
+	_cleanup_json_ json_t *fault =
+	    pool_work_fault(work, "it does not open");
 	const char *why = json_string_value(json_object_get(fault, "why"));
 
-	if (job->failed_path != NULL && why[0] == '\0')
-		open_failed(hp, "there is no %s", job->failed_path);
-	else if (job->failed_path != NULL)
-		open_failed(hp, "%s: %s", job->failed_path, why);
+	if (work->failed_path != NULL && why[0] == '\0')
+		open_failed(hp, "there is no %s", work->failed_path);
+	else if (work->failed_path != NULL)
+		open_failed(hp, "%s: %s", work->failed_path, why);
 	else
 		open_failed(hp, "%s", why);
 }
 
 static void
-stranger_closed(struct pool_job *job)
+stranger_closed(struct pool_work *work)
 {
-	struct pool_step *step = job->arg;
+	struct pool_step *step = work->arg;
 
 	open_failed(step->hp, "%s holds another pool, %s", step->hp->devices[0],
-	    job->name);
-	pool_job_free(job);
+	    work->name);
+	pool_work_free(work);
 	open_finished(step);
 }
 
 static void
-stranger_close(struct pool_step *step, struct pool_job *opened)
+stranger_close(struct pool_step *step, struct pool_work *opened)
 {
-	struct pool_job *job = pool_job_new_close(opened);
+	struct pool_work *work = pool_work_new_close(opened);
 
-	snprintf(job->name, sizeof(job->name), "%s", opened->stat.name);
-	job->done = stranger_closed;
-	job->arg = step;
-	pool_job_start(job, step->hp->house->home, step->hp->loop);
+	snprintf(work->name, sizeof(work->name), "%s", opened->stat.name);
+	work->done = stranger_closed;
+	work->arg = step;
+	pool_work_start(work, step->hp->house->home, step->hp->loop);
 }
 
 static void
-open_done(struct pool_job *job)
+open_done(struct pool_work *work)
 {
-	struct pool_step *step = job->arg;
+	struct pool_step *step = work->arg;
 	struct house_pool *hp = step->hp;
 	struct loop *home = hp->house->home;
 
-	if (job->result == -EBUSY && job->failed_path != NULL &&
+	if (work->result == -EBUSY && work->failed_path != NULL &&
 	    loop_now(home) < step->first_try_ns + LINGER_NS) {
 		loop_timer_arm(home, &step->again, LINGER_RETRY_NS);
-	} else if (job->result < 0) {
-		open_problem(hp, job);
+	} else if (work->result < 0) {
+		open_problem(hp, work);
 		open_finished(step);
-	} else if (uuid_compare(job->stat.uuid, hp->uuid) != 0) {
-		stranger_close(step, job);
+	} else if (uuid_compare(work->stat.uuid, hp->uuid) != 0) {
+		stranger_close(step, work);
 	} else {
 		log_notice("%s: open, %" PRIu64 " log records replayed, "
 			   "%llu ms",
-		    hp->name, job->stat.replayed_records,
-		    job->stat.open_ns / NSEC_PER_MSEC);
-		house_pool_opened(hp, job);
+		    hp->name, work->stat.replayed_records,
+		    work->stat.open_ns / NSEC_PER_MSEC);
+		house_pool_opened(hp, work);
 		house_luns_open(hp, open_finished, step);
 	}
-	pool_job_free(job);
+	pool_work_free(work);
 }
 
 static void
 open_start(struct pool_step *step)
 {
 	struct house_pool *hp = step->hp;
-	struct pool_job *job = pool_job_new(POOL_JOB_OPEN);
+	struct pool_work *work = pool_work_new(POOL_WORK_OPEN);
 	char uuid[UUID_STR_LEN];
 
 	for (unsigned i = 0; i < hp->device_count; i++) {
-		int ret = pool_job_add_path(job, hp->devices[i]);
+		int ret = pool_work_add_path(work, hp->devices[i]);
 		assert(ret == 0);
 	}
-	job->limits = hp->house->config->pool;
+	work->limits = hp->house->config->pool;
 	uuid_unparse_lower(hp->uuid, uuid);
-	pool_job_add_acks(job, hp->house->config->run_dir, uuid);
-	job->done = open_done;
-	job->arg = step;
-	pool_job_start(job, hp->house->home, hp->loop);
+	pool_work_add_acks(work, hp->house->config->run_dir, uuid);
+	work->done = open_done;
+	work->arg = step;
+	pool_work_start(work, hp->house->home, hp->loop);
 }
 
 static void
@@ -469,17 +470,17 @@ house_pool_open(struct house_pool *hp, void (*done)(void *arg), void *arg)
 }
 
 static void
-close_done(struct pool_job *job)
+close_done(struct pool_work *work)
 {
-	struct pool_step *step = job->arg;
+	struct pool_step *step = work->arg;
 
-	if (job->result < 0)
+	if (work->result < 0)
 		log_error("%s: closed, but its last checkpoint failed: %s; "
 			  "the log has it all",
 		    step->hp->name,
-		    job->request.problem[0] != '\0' ? job->request.problem
-						    : strerror(-job->result));
-	pool_job_free(job);
+		    work->request.problem[0] != '\0' ? work->request.problem
+						     : strerror(-work->result));
+	pool_work_free(work);
 	step_done(step);
 }
 
@@ -489,21 +490,21 @@ close_next(void *arg)
 	struct pool_step *step = arg;
 	struct house_pool *hp = step->hp;
 	struct house_lun *hl = list_first(&hp->luns, struct house_lun, link);
-	struct pool_job *job;
+	struct pool_work *work;
 
 	if (hl != NULL) {
 		house_lun_close(hl, close_next, step);
 		return;
 	}
-	job = pool_job_new(POOL_JOB_CLOSE);
-	job->pool = hp->pool;
-	job->acks = hp->acks;
+	work = pool_work_new(POOL_WORK_CLOSE);
+	work->pool = hp->pool;
+	work->acks = hp->acks;
 	hp->acks.memory = NULL;
 	hp->pool = NULL;
 	snprintf(hp->problem, sizeof(hp->problem), "closed");
-	job->done = close_done;
-	job->arg = step;
-	pool_job_start(job, hp->house->home, hp->loop);
+	work->done = close_done;
+	work->arg = step;
+	pool_work_start(work, hp->house->home, hp->loop);
 }
 
 void

@@ -3,7 +3,7 @@
  * pool create, import: a pool that becomes known.
  */
 #include "target/method.h"
-#include "target/pool_job.h"
+#include "target/pool_work.h"
 #include <errno.h>
 #include <limits.h>
 #include <stdlib.h>
@@ -12,7 +12,7 @@
 
 struct arrival {
 	struct pool_files files;
-	struct pool_job *job;
+	struct pool_work *work;
 	struct loop *loop;
 	struct house_pool *hp;
 	char what[128]; /* "cannot create the pool vms" */
@@ -24,24 +24,24 @@ arrival_free(void *own)
 {
 	struct arrival *arrival = own;
 
-	pool_job_free(arrival->job);
+	pool_work_free(arrival->work);
 	json_decref(arrival->fault);
 	free(arrival);
 }
 
 static struct arrival *
-arrival_new(struct request *request, enum pool_job_kind kind)
+arrival_new(struct request *request, enum pool_work_kind kind)
 {
 	struct arrival *arrival = calloc(1, sizeof(*arrival));
 	const json_t *paths = json_object_get(request->params, "devices");
 
 	assert(arrival != NULL);
-	arrival->job = pool_job_new(kind);
-	arrival->job->limits = request->house->config->pool;
-	arrival->job->arg = request;
+	arrival->work = pool_work_new(kind);
+	arrival->work->limits = request->house->config->pool;
+	arrival->work->arg = request;
 	for (size_t i = 0; i < json_array_size(paths); i++) {
-		int ret = pool_job_add_path(
-		    arrival->job, json_string_value(json_array_get(paths, i)));
+		int ret = pool_work_add_path(
+		    arrival->work, json_string_value(json_array_get(paths, i)));
 		assert(ret == 0);
 	}
 	arrival->loop = house_next_reactor(request->house);
@@ -54,18 +54,18 @@ arrival_new(struct request *request, enum pool_job_kind kind)
 static bool
 devices_are_free(struct request *request, const struct arrival *arrival)
 {
-	const struct pool_job *job = arrival->job;
+	const struct pool_work *work = arrival->work;
 	struct house_pool *hp;
 
 	list_for_each (hp, &request->house->pools, link) {
 		for (unsigned d = 0; d < hp->device_count; d++) {
-			for (unsigned i = 0; i < job->path_count; i++) {
-				if (strcmp(hp->devices[d], job->paths[i]) != 0)
+			for (unsigned i = 0; i < work->path_count; i++) {
+				if (strcmp(hp->devices[d], work->paths[i]) != 0)
 					continue;
 				request_fail(
 				    request, fault_new("pool.device-busy",
 						 "%s: %s is of the pool %s",
-						 arrival->what, job->paths[i],
+						 arrival->what, work->paths[i],
 						 hp->name));
 				return false;
 			}
@@ -111,26 +111,26 @@ static int
 arrival_write(
     struct state *state, struct arrival *arrival, struct state_pool *row)
 {
-	const struct pool_job *job = arrival->job;
+	const struct pool_work *work = arrival->work;
 	int ret;
 
-	snprintf(row->name, sizeof(row->name), "%s", job->stat.name);
-	uuid_unparse_lower(job->stat.uuid, row->uuid);
-	row->device_count = job->path_count;
-	for (unsigned i = 0; i < job->path_count; i++)
-		row->devices[i] = job->paths[i];
+	snprintf(row->name, sizeof(row->name), "%s", work->stat.name);
+	uuid_unparse_lower(work->stat.uuid, row->uuid);
+	row->device_count = work->path_count;
+	for (unsigned i = 0; i < work->path_count; i++)
+		row->devices[i] = work->paths[i];
 	ret = state_pool_add(state, row);
 	return ret < 0 ? ret : target_make(state, row);
 }
 
 static void
-arrival_closed(struct pool_job *job)
+arrival_closed(struct pool_work *work)
 {
-	struct request *request = job->arg;
+	struct request *request = work->arg;
 	struct arrival *arrival = request->own;
 	json_t *fault = arrival->fault;
 
-	pool_job_free(job);
+	pool_work_free(work);
 	arrival->fault = NULL;
 	request_fail(request, fault);
 }
@@ -140,12 +140,12 @@ static void
 arrival_reject(struct request *request, json_t *fault)
 {
 	struct arrival *arrival = request->own;
-	struct pool_job *job = pool_job_new_close(arrival->job);
+	struct pool_work *work = pool_work_new_close(arrival->work);
 
 	arrival->fault = fault;
-	job->done = arrival_closed;
-	job->arg = request;
-	pool_job_start(job, request->house->home, arrival->loop);
+	work->done = arrival_closed;
+	work->arg = request;
+	pool_work_start(work, request->house->home, arrival->loop);
 }
 
 static void
@@ -170,27 +170,28 @@ arrival_keep(struct request *request, struct arrival *arrival)
 	request->item = item;
 	arrival->hp = house_pool_add(house, &row, arrival->loop);
 	assert(arrival->hp != NULL);
-	house_pool_opened(arrival->hp, arrival->job);
+	house_pool_opened(arrival->hp, arrival->work);
 	if (request_commit(request, item))
 		method_survey_pools(request, row.name, method_pool_answer);
 }
 
 static void
-arrival_opened(struct pool_job *job)
+arrival_opened(struct pool_work *work)
 {
-	struct request *request = job->arg;
+	struct request *request = work->arg;
 	struct arrival *arrival = request->own;
-	const char *name = job->stat.name;
+	const char *name = work->stat.name;
 
-	if (job->result < 0) {
+	if (work->result < 0) {
 		pool_files_undo(&arrival->files);
-		request_fail(request, pool_job_fault(job, arrival->what));
+		request_fail(request, pool_work_fault(work, arrival->what));
 	} else if (house_pool_find(request->house, name) != NULL) {
 		arrival_reject(
 		    request, fault_new("pool.exists",
 				 "%s: a pool of the name %s is here already",
 				 arrival->what, name));
-	} else if (house_pool_by_uuid(request->house, job->stat.uuid) != NULL) {
+	} else if (house_pool_by_uuid(request->house, work->stat.uuid) !=
+		   NULL) {
 		arrival_reject(
 		    request, fault_new("pool.exists", "%s: it is here already",
 				 arrival->what));
@@ -214,15 +215,16 @@ arrival_prepared(struct pool_files *files)
 	if (request->dry_run) {
 		request_answer(request,
 		    json_pack("{s:s*, s:I}", "name",
-			arrival->job->name[0] != '\0' ? arrival->job->name
-						      : NULL,
+			arrival->work->name[0] != '\0' ? arrival->work->name
+						       : NULL,
 			"size", (json_int_t)files->bytes));
 		return;
 	}
-	arrival->job->done = arrival_opened;
+	arrival->work->done = arrival_opened;
 	snprintf(acks, sizeof(acks), "arriving-%u", ++arrivals);
-	pool_job_add_acks(arrival->job, request->house->config->run_dir, acks);
-	pool_job_start(arrival->job, request->house->home, arrival->loop);
+	pool_work_add_acks(
+	    arrival->work, request->house->config->run_dir, acks);
+	pool_work_start(arrival->work, request->house->home, arrival->loop);
 }
 
 static void
@@ -232,7 +234,7 @@ arrival_prepare(struct request *request, struct arrival *arrival)
 
 	if (!devices_are_free(request, arrival))
 		return;
-	files->job = arrival->job;
+	files->work = arrival->work;
 	files->size = (uint64_t)param_int(request->params, "size", 0);
 	files->preallocate = param_flag(request->params, "preallocate");
 	files->dry_run = request->dry_run;
@@ -261,20 +263,20 @@ method_pool_create(struct request *request)
 			stop));
 		return;
 	}
-	arrival = arrival_new(request, POOL_JOB_CREATE);
+	arrival = arrival_new(request, POOL_WORK_CREATE);
 	snprintf(arrival->what, sizeof(arrival->what),
 	    "cannot create the pool %s", name);
-	snprintf(arrival->job->name, sizeof(arrival->job->name), "%s", name);
-	arrival->job->params.soft_percent = warn;
-	arrival->job->params.hard_percent = stop;
-	arrival->job->force = param_flag(request->params, "force");
+	snprintf(arrival->work->name, sizeof(arrival->work->name), "%s", name);
+	arrival->work->params.soft_percent = warn;
+	arrival->work->params.hard_percent = stop;
+	arrival->work->force = param_flag(request->params, "force");
 	arrival_prepare(request, arrival);
 }
 
 void
 method_pool_import(struct request *request)
 {
-	struct arrival *arrival = arrival_new(request, POOL_JOB_OPEN);
+	struct arrival *arrival = arrival_new(request, POOL_WORK_OPEN);
 
 	snprintf(
 	    arrival->what, sizeof(arrival->what), "cannot import the pool");

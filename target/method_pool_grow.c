@@ -4,7 +4,7 @@
  * grown.
  */
 #include "target/method.h"
-#include "target/pool_job.h"
+#include "target/pool_work.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,8 +12,8 @@
 
 struct growth {
 	struct pool_files files;
-	struct pool_job *job;
-	struct pool_job *look; /* EXTEND: the paths whose sizes are asked */
+	struct pool_work *work;
+	struct pool_work *look; /* EXTEND: the paths whose sizes are asked */
 	int64_t pool_id;
 	char what[128];
 };
@@ -23,8 +23,8 @@ growth_free(void *own)
 {
 	struct growth *growth = own;
 
-	pool_job_free(growth->look);
-	pool_job_free(growth->job);
+	pool_work_free(growth->look);
+	pool_work_free(growth->work);
 	free(growth);
 }
 
@@ -32,8 +32,8 @@ growth_free(void *own)
 static unsigned
 growth_added(const struct growth *growth)
 {
-	return growth->job->kind == POOL_JOB_GROW ? growth->job->opened_count
-						  : 0;
+	return growth->work->kind == POOL_WORK_GROW ? growth->work->opened_count
+						    : 0;
 }
 
 /* What was added is the pool's now, whatever became of the rest. */
@@ -44,7 +44,7 @@ growth_write(struct state *state, const struct growth *growth)
 
 	for (unsigned i = 0; i < growth_added(growth) && ret == 0; i++)
 		ret = state_pool_add_device(
-		    state, growth->pool_id, growth->job->paths[i]);
+		    state, growth->pool_id, growth->work->paths[i]);
 	return ret;
 }
 
@@ -71,31 +71,31 @@ growth_finish(struct request *request, struct growth *growth)
 		return;
 	}
 	for (unsigned i = 0; i < growth_added(growth); i++) {
-		ret = house_pool_add_device(hp, growth->job->paths[i]);
+		ret = house_pool_add_device(hp, growth->work->paths[i]);
 		assert(ret == 0);
-		hp->stores[hp->device_count - 1] = growth->job->opened[i];
+		hp->stores[hp->device_count - 1] = growth->work->opened[i];
 	}
 	request->item = json_pack("{s:s}", "name", hp->name);
 	if (!request_commit(request, request->item))
 		return;
-	if (growth->job->result < 0)
+	if (growth->work->result < 0)
 		request_fail(
-		    request, pool_job_fault(growth->job, growth->what));
+		    request, pool_work_fault(growth->work, growth->what));
 	else
 		method_survey_pools(request, hp->name, method_pool_answer);
 }
 
 static void
-growth_done(struct pool_job *job)
+growth_done(struct pool_work *work)
 {
-	struct request *request = job->arg;
+	struct request *request = work->arg;
 	struct growth *growth = request->own;
 
 	/* files made for devices that did not come to be the pool's */
 	while (growth->files.made > growth_added(growth))
-		unlink(job->paths[--growth->files.made]);
-	if (job->result < 0 && growth_added(growth) == 0)
-		request_fail(request, pool_job_fault(job, growth->what));
+		unlink(work->paths[--growth->files.made]);
+	if (work->result < 0 && growth_added(growth) == 0)
+		request_fail(request, pool_work_fault(work, growth->what));
 	else
 		growth_finish(request, growth);
 }
@@ -111,10 +111,10 @@ growth_start(struct request *request, struct growth *growth)
 		request_answer(request, json_pack("{s:s}", "name", hp->name));
 		return;
 	}
-	growth->job->pool = hp->pool;
-	growth->job->done = growth_done;
-	growth->job->arg = request;
-	pool_job_start(growth->job, request->house->home, hp->loop);
+	growth->work->pool = hp->pool;
+	growth->work->done = growth_done;
+	growth->work->arg = request;
+	pool_work_start(growth->work, request->house->home, hp->loop);
 }
 
 static void
@@ -136,12 +136,13 @@ extend_start(struct request *request, struct growth *growth)
 {
 	struct house_pool *hp =
 	    house_pool_by_id(request->house, growth->pool_id);
-	struct pool_job *job = growth->job;
+	struct pool_work *work = growth->work;
 
 	assert(hp != NULL && hp->device_count <= POOL_DEVICE_MAX);
-	job->opened_count = hp->device_count;
-	memcpy(job->opened, hp->stores, sizeof(job->opened));
-	memcpy(job->opened_size, growth->files.sizes, sizeof(job->opened_size));
+	work->opened_count = hp->device_count;
+	memcpy(work->opened, hp->stores, sizeof(work->opened));
+	memcpy(
+	    work->opened_size, growth->files.sizes, sizeof(work->opened_size));
 	growth_start(request, growth);
 }
 
@@ -161,12 +162,12 @@ static void
 extend_look(
     struct request *request, struct growth *growth, struct house_pool *hp)
 {
-	growth->look = pool_job_new(POOL_JOB_EXTEND);
+	growth->look = pool_work_new(POOL_WORK_EXTEND);
 	for (unsigned i = 0; i < hp->device_count; i++) {
-		int ret = pool_job_add_path(growth->look, hp->devices[i]);
+		int ret = pool_work_add_path(growth->look, hp->devices[i]);
 		assert(ret == 0);
 	}
-	growth->files.job = growth->look;
+	growth->files.work = growth->look;
 	growth->files.done = extend_looked;
 	growth->files.arg = request;
 	pool_files_prepare(&growth->files, request->house->home);
@@ -204,14 +205,14 @@ growth_new(struct request *request, const struct house_pool *hp)
 	const json_t *paths = json_object_get(request->params, "devices");
 
 	assert(growth != NULL);
-	growth->job = pool_job_new(
-	    json_array_size(paths) > 0 ? POOL_JOB_GROW : POOL_JOB_EXTEND);
+	growth->work = pool_work_new(
+	    json_array_size(paths) > 0 ? POOL_WORK_GROW : POOL_WORK_EXTEND);
 	growth->pool_id = hp->id;
 	snprintf(growth->what, sizeof(growth->what), "cannot grow the pool %s",
 	    hp->name);
 	for (size_t i = 0; i < json_array_size(paths); i++) {
-		int ret = pool_job_add_path(
-		    growth->job, json_string_value(json_array_get(paths, i)));
+		int ret = pool_work_add_path(
+		    growth->work, json_string_value(json_array_get(paths, i)));
 		assert(ret == 0);
 	}
 	request->own = growth;
@@ -230,12 +231,12 @@ method_pool_grow(struct request *request)
 		request, param_text(request->params, "pool"), &hp))
 		return;
 	growth = growth_new(request, hp);
-	if (growth->job->kind == POOL_JOB_EXTEND && size > 0) {
+	if (growth->work->kind == POOL_WORK_EXTEND && size > 0) {
 		extend_file(request, growth, hp, size);
-	} else if (growth->job->kind == POOL_JOB_EXTEND) {
+	} else if (growth->work->kind == POOL_WORK_EXTEND) {
 		extend_look(request, growth, hp);
 	} else {
-		growth->files.job = growth->job;
+		growth->files.work = growth->work;
 		growth->files.size = size;
 		growth->files.preallocate =
 		    param_flag(request->params, "preallocate");

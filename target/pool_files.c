@@ -4,7 +4,7 @@
  * helper thread, so that no reactor and no other request waits for it.
  */
 #include "base/cleanup.h"
-#include "target/pool_job.h"
+#include "target/pool_work.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
@@ -108,18 +108,19 @@ file_prepare(struct pool_files *files, const char *path, uint64_t *ret_size)
 }
 
 static void
-files_run(struct loop_work *work)
+files_run(struct loop_work *offload)
 {
-	struct pool_files *files = container_of(work, struct pool_files, work);
-	const struct pool_job *job = files->job;
+	struct pool_files *files =
+	    container_of(offload, struct pool_files, offload);
+	const struct pool_work *work = files->work;
 
-	for (unsigned i = 0; i < job->path_count; i++) {
+	for (unsigned i = 0; i < work->path_count; i++) {
 		files->result =
 		    i < POOL_DEVICE_MAX
-			? file_prepare(files, job->paths[i], &files->sizes[i])
+			? file_prepare(files, work->paths[i], &files->sizes[i])
 			: -E2BIG;
 		if (files->result < 0) {
-			files->failed_path = job->paths[i];
+			files->failed_path = work->paths[i];
 			return;
 		}
 		if (files->size > 0 && !files->dry_run)
@@ -128,9 +129,10 @@ files_run(struct loop_work *work)
 }
 
 static void
-files_done(struct loop_work *work)
+files_done(struct loop_work *offload)
 {
-	struct pool_files *files = container_of(work, struct pool_files, work);
+	struct pool_files *files =
+	    container_of(offload, struct pool_files, offload);
 
 	if (files->result < 0)
 		pool_files_undo(files);
@@ -140,13 +142,14 @@ files_done(struct loop_work *work)
 void
 pool_files_prepare(struct pool_files *files, struct loop *home)
 {
-	files->work = (struct loop_work){.run = files_run, .done = files_done};
-	loop_offload(home, &files->work);
+	files->offload =
+	    (struct loop_work){.run = files_run, .done = files_done};
+	loop_offload(home, &files->offload);
 }
 
 void
 pool_files_undo(struct pool_files *files)
 {
 	while (files->made > 0)
-		unlink(files->job->paths[--files->made]);
+		unlink(files->work->paths[--files->made]);
 }

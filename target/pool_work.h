@@ -1,27 +1,27 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * What takes a pool's reactor and its devices: making, opening, growing and
- * closing a pool.  A job runs on the pool's loop and is done at home.
+ * closing a pool.  It runs on the pool's loop and is done at home.
  */
-#ifndef TARGET_POOL_JOB_H
-#define TARGET_POOL_JOB_H
+#ifndef TARGET_POOL_WORK_H
+#define TARGET_POOL_WORK_H
 
 #include "snapshot/pool.h"
 #include "target/ack_file.h"
 #include "target/call.h"
 #include "target/fault.h"
 
-enum pool_job_kind {
-	POOL_JOB_CREATE,
-	POOL_JOB_OPEN,
-	POOL_JOB_GROW,   /* takes paths in as devices */
-	POOL_JOB_EXTEND, /* makes its devices as large as opened_size says */
-	POOL_JOB_CLOSE,
+enum pool_work_kind {
+	POOL_WORK_CREATE,
+	POOL_WORK_OPEN,
+	POOL_WORK_GROW,   /* takes paths in as devices */
+	POOL_WORK_EXTEND, /* makes its devices as large as opened_size says */
+	POOL_WORK_CLOSE,
 };
 
-struct pool_job {
+struct pool_work {
 	struct call call;
-	enum pool_job_kind kind;
+	enum pool_work_kind kind;
 	char **paths; /* own copies */
 	unsigned path_count;
 	struct pool_params params; /* CREATE; params.name is name */
@@ -37,39 +37,41 @@ struct pool_job {
 	struct backstore *opened[POOL_DEVICE_MAX];
 	uint64_t opened_size[POOL_DEVICE_MAX];
 	unsigned opened_count;
-	void (*done)(struct pool_job *job);
+	void (*done)(struct pool_work *work);
 	void *arg;
 
 	int result;              /* 0 or -errno */
 	const char *failed_path; /* the device that could not be opened */
-	/* pool_job.c's */
+	/* pool_work.c's */
 	struct backstore *stores[POOL_DEVICE_MAX];
 	unsigned store_count, extended;
 	struct pool_request request;
 };
 
-struct pool_job *pool_job_new(enum pool_job_kind kind);
+struct pool_work *pool_work_new(enum pool_work_kind kind);
 /* Copies path.  -ENOMEM */
-int pool_job_add_path(struct pool_job *job, const char *path);
-void pool_job_free(struct pool_job *job);
+int pool_work_add_path(struct pool_work *work, const char *path);
+void pool_work_free(struct pool_work *work);
 
 /* CREATE, OPEN: gives the pool an ack ring in dir/name.acks.  Without one, as
  * the log then says, the pool works too. */
-void pool_job_add_acks(struct pool_job *job, const char *dir, const char *name);
+void pool_work_add_acks(
+    struct pool_work *work, const char *dir, const char *name);
 /* A CLOSE of what opened has opened. */
-struct pool_job *pool_job_new_close(struct pool_job *opened);
+struct pool_work *pool_work_new_close(struct pool_work *opened);
 
-void pool_job_start(struct pool_job *job, struct loop *home, struct loop *loop);
+void pool_work_start(
+    struct pool_work *work, struct loop *home, struct loop *loop);
 
 /* Why it failed, for people: "cannot WHAT" and more. */
-json_t *pool_job_fault(const struct pool_job *job, const char *what);
+json_t *pool_work_fault(const struct pool_work *work, const char *what);
 
 /* ---- files to put a pool on: looked at, and made, on a helper thread ---- */
 
 struct pool_files {
-	struct loop_work work;
-	struct pool_job *job; /* its paths; stays the caller's */
-	uint64_t size;        /* 0: the paths have to exist */
+	struct loop_work offload;
+	struct pool_work *work; /* its paths; stays the caller's */
+	uint64_t size;          /* 0: the paths have to exist */
 	bool preallocate, dry_run;
 	void (*done)(struct pool_files *files);
 	void *arg;
