@@ -23,6 +23,8 @@
 const struct api_command api_commands[] = {
 #include "target/api_pool.def"
 #include "target/api_lun.def"
+#include "target/api_snap.def"
+#include "target/api_keep.def"
 #include "target/api_access.def"
 #include "target/api_misc.def"
 	{ .noun = NULL },

@@ -11,6 +11,8 @@
  *   <- {"jsonrpc":"2.0","id":1,"result":{"varve":1,"kind":"lun.create",
  *       "item":{...}}}                                   one object, or
  *   <- {... "result":{"varve":1,"kind":"lun.list","items":[{...},...]}}
+ *      ... with "cursor" when it is paged: the parameter cursor of the next
+ *      page; null: that was the last
  *   <- {"jsonrpc":"2.0","id":1,"error":{"code":-32000,"message":WHAT,
  *       "data":{"code":"lun.in-use","what":WHAT,"why":WHY,"fix":[LINE,...],
  *               "exit":5}}}
@@ -48,6 +50,17 @@ enum api_type {
 	API_LUN,      /* POOL/LUN */
 	API_NEW_POOL, /* a name not yet taken */
 	API_NEW_LUN,
+	API_SNAP,        /* POOL/LUN@SNAP */
+	API_NEW_SNAP,    /* POOL/LUN@SNAP, or its parts: POOL/LUN, @SNAP */
+	API_SNAP_AT,     /* @SNAP of the LUN named before, or POOL/LUN@SNAP */
+	API_LUN_OR_SNAP, /* POOL/LUN or POOL/LUN@SNAP */
+	API_POOL_OR_LUN, /* POOL or POOL/LUN */
+	API_TRASHED,     /* what is in the trash: its name, or its uuid */
+	API_GROUP,       /* GROUP, or POOL/GROUP */
+	API_NEW_GROUP,
+	API_BOOKMARK, /* its name alone */
+	API_NEW_NAME, /* of a bookmark, a LUN, a snapshot: without its pool */
+	API_JOB,      /* from job list */
 	API_HOST,
 	API_NEW_HOST,
 	API_IQN,
@@ -55,9 +68,10 @@ enum api_type {
 	API_RESIZE,  /* 100G or +50G; JSON: string "+N" / "N" in bytes */
 	API_PERCENT, /* 80%; JSON: integer */
 	API_INT,
-	API_PATH,    /* made absolute by the client */
-	API_ADDRESS, /* ADDR[:PORT], [ADDR6]:PORT */
-	API_CHOICE,  /* one of choices, separated by | */
+	API_DURATION, /* 30m, 4h, 7d; JSON: integer, seconds */
+	API_PATH,     /* made absolute by the client */
+	API_ADDRESS,  /* ADDR[:PORT], [ADDR6]:PORT */
+	API_CHOICE,   /* one of choices, separated by | */
 	API_TEXT,
 	API_SECRET,  /* the client reads it: --name-file FILE or a prompt; never
 			in argv */
@@ -83,8 +97,9 @@ enum api_kind { /* how a value of an answer is shown */
 	API_SHOW_RATE_BYTES, /* per second */
 	API_SHOW_RATE,
 	API_SHOW_USEC,
-	API_SHOW_BOOL, /* yes, no */
-	API_SHOW_LIST, /* JSON array of strings, shown with commas */
+	API_SHOW_BOOL,    /* yes, no */
+	API_SHOW_LIST,    /* JSON array of strings, shown with commas */
+	API_SHOW_SECONDS, /* a length of time, shown as "3 h" */
 };
 
 struct api_column {
@@ -96,14 +111,16 @@ struct api_column {
 };
 
 enum {
-	API_LIST = 1 << 0,     /* answers items[], else item */
-	API_CHANGES = 1 << 1,  /* needs write access; takes dry_run ... */
-	API_DESTROYS = 1 << 2, /* asks for confirmation */
-	API_LOCAL = 1 << 3,    /* no daemon: tools/ does it by itself */
-	API_LINES = 1 << 4,    /* item.lines[] is a text to paste: people get
-				  the lines as they are, no table */
-	API_RAW = 1 << 5,      /* item.document is a JSON object: people get
-				  it as JSON, indented, no table */
+	API_LIST = 1 << 0,       /* answers items[], else item */
+	API_CHANGES = 1 << 1,    /* needs write access; takes dry_run ... */
+	API_DESTROYS = 1 << 2,   /* asks for confirmation; see asks_with */
+	API_LOCAL = 1 << 3,      /* no daemon: tools/ does it by itself */
+	API_LINES = 1 << 4,      /* item.lines[] is a text to paste: people get
+				    the lines as they are, no table */
+	API_RAW = 1 << 5,        /* item.document is a JSON object: people get
+				    it as JSON, indented, no table */
+	API_STARTS_JOB = 1 << 6, /* item.job, if any, is one that goes on;
+				    the client follows it */
 };
 
 struct api_command {
@@ -117,6 +134,8 @@ struct api_command {
 	const char *example;              /* one command line per line */
 	const char
 	    *exits; /* the codes it can end with: "4 no such LUN" per line */
+	/* API_DESTROYS only with this flag, or only without it; NULL: always */
+	const char *asks_with, *asks_without;
 };
 
 /* In the order of help; ends with noun NULL. */

@@ -20,6 +20,7 @@ enum kind {
 	KIND_NAME,    /* of a group */
 	KIND_COUNT,   /* unsigned, low..high */
 	KIND_SECONDS, /* to milliseconds */
+	KIND_DAYS,    /* to seconds */
 	KIND_NSEC,    /* seconds to nanoseconds */
 	KIND_MSEC,    /* milliseconds to nanoseconds */
 	KIND_SIZE,    /* uint64_t, low..high */
@@ -39,6 +40,8 @@ struct key {
 #define MIB        (1ull << 20)
 #define GIB        (1ull << 30)
 
+#define DAY_SECONDS 86400u
+
 /* clang-format off */
 static const struct key keys[] = {
 	{ "paths", "state",              KIND_PATH,    AT(state_dir), 0, 0 },
@@ -55,6 +58,8 @@ static const struct key keys[] = {
 	{ "pool", "commit_milliseconds", KIND_MSEC,    AT(pool.commit_interval_ns), 1, 10000 },
 	{ "pool", "checkpoint_seconds",  KIND_NSEC,    AT(pool.idle_checkpoint_ns), 1, 3600 },
 	{ "pool", "io_max",              KIND_COUNT,   AT(pool.io_max), 16, 65536 },
+	{ "pool", "background_percent",  KIND_COUNT,   AT(background_percent), 1, 100 },
+	{ "trash", "keep_days",          KIND_DAYS,    AT(trash_seconds), 0, 3650 },
 	{ "iscsi", "connections",        KIND_COUNT,   AT(iscsi.connections), 1, 65536 },
 	{ "iscsi", "unauthenticated",    KIND_COUNT,   AT(iscsi.unauthenticated), 1, 65536 },
 	{ "iscsi", "sessions_per_host",  KIND_COUNT,   AT(iscsi.sessions_per_host), 1, 65536 },
@@ -85,6 +90,7 @@ config_defaults(struct config *ret_config)
 	    .run_dir = "/run/varve",
 	    .log_level = LOG_INFO,
 	    .stop_seconds = 5,
+	    .trash_seconds = 7 * DAY_SECONDS,
 	    .group_write = "varve",
 	    .group_read = "varve-ro",
 	};
@@ -156,6 +162,8 @@ number_set(const struct key *key, const char *value, char *member)
 		return ret;
 	if (key->kind == KIND_SECONDS)
 		small *= 1000;
+	if (key->kind == KIND_DAYS)
+		small *= DAY_SECONDS;
 	memcpy(member, &small, sizeof(small));
 	return 0;
 }
@@ -224,6 +232,7 @@ static const struct {
 	[KIND_NAME]    = { name_set,   "a group's name" },
 	[KIND_COUNT]   = { number_set, "a number" },
 	[KIND_SECONDS] = { number_set, "a number of seconds" },
+	[KIND_DAYS]    = { number_set, "a number of days" },
 	[KIND_NSEC]    = { nsec_set,   "a number of seconds" },
 	[KIND_MSEC]    = { nsec_set,   "a number of milliseconds" },
 	[KIND_SIZE]    = { size_set,   "a size with a unit, as 64M" },

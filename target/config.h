@@ -25,6 +25,8 @@ struct config {
 	unsigned stop_seconds; /* that sessions get to log out */
 	char group_write[64], group_read[64];
 	struct pool_limits pool;
+	unsigned background_percent; /* of a pool's loop; 0: the default */
+	unsigned trash_seconds;      /* what is in it is kept; 0: for ever */
 	struct iscsi_limits iscsi;
 	/* of the command line */
 	bool private_dir; /* --dir: nothing of the system's */

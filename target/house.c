@@ -42,6 +42,8 @@ house_new(struct loop *home, struct loop **reactors, unsigned count,
 	list_init(&house->publish_next);
 	list_init(&house->waiting);
 	list_init(&house->held);
+	list_init(&house->flattens);
+	list_init(&house->flattened);
 	for (size_t i = 0; i < HOUSE_LUN_BUCKETS; i++)
 		list_init(&house->luns[i]);
 	ret = iscsi_server_new(
@@ -64,6 +66,8 @@ house_free(struct house *house)
 	    (hp = list_first(&house->pools, struct house_pool, link)) != NULL)
 		house_pool_forget(hp);
 	house_portals_free(house);
+	house_jobs_free(house);
+	free(house->keeping);
 	iscsi_server_free(house->server);
 	free(house);
 }
@@ -94,6 +98,7 @@ start_finished(struct publish_wait *wait)
 	if (house_portals_start(house) < 0 && list_empty(&house->portals))
 		log_error("no portal: varve health says what to do");
 	house->started = true;
+	house_keeping_start(house);
 	requests_release(house);
 	house->stage_done(house->stage_arg);
 }
@@ -225,6 +230,7 @@ house_stop(struct house *house, void (*done)(void *arg), void *arg)
 	house->stopping = true;
 	house->stage_done = done;
 	house->stage_arg = arg;
+	house_keeping_stop(house);
 	requests_refuse(house);
 	list_for_each (portal, &house->portals, link)
 		loop_timer_disarm(house->home, &portal->retry);

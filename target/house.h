@@ -13,9 +13,11 @@
 #ifndef TARGET_HOUSE_H
 #define TARGET_HOUSE_H
 
+#include "snapshot/family.h"
 #include "target/ack_file.h"
 #include "target/call.h"
 #include "target/config.h"
+#include "target/forecast.h"
 #include "target/iscsi/server.h"
 #include "target/state.h"
 #include <jansson.h>
@@ -39,6 +41,7 @@ struct house_pool {
 	char problem[POOL_PROBLEM_MAX]; /* why it is not */
 	struct list luns;
 	int level; /* as last told by the pool */
+	struct forecast forecast;
 };
 
 struct house_lun {
@@ -46,7 +49,7 @@ struct house_lun {
 	struct list by_uuid; /* house.luns */
 	struct house_pool *pool;
 	uuid_t uuid;
-	char label[2 * POOL_NAME_MAX + 2]; /* "vms/web01" */
+	char label[3 * POOL_NAME_MAX + 3]; /* "vms/web01", "vms/web01@mon" */
 	char serial[STATE_UUID_TEXT];
 	struct lun *lun;
 	struct backstore *bs;
@@ -62,6 +65,16 @@ struct house_portal {
 	struct loop_timer retry;
 	uint64_t first_try_ns;
 	struct house *house;
+};
+
+/* Work of a pool in the background, as the pool tells it, or as it ended. */
+struct house_job {
+	struct pool_job_stat stat;
+	char pool[POOL_NAME_MAX + 1];
+	bool ended;
+	int64_t ended_unix;
+	int result;
+	char problem[POOL_PROBLEM_MAX];
 };
 
 /* Someone who waits until what the state says now is what every reactor
@@ -84,6 +97,13 @@ struct house {
 
 	struct list pools, portals;
 	struct list luns[HOUSE_LUN_BUCKETS];
+
+	/* flattening (house_job.c): those that run, those that ended */
+	struct list flattens, flattened;
+	unsigned flattened_count;
+
+	/* what falls due (house_keeping.c) */
+	struct keeping *keeping;
 
 	/* publishing (house_access.c) */
 	bool publishing;
@@ -151,6 +171,31 @@ void house_lun_open(struct house_pool *hp, const uuid_t uuid,
 void house_lun_close(struct house_lun *hl, void (*done)(void *arg), void *arg);
 /* For all exports of hp in the state. */
 void house_luns_open(struct house_pool *hp, void (*done)(void *arg), void *arg);
+
+/* By its uuid, on the pool's loop: a LUN, a snapshot, or what is in the trash;
+ * NULL: none. */
+struct volume *house_volume_find(struct pool *pool, const uuid_t uuid);
+
+/* ---- jobs (house_job.c) ---- */
+
+/* Flattens the LUN, until it is done or the pool is closed; started once it
+ * runs or waits, or has failed at once. */
+void house_flatten(struct house_pool *hp, const uuid_t uuid,
+    void (*started)(void *arg, const struct house_job *job), void *arg);
+/* Those that the state has of hp, which was just opened. */
+void house_flattens_resume(struct house_pool *hp);
+/* From the newest of those that ended; NULL: no more. */
+const struct house_job *house_job_ended(struct house *house, unsigned index);
+void house_jobs_free(struct house *house);
+
+/* ---- what falls due (house_keeping.c) ---- */
+
+/* Every minute: the trash whose time is over, exports whose time is over, and a
+ * sample of each pool's space once an hour. */
+void house_keeping_start(struct house *house);
+/* Something falls due at that time, which may be sooner. */
+void house_keeping_at(struct house *house, int64_t unix_seconds);
+void house_keeping_stop(struct house *house);
 
 /* ---- access (house_access.c) ---- */
 

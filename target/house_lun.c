@@ -28,13 +28,52 @@ house_lun_find(struct house *house, const uuid_t uuid)
 	return NULL;
 }
 
+/* Snapshots and the trash are found by looking at all of them when the pool
+ * does not find them by itself. */
+static bool
+is_of(struct volume *volume, const uuid_t uuid)
+{
+	struct volume_stat stat;
+
+	volume_stat_get(volume, &stat);
+	return uuid_compare(stat.uuid, uuid) == 0;
+}
+
+static struct volume *
+snap_find_of(struct volume *volume, const uuid_t uuid)
+{
+	struct volume *snap = NULL;
+
+	if (is_of(volume, uuid))
+		return volume;
+	if (volume_is_snapshot(volume))
+		return NULL;
+	while ((snap = snapshot_next(volume, snap)) != NULL) {
+		if (is_of(snap, uuid))
+			return snap;
+	}
+	return NULL;
+}
+
+struct volume *
+house_volume_find(struct pool *pool, const uuid_t uuid)
+{
+	struct volume *found = volume_find_uuid(pool, uuid), *volume = NULL;
+
+	while (found == NULL && (volume = volume_next(pool, volume)) != NULL)
+		found = snap_find_of(volume, uuid);
+	while (found == NULL && (volume = trash_next(pool, volume)) != NULL)
+		found = snap_find_of(volume, uuid);
+	return found;
+}
+
 /* ---- opening ---- */
 
 struct lun_open {
 	struct call call;
 	struct house_lun *hl;
 	struct pool *pool;
-	char name[POOL_NAME_MAX + 1];
+	char name[STATE_LUN_NAME_MAX];
 	void (*done)(void *arg, int result);
 	void *arg;
 };
@@ -47,22 +86,39 @@ lun_close_unused(void *arg)
 	call_finish(call, -ENOMEM);
 }
 
+/* "web01", or "web01@mon" of a snapshot. */
+static void
+name_look(struct volume *volume, char name[STATE_LUN_NAME_MAX])
+{
+	struct volume *owner = NULL;
+	struct volume_stat stat, lun = {.name = "(deleted)"};
+
+	volume_stat_get(volume, &stat);
+	if (volume_is_snapshot(volume))
+		owner = snapshot_volume(volume);
+	if (owner != NULL)
+		volume_stat_get(owner, &lun);
+	if (volume_is_snapshot(volume))
+		snprintf(
+		    name, STATE_LUN_NAME_MAX, "%s@%s", lun.name, stat.name);
+	else
+		snprintf(name, STATE_LUN_NAME_MAX, "%s", stat.name);
+}
+
 static void
 lun_open_run(struct call *call)
 {
 	struct lun_open *open = container_of(call, struct lun_open, call);
 	struct house_lun *hl = open->hl;
-	struct volume *volume = volume_find_uuid(open->pool, hl->uuid);
-	struct volume_stat stat;
+	struct volume *volume = house_volume_find(open->pool, hl->uuid);
 
 	if (volume == NULL) {
 		call_finish(call, -ENOENT);
 		return;
 	}
-	volume_stat_get(volume, &stat);
+	name_look(volume, open->name);
 	snprintf(hl->label, sizeof(hl->label), "%s/%s", pool_name(open->pool),
-	    stat.name);
-	snprintf(open->name, sizeof(open->name), "%s", stat.name);
+	    open->name);
 	hl->bs = volume_open(volume);
 	if (hl->bs == NULL) {
 		call_finish(call, -EBUSY);
@@ -71,6 +127,7 @@ lun_open_run(struct call *call)
 	struct lun_params params = {.bs = hl->bs,
 	    .serial = hl->serial,
 	    .label = hl->label,
+	    .read_only = volume_is_snapshot(volume),
 	    .write_cache = true};
 	lun_naa_from_uuid(hl->uuid, params.naa);
 	if (lun_new(&params, &hl->lun) < 0)

@@ -128,6 +128,8 @@ house_pool_add(
 	uuid_parse(row->uuid, hp->uuid);
 	list_init(&hp->luns);
 	insert_by_name(hp);
+	if (state_samples(house->state, hp->id, &hp->forecast) < 0)
+		log_error("%s: its samples of space are not read", hp->name);
 	for (unsigned i = 0; i < row->device_count; i++) {
 		if (house_pool_add_device(hp, row->devices[i]) < 0) {
 			house_pool_forget(hp);
@@ -277,6 +279,7 @@ listen_run(struct call *call)
 	struct listen_call *l = container_of(call, struct listen_call, call);
 
 	pool_on_event(l->pool, pool_event_came, l->house);
+	pool_set_background(l->pool, l->house->config->background_percent);
 	call_finish(call, 0);
 }
 
@@ -319,6 +322,7 @@ house_pool_opened(struct house_pool *hp, struct pool_work *work)
 	l->call.run = listen_run;
 	l->call.done = listen_done;
 	call_start(&l->call, hp->house->home, hp->loop);
+	house_flattens_resume(hp);
 }
 
 /* ---- opening and closing ---- */

@@ -23,7 +23,33 @@
 	M("lun.show", method_lun_show)                                         \
 	M("lun.resize", method_lun_resize)                                     \
 	M("lun.rename", method_lun_rename)                                     \
+	M("lun.clone", method_lun_clone)                                       \
+	M("lun.rollback", method_lun_rollback)                                 \
+	M("lun.flatten", method_lun_flatten)                                   \
 	M("lun.delete", method_lun_delete)                                     \
+	M("snap.create", method_snap_create)                                   \
+	M("snap.list", method_snap_list)                                       \
+	M("snap.show", method_snap_show)                                       \
+	M("snap.rename", method_snap_rename)                                   \
+	M("snap.hold", method_snap_hold)                                       \
+	M("snap.release", method_snap_release)                                 \
+	M("snap.delete", method_snap_delete)                                   \
+	M("snap.diff", method_snap_diff)                                       \
+	M("bookmark.create", method_bookmark_create)                           \
+	M("bookmark.list", method_bookmark_list)                               \
+	M("bookmark.delete", method_bookmark_delete)                           \
+	M("group.create", method_group_create)                                 \
+	M("group.list", method_group_list)                                     \
+	M("group.show", method_group_show)                                     \
+	M("group.add", method_group_add)                                       \
+	M("group.remove", method_group_remove)                                 \
+	M("group.delete", method_group_delete)                                 \
+	M("trash.list", method_trash_list)                                     \
+	M("trash.restore", method_trash_restore)                               \
+	M("trash.delete", method_trash_delete)                                 \
+	M("trash.empty", method_trash_empty)                                   \
+	M("job.list", method_job_list)                                         \
+	M("job.show", method_job_show)                                         \
 	M("host.add", method_host_add)                                         \
 	M("host.list", method_host_list)                                       \
 	M("host.show", method_host_show)                                       \
@@ -71,11 +97,42 @@ void method_survey_lun(struct request *request, const char *parameter,
 /* Without LUNs; only "": all pools. */
 void method_survey_pools(struct request *request, const char *only,
     void (*next)(struct request *request));
-/* Answers with the one LUN, or the one pool, of the survey. */
+/* Of the snapshot that the parameter names, or of the LUN when it may and does
+ * name one: found by method_surveyed(). */
+void method_survey_version(struct request *request, const char *parameter,
+    void (*next)(struct request *request));
+/* Of one LUN, of a pool (lun ""), or of all (pool ""), with what `also` says;
+ * fails the request when there is no such pool, or it is not open. */
+void method_survey_also(struct request *request, const char *pool,
+    const char *lun, unsigned also, void (*next)(struct request *request));
+/* ... of the POOL or POOL/LUN that a parameter may name. */
+void method_survey_of(struct request *request, const char *parameter,
+    unsigned also, void (*next)(struct request *request));
+/* A survey of its own shape: fill in what is given, then the same. */
+struct survey *method_survey_new(struct request *request);
+void method_survey_run(
+    struct request *request, void (*next)(struct request *request));
+
+/* Answers with the one LUN, the one snapshot, or the one pool, of the survey.
+ */
 void method_lun_answer(struct request *request);
+void method_snap_answer(struct request *request);
 void method_pool_answer(struct request *request);
 struct survey_pool *method_pool(const struct request *request);
 struct survey_lun *method_lun(const struct request *request);
+/* Of the snapshots of the LUN that was surveyed, or NULL. */
+struct survey_lun *method_snap_find(
+    const struct request *request, const char *snap);
+json_t *snap_missing(const char *pool, const char *lun, const char *snap);
+struct survey_lun *method_surveyed(const struct request *request);
+struct house_pool *method_house_pool(const struct request *request);
+
+/* Answers with what the LUN or snapshot is like now; with request->item if it
+ * is gone already. */
+void method_look(struct request *request, const struct ref *ref);
+struct ref method_ref(const struct request *request, const char *parameter);
+/* "vms/web01" or "vms/web01@mon" */
+json_t *version_name(const struct survey_pool *sp, const struct survey_lun *sl);
 
 /* ---- exports, as the state has them ---- */
 
@@ -92,6 +149,11 @@ bool export_is_of_lun(const struct state_export *row, const uuid_t uuid);
 json_t *pool_item(struct house *house, const struct survey_pool *sp);
 json_t *lun_item(const struct survey *survey, const struct survey_pool *sp,
     const struct survey_lun *sl, const struct exports *exports);
+json_t *snap_item(const struct survey_pool *sp, const struct survey_lun *sl,
+    const struct exports *exports);
+json_t *trash_item(const struct house *house, const struct survey_pool *sp,
+    const struct survey_lun *sl);
+json_t *job_item(const struct house_job *job);
 json_t *host_item(const struct state_host *host, const struct exports *exports,
     const struct survey *survey);
 json_t *export_item(struct house *house, const struct state_export *row);
@@ -99,9 +161,31 @@ json_t *portal_item(const struct house_portal *portal);
 json_t *session_item(
     const struct iscsi_session_info *info, const struct exports *exports);
 
-/* "cannot ...: it is in use by host kvm1 (10.0.0.21, session 12)", with both
- * ways out.  doing: "delete vms/web01". */
+/* By GROUP or POOL/GROUP; NULL, or why not. */
+json_t *group_find(const struct survey *survey, const char *text,
+    const struct survey_pool **ret_sp, const char **ret_name);
+
+/* uuid, serial, naa, created, of a LUN or a snapshot. */
+void version_identity(json_t *item, const struct volume_stat *v);
+
+/* Fails the request when a LUN cannot have that size. */
+bool lun_size_check(struct request *request, uint64_t size);
+
+/* ---- in use (method_in_use.c); doing: "delete vms/web01" ---- */
+
+/* "cannot ...: it is in use by host kvm1 (10.0.0.21, session 12)", with one way
+ * out. */
 json_t *in_use_fault(const char *code, const char *doing,
     const struct iscsi_session_info *info, unsigned sessions, const char *why);
+/* NULL: no session has it.  other_way: the second way out; NULL: to take the
+ * export away. */
+json_t *session_fault(struct request *request, const struct survey_lun *sl,
+    const char *doing, const char *why, const char *other_way);
+/* NULL: it is not exported. */
+json_t *exported_fault(struct request *request, const struct survey_lun *sl,
+    const char *code, const char *doing);
+/* NULL: not held.  name: "vms/web01@mon" */
+json_t *held_fault(const struct survey_lun *snap, const char *code,
+    const char *doing, const char *name);
 
 #endif

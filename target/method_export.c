@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 /* ---- the item ---- */
 
@@ -27,12 +28,13 @@ export_state(struct house *house, const struct state_export *row)
 json_t *
 export_item(struct house *house, const struct state_export *row)
 {
-	return json_pack("{s:o, s:s, s:s, s:i, s:b, s:o, s:b, s:s, s:o}",
+	return json_pack("{s:o, s:s, s:s, s:i, s:b, s:o, s:b, s:s, s:o, s:o}",
 	    "name", json_textf("%s/%s", row->pool, row->lun_name), "host",
 	    row->host, "iqn", row->iqn, "lun", (int)row->number, "read_only",
 	    row->read_only, "portals", house_portals_json(house), "own_target",
 	    row->own_target, "state", export_state(house, row), "created",
-	    json_time(row->created_unix));
+	    json_time(row->created_unix), "expires",
+	    json_time(row->expires_unix));
 }
 
 /* ---- list ---- */
@@ -40,7 +42,7 @@ export_item(struct house *house, const struct state_export *row)
 static bool
 row_is_of(const struct state_export *row, const char *lun, const char *host)
 {
-	char name[2 * POOL_NAME_MAX + 2];
+	char name[REF_TEXT_MAX];
 
 	snprintf(name, sizeof(name), "%s/%s", row->pool, row->lun_name);
 	return (lun == NULL || strcmp(lun, name) == 0) &&
@@ -78,7 +80,7 @@ method_export_list(struct request *request)
 		return;
 	explicit_bzero(&host, sizeof(host));
 	if (param_text(request->params, "name") != NULL)
-		method_survey_lun(request, "name", list_answer);
+		method_survey_version(request, "name", list_answer);
 	else
 		list_answer(request);
 }
@@ -192,8 +194,8 @@ target_take(struct state *state, struct addition *addition)
 		*target = (struct state_target){.pool_id = row->pool_id};
 		snprintf(target->lun_uuid, sizeof(target->lun_uuid), "%s",
 		    row->lun_uuid);
-		snprintf(
-		    target->alias, sizeof(target->alias), "%s", row->lun_name);
+		snprintf(target->alias, sizeof(target->alias), "%.63s",
+		    row->lun_name);
 		ret = state_meta_get(state, "iqn-base", base, sizeof(base));
 		if (ret == 0)
 			naming_target(
@@ -293,6 +295,8 @@ add_write(struct request *request)
 		return;
 	}
 	request->item = export_item(request->house, &addition->row);
+	if (addition->row.expires_unix > 0)
+		house_keeping_at(request->house, addition->row.expires_unix);
 	if (request_commit(request, request->item))
 		request_publish_and_answer(request);
 }
@@ -315,7 +319,8 @@ static struct addition *
 addition_new(struct request *request, const struct state_host *host)
 {
 	const struct survey *survey = request->survey;
-	const struct survey_lun *sl = method_lun(request);
+	const struct survey_lun *sl = method_surveyed(request);
+	json_int_t ttl = param_int(request->params, "ttl", 0);
 	struct addition *addition = calloc(1, sizeof(*addition));
 	struct state_export *row;
 
@@ -325,9 +330,13 @@ addition_new(struct request *request, const struct state_host *host)
 	uuid_unparse_lower(addition->uuid, row->lun_uuid);
 	row->host_id = host->id;
 	row->pool_id = method_pool(request)->id;
-	row->read_only = param_flag(request->params, "read_only");
+	row->read_only =
+	    sl->is_snapshot || param_flag(request->params, "read_only");
+	if (ttl > 0)
+		row->expires_unix = (int64_t)time(NULL) + ttl;
 	row->own_target = param_flag(request->params, "own_target");
-	snprintf(row->lun_name, sizeof(row->lun_name), "%s", sl->volume.name);
+	snprintf(row->lun_name, sizeof(row->lun_name), "%s%s%s", sl->of,
+	    sl->is_snapshot ? "@" : "", sl->volume.name);
 	snprintf(row->host, sizeof(row->host), "%s", host->name);
 	snprintf(row->pool, sizeof(row->pool), "%s", survey->only_pool);
 	request->own = addition;
@@ -386,7 +395,7 @@ add_go(struct request *request)
 void
 method_export_add(struct request *request)
 {
-	method_survey_lun(request, "name", add_go);
+	method_survey_version(request, "name", add_go);
 }
 
 /* ---- remove ---- */
@@ -488,7 +497,7 @@ remove_go(struct request *request)
 	const struct state_export *row = &removal->row;
 	const struct iscsi_session_info *info;
 	unsigned sessions;
-	char doing[160];
+	char doing[REF_TEXT_MAX + 32];
 
 	request->item = export_item(request->house, row);
 	info =

@@ -40,8 +40,8 @@ item_counters(json_t *item, const struct survey_lun *sl)
 		    item, counters[i].name, json_bytes(counters[i].value));
 }
 
-static void
-item_identity(json_t *item, const struct volume_stat *v)
+void
+version_identity(json_t *item, const struct volume_stat *v)
 {
 	char uuid[STATE_UUID_TEXT];
 	uint8_t naa[8];
@@ -55,7 +55,26 @@ item_identity(json_t *item, const struct volume_stat *v)
 		naa[2], naa[3], naa[4], naa[5], naa[6], naa[7]));
 	json_object_set_new(
 	    item, "created", json_time((int64_t)v->created_unix));
-	json_object_set_new(item, "block_size", json_integer(v->block_size));
+}
+
+static json_t *
+text_or_null(const char *text)
+{
+	return text[0] != '\0' ? json_text(text) : json_null();
+}
+
+static void
+item_family(json_t *item, const struct survey_lun *sl)
+{
+	const struct family_stat *f = &sl->family;
+
+	json_object_set_new(item, "snap_held", json_bytes(f->snap_held));
+	json_object_set_new(item, "exclusive", json_bytes(f->exclusive));
+	json_object_set_new(item, "snaps", json_integer(f->snapshots));
+	json_object_set_new(item, "fine_chunks", json_bytes(f->fine_chunks));
+	json_object_set_new(item, "fragments", json_bytes(f->fragments));
+	json_object_set_new(item, "parent", text_or_null(sl->parent));
+	json_object_set_new(item, "group", text_or_null(sl->group));
 }
 
 json_t *
@@ -78,14 +97,15 @@ lun_item(const struct survey *survey, const struct survey_pool *sp,
 	    item, "name", json_textf("%s/%s", sp->name, v->name));
 	json_object_set_new(item, "size", json_bytes(v->size));
 	json_object_set_new(item, "live", json_bytes(v->live));
-	json_object_set_new(item, "snap_held", json_bytes(v->snap_held));
+	item_family(item, sl);
 	json_object_set_new(item, "allocated", json_bytes(v->allocated));
 	json_object_set_new(item, "state",
 	    json_string(
 		lun_state(sl, (unsigned)json_array_size(hosts), sessions)));
 	json_object_set_new(item, "hosts", hosts);
 	json_object_set_new(item, "sessions", json_integer(sessions));
-	item_identity(item, v);
+	version_identity(item, v);
+	json_object_set_new(item, "block_size", json_integer(v->block_size));
 	item_counters(item, sl);
 	return item;
 }

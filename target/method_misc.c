@@ -175,6 +175,7 @@ column_schema(const struct api_column *column)
 	    [API_SHOW_USEC] = "number",
 	    [API_SHOW_BOOL] = "boolean",
 	    [API_SHOW_LIST] = "array",
+	    [API_SHOW_SECONDS] = "integer",
 	};
 	json_t *schema = json_pack("{s:[s,s], s:s}", "type",
 	    kinds[column->kind], "null", "description", column->help);
@@ -200,6 +201,20 @@ item_schema(const struct api_command *command)
 	    "{s:s, s:o}", "type", "object", "properties", properties);
 }
 
+/* A method that takes a cursor answers with the next. */
+static void
+paged_schema(const struct api_command *command, json_t *schema)
+{
+	for (const struct api_arg *arg = command->args; arg->name; arg++) {
+		if (strcmp(arg->name, "cursor") == 0)
+			json_object_set_new(
+			    json_object_get(schema, "properties"), "cursor",
+			    json_pack("{s:[s,s], s:s}", "type", "integer",
+				"null", "description",
+				"where the next page begins; null: nowhere"));
+	}
+}
+
 static json_t *
 result_schema(const struct api_command *command)
 {
@@ -208,12 +223,16 @@ result_schema(const struct api_command *command)
 
 	if (list)
 		item = json_pack("{s:s, s:o}", "type", "array", "items", item);
-	return json_pack("{s:s, s:{s:{s:i}, s:{s:s}, s:{s:s}, s:{s:s}, s:o}, "
-			 "s:[s,s,s]}",
+	json_t *schema = json_pack(
+	    "{s:s, s:{s:{s:i}, s:{s:s}, s:{s:s}, s:{s:s}, s:o}, s:[s,s,s]}",
 	    "type", "object", "properties", "varve", "const", 1, "kind",
 	    "const", command->method, "generation", "type", "integer",
 	    "dry_run", "type", "boolean", list ? "items" : "item", item,
 	    "required", "varve", "kind", list ? "items" : "item");
+
+	assert(schema != NULL);
+	paged_schema(command, schema);
+	return schema;
 }
 
 void

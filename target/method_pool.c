@@ -38,7 +38,6 @@ item_space(json_t *item, const struct pool_stat *s)
 	json_object_set_new(item, "promised", json_bytes(s->promised));
 	json_object_set_new(item, "metadata", json_bytes(s->metadata));
 	json_object_set_new(item, "reserved", json_bytes(s->reserved));
-	json_object_set_new(item, "luns", json_integer(s->volumes));
 	json_object_set_new(item, "warn_at", json_integer(s->soft_percent));
 	json_object_set_new(item, "stop_at", json_integer(s->hard_percent));
 	json_object_set_new(
@@ -89,6 +88,23 @@ item_identity(json_t *item, struct house_pool *hp)
 		json_object_set_new(item, "iqn", json_text(target.iqn));
 }
 
+static void
+item_family(
+    json_t *item, const struct survey_pool *sp, const struct house_pool *hp)
+{
+	const struct survey_totals *t = &sp->totals;
+	int64_t seconds;
+
+	json_object_set_new(item, "luns", json_integer(t->luns));
+	json_object_set_new(item, "snaps", json_integer(t->snaps));
+	json_object_set_new(item, "snap_held", json_bytes(t->snap_held));
+	json_object_set_new(item, "trashed", json_bytes(t->trashed));
+	json_object_set_new(item, "full_in",
+	    hp != NULL && forecast_full(&hp->forecast, sp->stat.free, &seconds)
+		? json_integer(seconds)
+		: json_null());
+}
+
 json_t *
 pool_item(struct house *house, const struct survey_pool *sp)
 {
@@ -101,6 +117,7 @@ pool_item(struct house *house, const struct survey_pool *sp)
 	    problem[0] != '\0' ? json_text(problem) : json_null());
 	if (sp->open) {
 		item_space(item, &sp->stat);
+		item_family(item, sp, hp);
 		item_counters(item, &sp->stat);
 	}
 	if (hp != NULL)

@@ -88,8 +88,8 @@ surveyed(struct survey *survey)
 		request->next(request);
 }
 
-static struct survey *
-survey_of(struct request *request)
+struct survey *
+method_survey_new(struct request *request)
 {
 	survey_free(request->survey);
 	request->survey = survey_new(request->house);
@@ -97,10 +97,18 @@ survey_of(struct request *request)
 }
 
 void
-method_survey(struct request *request, void (*next)(struct request *request))
+method_survey_run(
+    struct request *request, void (*next)(struct request *request))
 {
 	request->next = next;
-	survey_run(survey_of(request), surveyed, request);
+	survey_run(request->survey, surveyed, request);
+}
+
+void
+method_survey(struct request *request, void (*next)(struct request *request))
+{
+	method_survey_new(request);
+	method_survey_run(request, next);
 }
 
 struct survey_pool *
@@ -115,20 +123,34 @@ method_lun(const struct request *request)
 {
 	struct survey_pool *sp = method_pool(request);
 
-	assert(sp->lun_count == 1);
-	return &sp->luns[0];
+	for (unsigned i = 0; i < sp->lun_count; i++) {
+		if (strcmp(sp->luns[i].volume.name,
+			request->survey->only_lun) == 0)
+			return &sp->luns[i];
+	}
+	assert(!"a LUN that was surveyed");
+	return NULL;
 }
 
 void
 method_survey_pools(struct request *request, const char *only,
     void (*next)(struct request *request))
 {
-	struct survey *survey = survey_of(request);
+	struct survey *survey = method_survey_new(request);
 
 	survey->without_luns = true;
+	survey->also = SURVEY_TOTALS;
 	snprintf(survey->only_pool, sizeof(survey->only_pool), "%s", only);
 	request->next = next;
 	survey_run(survey, surveyed, request);
+}
+
+static json_t *
+lun_missing(const struct survey *survey)
+{
+	return fault_fix(fault_new("lun.not-found", "there is no LUN %s/%s",
+			     survey->only_pool, survey->only_lun),
+	    "varve lun list %s", survey->only_pool);
 }
 
 static void
@@ -137,33 +159,188 @@ lun_surveyed(struct survey *survey)
 	struct request *request = survey->arg;
 
 	if (survey->error == 0 &&
-	    (survey->pool_count == 0 || survey->pools[0].lun_count == 0)) {
-		request_fail(request,
-		    fault_fix(
-			fault_new("lun.not-found", "there is no LUN %s/%s",
-			    survey->only_pool, survey->only_lun),
-			"varve lun list %s", survey->only_pool));
-		return;
-	}
-	surveyed(survey);
+	    (survey->pool_count == 0 || survey->pools[0].lun_count == 0))
+		request_fail(request, lun_missing(survey));
+	else
+		surveyed(survey);
+}
+
+struct ref
+method_ref(const struct request *request, const char *parameter)
+{
+	const char *text = param_text(request->params, parameter);
+	struct ref ref = {.pool = ""};
+
+	if (text != NULL)
+		ref_parse(text, &ref);
+	return ref;
 }
 
 void
 method_survey_lun(struct request *request, const char *parameter,
     void (*next)(struct request *request))
 {
-	const char *name = param_text(request->params, parameter);
-	char pool[PARAM_NAME_MAX], lun[PARAM_NAME_MAX];
+	struct ref ref = method_ref(request, parameter);
 	struct house_pool *hp;
 
-	param_lun_split(name, pool, lun);
-	if (!method_find_open_pool(request, pool, &hp))
+	if (!method_find_open_pool(request, ref.pool, &hp))
 		return;
-	struct survey *survey = survey_of(request);
-	snprintf(survey->only_pool, sizeof(survey->only_pool), "%s", pool);
-	snprintf(survey->only_lun, sizeof(survey->only_lun), "%s", lun);
+	struct survey *survey = method_survey_new(request);
+	snprintf(survey->only_pool, sizeof(survey->only_pool), "%s", ref.pool);
+	snprintf(survey->only_lun, sizeof(survey->only_lun), "%s", ref.lun);
 	request->next = next;
 	survey_run(survey, lun_surveyed, request);
+}
+
+/* ---- snapshots ---- */
+
+json_t *
+snap_missing(const char *pool, const char *lun, const char *snap)
+{
+	return fault_fix(fault_new("snap.not-found",
+			     "there is no snapshot %s/%s@%s", pool, lun, snap),
+	    "varve snap list %s/%s", pool, lun);
+}
+
+struct survey_lun *
+method_snap_find(const struct request *request, const char *snap)
+{
+	struct survey_pool *sp = method_pool(request);
+
+	for (unsigned i = 0; i < sp->snap_count; i++) {
+		if (strcmp(sp->snaps[i].of, request->survey->only_lun) == 0 &&
+		    strcmp(sp->snaps[i].volume.name, snap) == 0)
+			return &sp->snaps[i];
+	}
+	return NULL;
+}
+
+static bool
+lun_is_there(const struct survey *survey)
+{
+	return survey->only_lun[0] == '\0' ||
+	       survey_lun_find(survey, survey->only_pool, survey->only_lun) !=
+		   NULL;
+}
+
+static void
+version_surveyed(struct survey *survey)
+{
+	struct request *request = survey->arg;
+
+	if (survey->error == 0 && !lun_is_there(survey))
+		request_fail(request, lun_missing(survey));
+	else if (survey->error == 0 && survey->only_snap[0] != '\0' &&
+		 method_pool(request)->snap_count == 0)
+		request_fail(request, snap_missing(survey->only_pool,
+					  survey->only_lun, survey->only_snap));
+	else
+		surveyed(survey);
+}
+
+static void
+survey_ref(struct request *request, const struct ref *ref, unsigned also)
+{
+	struct survey *survey = method_survey_new(request);
+
+	snprintf(survey->only_pool, sizeof(survey->only_pool), "%s", ref->pool);
+	snprintf(survey->only_lun, sizeof(survey->only_lun), "%s", ref->lun);
+	snprintf(survey->only_snap, sizeof(survey->only_snap), "%s", ref->snap);
+	survey->also = also;
+}
+
+void
+method_survey_version(struct request *request, const char *parameter,
+    void (*next)(struct request *request))
+{
+	struct ref ref = method_ref(request, parameter);
+	struct house_pool *hp;
+
+	if (!method_find_open_pool(request, ref.pool, &hp))
+		return;
+	survey_ref(request, &ref, ref.snap[0] != '\0' ? SURVEY_SNAPS : 0);
+	request->next = next;
+	survey_run(request->survey, version_surveyed, request);
+}
+
+void
+method_survey_also(struct request *request, const char *pool, const char *lun,
+    unsigned also, void (*next)(struct request *request))
+{
+	struct house_pool *hp;
+	struct ref ref = {.pool = ""};
+
+	snprintf(ref.pool, sizeof(ref.pool), "%s", pool);
+	snprintf(ref.lun, sizeof(ref.lun), "%s", lun);
+	if (pool[0] != '\0' && !method_find_open_pool(request, pool, &hp))
+		return;
+	survey_ref(request, &ref, also);
+	request->next = next;
+	survey_run(request->survey, version_surveyed, request);
+}
+
+void
+method_survey_of(struct request *request, const char *parameter, unsigned also,
+    void (*next)(struct request *request))
+{
+	struct ref ref = method_ref(request, parameter);
+
+	method_survey_also(request, ref.pool, ref.lun, also, next);
+}
+
+struct survey_lun *
+method_surveyed(const struct request *request)
+{
+	struct survey_pool *sp = method_pool(request);
+
+	if (request->survey->only_snap[0] == '\0')
+		return method_lun(request);
+	assert(sp->snap_count == 1);
+	return &sp->snaps[0];
+}
+
+struct house_pool *
+method_house_pool(const struct request *request)
+{
+	struct house_pool *hp =
+	    house_pool_find(request->house, request->survey->only_pool);
+
+	assert(hp != NULL && hp->pool != NULL);
+	return hp;
+}
+
+json_t *
+version_name(const struct survey_pool *sp, const struct survey_lun *sl)
+{
+	if (!sl->is_snapshot)
+		return json_textf("%s/%s", sp->name, sl->volume.name);
+	return json_textf("%s/%s@%s", sp->name,
+	    sl->of[0] != '\0' ? sl->of : "(deleted)", sl->volume.name);
+}
+
+/* ---- what it is like after a change ---- */
+
+static void
+looked(struct survey *survey)
+{
+	struct request *request = survey->arg;
+	bool snap = survey->only_snap[0] != '\0';
+
+	if (survey->error == 0 && survey->pool_count == 1 && snap &&
+	    survey->pools[0].snap_count == 1)
+		method_snap_answer(request);
+	else if (survey->error == 0 && survey->pool_count == 1 && !snap &&
+		 survey->pools[0].lun_count == 1)
+		method_lun_answer(request);
+	else
+		request_answer(request, json_incref(request->item));
+}
+
+void
+method_look(struct request *request, const struct ref *ref)
+{
+	survey_ref(request, ref, ref->snap[0] != '\0' ? SURVEY_SNAPS : 0);
+	survey_run(request->survey, looked, request);
 }
 
 /* ---- exports ---- */
@@ -187,27 +364,4 @@ export_is_of_lun(const struct state_export *row, const uuid_t uuid)
 
 	return uuid_parse(row->lun_uuid, theirs) == 0 &&
 	       uuid_compare(theirs, uuid) == 0;
-}
-
-/* ---- in use ---- */
-
-json_t *
-in_use_fault(const char *code, const char *doing,
-    const struct iscsi_session_info *info, unsigned sessions, const char *why)
-{
-	json_t *fault;
-
-	if (sessions > 1)
-		fault = fault_new(code,
-		    "cannot %s: it is in use by host %s (%s, session %u and "
-		    "%u more)",
-		    doing, info->host, info->peer, info->tsih, sessions - 1);
-	else
-		fault = fault_new(code,
-		    "cannot %s: it is in use by host %s (%s, session %u)",
-		    doing, info->host, info->peer, info->tsih);
-	fault_why(fault, "%s", why);
-	return fault_fix(fault,
-	    "stop the VM or log out on %s:   iscsiadm -m node -T %s -u",
-	    info->host, info->target);
 }

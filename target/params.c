@@ -9,8 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static_assert(PARAM_NAME_MAX == POOL_NAME_MAX + 1, "names fit");
-
 /* ---- values by type ---- */
 
 /* A string without NUL or control characters, at most max bytes. */
@@ -56,19 +54,26 @@ param_lun_split(const char *text, char ret_pool[PARAM_NAME_MAX],
 	snprintf(ret_lun, PARAM_NAME_MAX, "%s", slash + 1);
 }
 
+/* POOL, POOL/LUN, POOL/LUN@SNAP, @SNAP: those that the type may have. */
 static bool
-check_lun(const struct api_arg *arg, const json_t *value)
+check_ref(const struct api_arg *arg, const json_t *value)
 {
-	const char *text = plain_text(value, 2 * POOL_NAME_MAX + 1);
-	const char *slash = text != NULL ? strchr(text, '/') : NULL;
-	char pool[PARAM_NAME_MAX], lun[PARAM_NAME_MAX];
+	const char *text = plain_text(value, REF_TEXT_MAX);
+	struct ref ref;
 
-	(void)arg;
-	if (slash == NULL || slash - text > POOL_NAME_MAX ||
-	    strlen(slash + 1) > POOL_NAME_MAX)
-		return false;
-	param_lun_split(text, pool, lun);
-	return pool_name_valid(pool) && pool_name_valid(lun);
+	return text != NULL &&
+	       (ref_parse(text, &ref) & ref_forms(arg->type)) != 0;
+}
+
+/* What is in the trash may have the name of another: then its uuid tells. */
+static bool
+check_trashed(const struct api_arg *arg, const json_t *value)
+{
+	const char *text = plain_text(value, REF_TEXT_MAX);
+	uuid_t uuid;
+
+	return text != NULL &&
+	       (uuid_parse(text, uuid) == 0 || check_ref(arg, value));
 }
 
 static bool
@@ -200,13 +205,27 @@ static const struct type {
 	[API_NEW_HOST] = { check_name,    NAME_FORM, NAME_SCHEMA },
 #define LUN_FORM    "POOL/LUN, each a name of 1 to 63 characters A-Z a-z 0-9 . _ -"
 #define LUN_SCHEMA  "{\"type\":\"string\",\"pattern\":\"^[A-Za-z0-9_][A-Za-z0-9._-]{0,62}/[A-Za-z0-9_][A-Za-z0-9._-]{0,62}$\"}"
-	[API_LUN]      = { check_lun,     LUN_FORM, LUN_SCHEMA },
-	[API_NEW_LUN]  = { check_lun,     LUN_FORM, LUN_SCHEMA },
+	[API_LUN]      = { check_ref,     LUN_FORM, LUN_SCHEMA },
+	[API_NEW_LUN]  = { check_ref,     LUN_FORM, LUN_SCHEMA },
+#define NAME_PATTERN "[A-Za-z0-9_][A-Za-z0-9._-]{0,62}"
+#define REF_SCHEMA(pattern) "{\"type\":\"string\",\"pattern\":\"^" pattern "$\"}"
+	[API_SNAP]     = { check_ref,     "POOL/LUN@SNAP, each a name of 1 to 63 characters A-Z a-z 0-9 . _ -", REF_SCHEMA(NAME_PATTERN "/" NAME_PATTERN "@" NAME_PATTERN) },
+	[API_NEW_SNAP] = { check_ref,     "POOL/LUN@SNAP, or its parts: POOL/LUN, @SNAP", REF_SCHEMA("(" NAME_PATTERN "/" NAME_PATTERN ")?(@" NAME_PATTERN ")?") },
+	[API_SNAP_AT]  = { check_ref,     "@SNAP or POOL/LUN@SNAP", REF_SCHEMA("(" NAME_PATTERN "/" NAME_PATTERN ")?@" NAME_PATTERN) },
+	[API_LUN_OR_SNAP] = { check_ref,  "POOL/LUN or POOL/LUN@SNAP", REF_SCHEMA(NAME_PATTERN "/" NAME_PATTERN "(@" NAME_PATTERN ")?") },
+	[API_POOL_OR_LUN] = { check_ref,  "POOL or POOL/LUN", REF_SCHEMA(NAME_PATTERN "(/" NAME_PATTERN ")?") },
+	[API_TRASHED]  = { check_trashed, "POOL/LUN, POOL/LUN@SNAP, or the uuid that trash list shows", "{\"type\":\"string\",\"maxLength\":191}" },
+	[API_GROUP]    = { check_ref,     "GROUP or POOL/GROUP", REF_SCHEMA("(" NAME_PATTERN "/)?" NAME_PATTERN) },
+	[API_NEW_GROUP]= { check_name,    NAME_FORM, NAME_SCHEMA },
+	[API_BOOKMARK] = { check_name,    NAME_FORM, NAME_SCHEMA },
+	[API_NEW_NAME] = { check_name,    NAME_FORM, NAME_SCHEMA },
+	[API_JOB]      = { check_name,    "a job's id, as job list shows it", NAME_SCHEMA },
 	[API_IQN]      = { check_iqn,     "an initiator name, as iqn.1993-08.org.debian:01:5f2a, eui.* or naa.*", "{\"type\":\"string\",\"maxLength\":223}" },
 	[API_SIZE]     = { check_size,    "a number of bytes, over 0", "{\"type\":\"integer\",\"minimum\":1}" },
 	[API_RESIZE]   = { check_resize,  "a number of bytes as a string, or +BYTES", "{\"type\":\"string\",\"pattern\":\"^[+]?[0-9]+$\"}" },
 	[API_PERCENT]  = { check_percent, "a percentage from 1 to 100", "{\"type\":\"integer\",\"minimum\":1,\"maximum\":100}" },
 	[API_INT]      = { check_int,     "a number, 0 or more", "{\"type\":\"integer\",\"minimum\":0}" },
+	[API_DURATION] = { check_size,    "a number of seconds, over 0", "{\"type\":\"integer\",\"minimum\":1}" },
 	[API_PATH]     = { check_path,    "an absolute path", "{\"type\":\"string\",\"pattern\":\"^/\"}" },
 	[API_ADDRESS]  = { check_address, "an address, as 10.0.0.10, 10.0.0.10:3260 or [fd00::10]:3260", "{\"type\":\"string\",\"maxLength\":64}" },
 	[API_CHOICE]   = { check_choice,  NULL, NULL },

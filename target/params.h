@@ -8,6 +8,7 @@
 #define TARGET_PARAMS_H
 
 #include "target/fault.h"
+#include "target/ref.h"
 
 #define PARAM_REPEAT_MAX 64
 #define PARAM_TEXT_MAX   1024
@@ -16,7 +17,7 @@
 json_t *params_check(const struct api_command *command, const json_t *params);
 
 /* "POOL/LUN" that was checked, in two. */
-#define PARAM_NAME_MAX 64
+#define PARAM_NAME_MAX REF_NAME_MAX
 void param_lun_split(const char *text, char ret_pool[PARAM_NAME_MAX],
     char ret_lun[PARAM_NAME_MAX]);
 

@@ -117,8 +117,11 @@ exports_document(struct house *house)
 		json_decref(array);
 		return NULL;
 	}
-	for (unsigned i = 0; i < count; i++)
-		json_array_append_new(array, export_document(&rows[i]));
+	for (unsigned i = 0; i < count; i++) {
+		/* one that ends by itself is none of the configuration */
+		if (rows[i].expires_unix == 0)
+			json_array_append_new(array, export_document(&rows[i]));
+	}
 	free(rows);
 	return array;
 }

@@ -99,6 +99,7 @@ request_free(struct request *request)
 	assert(!request->call.running);
 	survey_free(request->survey);
 	json_decref(request->item);
+	json_decref(request->cursor);
 	json_decref(request->params);
 	if (request->own_free != NULL)
 		request->own_free(request->own);
@@ -344,6 +345,8 @@ result_new(const struct request *request, const char *member, json_t *value)
 	assert(result != NULL);
 	if (request->dry_run)
 		json_object_set_new(result, "dry_run", json_true());
+	if (request->cursor != NULL)
+		json_object_set(result, "cursor", request->cursor);
 	return result;
 }
 

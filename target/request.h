@@ -51,7 +51,8 @@ struct request {
 	struct publish_wait publish;
 	struct survey *survey; /* freed with the request */
 	void (*next)(struct request *request);
-	json_t *item; /* the answer to be; freed with the request */
+	json_t *item;   /* the answer to be; freed with the request */
+	json_t *cursor; /* of a page: where the next begins, or null; freed */
 	void *own;
 	void (*own_free)(void *own);
 };

@@ -13,15 +13,17 @@
 #define TARGET_STATE_H
 
 #include "snapshot/pool.h"
+#include "target/forecast.h"
 #include "target/naming.h"
 #include <jansson.h>
 #include <limits.h>
 
-#define STATE_VERSION       1
+#define STATE_VERSION       2
 #define STATE_PROBLEM_MAX   512
 #define STATE_ADDRESS_MAX   NAMING_ADDRESS_MAX
 #define STATE_UUID_TEXT     37
-#define STATE_REQUEST_MAX   128  /* bytes of a request_id */
+#define STATE_LUN_NAME_MAX  (2 * POOL_NAME_MAX + 2) /* "web01@mon" */
+#define STATE_REQUEST_MAX   128                     /* bytes of a request_id */
 #define STATE_REQUESTS_KEPT 1000 /* answers kept, the newest */
 #define STATE_AUDIT_KEPT    100000
 
@@ -106,10 +108,11 @@ int state_host_remove(struct state *state, int64_t id);
 struct state_export {
 	int64_t id, target_id, host_id, pool_id;
 	char lun_uuid[STATE_UUID_TEXT];
-	char lun_name[POOL_NAME_MAX + 1]; /* as last known */
+	char lun_name[STATE_LUN_NAME_MAX]; /* as last known */
 	unsigned number;
 	bool read_only;
 	int64_t created_unix;
+	int64_t expires_unix; /* 0: never */
 	/* of the rows it refers to */
 	char host[POOL_NAME_MAX + 1], pool[POOL_NAME_MAX + 1];
 	char iqn[NAMING_IQN_MAX + 1];
@@ -124,6 +127,10 @@ int state_export_remove(struct state *state, int64_t id);
 int state_lun_renamed(
     struct state *state, const char *lun_uuid, const char *lun_name);
 
+/* LUN before is called after: its snapshots' exports, "before@snap". */
+int state_lun_snaps_renamed(struct state *state, int64_t pool_id,
+    const char *before, const char *after);
+
 struct state_portal {
 	int64_t id;
 	char asked[STATE_ADDRESS_MAX];   /* port 0 may be asked */
@@ -134,6 +141,22 @@ int state_portals(struct state *state, struct state_portal **ret_portals,
 int state_portal_add(struct state *state, struct state_portal *portal);
 int state_portal_move(struct state *state, int64_t id, const char *address);
 int state_portal_remove(struct state *state, int64_t id);
+
+/* ---- what goes on ---- */
+
+/* LUNs of the pool that are to be flattened; free them. */
+int state_flattens(struct state *state, int64_t pool_id, uuid_t **ret_uuids,
+    unsigned *ret_count);
+int state_flatten_add(struct state *state, int64_t pool_id, const uuid_t uuid);
+/* Also when there is none. */
+int state_flatten_remove(
+    struct state *state, int64_t pool_id, const uuid_t uuid);
+
+/* Its own transaction; does not count as a change. */
+int state_sample_add(
+    struct state *state, int64_t pool_id, int64_t at, uint64_t used);
+int state_samples(
+    struct state *state, int64_t pool_id, struct forecast *ret_forecast);
 
 /* ---- what was done ---- */
 

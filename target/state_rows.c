@@ -271,6 +271,7 @@ read_export(sqlite3_stmt *stmt, void *element)
 	sql_text(stmt, 10, e->pool, sizeof(e->pool));
 	sql_text(stmt, 11, e->iqn, sizeof(e->iqn));
 	e->own_target = sqlite3_column_int(stmt, 12) != 0;
+	e->expires_unix = sqlite3_column_int64(stmt, 13);
 }
 
 int
@@ -282,7 +283,7 @@ state_exports(
 	int ret = sql_run(state,
 	    "SELECT e.id, e.target, e.host, t.pool, e.lun_uuid, e.lun_name, "
 	    "e.number, e.read_only, e.created, h.name, p.name, t.iqn, "
-	    "t.lun_uuid IS NOT NULL FROM exports e "
+	    "t.lun_uuid IS NOT NULL, e.expires FROM exports e "
 	    "JOIN targets t ON t.id = e.target JOIN hosts h ON h.id = e.host "
 	    "JOIN pools p ON p.id = t.pool "
 	    "ORDER BY p.name, e.lun_name, h.name",
@@ -300,10 +301,10 @@ state_export_add(struct state *state, struct state_export *export)
 	export->created_unix = now();
 	ret = sql_run(state,
 	    "INSERT INTO exports (target, host, lun_uuid, lun_name, number, "
-	    "read_only, created) VALUES (?, ?, ?, ?, ?, ?, ?)",
-	    NULL, NULL, "iissubi", export->target_id, export->host_id,
+	    "read_only, created, expires) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+	    NULL, NULL, "iissubii", export->target_id, export->host_id,
 	    export->lun_uuid, export->lun_name, export->number,
-	    (int)export->read_only, export->created_unix);
+	    (int)export->read_only, export->created_unix, export->expires_unix);
 	export->id = sql_inserted(state);
 	return ret;
 }
@@ -325,6 +326,18 @@ state_lun_renamed(
 	return sql_run(state,
 	    "UPDATE exports SET lun_name = ? WHERE lun_uuid = ?", NULL, NULL,
 	    "ss", lun_name, lun_uuid);
+}
+
+int
+state_lun_snaps_renamed(
+    struct state *state, int64_t pool_id, const char *before, const char *after)
+{
+	assert(state->changing);
+	return sql_run(state,
+	    "UPDATE exports SET lun_name = ?3 || substr(lun_name, "
+	    "length(?2) + 1) WHERE substr(lun_name, 1, length(?2) + 1) = "
+	    "?2 || '@' AND target IN (SELECT id FROM targets WHERE pool = ?1)",
+	    NULL, NULL, "iss", pool_id, before, after);
 }
 
 /* ---- portals ---- */

@@ -52,7 +52,19 @@ static const char step_1[] =
 "  id TEXT NOT NULL UNIQUE, digest TEXT NOT NULL, answer TEXT NOT NULL,"
 "  at INTEGER NOT NULL) STRICT;";
 
-static const char *const steps[] = { step_1 };
+static const char step_2[] =
+/* exports that end by themselves */
+"ALTER TABLE exports ADD COLUMN expires INTEGER NOT NULL DEFAULT 0;"
+/* what is to go on after a restart */
+"CREATE TABLE flattens (pool INTEGER NOT NULL"
+"  REFERENCES pools(id) ON DELETE CASCADE, lun_uuid TEXT NOT NULL,"
+"  PRIMARY KEY (pool, lun_uuid)) STRICT;"
+/* used space, for the forecast */
+"CREATE TABLE samples (pool INTEGER NOT NULL"
+"  REFERENCES pools(id) ON DELETE CASCADE, at INTEGER NOT NULL,"
+"  used INTEGER NOT NULL, PRIMARY KEY (pool, at)) STRICT;";
+
+static const char *const steps[] = { step_1, step_2 };
 /* clang-format on */
 static_assert(ARRAY_SIZE(steps) == STATE_VERSION, "a step for each version");
 

@@ -28,6 +28,11 @@ survey_free(struct survey *survey)
 	assert(survey->pending == 0);
 	for (unsigned i = 0; i < survey->pool_count; i++) {
 		free(survey->pools[i].luns);
+		free(survey->pools[i].snaps);
+		free(survey->pools[i].trash);
+		free(survey->pools[i].groups);
+		free(survey->pools[i].bookmarks);
+		free(survey->pools[i].jobs);
 		free(survey->pools[i].served);
 	}
 	free(survey->pools);
@@ -56,21 +61,73 @@ served_compare(const void *a, const void *b)
 }
 
 static void
-lun_look(const struct survey_pool *sp, struct volume *volume,
-    struct survey_lun *ret_lun)
+served_look(const struct survey_pool *sp, struct survey_lun *sl)
 {
 	struct survey_served key;
 	const struct survey_served *found;
 
-	*ret_lun = (struct survey_lun){.served = false};
-	volume_stat_get(volume, &ret_lun->volume);
-	uuid_copy(key.uuid, ret_lun->volume.uuid);
+	uuid_copy(key.uuid, sl->volume.uuid);
 	found = bsearch(
 	    &key, sp->served, sp->served_count, sizeof(key), served_compare);
 	if (found == NULL)
 		return;
-	ret_lun->served = true;
-	lun_stat_get(found->lun, &ret_lun->lun);
+	sl->served = true;
+	lun_stat_get(found->lun, &sl->lun);
+}
+
+/* A clone's own snapshots stand between it and the one it was made of. */
+static struct volume *
+origin_of(struct volume *volume)
+{
+	struct volume *parent = volume_parent(volume);
+
+	while (parent != NULL && snapshot_volume(parent) == volume)
+		parent = volume_parent(parent);
+	return parent;
+}
+
+static void
+origin_look(
+    const struct survey_pool *sp, struct volume *volume, struct survey_lun *sl)
+{
+	struct volume *origin = origin_of(volume), *owner;
+	struct volume_stat snap, lun = {.name = "(deleted)"};
+
+	if (origin == NULL)
+		return;
+	owner = snapshot_volume(origin);
+	volume_stat_get(origin, &snap);
+	if (owner != NULL)
+		volume_stat_get(owner, &lun);
+	uuid_copy(sl->parent_uuid, snap.uuid);
+	snprintf(sl->parent, sizeof(sl->parent), "%s/%s@%s", sp->name, lun.name,
+	    snap.name);
+}
+
+void
+survey_look(const struct survey_pool *sp, struct volume *volume,
+    struct survey_lun *ret_lun)
+{
+	struct volume_stat owner_stat;
+	const char *group = volume_group(volume);
+	struct volume *owner;
+
+	*ret_lun = (struct survey_lun){.served = false};
+	volume_stat_get(volume, &ret_lun->volume);
+	family_stat_get(volume, &ret_lun->family);
+	served_look(sp, ret_lun);
+	ret_lun->is_snapshot = volume_is_snapshot(volume);
+	if (group != NULL)
+		snprintf(ret_lun->group, sizeof(ret_lun->group), "%s", group);
+	if (!ret_lun->is_snapshot) {
+		origin_look(sp, volume, ret_lun);
+		return;
+	}
+	owner = snapshot_volume(volume);
+	if (owner == NULL)
+		return;
+	volume_stat_get(owner, &owner_stat);
+	snprintf(ret_lun->of, sizeof(ret_lun->of), "%s", owner_stat.name);
 }
 
 static int
@@ -82,7 +139,7 @@ luns_look(struct survey_pool *sp)
 	for (struct volume *v = volume_next(sp->pool, NULL);
 	     v != NULL && sp->lun_count < sp->stat.volumes;
 	     v = volume_next(sp->pool, v))
-		lun_look(sp, v, &sp->luns[sp->lun_count++]);
+		survey_look(sp, v, &sp->luns[sp->lun_count++]);
 	return 0;
 }
 
@@ -96,7 +153,7 @@ lun_look_one(struct survey_pool *sp)
 	sp->luns = calloc(1, sizeof(*sp->luns));
 	if (sp->luns == NULL)
 		return -ENOMEM;
-	lun_look(sp, volume, &sp->luns[sp->lun_count++]);
+	survey_look(sp, volume, &sp->luns[sp->lun_count++]);
 	return 0;
 }
 
@@ -107,10 +164,13 @@ pool_look(struct call *call)
 	int ret = 0;
 
 	pool_stat_get(sp->pool, &sp->stat);
-	if (sp->survey->only_lun[0] != '\0')
+	if (sp->survey->only_lun[0] != '\0' &&
+	    (sp->survey->also & SURVEY_SNAPS) == 0)
 		ret = lun_look_one(sp);
 	else if (!sp->survey->without_luns)
 		ret = luns_look(sp);
+	if (ret == 0)
+		ret = survey_look_family(sp);
 	call_finish(call, ret);
 }
 

@@ -6,12 +6,42 @@
 #ifndef TARGET_SURVEY_H
 #define TARGET_SURVEY_H
 
+#include "snapshot/family.h"
 #include "target/house.h"
+#include "target/ref.h"
 
+/* A LUN, a snapshot, or what is in the trash. */
 struct survey_lun {
 	struct volume_stat volume;
+	struct family_stat family;
+	bool is_snapshot;
+	char of[REF_NAME_MAX];    /* of a snapshot: its LUN; "": gone */
+	char group[REF_NAME_MAX]; /* "": in none */
+	/* the snapshot it was cloned from, "POOL/LUN@SNAP"; "": it was not */
+	char parent[REF_TEXT_MAX];
+	uuid_t parent_uuid;
 	bool served;
 	struct lun_stat lun; /* if served */
+};
+
+struct survey_bookmark {
+	struct bookmark bookmark;
+	char lun[REF_NAME_MAX];
+};
+
+struct survey_totals {
+	uint64_t snap_held, trashed; /* bytes */
+	unsigned luns, snaps;
+};
+
+/* What a survey looks at, beside pools, LUNs and sessions. */
+enum {
+	SURVEY_SNAPS = 1 << 0, /* and all LUNs, so that clones are known */
+	SURVEY_TRASH = 1 << 1,
+	SURVEY_GROUPS = 1 << 2,
+	SURVEY_BOOKMARKS = 1 << 3,
+	SURVEY_JOBS = 1 << 4,
+	SURVEY_TOTALS = 1 << 5,
 };
 
 struct survey_pool {
@@ -21,9 +51,15 @@ struct survey_pool {
 	int64_t id;
 	bool open;
 	char problem[POOL_PROBLEM_MAX];
-	struct pool_stat stat; /* if open */
-	struct survey_lun *luns;
-	unsigned lun_count;
+	struct pool_stat stat;                   /* if open */
+	struct survey_lun *luns, *snaps, *trash; /* luns by name, the others
+						    from the oldest */
+	unsigned lun_count, snap_count, trash_count;
+	char (*groups)[REF_NAME_MAX];
+	struct survey_bookmark *bookmarks;
+	struct pool_job_stat *jobs;
+	unsigned group_count, bookmark_count, job_count;
+	struct survey_totals totals;
 	/* survey.c's */
 	struct pool *pool;
 	struct survey_served *served;
@@ -36,6 +72,8 @@ struct survey {
 	/* what to look at */
 	char only_pool[POOL_NAME_MAX + 1]; /* "": all */
 	char only_lun[POOL_NAME_MAX + 1];  /* "": all */
+	char only_snap[POOL_NAME_MAX + 1]; /* "": all */
+	unsigned also;                     /* SURVEY_... */
 	bool without_luns;
 	bool without_sessions;
 	/* what was found */
@@ -62,5 +100,15 @@ const struct iscsi_session_info *survey_sessions_of(const struct survey *survey,
     const char *host, const char *iqn, unsigned *ret_count);
 const struct survey_lun *survey_lun_find(
     const struct survey *survey, const char *pool, const char *lun);
+
+/* About what would be free if it went, with its snapshots. */
+uint64_t survey_freed(const struct survey_lun *sl);
+
+/* ---- for survey_family.c and survey.c, on a reactor ---- */
+
+/* All that is known of one volume. */
+void survey_look(const struct survey_pool *sp, struct volume *volume,
+    struct survey_lun *ret_lun);
+int survey_look_family(struct survey_pool *sp);
 
 #endif

@@ -87,7 +87,7 @@ claim_exit 5 "an exported LUN is not deleted" varve -y lun delete vms/web02
 claim_text "and it says what to do" "varve export remove"
 claim "the export is removed" varve export remove vms/web02 --host kvm1
 claim "no data went with it" varve lun show vms/web02
-claim "the LUN is deleted" varve -y lun delete vms/web02
+claim "the LUN is deleted" varve -y lun delete vms/web02 --now
 claim_exit 4 "it is gone" varve lun show vms/web02
 claim "the host is removed" varve host remove kvm1
 claim "the configuration is printed" varve config export

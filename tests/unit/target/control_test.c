@@ -368,7 +368,7 @@ a_lun_lives_and_dies(void **unused)
 	assert_string_equal(text("name"), "vms/b");
 	refused("lun.rename", "{\"lun\":\"vms/b\",\"name\":\"other/b\"}",
 	    "lun.other-pool");
-	done("lun.delete", "{\"lun\":\"vms/b\"}");
+	done("lun.delete", "{\"lun\":\"vms/b\",\"now\":true}");
 	refused("lun.show", "{\"lun\":\"vms/b\"}", "lun.not-found");
 }
 
@@ -594,7 +594,7 @@ a_document_is_applied_and_is_then_what_is(void **unused)
 	/* away with it all, and something that is not in the document */
 	done("export.remove", "{\"name\":\"vms/a\",\"host\":\"h1\"}");
 	done("host.remove", "{\"host\":\"h1\"}");
-	done("lun.delete", "{\"lun\":\"vms/a\"}");
+	done("lun.delete", "{\"lun\":\"vms/a\",\"now\":true}");
 	HOST("h2");
 	done("config.diff", params);
 	assert_int_equal(json_array_size(result), 4);

@@ -425,6 +425,125 @@ remove_directory(void **unused)
 
 #define claim(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
+/* A database of version 1 that holds an export. */
+static void
+an_older_database_is_taken_along(void **unused)
+{
+	struct state_export *rows;
+	int64_t target, host;
+	char device[] = "/a";
+	unsigned count;
+
+	(void)unused;
+	add_pool("vms", UUID_1, device, &target);
+	add_host("kvm1", "iqn.2026-01.x:1", &host);
+	assert_int_equal(add_export(target, host, UUID_1, 0), 0);
+	execute("ALTER TABLE exports DROP COLUMN expires; DROP TABLE flattens;"
+		"DROP TABLE samples; DELETE FROM migrations WHERE version = 2;"
+		"PRAGMA user_version = 1");
+	reopen();
+	assert_int_equal(state_exports(state, &rows, &count), 0);
+	assert_int_equal(count, 1);
+	assert_int_equal(rows[0].expires_unix, 0);
+	free(rows);
+}
+
+/* The names of a LUN's snapshots begin with its own. */
+static void
+a_renamed_lun_takes_the_names_of_its_snapshots_along(void **unused)
+{
+	static const char *const uuids[] = {
+	    UUID_1, UUID_2, "33333333-3333-4333-8333-333333333333"};
+	static const char *const names[] = {"web01@mon", "web01", "web011@mon"};
+	static const char *const after[] = {"web02@mon", "web01", "web011@mon"};
+	struct state_export *rows;
+	int64_t pool, target, host;
+	char device[] = "/a";
+	unsigned count;
+
+	(void)unused;
+	pool = add_pool("vms", UUID_1, device, &target);
+	add_host("kvm1", "iqn.2026-01.x:1", &host);
+	for (unsigned i = 0; i < 3; i++) {
+		assert_int_equal(add_export(target, host, uuids[i], i), 0);
+		state_begin(state);
+		assert_int_equal(
+		    state_lun_renamed(state, uuids[i], names[i]), 0);
+		state_commit(state);
+	}
+	state_begin(state);
+	assert_int_equal(
+	    state_lun_snaps_renamed(state, pool, "web01", "web02"), 0);
+	state_commit(state);
+	assert_int_equal(state_exports(state, &rows, &count), 0);
+	for (unsigned i = 0; i < count; i++) {
+		unsigned number = rows[i].number;
+		assert_string_equal(rows[i].lun_name, after[number]);
+	}
+	free(rows);
+}
+
+static void
+what_is_to_be_flattened_is_known_again(void **unused)
+{
+	uuid_t uuid, *uuids;
+	int64_t pool, target;
+	char device[] = "/a";
+	unsigned count;
+
+	(void)unused;
+	pool = add_pool("vms", UUID_1, device, &target);
+	uuid_parse(UUID_2, uuid);
+	state_begin(state);
+	assert_int_equal(state_flatten_add(state, pool, uuid), 0);
+	assert_int_equal(state_flatten_add(state, pool, uuid), 0);
+	state_commit(state);
+	reopen();
+	assert_int_equal(state_flattens(state, pool, &uuids, &count), 0);
+	assert_int_equal(count, 1);
+	assert_int_equal(uuid_compare(uuids[0], uuid), 0);
+	free(uuids);
+	state_begin(state);
+	assert_int_equal(state_flatten_remove(state, pool, uuid), 0);
+	assert_int_equal(state_flatten_remove(state, pool, uuid), 0);
+	state_commit(state);
+	assert_int_equal(state_flattens(state, pool, &uuids, &count), 0);
+	assert_int_equal(count, 0);
+	free(uuids);
+}
+
+static void
+samples_of_the_last_30_days_are_kept(void **unused)
+{
+	static struct forecast forecast;
+	const int64_t hour = FORECAST_INTERVAL_SECONDS, start = 1800000000;
+	int64_t pool, target, generation;
+	char device[] = "/a";
+
+	(void)unused;
+	pool = add_pool("vms", UUID_1, device, &target);
+	generation = state_generation(state);
+	for (int i = 0; i < 5; i++)
+		assert_int_equal(state_sample_add(state, pool, start + i * hour,
+				     (uint64_t)i * 4096),
+		    0);
+	/* samples are no change that anybody made */
+	assert_int_equal(state_generation(state), generation);
+	reopen();
+	assert_int_equal(state_samples(state, pool, &forecast), 0);
+	assert_int_equal(forecast.count, 5);
+	assert_int_equal(forecast.samples[4].used, 4 * 4096);
+	/* 30 days on, what is older is gone; as is what a wrong clock said */
+	assert_int_equal(state_sample_add(state, pool,
+			     start + FORECAST_SAMPLES * hour + 2 * hour, 1),
+	    0);
+	assert_int_equal(state_samples(state, pool, &forecast), 0);
+	assert_int_equal(forecast.count, 3);
+	assert_int_equal(state_sample_add(state, pool, start, 2), 0);
+	assert_int_equal(state_samples(state, pool, &forecast), 0);
+	assert_int_equal(forecast.count, 1);
+}
+
 int
 main(void)
 {
@@ -441,6 +560,10 @@ main(void)
 	    claim(a_pool_target_and_a_lun_target_are_found),
 	    claim(an_answer_is_remembered_by_its_request),
 	    claim(only_the_newest_answers_are_kept),
+	    claim(an_older_database_is_taken_along),
+	    claim(a_renamed_lun_takes_the_names_of_its_snapshots_along),
+	    claim(what_is_to_be_flattened_is_known_again),
+	    claim(samples_of_the_last_30_days_are_kept),
 	    claim(a_newer_database_is_refused_and_left_alone),
 	    claim(a_damaged_database_is_refused),
 	    claim(what_is_no_database_is_refused),

@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * job list, show: what goes on in pools, and what has ended.  The id of a job
+ * is what it does and whom to, so it is the same after a restart.
+ */
+#include "target/method.h"
+#include <stdlib.h>
+#include <string.h>
+
+#define JOB_ID_MAX 24
+
+static void
+job_id(const struct pool_job_stat *stat, char id[JOB_ID_MAX])
+{
+	char uuid[STATE_UUID_TEXT];
+
+	uuid_unparse_lower(stat->uuid, uuid);
+	snprintf(id, JOB_ID_MAX, "%s-%.8s",
+	    stat->kind == POOL_JOB_FLATTEN ? "flatten" : "delete", uuid);
+}
+
+static const char *
+job_state(const struct house_job *job)
+{
+	if (job->ended)
+		return job->result < 0 ? "failed" : "done";
+	return job->stat.running ? "running" : "waiting";
+}
+
+json_t *
+job_item(const struct house_job *job)
+{
+	const struct pool_job_stat *stat = &job->stat;
+	int percent =
+	    stat->total > 0
+		? (int)(100 * (double)stat->done / (double)stat->total)
+		: 0;
+	char id[JOB_ID_MAX];
+
+	job_id(stat, id);
+	return json_pack(
+	    "{s:s, s:s, s:o, s:s, s:i, s:o, s:o, s:o, s:s, s:o, s:o}", "job",
+	    id, "kind", stat->kind == POOL_JOB_FLATTEN ? "flatten" : "delete",
+	    "name", json_textf("%s/%s", job->pool, stat->name), "state",
+	    job_state(job), "percent", percent, "done", json_bytes(stat->done),
+	    "total", json_bytes(stat->total), "freed", json_bytes(stat->freed),
+	    "pool", job->pool, "ended", json_time(job->ended_unix), "problem",
+	    job->problem[0] != '\0' ? json_text(job->problem) : json_null());
+}
+
+/* From those that run to those that ended long ago. */
+static json_t *
+items_of(const struct request *request)
+{
+	const struct survey *survey = request->survey;
+	const struct house_job *ended;
+	json_t *items = json_array();
+
+	for (unsigned p = 0; p < survey->pool_count; p++) {
+		const struct survey_pool *sp = &survey->pools[p];
+		for (unsigned i = 0; i < sp->job_count; i++) {
+			struct house_job job = {.stat = sp->jobs[i]};
+			memcpy(job.pool, sp->name, sizeof(job.pool));
+			json_array_append_new(items, job_item(&job));
+		}
+	}
+	for (unsigned i = 0;
+	     (ended = house_job_ended(request->house, i)) != NULL; i++) {
+		if (survey->only_pool[0] == '\0' ||
+		    strcmp(survey->only_pool, ended->pool) == 0)
+			json_array_append_new(items, job_item(ended));
+	}
+	return items;
+}
+
+static void
+list_answer(struct request *request)
+{
+	request_answer_items(request, items_of(request));
+}
+
+void
+method_job_list(struct request *request)
+{
+	method_survey_of(request, "pool", SURVEY_JOBS, list_answer);
+}
+
+static void
+show_answer(struct request *request)
+{
+	const char *id = param_text(request->params, "job");
+	json_t *items = items_of(request), *item, *found = NULL;
+	size_t i;
+
+	json_array_foreach(items, i, item)
+	{
+		const char *its =
+		    json_string_value(json_object_get(item, "job"));
+		if (found == NULL && strcmp(its, id) == 0)
+			found = json_incref(item);
+	}
+	json_decref(items);
+	if (found != NULL)
+		request_answer(request, found);
+	else
+		request_fail(request, fault_fix(fault_new("job.not-found",
+						    "there is no job %s", id),
+					  "varve job list"));
+}
+
+void
+method_job_show(struct request *request)
+{
+	method_survey_also(request, "", "", SURVEY_JOBS, show_answer);
+}
