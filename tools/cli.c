@@ -5,6 +5,7 @@
 #include "base/version.h"
 #include "tools/completion.h"
 #include "tools/help.h"
+#include "tools/job.h"
 #include "tools/problem.h"
 #include "tools/terminal.h"
 #include <signal.h>
@@ -235,8 +236,38 @@ check_and_confirm(struct cli *cli)
 	    invocation->object != NULL ? invocation->object : "yes");
 }
 
+/* Is anything destroyed, as it is called? */
+static bool
+destroys(const struct invocation *invocation)
+{
+	const struct api_command *command = invocation->command;
+	const char *with = command->asks_with, *without = command->asks_without;
+
+	if (!(command->flags & API_DESTROYS))
+		return false;
+	if (with != NULL)
+		return json_is_true(json_object_get(invocation->params, with));
+	return without == NULL ||
+	       !json_is_true(json_object_get(invocation->params, without));
+}
+
+/* What the answer has started goes on: follows it, or only says its id. */
 static json_t *
-run_remote(struct cli *cli)
+follow_or_show(struct cli *cli, const json_t *result, enum api_exit *ret_exit)
+{
+	const struct globals *globals = &cli->invocation.globals;
+	const char *id = json_string_value(
+	    json_object_get(json_object_get(result, "item"), "job"));
+	bool follows = (cli->invocation.command->flags & API_STARTS_JOB) &&
+		       id != NULL && !globals->no_wait && !globals->dry_run;
+
+	if (!follows || globals->json)
+		cli_show(cli, result);
+	return follows ? job_follow(cli, id, ret_exit) : NULL;
+}
+
+static json_t *
+run_remote(struct cli *cli, enum api_exit *ret_exit)
 {
 	struct invocation *invocation = &cli->invocation;
 	const struct api_command *command = invocation->command;
@@ -244,8 +275,7 @@ run_remote(struct cli *cli)
 	_cleanup_(json_decrefpp) json_t *result = NULL;
 	json_t *problem = NULL;
 
-	if ((command->flags & API_DESTROYS) && !globals->yes &&
-	    !globals->dry_run)
+	if (destroys(invocation) && !globals->yes && !globals->dry_run)
 		problem = check_and_confirm(cli);
 	if (problem != NULL)
 		return problem;
@@ -255,7 +285,7 @@ run_remote(struct cli *cli)
 		add_request_id(invocation->params);
 	problem = cli_call(cli, command->method, invocation->params, &result);
 	if (problem == NULL)
-		cli_show(cli, result);
+		problem = follow_or_show(cli, result, ret_exit);
 	return problem;
 }
 
@@ -287,7 +317,7 @@ run_command(struct cli *cli, enum api_exit *ret_exit)
 	if (local != NULL)
 		return local->run(cli, ret_exit);
 	assert(invocation->command->method != NULL);
-	return run_remote(cli);
+	return run_remote(cli, ret_exit);
 }
 
 /* ---- completion ---- */

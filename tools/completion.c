@@ -15,7 +15,7 @@ struct wanted {
 
 struct line {
 	struct completion *completion;
-	const char *noun;
+	const char *noun, *object; /* the first argument */
 	const struct api_command *command;
 	const struct api_arg *positional;
 	struct wanted wanted; /* the option before the current word */
@@ -77,6 +77,62 @@ offer_new_lun(const struct line *line)
 		    offer_pool_slash, &copy);
 }
 
+/* A new snapshot's name begins with a LUN's. */
+static void
+offer_lun_at(void *arg, const char *name)
+{
+	_cleanup_(freep) char *beginning = NULL;
+	int length = asprintf(&beginning, "%s@", name);
+
+	assert(length >= 0);
+	offer(arg, beginning, NULL);
+}
+
+static void
+offer_new_snap(const struct line *line)
+{
+	struct line copy = *line;
+
+	if (line->completion->names != NULL)
+		line->completion->names(
+		    line->completion->names_arg, "lun", offer_lun_at, &copy);
+}
+
+/* @SNAP of the LUN that stands before. */
+static void
+offer_at(void *arg, const char *name)
+{
+	const struct line *line = arg;
+	size_t length = strcspn(line->object, "@");
+
+	if (strncmp(name, line->object, length) == 0 && name[length] == '@')
+		offer(line, name + length, NULL);
+}
+
+static void
+offer_snap_at(const struct line *line)
+{
+	struct line copy = *line;
+
+	if (line->completion->names != NULL && line->object != NULL)
+		line->completion->names(
+		    line->completion->names_arg, "snap", offer_at, &copy);
+}
+
+static void
+offer_lun_or_snap(const struct line *line)
+{
+	offer_names(line, "lun");
+	offer_names(line, "snap");
+}
+
+static void
+offer_pool_or_lun(const struct line *line)
+{
+	offer_names(line, "pool");
+	offer_names(line, "lun");
+}
+
 static void
 offer_choices(const struct line *line, const char *choices)
 {
@@ -99,23 +155,37 @@ static void
 offer_arg(const struct line *line, const struct api_arg *arg)
 {
 	/* clang-format off */
-	static const char *const nouns[] = {
-		[API_POOL] = "pool", [API_LUN] = "lun", [API_HOST] = "host",
-		[API_SESSION] = "session",
+	static const struct {
+		const char *noun; /* the names that its list shows */
+		void (*offer)(const struct line *line);
+	} types[] = {
+		[API_POOL]        = { "pool",     NULL },
+		[API_LUN]         = { "lun",      NULL },
+		[API_HOST]        = { "host",     NULL },
+		[API_SESSION]     = { "session",  NULL },
+		[API_SNAP]        = { "snap",     NULL },
+		[API_TRASHED]     = { "trash",    NULL },
+		[API_GROUP]       = { "group",    NULL },
+		[API_BOOKMARK]    = { "bookmark", NULL },
+		[API_JOB]         = { "job",      NULL },
+		[API_NEW_LUN]     = { NULL, offer_new_lun },
+		[API_NEW_SNAP]    = { NULL, offer_new_snap },
+		[API_SNAP_AT]     = { NULL, offer_snap_at },
+		[API_LUN_OR_SNAP] = { NULL, offer_lun_or_snap },
+		[API_POOL_OR_LUN] = { NULL, offer_pool_or_lun },
+		[API_PATH]        = { NULL, offer_files },
+		[API_SECRET]      = { NULL, offer_files },
+		[API_DOCUMENT]    = { NULL, offer_files },
 	};
 	/* clang-format on */
 
-	if (arg->type < ARRAY_SIZE(nouns) && nouns[arg->type] != NULL)
-		offer_names(line, nouns[arg->type]);
-	else if (arg->type == API_NEW_LUN)
-		offer_new_lun(line);
-	else if (arg->type == API_SESSION)
-		offer_names(line, "session");
-	else if (arg->type == API_CHOICE)
+	if (arg->type == API_CHOICE)
 		offer_choices(line, arg->choices);
-	else if (arg->type == API_PATH || arg->type == API_SECRET ||
-		 arg->type == API_DOCUMENT)
-		offer_files(line);
+	else if (arg->type < ARRAY_SIZE(types) && types[arg->type].noun != NULL)
+		offer_names(line, types[arg->type].noun);
+	else if (arg->type < ARRAY_SIZE(types) &&
+		 types[arg->type].offer != NULL)
+		types[arg->type].offer(line);
 }
 
 /* -o takes a list: the part behind the last comma is completed. */
@@ -217,6 +287,15 @@ line_command(struct line *line, const struct api_command *command)
 }
 
 static void
+line_argument(struct line *line, const char *word)
+{
+	if (line->object == NULL)
+		line->object = word;
+	if (line->positional != NULL && !line->positional->repeated)
+		line->positional = positional_from(line->positional + 1);
+}
+
+static void
 line_word(struct line *line, const char *word)
 {
 	if (line->noun == NULL && !line->help && strcmp(word, "help") == 0) {
@@ -229,8 +308,8 @@ line_word(struct line *line, const char *word)
 		       api_find(line->noun, word) != NULL)) {
 		line_command(line, api_find(line->noun, word));
 		line->unknown = line->command == NULL;
-	} else if (line->positional != NULL && !line->positional->repeated) {
-		line->positional = positional_from(line->positional + 1);
+	} else {
+		line_argument(line, word);
 	}
 }
 

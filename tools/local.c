@@ -7,6 +7,8 @@
 #include "base/version.h"
 #include "tools/cli.h"
 #include "tools/completion.h"
+#include "tools/diff.h"
+#include "tools/job.h"
 #include "tools/problem.h"
 #include "tools/rescue.h"
 #include <string.h>
@@ -347,6 +349,18 @@ run_top(struct cli *cli, enum api_exit *ret_exit)
 	return problem;
 }
 
+/* ---- jobs ---- */
+
+static json_t *
+run_job_watch(struct cli *cli, enum api_exit *ret_exit)
+{
+	const char *id =
+	    json_string_value(json_object_get(cli->invocation.params, "job"));
+
+	assert(id != NULL);
+	return job_follow(cli, id, ret_exit);
+}
+
 const struct local_command local_commands[] = {
     {"completion", "", run_completion},
     {"version", "", run_version},
@@ -356,6 +370,8 @@ const struct local_command local_commands[] = {
     {"rescue", "undo", run_rescue_undo},
     {"rescue", "extract", run_rescue_extract},
     {"rescue", "dump", run_rescue_dump},
+    {"snap", "diff", run_snap_diff},
+    {"job", "watch", run_job_watch},
     {NULL, NULL, NULL},
 };
 

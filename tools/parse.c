@@ -27,6 +27,8 @@ const struct global_option global_options[] = {
 	    "print nothing but problems" },
 	{ "verbose", 'v', NULL,      G(verbose), NULL,
 	    "say on standard error what is asked of varved" },
+	{ "no-wait", 0,   NULL,      G(no_wait), NULL,
+	    "do not follow a job: print its id and leave it alone" },
 	{ "timeout", 0,   "TIME",    G(timeout), NULL,
 	    "wait so long for varved: 30s, 2m (default 60s)" },
 	{ "color",   0,   "WHEN",    G(color), "auto|always|never",

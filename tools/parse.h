@@ -18,7 +18,7 @@
 #define SECRETS_MAX 4
 
 struct globals {
-	bool json, plain, bytes, dry_run, yes, quiet, verbose, help;
+	bool json, plain, bytes, dry_run, yes, quiet, verbose, no_wait, help;
 	const char *columns, *sort, *color, *connect, *timeout;
 	unsigned timeout_ms; /* of timeout; 0: not given */
 };

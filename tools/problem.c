@@ -63,6 +63,10 @@ const struct api_error problem_codes[] = {
 	{ "rescue.undo-file", API_FAILED,
 	    "the undo file cannot be read, is not whole, or is of other "
 	    "devices" },
+	{ "job.running", API_RUNNING,
+	    "the time of --timeout is over, and the job goes on" },
+	{ "job.failed", API_FAILED,
+	    "a job that was followed has failed; what was done before stays" },
 	{ "internal.io-uring", API_FAILED,
 	    "the kernel offers no io_uring to this user" },
 	{ NULL, API_OK, NULL },

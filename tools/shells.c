@@ -7,8 +7,8 @@
 #include "tools/completion.h"
 #include <string.h>
 
-/* bash splits words at '=' and ':' too (COMP_WORDBREAKS) and replaces only the
- * part behind the last of them, so the line is read by blanks, and the same
+/* bash splits words at '=', ':' and '@' too (COMP_WORDBREAKS) and replaces only
+ * the part behind the last of them, so the line is read by blanks, and the same
  * part is cut off the candidates. */
 static const char bash_script[] =
     "# bash completion for varve, printed by: varve completion bash\n"
@@ -18,7 +18,7 @@ static const char bash_script[] =
     "    read -ra words <<< \"$line\"\n"
     "    [[ $line == *[[:space:]] ]] && words+=('')\n"
     "    local current=${words[-1]}\n"
-    "    [[ $current == *[=:]* ]] && cut=${current%\"${current##*[=:]}\"}\n"
+    "    [[ $current == *[=:@]* ]] && cut=${current%\"${current##*[=:@]}\"}\n"
     "    COMPREPLY=()\n"
     "    while IFS=$'\\t' read -r candidate _; do\n"
     "        if [[ $candidate == :files ]]; then\n"
@@ -28,7 +28,7 @@ static const char bash_script[] =
     "            done < <(compgen -f -- \"${current#\"$cut\"}\")\n"
     "            continue\n"
     "        fi\n"
-    "        [[ $candidate == *[/:] ]] && compopt -o nospace\n"
+    "        [[ $candidate == *[/:@] ]] && compopt -o nospace\n"
     "        COMPREPLY+=(\"${candidate#\"$cut\"}\")\n"
     "    done < <(\"${words[0]/#\\~/$HOME}\" completion words -- "
     "\"${words[@]:1}\" \\\n"
@@ -47,7 +47,7 @@ static const char zsh_script[] =
     "        case $line in\n"
     "        '') ;;\n"
     "        :files) files=1 ;;\n"
-    "        */|*:) beginnings+=(\"$line\") ;;\n"
+    "        */|*:|*@) beginnings+=(\"$line\") ;;\n"
     "        *$'\\t'*) described+=(\"${${line%%$'\\t'*}//:/\\\\:}:"
     "${line#*$'\\t'}\") ;;\n"
     "        *) described+=(\"${line//:/\\\\:}\") ;;\n"

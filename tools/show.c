@@ -67,6 +67,23 @@ show_usec(double value)
 	return format("%.1f s", value / 1000000);
 }
 
+static char *
+show_seconds(double value)
+{
+	static const struct {
+		double seconds;
+		const char *unit;
+	} units[] = {
+	    {365 * 86400.0, "y"}, {86400, "d"}, {3600, "h"}, {60, "min"}};
+
+	for (size_t i = 0; i < ARRAY_SIZE(units); i++) {
+		if (value >= 2 * units[i].seconds)
+			return format(
+			    "%.0f %s", value / units[i].seconds, units[i].unit);
+	}
+	return format("%.0f s", value);
+}
+
 /* clang-format off */
 static char *(*const number_kinds[])(double value) = {
 	[API_SHOW_BYTES]      = show_bytes,
@@ -75,6 +92,7 @@ static char *(*const number_kinds[])(double value) = {
 	[API_SHOW_RATE_BYTES] = show_rate_bytes,
 	[API_SHOW_RATE]       = show_number,
 	[API_SHOW_USEC]       = show_usec,
+	[API_SHOW_SECONDS]    = show_seconds,
 };
 /* clang-format on */
 

@@ -28,8 +28,9 @@ confirm(const struct api_command *command, const char *object)
 				    command->noun, command->verb, object),
 			"it destroys data, and there is no terminal to ask on; "
 			"nothing was done"),
-		    "varve %s %s %s --yes", command->noun, command->verb,
-		    object);
+		    "varve %s %s %s%s%s --yes", command->noun, command->verb,
+		    object, command->asks_with != NULL ? " --" : "",
+		    command->asks_with != NULL ? command->asks_with : "");
 	fprintf(stderr, "This cannot be undone.  Type %s to go on: ", object);
 	fflush(stderr);
 	length = getline(&line, &size, stdin);

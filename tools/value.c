@@ -3,7 +3,7 @@
 #include "base/assert.h"
 #include "base/cleanup.h"
 #include "base/size.h"
-#include "snapshot/pool.h"
+#include "target/ref.h"
 #include "tools/problem.h"
 #include "tools/suggest.h"
 #include <ctype.h>
@@ -38,31 +38,62 @@ parse_text(const struct api_arg *arg, const char *text, json_t **ret_value)
 static json_t *
 parse_name(const struct api_arg *arg, const char *text, json_t **ret_value)
 {
+	static const char *const what[] = {
+	    [API_POOL] = "a pool's name",
+	    [API_NEW_POOL] = "a pool's name",
+	    [API_HOST] = "a host's name",
+	    [API_NEW_HOST] = "a host's name",
+	    [API_NEW_GROUP] = "a group's name",
+	    [API_BOOKMARK] = "a bookmark's name",
+	    [API_NEW_NAME] = "a name",
+	    [API_JOB] = "a job's id",
+	};
+
 	if (!pool_name_valid(text))
-		return problem_why(
-		    not_a(arg->type == API_POOL || arg->type == API_NEW_POOL
-			      ? "a pool's name"
-			      : "a host's name",
-			text),
-		    NAME_RULE);
+		return problem_why(not_a(what[arg->type], text), NAME_RULE);
 	return parse_text(arg, text, ret_value);
 }
 
-static json_t *
-parse_lun(const struct api_arg *arg, const char *text, json_t **ret_value)
-{
-	const char *slash = strchr(text, '/');
-	_cleanup_(freep) char *pool = NULL;
+/* What a name of that type looks like. */
+static const struct {
+	const char *what, *form;
+} refs[] = {
+    [API_LUN] = {"a LUN's name", "POOL/LUN, as in vms/web01"},
+    [API_NEW_LUN] = {"a LUN's name", "POOL/LUN, as in vms/web01"},
+    [API_SNAP] = {"a snapshot's name", "POOL/LUN@SNAP, as in vms/web01@mon"},
+    [API_NEW_SNAP] = {"a snapshot's name, or a part of one",
+	"POOL/LUN@SNAP, as in vms/web01@mon; or POOL/LUN; or @SNAP"},
+    [API_SNAP_AT] = {"a snapshot's name",
+	"@SNAP, as in @mon, or POOL/LUN@SNAP"},
+    [API_LUN_OR_SNAP] = {"a LUN's or a snapshot's name",
+	"POOL/LUN or POOL/LUN@SNAP, as in vms/web01@mon"},
+    [API_POOL_OR_LUN] = {"a pool's or a LUN's name", "POOL or POOL/LUN"},
+    [API_TRASHED] = {"what something in the trash is called",
+	"POOL/LUN, POOL/LUN@SNAP or a uuid, as varve trash list shows them"},
+    [API_GROUP] = {"a group's name", "GROUP or POOL/GROUP"},
+};
 
-	if (slash == NULL)
-		return problem_fix(
-		    not_a("a LUN's name", text), "POOL/LUN, as in vms/web01");
-	pool = strndup(text, (size_t)(slash - text));
-	assert(pool != NULL);
-	if (!pool_name_valid(pool) || !pool_name_valid(slash + 1))
-		return problem_why(
-		    not_a("a LUN's name (POOL/LUN)", text), NAME_RULE);
-	return parse_text(arg, text, ret_value);
+static json_t *
+parse_ref(const struct api_arg *arg, const char *text, json_t **ret_value)
+{
+	struct ref ref;
+	json_t *problem;
+
+	if ((ref_parse(text, &ref) & ref_forms(arg->type)) != 0)
+		return parse_text(arg, text, ret_value);
+	problem = not_a(refs[arg->type].what, text);
+	problem_why(problem, NAME_RULE);
+	return problem_fix(problem, "%s", refs[arg->type].form);
+}
+
+static json_t *
+parse_trashed(const struct api_arg *arg, const char *text, json_t **ret_value)
+{
+	uuid_t uuid;
+
+	if (uuid_parse(text, uuid) == 0)
+		return parse_text(arg, text, ret_value);
+	return parse_ref(arg, text, ret_value);
 }
 
 static json_t *
@@ -136,6 +167,28 @@ parse_percent(const struct api_arg *arg, const char *text, json_t **ret_value)
 		return not_a("a percentage from 0% to 100%", text);
 	*ret_value = json_integer(number);
 	return NULL;
+}
+
+static json_t *
+parse_duration(const struct api_arg *arg, const char *text, json_t **ret_value)
+{
+	static const struct {
+		const char *suffix;
+		json_int_t seconds;
+	} units[] = {{"s", 1}, {"m", 60}, {"h", 3600}, {"d", 86400}};
+	size_t digits = strspn(text, "0123456789");
+	long long number;
+
+	(void)arg;
+	for (size_t i = 0; i < ARRAY_SIZE(units); i++) {
+		if (strcmp(text + digits, units[i].suffix) != 0 ||
+		    number_parse(text, units[i].suffix, 999999, &number) < 0 ||
+		    number == 0)
+			continue;
+		*ret_value = json_integer(number * units[i].seconds);
+		return NULL;
+	}
+	return problem_fix(not_a("a length of time", text), "30m, 4h, 7d");
 }
 
 static json_t *
@@ -233,9 +286,20 @@ static const struct {
 	const char *placeholder; /* NULL: the argument's name in capitals */
 } types[] = {
 	[API_POOL]     = { parse_name,    "POOL" },
-	[API_LUN]      = { parse_lun,     "POOL/LUN" },
+	[API_LUN]      = { parse_ref,     "POOL/LUN" },
 	[API_NEW_POOL] = { parse_name,    "POOL" },
-	[API_NEW_LUN]  = { parse_lun,     "POOL/LUN" },
+	[API_NEW_LUN]  = { parse_ref,     "POOL/LUN" },
+	[API_SNAP]     = { parse_ref,     "POOL/LUN@SNAP" },
+	[API_NEW_SNAP] = { parse_ref,     "POOL/LUN@SNAP" },
+	[API_SNAP_AT]  = { parse_ref,     "@SNAP" },
+	[API_LUN_OR_SNAP] = { parse_ref,  "POOL/LUN[@SNAP]" },
+	[API_POOL_OR_LUN] = { parse_ref,  "POOL[/LUN]" },
+	[API_TRASHED]  = { parse_trashed, "NAME" },
+	[API_GROUP]    = { parse_ref,     "GROUP" },
+	[API_NEW_GROUP]= { parse_name,    "GROUP" },
+	[API_BOOKMARK] = { parse_name,    "BOOKMARK" },
+	[API_NEW_NAME] = { parse_name,    "NAME" },
+	[API_JOB]      = { parse_name,    "JOB" },
 	[API_HOST]     = { parse_name,    "HOST" },
 	[API_NEW_HOST] = { parse_name,    "HOST" },
 	[API_IQN]      = { parse_text,    "IQN" },
@@ -243,6 +307,7 @@ static const struct {
 	[API_RESIZE]   = { parse_resize,  "[+]SIZE" },
 	[API_PERCENT]  = { parse_percent, "PERCENT" },
 	[API_INT]      = { parse_int,     "N" },
+	[API_DURATION] = { parse_duration, "TIME" },
 	[API_PATH]     = { parse_path,    NULL },
 	[API_ADDRESS]  = { parse_text,    "ADDRESS" },
 	[API_CHOICE]   = { parse_choice,  NULL },

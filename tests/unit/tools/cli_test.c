@@ -23,6 +23,20 @@ static const struct fake_answer answers[] = {
     {"lun.create dry_run", "\"result\":{\"item\":" LUN "}"},
     {"lun.delete", "\"result\":{\"item\":" LUN "}"},
     {"lun.delete dry_run", "\"result\":{\"item\":" LUN "}"},
+    {"snap.delete", "\"result\":{\"item\":{\"name\":\"vms/web01@mon\"}}"},
+    {"snap.delete dry_run",
+	"\"result\":{\"item\":{\"name\":\"vms/web01@mon\"}}"},
+    {"snap.diff",
+	"\"result\":{\"varve\":1,\"kind\":\"snap.diff\",\"cursor\":null,"
+	"\"items\":[{\"offset\":0,\"length\":4096,\"kind\":\"data\"},"
+	"{\"offset\":8192,\"length\":65536,\"kind\":\"zero\"}]}"},
+    {"lun.flatten", "\"result\":{\"item\":{\"job\":\"flatten-1\","
+		    "\"name\":\"vms/web01\",\"state\":\"running\"}}"},
+    {"job.show flatten-1", "\"result\":{\"item\":{\"job\":\"flatten-1\","
+			   "\"name\":\"vms/web01\",\"state\":\"done\"}}"},
+    {"job.show flatten-2", "\"result\":{\"item\":{\"job\":\"flatten-2\","
+			   "\"name\":\"vms/web01\",\"state\":\"failed\","
+			   "\"problem\":\"no room\"}}"},
     {"lun.resize",
 	"\"error\":{\"code\":-32000,\"message\":\"m\",\"data\":{"
 	"\"code\":\"lun.in-use\",\"what\":\"cannot shrink vms/web01\","
@@ -189,9 +203,10 @@ static void
 destroying_without_terminal_needs_yes(void **state)
 {
 	(void)state;
-	assert_int_equal(cli("lun", "delete", "vms/web01", NULL), API_CONFIRM);
+	assert_int_equal(
+	    cli("lun", "delete", "vms/web01", "--now", NULL), API_CONFIRM);
 	contains(cli_err, "[confirm.needed]");
-	contains(cli_err, "varve lun delete vms/web01 --yes");
+	contains(cli_err, "varve lun delete vms/web01 --now --yes");
 	/* varved was asked, but only to check */
 	assert_int_equal(json_array_size(fake_varved_requests()), 1);
 	assert_true(json_is_true(param(0, "dry_run")));
@@ -201,9 +216,75 @@ static void
 yes_destroys_at_once(void **state)
 {
 	(void)state;
-	assert_int_equal(cli("lun", "delete", "vms/web01", "-y", NULL), 0);
+	assert_int_equal(
+	    cli("lun", "delete", "vms/web01", "--now", "-y", NULL), 0);
 	assert_int_equal(json_array_size(fake_varved_requests()), 1);
 	assert_null(param(0, "dry_run"));
+}
+
+static void
+what_can_be_undone_is_not_asked(void **state)
+{
+	(void)state;
+	assert_int_equal(cli("lun", "delete", "vms/web01", NULL), 0);
+	assert_int_equal(json_array_size(fake_varved_requests()), 1);
+	assert_null(param(0, "dry_run"));
+}
+
+static void
+what_goes_to_the_trash_only_with_an_option_is_asked_without(void **state)
+{
+	(void)state;
+	assert_int_equal(
+	    cli("snap", "delete", "vms/web01@mon", NULL), API_CONFIRM);
+	contains(cli_err, "varve snap delete vms/web01@mon --yes");
+	assert_int_equal(
+	    cli("snap", "delete", "vms/web01@mon", "--trash", NULL), 0);
+}
+
+static void
+a_job_is_followed_to_its_end(void **state)
+{
+	(void)state;
+	assert_int_equal(cli("lun", "flatten", "vms/web01", NULL), 0);
+	assert_int_equal(json_array_size(fake_varved_requests()), 2);
+	assert_string_equal(json_string_value(param(1, "job")), "flatten-1");
+	contains(cli_out, "done");
+	assert_int_equal(
+	    cli("lun", "flatten", "vms/web01", "--no-wait", NULL), 0);
+	contains(cli_out, "running");
+}
+
+static void
+a_job_that_failed_says_why(void **state)
+{
+	(void)state;
+	assert_int_equal(cli("job", "watch", "flatten-1", "-v", NULL), 0);
+	assert_int_equal(cli("job", "watch", "flatten-2", NULL), API_FAILED);
+	contains(cli_err, "[job.failed]");
+	contains(cli_err, "no room");
+}
+
+static void
+a_difference_is_lines_or_one_object(void **state)
+{
+	(void)state;
+	assert_int_equal(cli("snap", "diff", "vms/web01@mon", "@tue", NULL), 0);
+	assert_string_equal(cli_out, "0 4096 data\n8192 65536 zero\n");
+	assert_string_equal(json_string_value(param(0, "to")), "@tue");
+	assert_int_equal(
+	    cli("snap", "diff", "vms/web01@mon", "--plain", NULL), 0);
+	assert_string_equal(cli_out, "0\t4096\tdata\n8192\t65536\tzero\n");
+	assert_int_equal(
+	    cli("snap", "diff", "vms/web01@mon", "--json", NULL), 0);
+	assert_string_equal(cli_out,
+	    "{\"varve\":1,\"kind\":\"snap.diff\",\"items\":["
+	    "{\"offset\":0,\"length\":4096,\"kind\":\"data\"},"
+	    "{\"offset\":8192,\"length\":65536,\"kind\":\"zero\"}]}\n");
+	assert_int_equal(
+	    cli("snap", "diff", "vms/web01", "--json", "--limit", "2", NULL),
+	    0);
+	contains(cli_out, "\"cursor\":null");
 }
 
 static void
@@ -407,6 +488,11 @@ main(void)
 	    claim(a_usage_error_is_json_too_wherever_json_stands),
 	    claim(destroying_without_terminal_needs_yes),
 	    claim(yes_destroys_at_once),
+	    claim(what_can_be_undone_is_not_asked),
+	    claim(what_goes_to_the_trash_only_with_an_option_is_asked_without),
+	    claim(a_job_is_followed_to_its_end),
+	    claim(a_job_that_failed_says_why),
+	    claim(a_difference_is_lines_or_one_object),
 	    claim(a_column_that_is_not_there_is_found_before_the_change),
 	    claim(a_secret_comes_from_a_file),
 	    claim(a_secret_file_that_is_empty_or_missing_stops_it),

@@ -15,11 +15,19 @@ static const struct api_column columns[] = {
     {NULL, NULL, API_SHOW_TEXT, false, NULL},
 };
 static const struct api_arg no_args[] = {{.name = NULL}};
-static const struct api_command list = {
-    "lun", "list", "lun.list", API_LIST, "", "", no_args, columns, "", ""};
+static const struct api_command list = {.noun = "lun",
+    .verb = "list",
+    .method = "lun.list",
+    .flags = API_LIST,
+    .args = no_args,
+    .columns = columns};
 
-static const struct api_command show = {
-    "lun", "show", "lun.show", 0, "", "", no_args, columns, "", ""};
+static const struct api_command show = {.noun = "lun",
+    .verb = "show",
+    .method = "lun.show",
+    .flags = 0,
+    .args = no_args,
+    .columns = columns};
 
 static const char two[] =
     "{\"items\":["

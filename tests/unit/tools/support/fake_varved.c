@@ -30,10 +30,12 @@ fake_find(const json_t *request)
 	const char *method =
 	    json_string_value(json_object_get(request, "method"));
 	const json_t *params = json_object_get(request, "params");
+	const char *job = json_string_value(json_object_get(params, "job"));
 	char key[128];
 
-	snprintf(key, sizeof(key), "%s%s", method,
-	    json_is_true(json_object_get(params, "dry_run")) ? " dry_run" : "");
+	snprintf(key, sizeof(key), "%s%s%s%s", method,
+	    json_is_true(json_object_get(params, "dry_run")) ? " dry_run" : "",
+	    job != NULL ? " " : "", job != NULL ? job : "");
 	for (const struct fake_answer *a = fake.answers; a->method; a++) {
 		if (strcmp(a->method, key) == 0)
 			return a->answer;

@@ -9,7 +9,8 @@
 #include <jansson.h>
 
 struct fake_answer {
-	const char *method; /* "lun.delete dry_run": when dry_run is given */
+	const char *method; /* "lun.delete dry_run": when dry_run is given;
+			       "job.show ID": when it is asked for ID */
 	const char *answer; /* a member of the JSON-RPC answer, without braces:
 			       "\"result\":{...}"; NULL: hangs up */
 };
