@@ -1,0 +1,227 @@
+#!/bin/bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+#
+# The second day of an admin: snapshots before changes, clones to try things,
+# rolling back, getting back what was deleted, and what a backup asks for.  What
+# an initiator reads is looked at, not only what varve says.  Snapshots under
+# load and power cuts are covered elsewhere (tests/sim, tests/model).
+# timeout: 300
+. "$(dirname "$0")/lib.sh"
+requires varved varve jq qemu-io iscsi-inq
+start_varved
+iqn=iqn.2008-11.org.linux-kvm # what qemu-io calls itself
+varve pool create vms "$dir/vms.pool" --size 2G >/dev/null
+varve lun create vms/web01 --size 1G >/dev/null
+varve lun create vms/db01 --size 1G >/dev/null
+varve host add h --iqn "$iqn" --no-chap >/dev/null
+
+# url NAME [OPTION...]: exports it and prints where it is
+url() {
+    local name=$1
+    shift
+    varve --json export add "$name" --host h "$@" |
+        jq -r "\"iscsi://$portal/\" + .item.iqn + \"/\" + (.item.lun | tostring)"
+}
+# io URL COMMAND...: qemu-io's commands on a LUN
+io() {
+    local url=$1 command arguments=()
+    shift
+    for command; do arguments+=(-c "$command"); done
+    qemu-io -f raw "${arguments[@]}" "$url"
+}
+# reads TEXT URL PATTERN OFFSET LENGTH; -r: a snapshot is write protected
+reads() {
+    run qemu-io -r -f raw -c "read -P $3 $4 $5" "$2"
+    case $out in
+    *"verification failed"* | *"read failed"*) not_ok "$1" ;;
+    *"read "*) ok "$1" ;;
+    *) not_ok "$1" ;;
+    esac
+}
+value() { varve --plain -o "$1" "${@:2}"; }
+
+web=$(url vms/web01)
+db=$(url vms/db01)
+
+# ---- a snapshot keeps what was
+
+claim "data is written" io "$web" "write -P 0x11 0 4M" "write -P 0x12 100M 64k" flush
+claim "a snapshot is taken" varve snap create vms/web01@mon
+claim_equal "it maps what the LUN maps" "$(value live snap show vms/web01@mon)" 4259840
+claim "the LUN changes" io "$web" "write -P 0x21 1M 1M" "discard 100M 64k" flush
+mon=$(url vms/web01@mon)
+reads "the LUN has what was written" "$web" 0x21 1M 1M
+reads "and what was not touched" "$web" 0x11 0 1M
+reads "and zeros where it was trimmed" "$web" 0 100M 64k
+reads "the snapshot has what was before" "$mon" 0x11 0 4M
+reads "also what was trimmed since" "$mon" 0x12 100M 64k
+run qemu-io -f raw -c "write -P 0x33 0 4k" "$mon"
+claim "the snapshot cannot be written" test "$status" -ne 0
+reads "and it was not" "$mon" 0x11 0 4M
+claim_equal "it has a serial number of its own" \
+    "$(value serial snap show vms/web01@mon)" \
+    "$(iscsi-inq -i "$iqn" -e 1 -c 128 "$mon" | sed -n 's/.*Unit Serial Number:\[\(.*\)\]/\1/p')"
+claim_exit 5 "what is exported is not deleted" varve -y snap delete vms/web01@mon
+claim_text "by its code" "[snap.exported]"
+claim_exit 5 "nor with its LUN" varve lun delete vms/web01
+claim "the export ends" varve export remove vms/web01@mon --host h
+
+# ---- differences
+
+claim "another snapshot" varve snap create vms/web01@tue
+claim "what differs is told" varve snap diff vms/web01@mon @tue
+claim_equal "exactly" "$out" "1048576 1048576 data
+104857600 65536 zero"
+claim "also as JSON" varve --json snap diff vms/web01@mon @tue
+claim_equal "one object" "$(jq -c '[.items[] | [.offset, .length, .kind]]' <<<"$out")" \
+    '[[1048576,1048576,"data"],[104857600,65536,"zero"]]'
+claim "a page at a time" varve --json snap diff vms/web01@mon @tue --limit 1
+cursor=$(jq .cursor <<<"$out")
+claim "and the next" varve --json snap diff vms/web01@mon @tue --limit 1 --cursor "$cursor"
+claim_equal "goes on there" "$(jq .items[0].offset <<<"$out")" 104857600
+claim "from nothing" varve snap diff vms/web01 @tue
+claim_equal "all data there is" "$out" "0 4194304 data"
+claim "a bookmark" varve bookmark create vms/web01@mon monday
+claim "its snapshot is deleted" varve -y snap delete vms/web01@mon
+claim "and what changed after it is still told" \
+    varve snap diff vms/web01 @tue --since monday
+claim_text "never too little" "data"
+claim_text "zeros too" "zero"
+claim_exit 4 "another bookmark is not there" varve snap diff vms/web01 --since friday
+claim_exit 5 "strangers do not compare" sh -c "
+    '$BUILD/varve' snap create vms/db01@x >/dev/null &&
+    '$BUILD/varve' snap diff vms/web01@tue vms/db01@x"
+claim_text "by its code" "[snap.other-family]"
+
+# ---- clones
+
+claim "a clone is made" varve lun clone vms/web01@tue vms/web01-test
+claim_equal "of the snapshot" "$(value parent lun show vms/web01-test)" vms/web01@tue
+claim_equal "which knows" "$(value clones snap show vms/web01@tue)" vms/web01-test
+claim_equal "for nothing" "$(value exclusive lun show vms/web01-test)" 0
+test=$(url vms/web01-test)
+reads "it holds what the snapshot holds" "$test" 0x21 1M 1M
+claim "it is written" io "$test" "write -P 0x44 0 1M" flush
+reads "and has it" "$test" 0x44 0 1M
+reads "its origin does not" "$web" 0x11 0 1M
+
+# ---- rolling back
+
+claim "something goes wrong" io "$web" "write -P 0x66 0 8M" flush
+# a session that stays: qemu-io waits for commands
+mkfifo "$dir/commands"
+qemu-io -f raw "$web" <"$dir/commands" >/dev/null 2>&1 &
+guest=$!
+exec 9>"$dir/commands"
+for _ in $(seq 100); do
+    [ -n "$(varve --plain -o host session list)" ] && break
+    sleep 0.05
+done
+claim_exit 5 "a LUN in use is not rolled back" varve lun rollback vms/web01@tue
+claim_text "the refusal names the host" "it is in use by host h"
+claim_text "says why" "old blocks in its cache"
+claim_text "and one way out" "iscsiadm -m node"
+claim_text "and the other" "varve lun clone vms/web01@tue vms/web01-old"
+claim_exit 5 "nor as a dry run" varve -n lun rollback vms/web01@tue
+claim_exit 5 "nor is it deleted" varve lun delete vms/web01
+echo quit >&9
+exec 9>&-
+wait "$guest"
+claim "a dry run says what would be" varve -n lun rollback vms/web01@tue --keep broken
+claim_text "kept" "vms/web01@broken"
+claim_exit 4 "and keeps nothing" varve snap show vms/web01@broken
+claim "it is rolled back" varve lun rollback vms/web01@tue --keep broken
+reads "the LUN is what it was" "$web" 0x21 1M 1M
+reads "all of it" "$web" 0 4M 4M
+claim "what was wrong can be looked at" varve lun clone vms/web01@broken vms/look
+reads "it is all there" "$(url vms/look)" 0x66 0 8M
+claim "a larger LUN is rolled back to a smaller one" sh -c "
+    '$BUILD/varve' lun resize vms/web01 +1G && '$BUILD/varve' lun rollback vms/web01@tue"
+claim_equal "and has its size" "$(value size lun show vms/web01)" 1073741824
+claim_equal "for its host too" "$(qemu-io -f raw -c length "$web")" "1 GiB"
+
+# ---- holds
+
+claim "a hold" varve snap hold vms/web01@tue
+claim_exit 5 "keeps it" varve -y snap delete vms/web01@tue
+claim_text "and says so" "varve snap release vms/web01@tue"
+claim "a release" varve snap release vms/web01@tue
+
+# ---- groups
+
+claim "a group" varve group create shop vms/web01 vms/db01
+io "$web" "write -P 0x71 0 64k" flush >/dev/null
+io "$db" "write -P 0x72 0 64k" flush >/dev/null
+claim "is kept at one instant" varve snap create --group shop @night
+io "$web" "write -P 0x81 0 64k" flush >/dev/null
+io "$db" "write -P 0x82 0 64k" flush >/dev/null
+reads "this one" "$(url vms/web01@night)" 0x71 0 64k
+reads "and that" "$(url vms/db01@night)" 0x72 0 64k
+claim_exit 5 "all or nothing" varve snap create vms/db01 vms/web01 @tue
+claim_exit 4 "none was made" varve snap show vms/db01@tue
+
+# ---- the trash
+
+for name in vms/web01-test vms/look vms/web01@night vms/db01@night vms/db01; do
+    varve export remove "$name" --host h >/dev/null
+done
+claim "a LUN goes to the trash" varve lun delete vms/db01
+claim_exit 4 "its name is free" varve lun show vms/db01
+claim "and can be taken" varve lun create vms/db01 --size 1G
+claim_exit 5 "so it cannot come back under it" varve trash restore vms/db01
+claim_text "and says how" "--as"
+claim "it comes back under another" varve trash restore vms/db01 --as db01-old
+reads "with its data" "$(url vms/db01-old)" 0x82 0 64k
+reads "and its snapshots" "$(url vms/db01-old@night)" 0x72 0 64k
+
+# ---- standing alone
+
+claim "a clone is flattened" varve lun flatten vms/web01-test
+claim_text "to its end" "done"
+claim_equal "and is none any more" "$(value parent lun show vms/web01-test)" ""
+claim "its origin goes" varve -y snap delete vms/web01@tue
+reads "and it has its data" "$(url vms/web01-test)" 0x44 0 1M
+reads "all of it" "iscsi://$portal/$(varve --json export list vms/web01-test |
+    jq -r '.items[0] | .iqn + "/" + (.lun | tostring)')" 0x21 1M 1M
+
+# ---- a time limit
+
+claim "an export for a second" \
+    varve export add vms/db01-old@x --host h --ttl 1s
+for _ in $(seq 100); do
+    [ "$(value host export list vms/db01-old@x)" = "" ] && break
+    sleep 0.1
+done
+claim_equal "ends by itself" "$(value host export list vms/db01-old@x)" ""
+
+# ---- names, restarts, the whole
+
+claim_equal "names are completed" "$(varve completion words -- snap show vms/web01@n)" \
+    vms/web01@night
+claim_equal "also their ends" "$(varve completion words -- snap diff vms/web01@night @b)" @broken
+before=$(varve --json snap list | jq .items)
+groups=$(varve --json group list | jq .items)
+kill_varved
+start_varved
+claim_equal "a kill changes nothing" "$(varve --json snap list | jq .items)" "$before"
+claim_equal "nor groups" "$(varve --json group list | jq .items)" "$groups"
+reads "snapshots are served again" "$(varve --json export list vms/db01-old@night |
+    jq -r "\"iscsi://$portal/\" + .items[0].iqn + \"/\" + (.items[0].lun | tostring)")" 0x72 0 64k
+
+# ---- giving space back
+
+for row in $(varve --plain -o name export list); do
+    varve export remove "$row" --host h --force >/dev/null
+done
+for lun in $(varve --plain -o name lun list); do
+    claim "$lun is deleted for good" varve -y lun delete "$lun" --now
+done
+claim_equal "nothing is in the trash" "$(varve --plain trash list)" ""
+for _ in $(seq 200); do
+    [ "$(value allocated pool show vms)" = 0 ] && break
+    sleep 0.1
+done
+claim_equal "all space is free again" "$(value allocated pool show vms)" 0
+claim "varved stops" stop_varved
+claim "the pool has no findings" varve rescue check "$dir/vms.pool"
+finish
