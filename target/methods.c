@@ -123,6 +123,8 @@ method_lun(const struct request *request)
 {
 	struct survey_pool *sp = method_pool(request);
 
+	if (sp->lun_count == 1)
+		return &sp->luns[0];
 	for (unsigned i = 0; i < sp->lun_count; i++) {
 		if (strcmp(sp->luns[i].volume.name,
 			request->survey->only_lun) == 0)

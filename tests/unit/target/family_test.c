@@ -236,6 +236,8 @@ a_dry_run_makes_none_of_it(void **unused)
 	    {"lun.clone", "{\"snap\":\"vms/a@one\",\"name\":\"vms/c\","
 			  "\"dry_run\":true}"},
 	    {"lun.rollback", "{\"snap\":\"vms/a@one\",\"dry_run\":true}"},
+	    {"lun.rename", "{\"lun\":\"vms/a\",\"name\":\"vms/z\","
+			   "\"dry_run\":true}"},
 	    {"lun.delete", "{\"lun\":\"vms/a\",\"dry_run\":true}"},
 	    {"bookmark.create", "{\"snap\":\"vms/a@one\",\"name\":\"m\","
 				"\"dry_run\":true}"},
