@@ -27,7 +27,7 @@ export_answer(struct request *request)
 void
 method_config_export(struct request *request)
 {
-	method_survey(request, export_answer);
+	method_survey_also(request, "", "", SURVEY_GROUPS, export_answer);
 }
 
 /* ---- diff ---- */
@@ -76,7 +76,7 @@ diff_answer(struct request *request)
 void
 method_config_diff(struct request *request)
 {
-	method_survey(request, diff_answer);
+	method_survey_also(request, "", "", SURVEY_GROUPS, diff_answer);
 }
 
 /* ---- apply ---- */
@@ -210,5 +210,5 @@ apply_go(struct request *request)
 void
 method_config_apply(struct request *request)
 {
-	method_survey(request, apply_go);
+	method_survey_also(request, "", "", SURVEY_GROUPS, apply_go);
 }

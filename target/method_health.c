@@ -57,10 +57,31 @@ pool_level(struct findings *f, const struct survey_pool *sp)
 		return;
 	finding(f, levels[level].severity, levels[level].code,
 	    json_textf("varve pool grow %s DEVICE, or trim in the guests "
-		       "(fstrim -av), or delete LUNs",
-		sp->name),
+		       "(fstrim -av), or delete snapshots and LUNs (varve "
+		       "trash empty %s)",
+		sp->name, sp->name),
 	    "pool %s %s: %s free", sp->name, levels[level].what,
 	    size_format(sp->stat.free, left));
+}
+
+#define FULL_SOON_DAYS 7
+
+static void
+pool_forecast(struct findings *f, const struct survey_pool *sp)
+{
+	const struct house_pool *hp = house_pool_by_id(f->house, sp->id);
+	int64_t seconds;
+
+	if (hp == NULL || sp->stat.level != 0 ||
+	    !forecast_full(&hp->forecast, sp->stat.free, &seconds) ||
+	    seconds > FULL_SOON_DAYS * 86400)
+		return;
+	finding(f, "warning", "pool.full-soon",
+	    json_textf("varve pool grow %s DEVICE, or look at what grows: "
+		       "varve lun list %s --sort -live",
+		sp->name, sp->name),
+	    "pool %s is full in %lld hours if it goes on growing so", sp->name,
+	    (long long)(seconds / 3600));
 }
 
 static void
@@ -91,6 +112,7 @@ look_at_pools(struct findings *f)
 		const struct survey_pool *sp = &f->survey->pools[i];
 		if (sp->open) {
 			pool_level(f, sp);
+			pool_forecast(f, sp);
 			pool_state(f, sp);
 			continue;
 		}

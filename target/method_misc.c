@@ -46,9 +46,8 @@ top_item(const struct survey_pool *sp, const struct survey_lun *sl,
 	    {"latency", ops > 0 ? (double)ns / (double)ops / 1000 : 0},
 	    {"seconds", seconds},
 	};
-	json_t *item = json_pack("{s:o, s:i}", "name",
-	    json_textf("%s/%s", sp->name, sl->volume.name), "tasks",
-	    (int)now->tasks);
+	json_t *item = json_pack("{s:o, s:i}", "name", version_name(sp, sl),
+	    "tasks", (int)now->tasks);
 
 	for (size_t i = 0; i < ARRAY_SIZE(rates); i++)
 		json_object_set_new(
@@ -113,32 +112,55 @@ top_sort(json_t *items, const char *by)
 }
 
 static void
+top_add(json_t *items, struct request *request, const struct survey_pool *sp,
+    const struct survey_lun *sl)
+{
+	struct house_lun *hl = house_lun_find(request->house, sl->volume.uuid);
+
+	if (sl->served && hl != NULL)
+		json_array_append_new(items,
+		    top_item(sp, sl, hl, loop_now(request->house->home)));
+}
+
+static void
 top_answer(struct request *request)
 {
 	const char *by = param_text(request->params, "by");
 	const struct survey *survey = request->survey;
-	uint64_t now_ns = loop_now(request->house->home);
 	json_t *items = json_array();
 
 	for (unsigned p = 0; p < survey->pool_count; p++) {
 		const struct survey_pool *sp = &survey->pools[p];
-		for (unsigned l = 0; l < sp->lun_count; l++) {
-			const struct survey_lun *sl = &sp->luns[l];
-			struct house_lun *hl =
-			    house_lun_find(request->house, sl->volume.uuid);
-			if (sl->served && hl != NULL)
-				json_array_append_new(
-				    items, top_item(sp, sl, hl, now_ns));
-		}
+		for (unsigned l = 0; l < sp->lun_count; l++)
+			top_add(items, request, sp, &sp->luns[l]);
+		for (unsigned i = 0; i < sp->snap_count; i++)
+			top_add(items, request, sp, &sp->snaps[i]);
 	}
 	request_answer_items(
 	    request, top_sort(items, by != NULL ? by : "iops"));
 }
 
+/* There may be many snapshots, of which few are served. */
+static bool
+serves_snapshots(const struct house *house)
+{
+	const struct house_pool *hp;
+	const struct house_lun *hl;
+
+	list_for_each (hp, &house->pools, link) {
+		list_for_each (hl, &hp->luns, link) {
+			if (strchr(hl->label, '@') != NULL)
+				return true;
+		}
+	}
+	return false;
+}
+
 void
 method_top(struct request *request)
 {
-	method_survey(request, top_answer);
+	method_survey_also(request, "", "",
+	    serves_snapshots(request->house) ? SURVEY_SNAPS : 0, top_answer);
 }
 
 /* ---- version ---- */

@@ -98,6 +98,33 @@ luns_document(const struct survey *survey)
 }
 
 static json_t *
+group_document(const struct survey_pool *sp, const char *name)
+{
+	json_t *luns = json_array();
+
+	for (unsigned l = 0; l < sp->lun_count; l++) {
+		if (strcmp(sp->luns[l].group, name) == 0)
+			json_array_append_new(
+			    luns, version_name(sp, &sp->luns[l]));
+	}
+	return json_pack("{s:s, s:o}", "name", name, "luns", luns);
+}
+
+static json_t *
+groups_document(const struct survey *survey)
+{
+	json_t *groups = json_array();
+
+	for (unsigned p = 0; p < survey->pool_count; p++) {
+		const struct survey_pool *sp = &survey->pools[p];
+		for (unsigned g = 0; g < sp->group_count; g++)
+			json_array_append_new(
+			    groups, group_document(sp, sp->groups[g]));
+	}
+	return groups;
+}
+
+static json_t *
 export_document(const struct state_export *row)
 {
 	return json_pack("{s:o, s:s, s:i, s:b, s:b}", "name",
@@ -140,9 +167,10 @@ plan_document(
 		*ret_fault = fault_internal("the state cannot be read", -EIO);
 		return NULL;
 	}
-	return json_pack("{s:i, s:o, s:o, s:o, s:o, s:o}", "varve", 1, "pools",
-	    pools_document(house), "portals", portals_document(house), "hosts",
-	    hosts, "luns", luns_document(survey), "exports", exports);
+	return json_pack("{s:i, s:o, s:o, s:o, s:o, s:o, s:o}", "varve", 1,
+	    "pools", pools_document(house), "portals", portals_document(house),
+	    "hosts", hosts, "luns", luns_document(survey), "groups",
+	    groups_document(survey), "exports", exports);
 }
 
 /* ---- the plan ---- */
@@ -443,6 +471,65 @@ plan_luns(struct plan *plan)
 	}
 }
 
+/* The LUNs of one that are not of the other; NULL: none. */
+static json_t *
+luns_beside(const json_t *one, const json_t *other)
+{
+	const json_t *luns = json_object_get(other, "luns"), *lun;
+	json_t *rest = json_array();
+	size_t i;
+
+	json_array_foreach(json_object_get(one, "luns"), i, lun)
+	{
+		const char *name = json_string_value(lun);
+		if (name != NULL && !string_in(luns, name))
+			json_array_append_new(rest, json_string(name));
+	}
+	if (json_array_size(rest) > 0)
+		return rest;
+	json_decref(rest);
+	return NULL;
+}
+
+static void
+plan_members(struct plan *plan, const json_t *entry, const json_t *before)
+{
+	const char *name = text_of(entry, "name");
+	json_t *in = luns_beside(entry, before);
+	json_t *out = luns_beside(before, entry);
+
+	if (out != NULL)
+		step(plan, "group.remove", name,
+		    json_pack("{s:s, s:o}", "group", name, "luns", out),
+		    "%zu LUNs that are not in it", json_array_size(out));
+	if (in != NULL)
+		step(plan, "group.add", name,
+		    json_pack("{s:s, s:o}", "group", name, "luns", in),
+		    "%zu LUNs", json_array_size(in));
+}
+
+static void
+plan_groups(struct plan *plan)
+{
+	const json_t *have = json_object_get(plan->have, "groups"), *entry;
+	size_t i;
+
+	json_array_foreach(json_object_get(plan->want, "groups"), i, entry)
+	{
+		const json_t *luns = json_object_get(entry, "luns");
+		const char *first = json_string_value(json_array_get(luns, 0));
+		const json_t *before = entry_find(have, entry);
+		if (first != NULL && !pool_is_here(plan, first))
+			continue;
+		if (before != NULL)
+			plan_members(plan, entry, before);
+		else
+			step(plan, "group.create", text_of(entry, "name"),
+			    json_copy((json_t *)(uintptr_t)entry), "%zu LUNs",
+			    json_array_size(luns));
+	}
+}
+
 static void
 plan_exports(struct plan *plan)
 {
@@ -495,7 +582,7 @@ form_check(struct plan *plan)
 		const char *name;
 		bool strings;
 	} members[] = {{"pools", false}, {"portals", true}, {"hosts", false},
-	    {"luns", false}, {"exports", false}};
+	    {"luns", false}, {"groups", false}, {"exports", false}};
 	void *iter = json_object_iter((json_t *)(uintptr_t)plan->want);
 
 	if (json_integer_value(json_object_get(plan->want, "varve")) != 1) {
@@ -534,6 +621,7 @@ plan_make(struct house *house, const struct survey *survey,
 		plan_portals(&plan);
 		plan_hosts(&plan);
 		plan_luns(&plan);
+		plan_groups(&plan);
 		plan_exports(&plan);
 	}
 	json_decref(plan.have);

@@ -53,6 +53,9 @@ every_kind_of_value_is_read(void **unused)
 			      "[pool]\n"
 			      "commit_milliseconds = 50\n"
 			      "checkpoint_seconds = 10\n"
+			      "background_percent = 50\n"
+			      "[trash]\n"
+			      "keep_days = 14\n"
 			      "[iscsi]\n"
 			      "login_seconds = 20\n"
 			      "MaxBurstLength = 512K\n"),
@@ -64,6 +67,8 @@ every_kind_of_value_is_read(void **unused)
 	assert_string_equal(config.group_write, "storage");
 	assert_int_equal(config.pool.commit_interval_ns, 50000000);
 	assert_int_equal(config.pool.idle_checkpoint_ns, 10000000000);
+	assert_int_equal(config.background_percent, 50);
+	assert_int_equal(config.trash_seconds, 14 * 86400);
 	assert_int_equal(config.iscsi.login_timeout_ms, 20000);
 	assert_int_equal(config.iscsi.max_burst, 512 << 10);
 }
@@ -82,6 +87,8 @@ what_is_wrong_is_told_with_its_line(void **unused)
 	    {"[log]\nlevel = loud\n", 2, "error, warning, notice"},
 	    {"[threads]\nreactors = 0\n", 2, "1 to 64"},
 	    {"[threads]\nreactors = 65\n", 2, "1 to 64"},
+	    {"[trash]\nkeep_days = 3651\n", 2, "0 to 3650"},
+	    {"[trash]\nkeep_days = 1w\n", 2, "a number of days"},
 	    {"[threads]\nreactors = -1\n", 2, "a number"},
 	    {"[threads]\nreactors = two\n", 2, "a number"},
 	    {"[threads]\nbuffers = 64\n", 2, "a size with a unit"},

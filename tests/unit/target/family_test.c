@@ -533,6 +533,36 @@ a_group_names_luns_of_one_pool(void **unused)
 	done("lun.show", "{\"lun\":\"vms/b\"}");
 }
 
+static void
+groups_are_configuration(void **unused)
+{
+	char *document, *params;
+
+	(void)unused;
+	done("group.create", "{\"name\":\"g\",\"luns\":[\"vms/a\",\"vms/b\"]}");
+	done("config.export", "{}");
+	document = json_dumps(json_object_get(result, "document"), 0);
+	assert_true(asprintf(&params, "{\"document\":%s}", document) > 0);
+	done("config.diff", params);
+	assert_int_equal(json_array_size(result), 0);
+	/* its members change: they are made what they were */
+	done("group.remove", "{\"group\":\"g\",\"luns\":[\"vms/b\"]}");
+	LUN("vms/c");
+	done("group.add", "{\"group\":\"g\",\"luns\":[\"vms/c\"]}");
+	done("config.apply", params);
+	done("group.show", "{\"group\":\"g\"}");
+	assert_string_equal(json_string_value(json_array_get(
+				json_object_get(result, "luns"), 1)),
+	    "vms/b");
+	/* it is gone: it is made again */
+	done("group.delete", "{\"group\":\"g\"}");
+	done("config.apply", params);
+	done("group.show", "{\"group\":\"g\"}");
+	assert_int_equal(json_array_size(json_object_get(result, "luns")), 2);
+	free(params);
+	free(document);
+}
+
 /* ---- differences ---- */
 
 static void
@@ -638,6 +668,7 @@ main(void)
 	    claim(what_is_kept_for_ever_does_not_expire),
 	    claim(a_bookmark_outlives_its_snapshot),
 	    claim(a_group_names_luns_of_one_pool),
+	    claim(groups_are_configuration),
 	    claim(a_difference_has_two_points_of_one_family),
 	    claim(an_exported_snapshot_is_read_only_and_held),
 	    claim(an_export_with_a_time_limit_goes_away),

@@ -22,6 +22,10 @@ names(void *arg, const char *noun,
 	if (strcmp(noun, "pool") == 0) {
 		offer(offer_arg, "vms");
 		offer(offer_arg, "lab");
+	} else if (strcmp(noun, "snap") == 0) {
+		offer(offer_arg, "vms/web01@mon");
+		offer(offer_arg, "vms/web01@tue");
+		offer(offer_arg, "vms/web02@mon");
 	} else {
 		offer(offer_arg, "vms/web01");
 		offer(offer_arg, "vms/web02");
@@ -98,6 +102,23 @@ names_by_the_type_of_the_argument(void **state)
 	offers("lun create ", "vms/\nlab/\n");
 	offers("session drop ", "vms/web01\nvms/web02\n");
 	assert_string_equal(asked, "session");
+}
+
+static void
+snapshots_by_their_lun(void **state)
+{
+	(void)state;
+	offers("snap show vms/", "vms/web01@mon\nvms/web01@tue\n"
+				 "vms/web02@mon\n");
+	offers("snap create vms/web02", "vms/web02@\n");
+	/* those of the LUN that stands before, without it */
+	offers("snap diff vms/web01@mon ", "@mon\n@tue\n");
+	offers("snap diff vms/web02 @m", "@mon\n");
+	offers("export add vms/web02", "vms/web02\nvms/web02@mon\n");
+	offers("lun clone vms/web01@mon ", "vms/\nlab/\n");
+	offers("snap delete vms/web02@mon --tr",
+	    "--trash\tinto the trash, from "
+	    "which it can come back\n");
 }
 
 static void
@@ -194,6 +215,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(nouns_then_verbs),
 	    cmocka_unit_test(names_by_the_type_of_the_argument),
+	    cmocka_unit_test(snapshots_by_their_lun),
 	    cmocka_unit_test(a_taken_argument_is_not_offered_again),
 	    cmocka_unit_test(values_of_options),
 	    cmocka_unit_test(an_option_with_a_value_is_no_argument),

@@ -49,6 +49,11 @@ numbers_have_their_unit(void **state)
 	shows(API_SHOW_USEC, json_integer(930), SHOW_PEOPLE, "930 us");
 	shows(API_SHOW_USEC, json_integer(1500), SHOW_PEOPLE, "1.5 ms");
 	shows(API_SHOW_USEC, json_integer(2500000), SHOW_PEOPLE, "2.5 s");
+	shows(API_SHOW_SECONDS, json_integer(90), SHOW_PEOPLE, "90 s");
+	shows(API_SHOW_SECONDS, json_integer(5400), SHOW_PEOPLE, "90 min");
+	shows(API_SHOW_SECONDS, json_integer(86400), SHOW_PEOPLE, "24 h");
+	shows(API_SHOW_SECONDS, json_integer(864000), SHOW_PEOPLE, "10 d");
+	shows(API_SHOW_SECONDS, json_integer(864000), SHOW_PLAIN, "864000");
 	shows(API_SHOW_RATE, json_real(1234.4), SHOW_PEOPLE, "1234");
 }
 

@@ -90,6 +90,52 @@ a_lun_has_its_pool(void **state)
 }
 
 static void
+a_snapshot_has_its_lun_unless_that_is_clear(void **state)
+{
+	(void)state;
+	is_text(API_SNAP, "vms/web01@mon", "vms/web01@mon");
+	refused(API_SNAP, "vms/web01", problem_usage,
+	    "POOL/LUN@SNAP, as in vms/web01@mon");
+	refused(API_SNAP, "@mon", problem_usage, NULL);
+	is_text(API_SNAP_AT, "@mon", "@mon");
+	is_text(API_SNAP_AT, "vms/web01@mon", "vms/web01@mon");
+	refused(API_SNAP_AT, "mon", problem_usage, NULL);
+	is_text(API_NEW_SNAP, "vms/web01", "vms/web01");
+	is_text(API_NEW_SNAP, "@mon", "@mon");
+	refused(API_NEW_SNAP, "vms", problem_usage, NULL);
+	is_text(API_LUN_OR_SNAP, "vms/web01@mon", "vms/web01@mon");
+	is_text(API_LUN_OR_SNAP, "vms/web01", "vms/web01");
+	refused(API_LUN_OR_SNAP, "@mon", problem_usage, NULL);
+	refused(API_LUN, "vms/web01@mon", problem_usage, NULL);
+}
+
+static void
+what_is_in_the_trash_has_a_name_or_a_uuid(void **state)
+{
+	(void)state;
+	is_text(API_TRASHED, "vms/web01", "vms/web01");
+	is_text(API_TRASHED, "vms/web01@mon", "vms/web01@mon");
+	is_text(API_TRASHED, "405d5e5a-8d9f-4029-a3bc-1694a38a7836",
+	    "405d5e5a-8d9f-4029-a3bc-1694a38a7836");
+	refused(API_TRASHED, "web01", problem_usage, NULL);
+}
+
+static void
+lengths_of_time_have_a_unit(void **state)
+{
+	(void)state;
+	is_number(API_DURATION, "90s", 90);
+	is_number(API_DURATION, "30m", 1800);
+	is_number(API_DURATION, "4h", 14400);
+	is_number(API_DURATION, "7d", 604800);
+	refused(API_DURATION, "7", problem_usage, "30m, 4h, 7d");
+	refused(API_DURATION, "0h", problem_usage, NULL);
+	refused(API_DURATION, "h", problem_usage, NULL);
+	refused(API_DURATION, "-1h", problem_usage, NULL);
+	refused(API_DURATION, "9999999d", problem_usage, NULL);
+}
+
+static void
 sizes_become_bytes(void **state)
 {
 	(void)state;
@@ -217,6 +263,9 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(names_have_their_characters),
 	    cmocka_unit_test(a_lun_has_its_pool),
+	    cmocka_unit_test(a_snapshot_has_its_lun_unless_that_is_clear),
+	    cmocka_unit_test(what_is_in_the_trash_has_a_name_or_a_uuid),
+	    cmocka_unit_test(lengths_of_time_have_a_unit),
 	    cmocka_unit_test(sizes_become_bytes),
 	    cmocka_unit_test(a_bare_number_is_no_size),
 	    cmocka_unit_test(resize_keeps_its_sign),
