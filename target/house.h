@@ -184,6 +184,9 @@ void house_flatten(struct house_pool *hp, const uuid_t uuid,
     void (*started)(void *arg, const struct house_job *job), void *arg);
 /* Those that the state has of hp, which was just opened. */
 void house_flattens_resume(struct house_pool *hp);
+bool house_is_flattening(struct house *house, const uuid_t uuid);
+/* Those that were asked for and go on; NULL: no more. */
+const struct house_job *house_job_asked(struct house *house, unsigned index);
 /* From the newest of those that ended; NULL: no more. */
 const struct house_job *house_job_ended(struct house *house, unsigned index);
 void house_jobs_free(struct house *house);

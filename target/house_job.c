@@ -210,6 +210,31 @@ house_flattens_resume(struct house_pool *hp)
 }
 
 const struct house_job *
+house_job_asked(struct house *house, unsigned index)
+{
+	struct flatten *flatten;
+
+	list_for_each (flatten, &house->flattens, link) {
+		/* until it was asked for it is the reactor's */
+		if (!flatten->call.running && index-- == 0)
+			return &flatten->job;
+	}
+	return NULL;
+}
+
+bool
+house_is_flattening(struct house *house, const uuid_t uuid)
+{
+	struct flatten *flatten;
+
+	list_for_each (flatten, &house->flattens, link) {
+		if (uuid_compare(flatten->job.stat.uuid, uuid) == 0)
+			return true;
+	}
+	return false;
+}
+
+const struct house_job *
 house_job_ended(struct house *house, unsigned index)
 {
 	struct list *node = house->flattened.prev;

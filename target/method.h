@@ -177,8 +177,8 @@ bool lun_size_check(struct request *request, uint64_t size);
  * out. */
 json_t *in_use_fault(const char *code, const char *doing,
     const struct iscsi_session_info *info, unsigned sessions, const char *why);
-/* NULL: no session has it.  other_way: the second way out; NULL: to take the
- * export away. */
+/* NULL: no session has it.  other_way: another way out, or NULL; to take the
+ * export away is always one. */
 json_t *session_fault(struct request *request, const struct survey_lun *sl,
     const char *doing, const char *why, const char *other_way);
 /* NULL: it is not exported. */

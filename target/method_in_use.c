@@ -54,11 +54,10 @@ session_fault(struct request *request, const struct survey_lun *sl,
 			doing, info, count, why);
 		if (other_way != NULL)
 			fault_fix(fault, "%s", other_way);
-		else
-			fault_fix(fault,
-			    "or take it away from the host:   varve export "
-			    "remove %s/%s --host %s --force",
-			    row->pool, row->lun_name, row->host);
+		fault_fix(fault,
+		    "or take it away from the host:   varve export remove "
+		    "%s/%s --host %s --force",
+		    row->pool, row->lun_name, row->host);
 	}
 	free(exports.rows);
 	return fault;

@@ -48,14 +48,30 @@ job_item(const struct house_job *job)
 	    job->problem[0] != '\0' ? json_text(job->problem) : json_null());
 }
 
-/* From those that run to those that ended long ago. */
-static json_t *
-items_of(const struct request *request)
+static bool
+is_told(const struct survey *survey, const struct house_job *job)
 {
-	const struct survey *survey = request->survey;
-	const struct house_job *ended;
-	json_t *items = json_array();
+	for (unsigned p = 0; p < survey->pool_count; p++) {
+		const struct survey_pool *sp = &survey->pools[p];
+		for (unsigned i = 0; i < sp->job_count; i++) {
+			if (sp->jobs[i].kind == job->stat.kind &&
+			    uuid_compare(sp->jobs[i].uuid, job->stat.uuid) == 0)
+				return true;
+		}
+	}
+	return false;
+}
 
+static bool
+is_of_pool(const struct survey *survey, const struct house_job *job)
+{
+	return survey->only_pool[0] == '\0' ||
+	       strcmp(survey->only_pool, job->pool) == 0;
+}
+
+static void
+pools_jobs(const struct survey *survey, json_t *items)
+{
 	for (unsigned p = 0; p < survey->pool_count; p++) {
 		const struct survey_pool *sp = &survey->pools[p];
 		for (unsigned i = 0; i < sp->job_count; i++) {
@@ -64,11 +80,26 @@ items_of(const struct request *request)
 			json_array_append_new(items, job_item(&job));
 		}
 	}
-	for (unsigned i = 0;
-	     (ended = house_job_ended(request->house, i)) != NULL; i++) {
-		if (survey->only_pool[0] == '\0' ||
-		    strcmp(survey->only_pool, ended->pool) == 0)
-			json_array_append_new(items, job_item(ended));
+}
+
+/* From those that run to those that ended long ago. */
+static json_t *
+items_of(const struct request *request)
+{
+	const struct survey *survey = request->survey;
+	const struct house_job *job;
+	json_t *items = json_array();
+
+	pools_jobs(survey, items);
+	for (unsigned i = 0; (job = house_job_asked(request->house, i)) != NULL;
+	     i++) {
+		if (is_of_pool(survey, job) && !is_told(survey, job))
+			json_array_append_new(items, job_item(job));
+	}
+	for (unsigned i = 0; (job = house_job_ended(request->house, i)) != NULL;
+	     i++) {
+		if (is_of_pool(survey, job))
+			json_array_append_new(items, job_item(job));
 	}
 	return items;
 }

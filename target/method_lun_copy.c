@@ -2,6 +2,7 @@
 /*
  * lun clone, rollback, flatten: LUNs of snapshots.
  */
+#include "base/size.h"
 #include "target/change.h"
 #include <errno.h>
 #include <stdlib.h>
@@ -42,18 +43,18 @@ static json_t *
 clone_check(struct request *request, const struct ref *to, uint64_t size)
 {
 	const struct survey_lun *snap = method_surveyed(request);
+	char asked[SIZE_TEXT_MAX], least[SIZE_TEXT_MAX];
 
 	if (survey_lun_find(request->survey, to->pool, to->lun) != NULL)
 		return fault_new("lun.exists", "there is a LUN %s already",
 		    param_text(request->params, "name"));
-	if (size < snap->volume.size)
-		return fault_why(fault_new("lun.size",
-				     "a clone of %s cannot have %llu bytes",
-				     param_text(request->params, "snap"),
-				     (unsigned long long)size),
-		    "it is not smaller than its snapshot, which has %llu",
-		    (unsigned long long)snap->volume.size);
-	return NULL;
+	if (size >= snap->volume.size)
+		return NULL;
+	return fault_why(
+	    fault_new("lun.size", "a clone of %s cannot have %s",
+		param_text(request->params, "snap"), size_format(size, asked)),
+	    "it is not smaller than its snapshot, which has %s",
+	    size_format(snap->volume.size, least));
 }
 
 static void
@@ -274,35 +275,40 @@ flatten_started(void *arg, const struct house_job *job)
 	request_answer(request, job_item(job));
 }
 
+/* What it shares with its own snapshots it may go on sharing, and nobody knows
+ * how much that is. */
+static json_t *
+flatten_room(const struct survey_pool *sp, const struct survey_lun *sl)
+{
+	char need[SIZE_TEXT_MAX], have[SIZE_TEXT_MAX];
+	const struct family_stat *f = &sl->family;
+
+	if (f->snapshots > 0 || f->live <= f->exclusive ||
+	    f->live - f->exclusive <= sp->stat.free)
+		return NULL;
+	return fault_fix(
+	    fault_why(fault_new("pool.no-space",
+			  "cannot flatten %s/%s: the pool has no room",
+			  sp->name, sl->volume.name),
+		"it shares %s, which it would have by itself, and %s are free",
+		size_format(f->live - f->exclusive, need),
+		size_format(sp->stat.free, have)),
+	    "varve pool grow %s DEVICE", sp->name);
+}
+
 static json_t *
 flatten_check(const struct request *request, const struct survey_lun *sl)
 {
 	const char *name = param_text(request->params, "lun");
-	const struct survey_pool *sp = method_pool(request);
 
-	for (unsigned i = 0; i < sp->job_count; i++) {
-		if (sp->jobs[i].kind == POOL_JOB_FLATTEN &&
-		    uuid_compare(sp->jobs[i].uuid, sl->volume.uuid) == 0)
-			return fault_fix(
-			    fault_new("lun.flattening",
-				"%s is being flattened already", name),
-			    "varve job list");
-	}
+	if (house_is_flattening(request->house, sl->volume.uuid))
+		return fault_fix(fault_new("lun.flattening",
+				     "%s is being flattened already", name),
+		    "varve job list");
 	if (sl->parent[0] == '\0')
 		return fault_new(
 		    "lun.not-clone", "cannot flatten %s: it is no clone", name);
-	if (sl->family.live - sl->family.exclusive > sp->stat.free &&
-	    sl->family.live > sl->family.exclusive)
-		return fault_fix(
-		    fault_why(
-			fault_new("pool.no-space",
-			    "cannot flatten %s: the pool has no room", name),
-			"it needs %llu bytes of its own, and %llu are free",
-			(unsigned long long)(sl->family.live -
-					     sl->family.exclusive),
-			(unsigned long long)sp->stat.free),
-		    "varve pool grow %s DEVICE", sp->name);
-	return NULL;
+	return flatten_room(method_pool(request), sl);
 }
 
 /* It is asked for until it is done, also after a restart: so the state has
@@ -351,5 +357,5 @@ flatten_go(struct request *request)
 void
 method_lun_flatten(struct request *request)
 {
-	method_survey_of(request, "lun", SURVEY_JOBS, flatten_go);
+	method_survey_of(request, "lun", 0, flatten_go);
 }
