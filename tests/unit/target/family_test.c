@@ -123,11 +123,17 @@ teardown(void **unused)
 }
 
 static void
-restart(void)
+restart_with(void (*change)(struct config *config))
 {
 	close(writer);
-	served_restart(&served);
+	served_restart_with(&served, change);
 	writer = served_client(&served, ROLE_WRITE);
+}
+
+static void
+restart(void)
+{
+	restart_with(NULL);
 }
 
 /* ---- snapshots ---- */
@@ -439,13 +445,24 @@ now_means_for_good(void **unused)
 }
 
 static void
+keep_for_a_second(struct config *config)
+{
+	config->trash_seconds = 1;
+}
+
+static void
+keep_for_ever(struct config *config)
+{
+	config->trash_seconds = 0;
+}
+
+static void
 what_is_too_long_in_the_trash_is_deleted_for_good(void **unused)
 {
 	(void)unused;
-	served.config.trash_seconds = 1;
 	SNAP("vms/a@one");
 	done("lun.delete", "{\"lun\":\"vms/a\"}");
-	restart(); /* varved looks soon after its start */
+	restart_with(keep_for_a_second); /* it looks soon after its start */
 	for (int i = 0; i < 500; i++) {
 		done("trash.list", "{}");
 		if (json_array_size(result) == 0)
@@ -459,7 +476,7 @@ static void
 what_is_kept_for_ever_does_not_expire(void **unused)
 {
 	(void)unused;
-	served.config.trash_seconds = 0;
+	restart_with(keep_for_ever);
 	done("lun.delete", "{\"lun\":\"vms/a\"}");
 	done("trash.list", "{}");
 	assert_string_equal(text_in(row(0), "expires"), "(none)");

@@ -167,10 +167,19 @@ served_stop(struct served *served)
 }
 
 void
-served_restart(struct served *served)
+served_restart_with(
+    struct served *served, void (*change)(struct config *config))
 {
 	close_all(served);
+	if (change != NULL)
+		change(&served->config);
 	open_all(served);
+}
+
+void
+served_restart(struct served *served)
+{
+	served_restart_with(served, NULL);
 }
 
 /* ---- clients ---- */

@@ -24,6 +24,9 @@ bool served_start(struct served *served);
 void served_stop(struct served *served);
 /* Stops and starts again over the same state. */
 void served_restart(struct served *served);
+/* ... after change has changed the configuration. */
+void served_restart_with(
+    struct served *served, void (*change)(struct config *config));
 
 /* A connected client of that role; close() it. */
 int served_client(struct served *served, enum role role);
