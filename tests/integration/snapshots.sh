@@ -199,6 +199,13 @@ claim_equal "ends by itself" "$(value host export list vms/db01-old@x)" ""
 claim_equal "names are completed" "$(varve completion words -- snap show vms/web01@n)" \
     vms/web01@night
 claim_equal "also their ends" "$(varve completion words -- snap diff vms/web01@night @b)" @broken
+# bash ends a word at @, too, and replaces only what is behind it
+claim_equal "by bash too" "$(PATH=$BUILD:$PATH bash --norc --noprofile -c '
+    compopt() { :; }
+    source <(varve completion bash)
+    COMP_LINE="varve snap show vms/web01@n" COMP_POINT=27
+    _varve
+    echo "${COMPREPLY[*]}"')" night
 before=$(varve --json snap list | jq .items)
 groups=$(varve --json group list | jq .items)
 kill_varved

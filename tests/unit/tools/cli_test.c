@@ -34,6 +34,9 @@ static const struct fake_answer answers[] = {
 		    "\"name\":\"vms/web01\",\"state\":\"running\"}}"},
     {"job.show flatten-1", "\"result\":{\"item\":{\"job\":\"flatten-1\","
 			   "\"name\":\"vms/web01\",\"state\":\"done\"}}"},
+    {"job.show flatten-3", "\"result\":{\"item\":{\"job\":\"flatten-3\","
+			   "\"name\":\"vms/web01\",\"state\":\"running\","
+			   "\"done\":4096,\"total\":8192}}"},
     {"job.show flatten-2", "\"result\":{\"item\":{\"job\":\"flatten-2\","
 			   "\"name\":\"vms/web01\",\"state\":\"failed\","
 			   "\"problem\":\"no room\"}}"},
@@ -266,6 +269,29 @@ a_job_that_failed_says_why(void **state)
 }
 
 static void
+who_waits_no_longer_than_a_time_leaves_the_job_alone(void **state)
+{
+	(void)state;
+	assert_int_equal(
+	    cli("job", "watch", "flatten-3", "--timeout", "1s", NULL),
+	    API_RUNNING);
+	contains(cli_err, "[job.running]");
+	contains(cli_err, "varve job watch flatten-3");
+}
+
+/* A file gets a line for each step, and the last line is the end. */
+static void
+a_job_is_followed_as_lines_of_json(void **state)
+{
+	(void)state;
+	assert_int_equal(
+	    cli("job", "watch", "flatten-3", "--timeout", "1s", "--json", NULL),
+	    API_RUNNING);
+	contains(cli_out, "{\"varve\":1,\"kind\":\"job.progress\",\"item\":{");
+	contains(cli_out, "\"kind\":\"error\"");
+}
+
+static void
 a_difference_is_lines_or_one_object(void **state)
 {
 	(void)state;
@@ -492,6 +518,8 @@ main(void)
 	    claim(what_goes_to_the_trash_only_with_an_option_is_asked_without),
 	    claim(a_job_is_followed_to_its_end),
 	    claim(a_job_that_failed_says_why),
+	    claim(who_waits_no_longer_than_a_time_leaves_the_job_alone),
+	    claim(a_job_is_followed_as_lines_of_json),
 	    claim(a_difference_is_lines_or_one_object),
 	    claim(a_column_that_is_not_there_is_found_before_the_change),
 	    claim(a_secret_comes_from_a_file),
