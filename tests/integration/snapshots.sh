@@ -215,6 +215,62 @@ claim_equal "nor groups" "$(varve --json group list | jq .items)" "$groups"
 reads "snapshots are served again" "$(varve --json export list vms/db01-old@night |
     jq -r "\"iscsi://$portal/\" + .items[0].iqn + \"/\" + (.items[0].lun | tostring)")" 0x72 0 64k
 
+# ---- answers are of the schema
+
+cat >"$dir/schema.py" <<'END'
+import json, subprocess, sys
+varve = sys.argv[1]
+def ask(*words):
+    done = subprocess.run([varve, "--json", *words], capture_output=True, text=True)
+    return json.loads(done.stdout)
+methods = ask("api", "schema")["item"]["document"]["methods"]
+kinds = {"string": str, "integer": int, "number": (int, float), "boolean": bool,
+         "array": list, "null": type(None), "object": dict}
+bad = []
+def check(answer):
+    if answer["kind"] == "error":
+        bad.append(answer["error"]["what"])
+        return 0
+    schema = methods[answer["kind"]]["result"]["properties"]
+    bad.extend(m for m in answer if m not in schema)
+    items = answer.get("items", [answer.get("item")])
+    columns = (schema["items"]["items"] if "items" in schema else schema["item"])
+    for item in items:
+        for member, value in item.items():
+            if member == "notes":
+                continue
+            types = columns["properties"].get(member, {}).get("type", [])
+            if not any(isinstance(value, kinds[t]) for t in types):
+                bad.append(f"{answer['kind']} {member} {value!r}")
+    return len(items)
+count = sum(check(ask(*command.split())) for command in sys.stdin.read().splitlines())
+print(count, "items", bad)
+sys.exit(bool(bad) or count < 20)
+END
+cat >"$dir/asked" <<'END'
+pool list
+lun list
+lun show vms/web01
+snap list
+snap show vms/web01@night
+snap diff vms/web01@night --limit 5
+bookmark list
+group list
+group show shop
+export list
+trash list
+job list
+top
+health
+-n lun delete vms/db01
+-n lun clone vms/web01@night vms/new
+-n lun rollback vms/web01@broken
+-n snap create vms/web01@new
+-n snap delete vms/web01@night
+END
+claim "answers have what the schema says" sh -c \
+    "python3 '$dir/schema.py' '$BUILD/varve' <'$dir/asked'"
+
 # ---- giving space back
 
 for row in $(varve --plain -o name export list); do
