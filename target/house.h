@@ -42,6 +42,7 @@ struct house_pool {
 	struct list luns;
 	int level; /* as last told by the pool */
 	struct forecast forecast;
+	unsigned diffs; /* pages of differences that are being found */
 };
 
 struct house_lun {

@@ -295,7 +295,15 @@ remove_go(struct request *request)
 
 	assert(hp != NULL);
 	request->item = pool_item(request->house, method_pool(request));
-	if (request->dry_run)
+	if (hp->diffs > 0)
+		request_fail(request,
+		    fault_fix(fault_new("pool.in-use",
+				  "cannot remove the pool %s: a client asks "
+				  "it for differences",
+				  hp->name),
+			"when varve snap diff has ended: varve pool remove %s",
+			hp->name));
+	else if (request->dry_run)
 		request_answer(request, json_incref(request->item));
 	else if (hp->pool != NULL)
 		house_pool_close(hp, remove_closed, request);

@@ -15,6 +15,7 @@
 struct diff {
 	struct diff_request diff;
 	struct call *call;
+	struct house_pool *hp; /* stays while it has diffs */
 	struct pool *pool;
 	struct ref from, to;
 	char since[REF_NAME_MAX]; /* "": no bookmark */
@@ -170,6 +171,8 @@ diff_done(struct call *call)
 	const struct diff *diff = request->own;
 	json_t *items;
 
+	assert(diff->hp->diffs > 0);
+	diff->hp->diffs--;
 	if (call->result < 0) {
 		request_fail(request, diff_fault(request, diff, call->result));
 		return;
@@ -241,6 +244,8 @@ method_snap_diff(struct request *request)
 	if (!method_find_open_pool(request, diff->from.pool, &hp))
 		return;
 	diff->pool = hp->pool;
+	diff->hp = hp;
+	hp->diffs++;
 	diff->diff.extent_max = (unsigned)limit;
 	diff->diff.extent = calloc((size_t)limit, sizeof(struct diff_extent));
 	assert(diff->diff.extent != NULL);
