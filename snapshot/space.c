@@ -277,6 +277,14 @@ region_check_empty(struct pool *pool, uint64_t number)
 
 /* ---- data ---- */
 
+/* Each chunk that is free may have a block in quarantine: a lease shows it, and
+ * is not to be made again, for ever, before something has changed. */
+static uint32_t
+barren_mark(const struct space *space)
+{
+	return (uint32_t)space->q_tail + 1;
+}
+
 static uint64_t
 region_usable(const struct region *region)
 {
@@ -296,7 +304,8 @@ data_pick(struct pool *pool, uint64_t *ret_region)
 		const struct region *region = &space->regions[i];
 		if (region->class == FMT_REGION_FREE && fresh == UINT64_MAX)
 			fresh = i;
-		if (region->class != FMT_REGION_DATA || region->lease != NULL)
+		if (region->class != FMT_REGION_DATA || region->lease != NULL ||
+		    region->barren == barren_mark(space))
 			continue;
 		if (region_usable(region) > best_usable) {
 			best = i;
@@ -441,6 +450,9 @@ window_fill(struct pool *pool, struct volume *volume, struct waiter *waiter)
 			volume->window_count = count;
 			return 0;
 		}
+		if (space->data != NULL)
+			space->regions[space->data->region].barren =
+			    barren_mark(space);
 		data_retire(pool);
 		result = data_lease(pool, waiter);
 		if (result == -ENOSPC) {
@@ -495,6 +507,7 @@ space_unreserve(struct pool *pool, uint64_t address, uint32_t run)
 	struct lease *lease = space->regions[region_of(space, address)].lease;
 
 	assert(lease != NULL);
+	space->regions[lease->region].barren = 0;
 	busy_set(lease, (uint32_t)(address & (space->region_blocks - 1)), run,
 	    false);
 	lease_settle(pool, lease, run);

@@ -56,6 +56,9 @@ struct region {
 	uint32_t mirror_gen;
 	uint32_t free_blocks, free_chunks; /* as on disk */
 	uint32_t quarantined;              /* blocks */
+	/* a lease of it had no chunk when the quarantine's tail, + 1, was
+	 * here: nothing has come since */
+	uint32_t barren;
 };
 
 /* Freed, not to be used yet. */
