@@ -95,6 +95,9 @@ $(BUILD)/tests/fuzz/image_fuzz: $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/fuz
 $(FUZZERS:%=$(BUILD)/tests/fuzz/%): %: %.o $(FUZZ_MAIN) $(call libs,tools)
 	$(call say,LD,$@) $(CC) $(if $(FUZZ),-fsanitize=fuzzer) -o $@ $^ $(ALL_LIBS)
 
+$(BUILD)/tests/bench/pingpong: %: %.o
+	$(call say,LD,$@) $(CC) -o $@ $^ $(ALL_LIBS)
+
 $(BUILD)/%.o: %.c
 	@mkdir -p $(@D)
 	$(call say,CC,$<) $(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
@@ -119,7 +122,7 @@ tidy:
 	python3 tests/tidy.py
 
 bench: deps
-	$(MAKE) all
+	$(MAKE) all $(BUILD)/tests/bench/pingpong
 	BUILD=$(BUILD) tests/bench/run.py
 
 soak: deps

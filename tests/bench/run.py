@@ -189,6 +189,18 @@ def first_write(varve, seconds, size):
     return out
 
 
+def budget(place, row):
+    """Where the time of one read goes, and what is out of any target's reach:
+    the raw file's latency and a round trip of TCP (pingpong.c) come first."""
+    raw, varve = (1e6 / row[name]["iops"] for name in ("raw", "varve"))
+    for mode in ("sleep", "spin"):
+        trip = statistics.median(
+            float(run(BUILD / "tests/bench/pingpong", mode, 1)) for _ in range(3))
+        print(f"{place} rr1 raw {raw:.1f}us + TCP ({mode}) {trip:.1f}us = "
+              f"{raw + trip:.1f}us, {raw / (raw + trip):.2f} of raw; "
+              f"varve {varve:.1f}us, {raw / varve:.2f}", flush=True)
+
+
 def load():
     return pathlib.Path("/proc/loadavg").read_text().split()[0]
 
@@ -209,6 +221,8 @@ def bench(place, base, options, results):
             rows[job] = {name: {key: statistics.median(s[key] for s in runs)
                                 for key in runs[0]} for name, runs in samples.items()}
             show(place, job, rows[job])
+            if job == "rr1":
+                budget(place, rows[job])
         results[place]["first_write"] = first_write(peers[-1], options.seconds, size)
         hole = results[place]["first_write"]
         print(f"{place} first write to a hole: {hole['hole'] / 1000:.1f}k, overwrite "
