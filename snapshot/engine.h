@@ -218,6 +218,7 @@ struct pool {
 	struct fill_job fill;
 	struct rewriter rewriter;
 	struct scrub_job scrub;
+	unsigned diffs; /* under way */
 	unsigned background_percent;
 
 	void (*event)(void *arg, struct pool *pool, enum pool_event what);

@@ -153,9 +153,10 @@ struct diff_request {
 	struct waiter *waiter; /* the engine's */
 };
 
-/* Finds up to extent_max extents.  -EINVAL: not of one family, or the bookmark
- * is not of its line; -ENODATA: metadata cannot be read.  Does not wait for
- * other requests. */
+/* Finds up to extent_max extents, in a bounded number of leaves: extent_count
+ * may be 0 and end false.  -EINVAL: not of one family, or the bookmark is not
+ * of its line; -ENODATA: metadata cannot be read.  Does not wait for other
+ * requests. */
 void volume_diff(struct pool *pool, struct diff_request *diff);
 
 /* ---- figures ---- */

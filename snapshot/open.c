@@ -642,8 +642,10 @@ close_run(struct operation *op)
 {
 	struct pool *pool = op->pool;
 
-	if (pool->vio.active > 0) {
-		operation_problem(op, "I/O is in flight");
+	if (pool->vio.active > 0 || pool->diffs > 0) {
+		operation_problem(op, pool->diffs > 0
+					  ? "a difference is being read"
+					  : "I/O is in flight");
 		return -EBUSY;
 	}
 	delete_jobs_stop(pool);

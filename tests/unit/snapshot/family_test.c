@@ -573,6 +573,42 @@ a_difference_comes_in_pages(void **state)
 	assert_int_equal(found, 10);
 }
 
+static int noted_result;
+
+static void
+noted(struct pool_request *request, int result)
+{
+	noted_result = result;
+	*(bool *)request->arg = true;
+}
+
+/* It reads pages, and the pool would go from under it. */
+static void
+a_pool_is_not_closed_under_a_difference(void **state)
+{
+	bool done = false, closed_too = false;
+	struct pool_request closing = {.done = noted, .arg = &closed_too};
+	struct diff_request d = {
+	    .request = {.done = noted, .arg = &done},
+	    .extent = extents,
+	    .extent_max = 64,
+	};
+
+	(void)state;
+	fill(0, MiB, 1);
+	snapshot("a");
+	reopen(false);
+	d.to = snapshot_find(volume, "a");
+	close_bs(bs);
+	volume_diff(rig.pool, &d);
+	pool_close(rig.pool, &closing);
+	simloop_run_until(rig.loop, &closed_too);
+	assert_int_equal(noted_result, -EBUSY);
+	assert_false(done);
+	simloop_run_until(rig.loop, &done);
+	assert_int_equal(noted_result, 0);
+}
+
 /* ---- bookmarks ---- */
 
 static bool
@@ -666,6 +702,7 @@ main(void)
 	    TEST(figures_say_what_would_be_free),
 	    TEST(a_difference_is_exact),
 	    TEST(a_difference_comes_in_pages),
+	    TEST(a_pool_is_not_closed_under_a_difference),
 	    TEST(a_bookmark_misses_nothing_without_its_snapshot),
 	    TEST(a_rollback_drops_newer_bookmarks),
 	};
