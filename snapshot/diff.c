@@ -266,7 +266,7 @@ diff_task(struct loop_task *task)
 	struct diffing *diffing = container_of(task, struct diffing, task);
 
 	for (unsigned turn = 0; turn < TURN_LEAVES; turn++) {
-		uint64_t index;
+		uint64_t index = 0;
 		int result = leaf_find(diffing, &index);
 		if (result == 0)
 			result = leaf_diff(diffing, index);
