@@ -91,11 +91,11 @@ arguments_can_be_parsed(void **unused)
 				assert_string_not_equal(a->name, b->name);
 			if (!a->positional)
 				continue;
-			/* nothing can follow what takes all, and nothing
-			 * required what may be left out */
-			assert_false(repeated);
+			/* one takes all but what must follow it, and nothing
+			 * required follows what may be left out */
+			assert_false(repeated && (a->repeated || !a->required));
 			assert_false(optional && a->required);
-			repeated = a->repeated;
+			repeated |= a->repeated;
 			optional |= !a->required;
 		}
 	}
