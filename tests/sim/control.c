@@ -436,6 +436,7 @@ static bool
 may_lack_space(const struct world *world)
 {
 	switch (world->control) {
+	case CONTROL_CREATE:
 	case CONTROL_SNAPSHOT:
 	case CONTROL_GROUP_SNAPSHOT:
 	case CONTROL_CLONE:
