@@ -139,7 +139,7 @@ const struct scenario scenarios[] = {
 	.control_permille = 30,
 	.control = {[CONTROL_SNAPSHOT] = 10, [CONTROL_DELETE_SNAPSHOT] = 6, [CONTROL_CHECKPOINT] = 2, [CONTROL_DIFF] = 2,
 		    [CONTROL_ENLARGE] = 1, [CONTROL_SHRINK] = 1, [CONTROL_HOLD] = 1, [CONTROL_REOPEN] = 1},
-	.cuts_per_seed = 20, .seeds = 5,
+	.cuts_per_seed = 20, .seeds = 60,
 },
 {
 	.name = "snapfull", .what = "snapshots in a pool that has hardly any space left",
@@ -150,7 +150,7 @@ const struct scenario scenarios[] = {
 	.control_permille = 30,
 	.control = {[CONTROL_SNAPSHOT] = 8, [CONTROL_DELETE_SNAPSHOT] = 6, [CONTROL_CLONE] = 1, [CONTROL_FLATTEN] = 1, [CONTROL_DELETE] = 1,
 		    [CONTROL_ROLLBACK] = 1, [CONTROL_CHECKPOINT] = 2},
-	.cuts_per_seed = 20, .seeds = 2,
+	.cuts_per_seed = 20, .seeds = 30,
 },
 {
 	.name = "clones", .what = "families: clones, rollbacks, trash, groups, everything",
@@ -164,7 +164,7 @@ const struct scenario scenarios[] = {
 		    [CONTROL_RENAME] = 2, [CONTROL_MARK] = 2, [CONTROL_UNMARK] = 1, [CONTROL_DIFF] = 4, [CONTROL_TRASH] = 3,
 		    [CONTROL_RESTORE] = 4, [CONTROL_GROUP] = 3, [CONTROL_ENLARGE] = 1, [CONTROL_SHRINK] = 1,
 		    [CONTROL_CHECKPOINT] = 2, [CONTROL_REOPEN] = 1},
-	.cuts_per_seed = 20, .seeds = 5,
+	.cuts_per_seed = 20, .seeds = 60,
 },
 {
 	.name = "group", .what = "two LUNs written in order, snapshots of both at one instant",
@@ -174,7 +174,7 @@ const struct scenario scenarios[] = {
 	.work = {30, 10, 4, 2, 0, 2, 6, 4, 1},
 	.control_permille = 80,
 	.control = {[CONTROL_GROUP_SNAPSHOT] = 20, [CONTROL_DELETE_SNAPSHOT] = 40, [CONTROL_CHECKPOINT] = 1},
-	.cuts_per_seed = 10, .seeds = 5,
+	.cuts_per_seed = 10, .seeds = 40,
 },
 {
 	.name = "deletes", .what = "diverged snapshots are deleted while the LUN is overwritten",
@@ -185,7 +185,7 @@ const struct scenario scenarios[] = {
 	.control_permille = 40,
 	.control = {[CONTROL_SNAPSHOT] = 10, [CONTROL_DELETE_SNAPSHOT] = 14, [CONTROL_CLONE] = 2, [CONTROL_FLATTEN] = 2, [CONTROL_DELETE] = 2,
 		    [CONTROL_ROLLBACK] = 1, [CONTROL_CHECKPOINT] = 1},
-	.cuts_per_seed = 15, .seeds = 5,
+	.cuts_per_seed = 15, .seeds = 40,
 },
 {
 	.name = "bookmarks", .what = "incremental backups from bookmarks whose snapshots are gone",
@@ -197,7 +197,7 @@ const struct scenario scenarios[] = {
 	.control = {[CONTROL_SNAPSHOT] = 8, [CONTROL_DELETE_SNAPSHOT] = 8, [CONTROL_MARK] = 8, [CONTROL_UNMARK] = 2,
 		    [CONTROL_DIFF] = 14, [CONTROL_ROLLBACK] = 3, [CONTROL_CLONE] = 1, [CONTROL_DELETE] = 1,
 		    [CONTROL_SHRINK] = 1, [CONTROL_ENLARGE] = 1, [CONTROL_CHECKPOINT] = 2, [CONTROL_REOPEN] = 1},
-	.cuts_per_seed = 20, .seeds = 5,
+	.cuts_per_seed = 20, .seeds = 50,
 },
 {
 	.name = "directed", .what = "what the directed tests start from; no seeds of its own",

@@ -34,7 +34,11 @@ needs_space(const struct slot *slot)
 
 	if (io->op == BS_WRITE)
 		return true;
-	if (io->op != BS_ZERO || slot->volume->parent == NULL)
+	if (io->op != BS_ZERO)
+		return false;
+	/* a snapshot that is not done yet may have it already */
+	if (slot->volume->parent == NULL &&
+	    slot->volume->cut_called <= slot->volume->cut_done)
 		return false;
 	return !io->may_unmap || io->offset % unit != 0 ||
 	       io->length % unit != 0;
