@@ -341,15 +341,25 @@ a_mark_of_another_branch(struct world *world)
 /* ---- writes in flight at the cut ---- */
 
 /* What is written now does not get to the disk until it is released; the log
- * lies before the data. */
+ * and the metadata lie before the data, and their second copies behind. */
 static void
 hold_data(struct world *world)
 {
-	struct backstore *disk = world->disk[0].top;
-	uint64_t log_end =
-	    FMT_DEVICE_HEAD + world->pool->redo.blocks * FMT_BLOCK;
+	const struct space *space = &world->pool->space;
+	uint64_t bytes = (uint64_t)space->region_blocks * FMT_BLOCK;
+	uint64_t first = UINT64_MAX, end = 0;
 
-	disk_shell_hold(disk, BS_WRITE, log_end, disk->size - log_end);
+	for (uint64_t i = 0; i < space->count; i++) {
+		const struct region *region = &space->regions[i];
+		if (region->class != FMT_REGION_DATA)
+			continue;
+		if (region->offset < first)
+			first = region->offset;
+		if (region->offset + bytes > end)
+			end = region->offset + bytes;
+	}
+	assert(first < end);
+	disk_shell_hold(world->disk[0].top, BS_WRITE, first, end - first);
 }
 
 static struct sim_volume *

@@ -483,6 +483,8 @@ static const struct mutation {
 	.directed = "mark-overwrites"),
     M(i16_no_rebirth, "I16 pages are born again", .directed = "mark-pages"),
     M(i17_no_hole_birth, "I17 holes have births", .directed = "mark-holes"),
+    M(cut_no_drain, "a snapshot waits for writes in flight",
+	.directed = "cut-waits"),
     M(cut_no_park, "writes over the cut look again",
 	.directed = "allocation-over-cut"),
     M(rmw_no_drain, "copies wait for writes in flight",

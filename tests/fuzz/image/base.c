@@ -151,7 +151,7 @@ base_make(unsigned number, const uint64_t *sizes, uint64_t region_bytes)
 {
 	struct image *image = &f.image[number];
 	struct pool_params params = {
-	    .name = "fuzz", .region_bytes = region_bytes, .no_mirror = true};
+	    .name = "fuzz", .region_bytes = region_bytes};
 	struct waited gone = {.request.done = waited_done};
 	struct pool *pool;
 
