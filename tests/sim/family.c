@@ -210,6 +210,9 @@ family_clone(struct world *world, struct sim_volume *snapshot)
 	    .moved = snapshot->moved,
 	    .cow_unit = snapshot->cow_unit,
 	    .parent = snapshot,
+	    /* so too when power goes before it is said to be done */
+	    .cut_called = world->clock,
+	    .cut_done = world->clock,
 	};
 	if (chance(world, 300))
 		params.size = volume->size += 4096 * below(world, 64);

@@ -53,7 +53,11 @@ check_full(struct world *world, const struct slot *slot)
 	if (world->scenario->fault == FAULT_HOST_FULL)
 		return;
 	if (!world->scenario->may_fill || !needs_space(slot))
-		sim_fail(world, "%s", "out of space");
+		sim_fail(world,
+		    "out of space: op %d, %" PRIu64 " bytes at %" PRIu64
+		    " of volume %" PRIu64,
+		    (int)slot->io.op, slot->io.length, slot->io.offset,
+		    slot->volume->serial);
 	if (slot->mapped && slot->volume->last_unmap < slot->submitted &&
 	    slot->volume->cut_called < slot->submitted)
 		sim_fail(world,
