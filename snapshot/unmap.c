@@ -125,10 +125,11 @@ unmap_leaf(struct vio *vio, uint64_t end)
 		vio_unlock(vio);
 }
 
-static bool
-single_blocks(const struct vio *vio)
+/* Blocks that are mapped together. */
+static uint64_t
+unit_blocks(const struct vio *vio)
 {
-	return vio->volume->cow_shift == FMT_BLOCK_SHIFT;
+	return 1ull << (vio->volume->cow_shift - FMT_BLOCK_SHIFT);
 }
 
 /* Lets others have a turn: true: parked until then. */
@@ -160,8 +161,8 @@ unmap_blocks(struct vio *vio)
 	}
 	if (end > block + leaf_left)
 		end = block + leaf_left;
-	if (vio->io->op == BS_ZERO && !single_blocks(vio))
-		end -= end % FMT_CHUNK_BLOCKS; /* see zero_may_unmap */
+	if (vio->io->op == BS_ZERO)
+		end -= end % unit_blocks(vio); /* see zero_may_unmap */
 	unmap_leaf(vio, end);
 }
 
@@ -190,48 +191,21 @@ vio_unmap_step(struct vio *vio)
 
 /* ---- ZERO that keeps the space ---- */
 
-static void
-zero_extent(struct vio *vio, const struct map_extent *extent)
-{
-	uint64_t bytes = extent->blocks * FMT_BLOCK;
-	uint64_t chunk_left = FMT_CHUNK - vio->next % FMT_CHUNK;
-	struct seg *seg;
-
-	if (bytes > vio->end - vio->next)
-		bytes = (vio->end - vio->next) / FMT_BLOCK * FMT_BLOCK;
-	if (vio->volume->locked_writes) {
-		if (bytes > chunk_left)
-			bytes = chunk_left;
-		if (!vio_lock(vio, vio->next / FMT_CHUNK, true))
-			return;
-	}
-	if (!vio_in_place(vio, &bytes))
-		return;
-	bytes = seg_limit(vio->volume->pool, extent->address, 0, bytes);
-	seg = vio_seg(vio);
-	if (seg == NULL)
-		return;
-	vio_depends(vio, extent->leaf);
-	seg->barrier = vio->barrier = vio->volume->locked_writes;
-	seg_submit(seg, BS_ZERO, extent->address, 0, bytes);
-	vio->next += bytes;
-	if (vio->locked && !vio->barrier)
-		vio_unlock(vio); /* as in in_place_step() */
-}
-
 /* What is mapped in units of more than a block may not be forgotten block by
- * block; then it is zeroed.  Whole chunks always may. */
+ * block; then it is zeroed.  Whole units always may. */
 static bool
 zero_may_unmap(const struct vio *vio)
 {
-	return single_blocks(vio) || (vio->next % FMT_CHUNK == 0 &&
-					 vio->end - vio->next >= FMT_CHUNK);
+	uint64_t unit = unit_blocks(vio) * FMT_BLOCK;
+
+	return vio->next % unit == 0 && vio->end - vio->next >= unit;
 }
 
 void
 vio_zero_step(struct vio *vio)
 {
 	uint64_t block = vio->next / FMT_BLOCK, end = vio->end / FMT_BLOCK;
+	uint64_t unit_end = (block | (unit_blocks(vio) - 1)) + 1;
 	uint64_t blocks;
 	struct map_extent extent;
 
@@ -245,9 +219,9 @@ vio_zero_step(struct vio *vio)
 	}
 	if (turn_over(vio))
 		return;
-	/* the next chunk may be forgotten as a whole */
-	if (vio->io->may_unmap && end > (block | (FMT_CHUNK_BLOCKS - 1)) + 1)
-		end = (block | (FMT_CHUNK_BLOCKS - 1)) + 1;
+	/* the next unit may be forgotten as a whole */
+	if (vio->io->may_unmap && end > unit_end)
+		end = unit_end;
 	if (!vio_ok(vio, map_lookup(vio->volume, block, end - block,
 			     &vio->waiter, &extent)))
 		return;
@@ -256,10 +230,10 @@ vio_zero_step(struct vio *vio)
 	else if (extent.kind != MAP_DATA)
 		vio->next += extent.blocks * FMT_BLOCK;
 	else if (extent.in_place)
-		zero_extent(vio, &extent);
+		vio_in_place_step(vio, &extent);
 	else if ((blocks = vio_map_blocks(vio, &extent)) == 0)
 		vio_copy_begin(vio);
-	else if (extent.blocks < blocks && single_blocks(vio))
+	else if (extent.blocks < blocks && unit_blocks(vio) == 1)
 		vio_map_step(vio, BS_ZERO, extent.blocks); /* then a hole */
 	else
 		vio_map_step(vio, BS_ZERO, blocks);

@@ -277,6 +277,9 @@ volume_cut_drained(const struct volume *volume)
 
 /* volume_write.c */
 void vio_write_step(struct vio *vio);
+/* Writes or zeros what is mapped and ours, from vio->next on.  With
+ * locked_writes that is at a whole block. */
+void vio_in_place_step(struct vio *vio, const struct map_extent *extent);
 /* Blocks from vio->next to map anew in one go; 0: only by a copy. */
 uint64_t vio_map_blocks(struct vio *vio, const struct map_extent *extent);
 /* Is what is to be written a part of a unit that is not ours alone? */

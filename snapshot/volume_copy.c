@@ -53,8 +53,7 @@ copy_is_due(struct vio *vio)
 		vio_fail(vio, -ENODATA);
 		return false;
 	}
-	if (extent.kind == MAP_DATA && extent.in_place &&
-	    !vio->volume->locked_writes)
+	if (extent.kind == MAP_DATA && extent.in_place)
 		vio->copying = false;
 	else
 		vio->copying =

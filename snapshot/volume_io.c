@@ -331,6 +331,8 @@ seg_end(struct seg *seg, int result)
 		vio_fail(vio, result);
 	if (seg->barrier)
 		vio->barrier = false;
+	while (seg->lock_count > 0)
+		chunk_lock_drop(vio_pool(vio), &seg->lock[--seg->lock_count]);
 	seg_put(seg);
 	if (--vio->pending == 0)
 		grace_end(vio);

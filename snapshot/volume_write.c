@@ -535,24 +535,45 @@ vio_map_step(struct vio *vio, enum bs_op op, uint64_t blocks)
 	vio->next += bytes;
 }
 
-static void
-in_place_step(struct vio *vio, const struct map_extent *extent)
+/* Parts of blocks that the device cannot write alone are merged under an
+ * exclusive lock of the chunk: whole ones keep off with a shared one. */
+static bool
+in_place_lock(struct vio *vio, uint64_t *bytes)
 {
+	uint64_t chunk_left = FMT_CHUNK - vio->next % FMT_CHUNK;
+
+	if (!vio->volume->locked_writes)
+		return true;
+	*bytes -= *bytes % FMT_BLOCK;
+	if (*bytes > chunk_left)
+		*bytes = chunk_left;
+	return vio_lock(vio, vio->next / FMT_CHUNK, false);
+}
+
+void
+vio_in_place_step(struct vio *vio, const struct map_extent *extent)
+{
+	enum bs_op op = vio->io->op == BS_WRITE ? BS_WRITE : BS_ZERO;
+	struct pool *pool = vio->volume->pool;
 	unsigned in_block = vio->next % FMT_BLOCK;
 	uint64_t bytes = extent->blocks * FMT_BLOCK - in_block;
 	struct seg *seg;
 
 	if (bytes > vio->end - vio->next)
 		bytes = vio->end - vio->next;
-	if (!vio_in_place(vio, &bytes))
+	if (!in_place_lock(vio, &bytes) || !vio_in_place(vio, &bytes))
 		return;
-	bytes = seg_limit(vio->volume->pool, extent->address, in_block, bytes);
+	bytes = seg_limit(pool, extent->address, in_block, bytes);
 	vio_depends(vio, extent->leaf);
-	rewriter_heat(&vio->volume->pool->rewriter, vio->volume, vio->next);
+	rewriter_heat(&pool->rewriter, vio->volume, vio->next);
 	seg = vio_seg(vio);
 	if (seg == NULL)
 		return;
-	seg_submit(seg, BS_WRITE, extent->address, in_block, bytes);
+	if (vio->volume->locked_writes) {
+		chunk_lock_share(pool, &seg->lock[0], &vio->lock);
+		seg->lock_count = 1;
+	}
+	seg_submit(seg, op, extent->address, in_block, bytes);
 	vio->next += bytes;
 	if (vio->locked)
 		vio_unlock(vio); /* it is in flight: the barrier has it */
@@ -617,8 +638,8 @@ vio_write_step(struct vio *vio)
 	if (extent.kind == MAP_POISON)
 		vio_fail(vio, -ENODATA);
 	else if (extent.kind == MAP_DATA && extent.in_place &&
-		 !vio->volume->locked_writes)
-		in_place_step(vio, &extent);
+		 !(part && vio->volume->locked_writes))
+		vio_in_place_step(vio, &extent);
 	else if (part)
 		vio_partial_step(vio);
 	else if ((blocks = vio_map_blocks(vio, &extent)) == 0)

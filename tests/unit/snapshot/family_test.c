@@ -5,6 +5,7 @@
  * is the simulator's (tests/sim).
  */
 #include "base/simloop.h"
+#include "snapshot/engine.h"
 #include "snapshot/family.h"
 #include "tests/unit/snapshot/support/rig.h"
 #include <errno.h>
@@ -276,6 +277,60 @@ larger_units_are_copied(void **state)
 		assert_int_equal(rig_delete(&rig, of), 0);
 		settle_deletions();
 	}
+}
+
+/* I13: also in chunks of which a snapshot has the rest. */
+static void
+trim_of_whole_units_takes_no_space(void **state)
+{
+	static const uint32_t units[] = {4096, 16384, 65536};
+
+	(void)state;
+	for (unsigned i = 0; i < 3; i++) {
+		struct backstore *store;
+		struct volume *of = volume_with_unit(units[i], &store), *s;
+		uint64_t allocated;
+
+		assert_int_equal(rig_fill(&rig, store, 0, MiB, 1), 0);
+		assert_int_equal(rig_snapshot(&rig, of, "one", &s), 0);
+		allocated = rig_stat(&rig).allocated;
+		assert_int_equal(
+		    rig_unmap(&rig, store, 3 * units[i], 7 * units[i]), 0);
+		assert_int_equal(rig_stat(&rig).allocated, allocated);
+		assert_true(
+		    rig_holds(&rig, store, 3 * units[i], 7 * units[i], 0));
+		assert_true(rig_holds(&rig, store, 10 * units[i], 4096, 1));
+		assert_true(holds(s, 0, MiB, 1));
+		close_bs(store);
+		assert_int_equal(rig_delete(&rig, of), 0);
+		settle_deletions();
+	}
+}
+
+/* ... and where parts of blocks have to be merged. */
+static void
+what_is_ours_is_overwritten_where_it_is(void **state)
+{
+	struct map_extent first, then;
+
+	(void)state;
+	rig_done(&rig);
+	rig_init(&rig, 128 * MiB, 4096, true);
+	assert_int_equal(rig_create(&rig, NULL, false), 0);
+	assert_int_equal(rig_volume(&rig, "web01", 64 * MiB, 512, &volume), 0);
+	bs = volume_open(volume);
+	fill(0, MiB, 1);
+	snapshot("one");
+	fill(4 * KiB, 8 * KiB, 2);
+	assert_int_equal(map_lookup(volume, 1, 2, NULL, &first), 0);
+	assert_true(first.in_place);
+	fill(4 * KiB, 8 * KiB, 3);
+	fill(8 * KiB + 512, 512, 4);
+	assert_int_equal(map_lookup(volume, 1, 2, NULL, &then), 0);
+	assert_int_equal(then.address, first.address);
+	assert_true(rig_holds(&rig, bs, 4 * KiB, 4 * KiB + 512, 3));
+	assert_true(rig_holds(&rig, bs, 8 * KiB + 512, 512, 4));
+	assert_true(rig_holds(&rig, bs, 9 * KiB, 3 * KiB, 3));
 }
 
 /* ---- clones, rollback ---- */
@@ -693,6 +748,8 @@ main(void)
 	    TEST(names_are_unique_for_each_volume),
 	    TEST(a_snapshot_is_not_written),
 	    TEST(larger_units_are_copied),
+	    TEST(trim_of_whole_units_takes_no_space),
+	    TEST(what_is_ours_is_overwritten_where_it_is),
 	    TEST(a_clone_begins_as_its_snapshot_and_goes_its_way),
 	    TEST(a_rollback_keeps_what_it_replaces),
 	    TEST(deletion_in_any_order_frees_all),
