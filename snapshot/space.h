@@ -9,14 +9,14 @@
  *
  *	reserved    busy in the lease, clear in the bitmap
  *	installed   busy in the lease, set in the bitmap (apply did that)
- *	quarantined busy in the lease, clear in the bitmap (apply of FREE),
- *until the record is durable and every I/O that may have looked the block up
- *has ended
+ *	quarantined busy in the lease, clear in the bitmap (apply of FREE): see
+ *		    quarantine.c
  *
  * A crash forgets reservations and quarantine: nothing leaks.
  *
- * A lease belongs to one stream of allocations: here one for data and one per
- * META region.  Several streams (shards) would each have their own.
+ * A lease belongs to one stream of allocations: here one for chunks, one for
+ * single blocks and one per META region.  Several streams (shards) would each
+ * have their own.
  */
 #ifndef SNAPSHOT_SPACE_H
 #define SNAPSHOT_SPACE_H
