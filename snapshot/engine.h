@@ -341,8 +341,13 @@ void operation_problem(struct operation *op, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 struct operation *operation_new(
     struct pool_request *request, int (*run)(struct operation *op));
+/* ... on a volume (or NULL), with a name (or NULL). */
+struct operation *operation_on(struct pool_request *request,
+    int (*run)(struct operation *op), struct volume *volume, const char *name);
 /* May the pool be changed at all?  0, -EROFS, -EIO. */
 int operation_check(struct operation *op);
+/* ... and is op->name valid?  -EINVAL. */
+int operation_check_name(struct operation *op);
 /* The stage that ends the request once the log has all there is. */
 int operation_commit(struct operation *op, int (*then)(struct operation *op));
 /* Hands it to the pool, to be run when it is its turn. */
@@ -354,6 +359,8 @@ void operation_start(struct loop *loop, struct operation *op);
 int operation_checkpoint(
     struct operation *op, int (*then)(struct operation *op));
 int operation_done(struct operation *op);
+/* The cleanup of those whose detail is one piece of memory. */
+void operation_free_detail(struct operation *op, int result);
 
 /* ---- open.c, create.c ---- */
 /* Is nothing of it in flight or queued? */

@@ -10,7 +10,6 @@
  */
 #include "snapshot/family.h"
 #include "snapshot/engine.h"
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -148,24 +147,17 @@ struct snapping {
 	struct identity identity;
 };
 
-static void
-detail_cleanup(struct operation *op, int result)
-{
-	(void)result;
-	free(op->detail);
-}
-
 static int
 snapshot_check(struct operation *op)
 {
 	struct snapping *s = op->detail;
-	int result = operation_check(op);
+	int result = operation_check_name(op);
 
 	if (result < 0)
 		return result;
-	if (s->count == 0 || s->count > SNAPSHOT_VOLUMES_MAX ||
-	    !pool_name_valid(s->identity.name)) {
-		operation_problem(op, "the name is not valid");
+	if (s->count == 0 || s->count > SNAPSHOT_VOLUMES_MAX) {
+		operation_problem(
+		    op, "not 1 to %u volumes", (unsigned)SNAPSHOT_VOLUMES_MAX);
 		return -EINVAL;
 	}
 	for (unsigned i = 0; i < s->count; i++) {
@@ -279,29 +271,22 @@ snapshot_run(struct operation *op)
 	return 0;
 }
 
-static void
-name_take(char to[FMT_NAME], const char *name)
-{
-	memset(to, 0, FMT_NAME);
-	if (strlen(name) <= POOL_NAME_MAX)
-		memcpy(to, name, strlen(name)); /* else it is not valid */
-}
-
 void
 snapshot_create(struct pool *pool, struct volume *const *volumes,
     unsigned count, const struct snapshot_params *params,
     struct pool_request *request)
 {
-	struct operation *op = operation_new(request, snapshot_run);
+	struct operation *op =
+	    operation_on(request, snapshot_run, NULL, params->name);
 	struct snapping *s = calloc(1, sizeof(*s));
 
 	assert(s != NULL);
 	op->detail = s;
-	op->cleanup = detail_cleanup;
+	op->cleanup = operation_free_detail;
 	s->count = count;
 	for (unsigned i = 0; i < count && i < SNAPSHOT_VOLUMES_MAX; i++)
 		s->volume[i] = volumes[i];
-	name_take(s->identity.name, params->name);
+	memcpy(s->identity.name, op->name, sizeof(op->name));
 	if (count == 1)
 		uuid_copy(s->identity.uuid, params->uuid);
 	if (params->hold)
@@ -315,16 +300,12 @@ static int
 clone_check(struct operation *op)
 {
 	struct volume *snapshot = op->other;
-	int result = operation_check(op);
+	int result = operation_check_name(op);
 
 	if (result < 0)
 		return result;
 	if (op->params.size == 0)
 		op->params.size = snapshot->size;
-	if (!pool_name_valid(op->name)) {
-		operation_problem(op, "the name is not valid");
-		return -EINVAL;
-	}
 	if (snapshot->state != FMT_VERSION_SNAP) {
 		operation_problem(op, "%s is no snapshot", snapshot->name);
 		return -EINVAL;
@@ -382,11 +363,11 @@ void
 volume_clone(struct pool *pool, struct volume *snapshot,
     const struct volume_params *params, struct pool_request *request)
 {
-	struct operation *op = operation_new(request, clone_run);
+	struct operation *op =
+	    operation_on(request, clone_run, NULL, params->name);
 
 	op->params = *params;
 	op->other = snapshot;
-	name_take(op->name, params->name);
 	if (uuid_is_null(op->params.uuid))
 		uuid_generate_random(op->params.uuid);
 	operation_queue(pool, op);
@@ -398,14 +379,10 @@ static int
 rollback_check(struct operation *op)
 {
 	struct volume *volume = op->volume, *to = op->other;
-	int result = operation_check(op);
+	int result = operation_check_name(op);
 
 	if (result < 0)
 		return result;
-	if (!pool_name_valid(op->name)) {
-		operation_problem(op, "the name is not valid");
-		return -EINVAL;
-	}
 	if (volume->state != FMT_VERSION_HEAD ||
 	    to->state != FMT_VERSION_SNAP ||
 	    to->map.family != volume->map.family) {
@@ -454,11 +431,10 @@ volume_rollback(struct pool *pool, struct volume *volume,
     struct volume *snapshot, const char *keep_name,
     struct pool_request *request)
 {
-	struct operation *op = operation_new(request, rollback_run);
+	struct operation *op =
+	    operation_on(request, rollback_run, volume, keep_name);
 
-	op->volume = volume;
 	op->other = snapshot;
-	name_take(op->name, keep_name);
 	operation_queue(pool, op);
 }
 
@@ -539,10 +515,7 @@ void
 volume_delete(
     struct pool *pool, struct volume *volume, struct pool_request *request)
 {
-	struct operation *op = operation_new(request, delete_run);
-
-	op->volume = volume;
-	operation_queue(pool, op);
+	operation_queue(pool, operation_on(request, delete_run, volume, NULL));
 }
 
 /* ---- flags: hold, trash ---- */
@@ -574,9 +547,8 @@ void
 snapshot_hold(struct pool *pool, struct volume *snapshot, bool hold,
     struct pool_request *request)
 {
-	struct operation *op = operation_new(request, hold_run);
+	struct operation *op = operation_on(request, hold_run, snapshot, NULL);
 
-	op->volume = snapshot;
 	op->flag = hold;
 	operation_queue(pool, op);
 }
@@ -611,26 +583,19 @@ void
 volume_trash(
     struct pool *pool, struct volume *volume, struct pool_request *request)
 {
-	struct operation *op = operation_new(request, trash_run);
-
-	op->volume = volume;
-	operation_queue(pool, op);
+	operation_queue(pool, operation_on(request, trash_run, volume, NULL));
 }
 
 static int
 restore_check(struct operation *op)
 {
 	struct volume *volume = op->volume;
-	int result = operation_check(op);
+	int result = operation_check_name(op);
 
 	if (result < 0)
 		return result;
 	if (!(volume->flags & FMT_VERSION_TRASHED)) {
 		operation_problem(op, "it is not in the trash");
-		return -EINVAL;
-	}
-	if (!pool_name_valid(op->name)) {
-		operation_problem(op, "the name is not valid");
 		return -EINVAL;
 	}
 	if (volume->state == FMT_VERSION_SNAP && volume->origin == NULL) {
@@ -669,12 +634,7 @@ void
 volume_restore(struct pool *pool, struct volume *volume, const char *name,
     struct pool_request *request)
 {
-	struct operation *op = operation_new(request, restore_run);
-
-	op->volume = volume;
-	if (name != NULL)
-		name_take(op->name, name);
-	operation_queue(pool, op);
+	operation_queue(pool, operation_on(request, restore_run, volume, name));
 }
 
 /* ---- finding ---- */

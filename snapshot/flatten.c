@@ -406,13 +406,6 @@ flatten_cancel(struct pool *pool, const struct volume *volume, int error)
 
 /* ---- from outside ---- */
 
-static void
-flatten_cleanup(struct operation *op, int result)
-{
-	(void)result;
-	free(op->detail);
-}
-
 void
 volume_flatten(
     struct pool *pool, struct volume *volume, struct pool_request *request)
@@ -424,7 +417,7 @@ volume_flatten(
 	op->pool = pool;
 	op->volume = volume;
 	op->detail = f;
-	op->cleanup = flatten_cleanup;
+	op->cleanup = operation_free_detail;
 	f->op = op;
 	f->volume = volume;
 	list_add_tail(&pool->rewriter.flattens, &f->link);

@@ -4,7 +4,6 @@
  */
 #include "snapshot/engine.h"
 #include "snapshot/family.h"
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -144,14 +143,10 @@ bookmark_check(struct operation *op)
 {
 	const struct volume *at = op->volume->parent;
 	uint32_t slot;
-	int result = operation_check(op);
+	int result = operation_check_name(op);
 
 	if (result < 0)
 		return result;
-	if (!pool_name_valid(op->name)) {
-		operation_problem(op, "the name is not valid");
-		return -EINVAL;
-	}
 	while (at != NULL && at != op->other)
 		at = at->parent;
 	if (at == NULL || op->volume->state != FMT_VERSION_HEAD ||
@@ -192,22 +187,14 @@ bookmark_run(struct operation *op)
 	return operation_checkpoint(op, operation_done);
 }
 
-static void
-name_take(char to[FMT_NAME], const char *name)
-{
-	if (strlen(name) <= POOL_NAME_MAX)
-		snprintf(to, FMT_NAME, "%s", name); /* else it is not valid */
-}
-
 void
 bookmark_create(struct pool *pool, struct volume *volume,
     struct volume *snapshot, const char *name, struct pool_request *request)
 {
-	struct operation *op = operation_new(request, bookmark_run);
+	struct operation *op =
+	    operation_on(request, bookmark_run, volume, name);
 
-	op->volume = volume;
 	op->other = snapshot;
-	name_take(op->name, name);
 	operation_queue(pool, op);
 }
 
@@ -243,11 +230,8 @@ void
 bookmark_delete(struct pool *pool, struct volume *volume, const char *name,
     struct pool_request *request)
 {
-	struct operation *op = operation_new(request, bookmark_delete_run);
-
-	op->volume = volume;
-	name_take(op->name, name);
-	operation_queue(pool, op);
+	operation_queue(
+	    pool, operation_on(request, bookmark_delete_run, volume, name));
 }
 
 static void
@@ -324,23 +308,17 @@ struct grouping {
 	unsigned count;
 };
 
-static void
-grouping_cleanup(struct operation *op, int result)
-{
-	(void)result;
-	free(op->detail);
-}
-
 static int
 group_check(struct operation *op)
 {
 	const struct grouping *g = op->detail;
-	int result = operation_check(op);
+	int result = operation_check_name(op);
 
 	if (result < 0)
 		return result;
-	if (!pool_name_valid(op->name) || g->count > SNAPSHOT_VOLUMES_MAX) {
-		operation_problem(op, "the name is not valid");
+	if (g->count > SNAPSHOT_VOLUMES_MAX) {
+		operation_problem(
+		    op, "more than %u volumes", (unsigned)SNAPSHOT_VOLUMES_MAX);
 		return -EINVAL;
 	}
 	if (group_find(op->pool, op->name, NULL) != NULL) {
@@ -389,16 +367,15 @@ void
 group_create(struct pool *pool, const char *name, struct volume *const *volumes,
     unsigned count, struct pool_request *request)
 {
-	struct operation *op = operation_new(request, group_run);
+	struct operation *op = operation_on(request, group_run, NULL, name);
 	struct grouping *g = calloc(1, sizeof(*g));
 
 	assert(g != NULL);
 	op->detail = g;
-	op->cleanup = grouping_cleanup;
+	op->cleanup = operation_free_detail;
 	g->count = count;
 	for (unsigned i = 0; i < count && i < SNAPSHOT_VOLUMES_MAX; i++)
 		g->volume[i] = volumes[i];
-	name_take(op->name, name);
 	operation_queue(pool, op);
 }
 
@@ -434,10 +411,8 @@ group_delete_run(struct operation *op)
 void
 group_delete(struct pool *pool, const char *name, struct pool_request *request)
 {
-	struct operation *op = operation_new(request, group_delete_run);
-
-	name_take(op->name, name);
-	operation_queue(pool, op);
+	operation_queue(
+	    pool, operation_on(request, group_delete_run, NULL, name));
 }
 
 static int
@@ -472,11 +447,10 @@ void
 group_set_member(struct pool *pool, const char *name, struct volume *volume,
     bool member, struct pool_request *request)
 {
-	struct operation *op = operation_new(request, group_member_run);
+	struct operation *op =
+	    operation_on(request, group_member_run, volume, name);
 
-	op->volume = volume;
 	op->flag = member;
-	name_take(op->name, name);
 	operation_queue(pool, op);
 }
 
