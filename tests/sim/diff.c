@@ -196,19 +196,29 @@ half_differs(const uint8_t *to, const uint8_t *base)
 	return differ >= CHUNK / BLOCK / 2;
 }
 
+/* A write that was in flight at a cut may have been made once more after it,
+ * elsewhere: the snapshot has it, and whoever descends from it differs in that
+ * block from what is in another line, though both have it. */
+static bool
+is_restless(const struct diff_check *d)
+{
+	const struct sim_volume *common =
+	    d->base == NULL ? NULL : family_common(d->to, d->base);
+
+	return d->to->restless || (d->base != NULL && d->base->restless) ||
+	       (common != NULL && common->restless);
+}
+
 /* What is copied is copied by units; and where zeros are, nobody knows what
- * has been written.  A write that was in flight at a cut may have been made
- * once more after it, elsewhere. */
+ * has been written. */
 static bool
 may_be_said(const struct diff_check *d, uint64_t in_cell, const uint8_t *to,
     const uint8_t *base)
 {
 	uint64_t unit = d->to->cow_unit, at = in_cell / unit * unit;
-
 	uint64_t chunk = in_cell / CHUNK * CHUNK;
 
-	return d->mark != NULL || d->to->moved || d->to->restless ||
-	       (d->base != NULL && d->base->restless) ||
+	return d->mark != NULL || d->to->moved || is_restless(d) ||
 	       half_differs(to + chunk, base + chunk) ||
 	       memcmp(to + at, base + at, unit) != 0 ||
 	       has_zero_sector(to + at, unit);

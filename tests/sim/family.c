@@ -299,6 +299,14 @@ family_descends(
 	return false;
 }
 
+const struct sim_volume *
+family_common(const struct sim_volume *a, const struct sim_volume *b)
+{
+	while (a != NULL && !family_descends(b, a))
+		a = a->parent;
+	return a;
+}
+
 static unsigned
 marks_count(const struct sim_volume *volume)
 {

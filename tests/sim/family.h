@@ -13,6 +13,9 @@ struct sim_volume *family_draw_snapshot(struct world *world, uint64_t family);
 /* Is the snapshot the version's ancestor, or itself? */
 bool family_descends(
     const struct sim_volume *version, const struct sim_volume *snapshot);
+/* The newest snapshot, gone or not, that both descend from; or NULL. */
+const struct sim_volume *family_common(
+    const struct sim_volume *a, const struct sim_volume *b);
 
 bool start_snapshot(struct world *world);
 bool start_group_snapshot(struct world *world);

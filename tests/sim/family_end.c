@@ -175,15 +175,6 @@ done_flatten(struct world *world, struct sim_volume *volume)
 	world->tally->flattened++;
 }
 
-/* The newest snapshot that both descend from. */
-static const struct sim_volume *
-common_ancestor(const struct sim_volume *a, const struct sim_volume *b)
-{
-	while (a != NULL && !family_descends(b, a))
-		a = a->parent;
-	return a;
-}
-
 /* A bookmark of what the volume does not descend from any more is void.  The
  * engine drops those newer than the snapshot; of others it must not give a
  * wrong difference. */
@@ -192,7 +183,7 @@ rollback_marks(struct world *world, struct sim_volume *volume)
 {
 	const struct sim_volume *to = world->rollback_to;
 	const struct sim_volume *common =
-	    common_ancestor(world->rollback_keep, to);
+	    family_common(world->rollback_keep, to);
 
 	for (struct sim_mark **at = &volume->marks; *at != NULL;) {
 		struct sim_mark *mark = *at;
