@@ -125,6 +125,10 @@ bench: deps
 	$(MAKE) all $(BUILD)/tests/bench/pingpong
 	BUILD=$(BUILD) tests/bench/run.py
 
+bench-snapshots: deps
+	$(MAKE) all
+	BUILD=$(BUILD) tests/bench/snapshots.py
+
 soak: deps
 	$(MAKE) tests
 	BUILD=$(BUILD) tests/soak.sh
@@ -169,7 +173,7 @@ clean:
 distclean: clean
 	rm -f config.mak
 
-.PHONY: all tests deps demo test tidy bench soak fuzz man install help clean distclean
+.PHONY: all tests deps demo test tidy bench bench-snapshots soak fuzz man install help clean distclean
 .SECONDARY:
 .DELETE_ON_ERROR:
 # not of the sources that deps unpacks: theirs are no makefiles, or not ours

@@ -63,6 +63,9 @@ item_counters(json_t *item, const struct pool_stat *s)
 	    {"replayed", s->replayed_records},
 	    {"open_time", s->open_ns / NSEC_PER_USEC},
 	    {"allocation_failures", s->allocation_failures},
+	    {"snapshot_steps", s->cuts},
+	    {"snapshot_step_ns", s->cut_ns},
+	    {"snapshot_step_max_ns", s->cut_ns_max},
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(counters); i++)
