@@ -40,7 +40,7 @@ void done_delete_snapshot(struct world *world, struct sim_volume *snapshot);
 void done_hold(struct world *world, struct sim_volume *snapshot);
 void done_clone(struct world *world, struct sim_volume *volume);
 void done_flatten(struct world *world, struct sim_volume *volume);
-/* Has the volume a snapshot of its own below it? */
+/* Is the nearest snapshot below the volume, that is not gone, its own? */
 bool family_has_own(const struct sim_volume *volume);
 void done_rollback(struct world *world, struct sim_volume *volume);
 void done_mark(struct world *world, struct sim_volume *volume);

@@ -3,6 +3,7 @@
  * What is different when a request about snapshots has ended: who holds what
  * now, and who stands on whom.
  */
+#include "snapshot/engine.h"
 #include "tests/sim/family.h"
 #include <inttypes.h>
 #include <stdlib.h>
@@ -156,23 +157,37 @@ family_has_own(const struct sim_volume *volume)
 {
 	const struct sim_volume *s = volume->parent;
 
-	while (s != NULL && (s->of != volume || s->state == ABSENT))
+	while (s != NULL && s->state == ABSENT)
 		s = s->parent;
-	return s != NULL;
+	return s != NULL && s->of == volume;
 }
 
-/* If it has snapshots of its own, and it was not refused, then they are all it
- * stands on. */
+/* Does another's snapshot come before the first of its own that is not gone?
+ * One that is gone may still be there, since others have descended from it. */
+static bool
+may_be_cut_off(const struct sim_volume *volume)
+{
+	const struct sim_volume *s = volume->parent;
+
+	while (s != NULL && s->of == volume && s->state == ABSENT)
+		s = s->parent;
+	return s == NULL || s->of != volume;
+}
+
+/* It was not refused: so it stands alone, or on its own snapshots only. */
 void
 done_flatten(struct world *world, struct sim_volume *volume)
 {
-	if (!family_has_own(volume)) {
-		volume->parent = NULL;
-		if (volume_parent(volume->volume) != NULL)
+	world->tally->flattened++;
+	if (volume->volume->parent != NULL) {
+		if (!family_has_own(volume))
 			sim_fail(
 			    world, "%s is flat and has a parent", volume->name);
+		return;
 	}
-	world->tally->flattened++;
+	if (!may_be_cut_off(volume))
+		sim_fail(world, "%s has lost its snapshots", volume->name);
+	volume->parent = NULL;
 }
 
 /* A bookmark of what the volume does not descend from any more is void.  The
