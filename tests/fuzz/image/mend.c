@@ -171,10 +171,12 @@ mend_tree(struct fmt_ptr *ptr, struct place place)
 		return;
 	if (raw) {
 		le32_set(&ptr->gen, crc32c(page, FMT_BLOCK));
-	} else {
-		ptr->birth = ((struct fmt_page *)(void *)page)->birth;
-		ptr->gen = ((struct fmt_page *)(void *)page)->gen;
+		return;
 	}
+	ptr->gen = ((struct fmt_page *)(void *)page)->gen;
+	/* else the place of the second copy stands there */
+	if (place.type != FMT_PAGE_REGIONS || fmt_ptr_mirror(ptr) == 0)
+		ptr->birth = ((struct fmt_page *)(void *)page)->birth;
 }
 
 static void
