@@ -14,10 +14,18 @@
  *	bit 3    open for reading only
  *	bit 4    devices of 512 or 4096 byte blocks
  *	bit 5    devices in reverse order
+ *	bit 6    an edit says in which copies it is made
  *
  * The second is the seed of the scheduler.  The rest is edits, each of a byte
  * (bits 0-2 what, bits 3-4 how) and its arguments; what is left over is not an
  * edit.  See edits[].
+ *
+ * Metadata and the log have two copies.  An edit is made in both before they
+ * are mended; with bit 6 of the first byte, bits 5-7 of an edit say more:
+ *
+ *	bits 5-6 0 in both, before; after mending: 1 in the first, 2 in the
+ *	         second, 3 in both
+ *	bit 7    the sums of the blocks that it edits are made right again
  *
  * IMAGE_FUZZ_VERBOSE=1 in the environment tells what happens.
  */
@@ -231,10 +239,28 @@ play(uint8_t flags)
 		check(bs, count, &report);
 }
 
-/* The images themselves are right, and stay so: what the edits change is all
- * that is wrong. */
+/* Takes away all of one copy that is in use: 1, 2; 0: nothing. */
 static void
-play_base(unsigned number)
+lose_copy(unsigned copy)
+{
+	static const enum kind kinds[] = {KIND_PAGE, KIND_BITMAP, KIND_LOG};
+	struct where where;
+
+	for (unsigned k = 0; k < ARRAY_SIZE(kinds); k++)
+		for (unsigned i = 0; i < f.now->count[kinds[k]]; i++) {
+			where = f.now->where[kinds[k]][i];
+			if (copy == 0 ||
+			    (copy == 2 && !copies_second(&where, &where)))
+				continue;
+			memset(block_edit(f.now->disk[where.disk], where.block),
+			    0xee, FMT_BLOCK);
+		}
+}
+
+/* The images themselves are right, and stay so, and so are their two copies
+ * each alone: what the edits change is all that is wrong. */
+static void
+play_base(unsigned number, unsigned lost)
 {
 	struct backstore *bs[DISKS];
 	struct check_report report;
@@ -245,7 +271,11 @@ play_base(unsigned number)
 		disk_reset(f.now->disk[i], i, 512);
 		bs[i] = &f.now->disk[i]->bs;
 	}
+	lose_copy(lost);
 	assert(sound(check(bs, f.now->disks, &report), &report));
+	if (lost == 0)
+		f.now->log_records = report.log_records;
+	assert(report.log_records == f.now->log_records);
 	play_sound(bs, f.now->disks, false);
 	simloop_free(f.loop);
 	arena_reset();
@@ -257,10 +287,10 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	uint8_t flags;
 
 	if (f.now == NULL) {
-		base_init();
-		play_base(0);
-		play_base(1);
 		f.verbose = getenv("IMAGE_FUZZ_VERBOSE") != NULL;
+		base_init();
+		for (unsigned i = 0; i < 6; i++)
+			play_base(i / 3, i % 3);
 	}
 	if (size < 2)
 		return 0;
@@ -272,9 +302,11 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	assert(simloop_new(f.random, MiB, &f.loop) == 0);
 	for (unsigned i = 0; i < f.now->disks; i++)
 		disk_reset(f.now->disk[i], i, flags & 16 ? 4096 : 512);
-	edit_all();
+	edit_early(flags & 64);
 	if ((flags >> 1 & 3) < 3)
 		mend((flags >> 1 & 3) < 2);
+	copies_level();
+	edit_late();
 	play(flags);
 	simloop_free(f.loop);
 	arena_reset();

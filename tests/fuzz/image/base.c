@@ -170,6 +170,7 @@ base_make(unsigned number, const uint64_t *sizes, uint64_t region_bytes)
 	volumes_fill(pool, number == 0 ? 64 * MiB : FMT_VOLUME_MAX / 2);
 	base_calm(image);
 	mend(true);
+	copies_level();
 	for (unsigned i = 0; i < image->disks; i++)
 		disk_keep(image->disk[i]);
 	pool_close(pool, &gone.request);

@@ -57,6 +57,33 @@ block_read(const struct disk *disk, uint64_t block)
 		   : zeros;
 }
 
+bool
+block_touched(unsigned n, struct where *ret_where)
+{
+	struct image *image = f.now;
+
+	if (n >= arena_used)
+		return false;
+	*ret_where = (struct where){0};
+	for (unsigned d = 0; d < image->disks; d++) {
+		struct disk *disk = image->disk[d];
+		if (touched[n] < disk->now ||
+		    touched[n] >= disk->now + DISK_BLOCKS)
+			continue;
+		ret_where->disk = (uint8_t)d;
+		ret_where->block = (uint32_t)(touched[n] - disk->now);
+	}
+	return true;
+}
+
+bool
+block_is_touched(const struct where *where)
+{
+	const struct disk *disk = f.now->disk[where->disk];
+
+	return disk->now[where->block] != disk->base[where->block];
+}
+
 static int
 disk_move(struct disk *disk, struct bs_io *io)
 {

@@ -105,12 +105,31 @@ where_of(unsigned kind, unsigned number)
 		   : &f.now->where[kind][number % f.now->count[kind]];
 }
 
+/* The edit at hand. */
+static struct {
+	bool chosen;        /* bits of an edit say which copies it is for */
+	unsigned copy;      /* 1, 2; 0: none in this pass */
+	uint8_t *edited[2]; /* blocks */
+	unsigned edited_count;
+} pass;
+
 static uint8_t *
 where_edit(const struct where *where)
 {
-	return where == NULL
-		   ? NULL
-		   : block_edit(f.now->disk[where->disk], where->block);
+	struct where second;
+	uint8_t *block;
+
+	if (where == NULL || pass.copy == 0)
+		return NULL;
+	if (pass.copy == 2) {
+		if (!copies_second(where, &second))
+			return NULL;
+		where = &second;
+	}
+	block = block_edit(f.now->disk[where->disk], where->block);
+	if (block != NULL && pass.edited_count < ARRAY_SIZE(pass.edited))
+		pass.edited[pass.edited_count++] = block;
+	return block;
 }
 
 /* A uuid or a name is edited by its first bytes. */
@@ -262,11 +281,63 @@ static void (*const edits[8])(unsigned how) = {
     edit_field,
 };
 
-void
-edit_all(void)
+/* One copy that is whole, but not what the other is. */
+static void
+edited_seal(void)
 {
+	for (unsigned i = 0; i < pass.edited_count; i++) {
+		struct fmt_page *page = (void *)pass.edited[i];
+		struct fmt_log_block *head = (void *)pass.edited[i];
+		if (le32_get(&page->magic) == FMT_PAGE_MAGIC)
+			fmt_page_seal(page);
+		else if (le32_get(&head->magic) == FMT_LOG_MAGIC &&
+			 le32_get(&head->length) == FMT_BLOCK)
+			fmt_log_seal(head);
+	}
+}
+
+/* Takes the edit and its arguments from the input; makes it in this copy. */
+static void
+edit_one(unsigned copy)
+{
+	unsigned what = (unsigned)take(1);
+
+	pass.copy = copy;
+	pass.edited_count = 0;
+	edits[what & 7](what >> 3 & 3);
+	if (pass.chosen && what & 128)
+		edited_seal();
+}
+
+/* Bits: 1 the first copy, 2 the second.  0: an edit for both, before mending.
+ */
+static unsigned
+copies_of_next(void)
+{
+	return pass.chosen ? *f.at >> 5 & 3 : 0;
+}
+
+void
+edit_early(bool chosen)
+{
+	pass.chosen = chosen;
+	f.edits = f.at;
+	for (unsigned n = 0; n < EDITS_MAX && f.at < f.end; n++)
+		edit_one(copies_of_next() == 0 ? 1 : 0);
+}
+
+void
+edit_late(void)
+{
+	f.at = f.edits;
 	for (unsigned n = 0; n < EDITS_MAX && f.at < f.end; n++) {
-		unsigned what = (unsigned)take(1);
-		edits[what & 7](what >> 3 & 3);
+		unsigned copies = copies_of_next();
+		const uint8_t *start = f.at;
+		if (copies == 3) {
+			edit_one(1);
+			f.at = start;
+			copies = 2;
+		}
+		edit_one(copies);
 	}
 }

@@ -56,6 +56,11 @@ struct image {
 	unsigned disks;
 	struct where where[KIND_COUNT][WHERE_MAX];
 	unsigned count[KIND_COUNT];
+	uint64_t log_records; /* behind the checkpoint */
+	uint32_t region_blocks;
+	/* by the place of a region: where its other copy begins; block 0: it
+	 * has none */
+	struct where first[DISKS][REGIONS_MAX], second[DISKS][REGIONS_MAX];
 };
 struct slot {
 	struct bs_io io;
@@ -67,7 +72,7 @@ struct slot {
 
 /* The input at hand, and all that goes with it. */
 struct fuzz {
-	const uint8_t *at, *end;
+	const uint8_t *at, *end, *edits;
 	struct image image[2];
 	struct image *now;
 	struct loop *loop;
@@ -82,6 +87,9 @@ extern struct fuzz f;
 void arena_init(void);
 /* All is as in the base again. */
 void arena_reset(void);
+/* The n-th block that is not as in the base.  False: there are not so many. */
+bool block_touched(unsigned n, struct where *ret_where);
+bool block_is_touched(const struct where *where);
 void disk_reset(struct disk *disk, unsigned number, uint32_t block_size);
 /* What is on the disk now is the base from here on. */
 void disk_keep(struct disk *disk);
@@ -118,8 +126,20 @@ void mend(bool identity);
 void mend_record(void);
 struct fmt_super *super_at(unsigned disk, unsigned slot);
 
+/* ---- copies.c: metadata and the log lie on the disks twice ---- */
+/* Remembers which places hold the same in this base, and that they do. */
+void copies_record(const struct fmt_region *region, uint64_t count);
+/* Where the second copy of a block lies.  False: it has none. */
+bool copies_second(const struct where *where, struct where *ret_second);
+/* What is not as in the base becomes the same in both copies. */
+void copies_level(void);
+
 /* ---- edit.c: what the input says ---- */
 uint64_t take(unsigned bytes);
-void edit_all(void);
+/* Those before mending, which are meant for both copies.  chosen: an edit says
+ * for which it is meant; else all are of this kind. */
+void edit_early(bool chosen);
+/* Those after it, each in the copies that it names. */
+void edit_late(void);
 
 #endif

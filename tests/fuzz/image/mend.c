@@ -345,9 +345,25 @@ record_regions(void)
 		}
 }
 
+/* Before anything is mended: both copies are as the engine wrote them. */
+static void
+record_copies(void)
+{
+	struct where where = {0};
+	struct fmt_super *super = super_newest(&where);
+
+	m.super = super;
+	m.identity = false;
+	m.mended_count = 0;
+	mend_root(&super->regions, FMT_PAGE_REGIONS);
+	f.now->region_blocks = le32_get(&super->region_blocks);
+	copies_record(m.region, le64_get(&super->region_count));
+}
+
 void
 mend_record(void)
 {
+	record_copies();
 	m.recording = true;
 	mend(true);
 	record_regions();
