@@ -174,13 +174,23 @@ may_be_cut_off(const struct sim_volume *volume)
 	return s == NULL || s->of != volume;
 }
 
+/* What is left of its ancestors are its own snapshots. */
+static bool
+is_whole(const struct sim_volume *volume)
+{
+	for (const struct sim_volume *s = volume->parent; s; s = s->parent)
+		if (s->state != ABSENT && s->of != volume)
+			return false;
+	return true;
+}
+
 /* It was not refused: so it stands alone, or on its own snapshots only. */
 void
 done_flatten(struct world *world, struct sim_volume *volume)
 {
 	world->tally->flattened++;
 	if (volume->volume->parent != NULL) {
-		if (!family_has_own(volume))
+		if (!is_whole(volume))
 			sim_fail(
 			    world, "%s is flat and has a parent", volume->name);
 		return;
