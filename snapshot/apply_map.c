@@ -173,7 +173,8 @@ static int
 bits_set(
     struct pool *pool, const struct map_record *r, const struct chunk *before)
 {
-	if (r->type == FMT_UNMAP)
+	if (r->type == FMT_UNMAP ||
+	    (r->type == FMT_MAP_FINE && engine_breaks.i1_fine_twice))
 		return 0;
 	if (r->type == FMT_MAP_COARSE && before->type == FMT_COARSE &&
 	    before->address == r->address)

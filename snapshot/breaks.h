@@ -21,13 +21,14 @@ struct engine_breaks {
 	bool i10_accept_stale;    /* replay blocks of an old life of the log */
 	bool i11_replay_no_mask;  /* replay does not or masks together */
 	bool i11_record_order;    /* records of a commit in reverse order */
+	bool i11_group_torn;      /* a block of the log ends within a group */
 	bool i15_ignore_bookmark; /* overwrite what a bookmark remembers */
 	bool i16_no_rebirth;      /* change pages and keep their old birth */
 	bool i17_no_hole_birth;   /* holes forget when they came to be */
 
 	/* snapshots */
 	bool i1_fine_twice;     /* MAP_FINE takes no bits: handed out again */
-	bool i2_change_frozen;  /* a page the parent shares changes in place */
+	bool i2_change_frozen;  /* a page the parent shares is taken for ours */
 	bool i3_no_cursor_rule; /* a parent being deleted counts for all of
 				 * its range, whatever its cursor */
 	bool i4_mask_only;      /* a dying COARSE entry holds its valid blocks
@@ -41,11 +42,8 @@ struct engine_breaks {
 	bool cut_no_park;       /* a write in flight over the cut is mapped as
 				 * if it had not happened: into what is shared
 				 * now */
-	bool cut_one_by_one;    /* the volumes of a group: each at its time */
-	bool cut_group_torn;    /* their records may part company in the log */
 	bool rmw_no_drain;      /* read-modify-write and copies do not wait for
 				 * writes in flight since before the cut */
-	bool delstep_apart;     /* a cursor becomes durable before its frees */
 	bool rollback_keeps_marks; /* ... bookmarks of another line */
 	bool busy_ignored;       /* writes in place do not wait for a rewrite */
 	bool rewrite_no_barrier; /* a rewrite does not wait for writes in place

@@ -392,7 +392,8 @@ map_page_writable(
     struct volume *volume, struct page *page, const struct chunk_rules *rules)
 {
 	uint32_t birth = le32_get(&page_header(page)->birth);
-	bool ours = birth > rules->parent_epoch;
+	bool ours =
+	    birth > rules->parent_epoch || engine_breaks.i2_change_frozen;
 	bool again = !ours || (birth <= rules->bookmark_epoch &&
 				  !engine_breaks.i16_no_rebirth);
 	struct page *old = page;

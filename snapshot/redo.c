@@ -62,7 +62,9 @@ block_fill(struct redo *redo, uint32_t length)
 
 	if (count > left)
 		count = (unsigned)left;
-	while (count > 0 &&
+	if (engine_breaks.i11_group_torn)
+		count = (count + 1) / 2;
+	while (count > 0 && !engine_breaks.i11_group_torn &&
 	       redo_record(redo, redo->written_lsn + count - 1)->flags &
 		   FMT_RECORD_MORE)
 		count--;

@@ -448,6 +448,9 @@ static const struct mutation {
 	{                                                                      \
 #field, rule, &engine_breaks.field, __VA_ARGS__                \
 	}
+    M(i1_fine_twice, "I1 single blocks are taken once", .scenario = "deletes",
+	.seeds = 2),
+    M(i2_change_frozen, "I2 the parent's pages stay", .directed = "frozen"),
     M(i3_ignore_birth, "I3 overwrite only what is not shared",
 	.directed = "frozen"),
     M(i6_no_data_flush, "I6 data durable before its record",
@@ -470,6 +473,8 @@ static const struct mutation {
 	.scenario = "single", .seeds = 8),
     M(i11_record_order, "I11 order of records is order of changes",
 	.scenario = "single", .seeds = 8),
+    M(i11_group_torn, "I11 groups of records are all or nothing",
+	.scenario = "deletes", .seeds = 8),
     M(i3_no_cursor_rule, "I3 the cursor decides", .directed = "cursor"),
     M(i4_mask_only, "I4 a COARSE entry holds all 16", .scenario = "deletes",
 	.seeds = 4),
