@@ -101,6 +101,7 @@ struct vio {
 struct volume_io {
 	struct vio *vios;
 	struct seg *segs;
+	unsigned vios_used, segs_used; /* behind those, never touched */
 	struct list vios_free, segs_free;
 	struct list vios_wanted; /* struct bs_io that wait for a vio */
 	struct list segs_wanted; /* struct vio that wait for a seg */

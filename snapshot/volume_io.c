@@ -221,6 +221,23 @@ vio_in_place(struct vio *vio, uint64_t *bytes)
 
 /* ---- segs ---- */
 
+/* Those that were used come first: memory of the others is never touched. */
+static struct seg *
+seg_take(struct volume_io *vios)
+{
+	struct list *node = list_pop(&vios->segs_free);
+	struct seg *seg;
+
+	if (node != NULL)
+		return list_entry(node, struct seg, link);
+	if (vios->segs_used == VIO_SEGS)
+		return NULL;
+	seg = &vios->segs[vios->segs_used++];
+	list_init(&seg->io.link);
+	waiter_init(&seg->waiter, vio_map_ready);
+	return seg;
+}
+
 struct seg *
 vio_seg(struct vio *vio)
 {
@@ -229,9 +246,7 @@ vio_seg(struct vio *vio)
 
 	if (vio->seg.vio == NULL) {
 		seg = &vio->seg;
-	} else if (!list_empty(&vios->segs_free)) {
-		seg = list_entry(list_pop(&vios->segs_free), struct seg, link);
-	} else {
+	} else if ((seg = seg_take(vios)) == NULL) {
 		list_add_tail(&vios->segs_wanted, &vio->link);
 		vio->parked = true;
 		return NULL;
@@ -612,20 +627,37 @@ volume_count(struct volume *volume, const struct bs_io *io)
 	}
 }
 
+/* As seg_take(). */
+static struct vio *
+vio_take(struct pool *pool)
+{
+	struct volume_io *vios = &pool->vio;
+	struct list *node = list_pop(&vios->vios_free);
+	struct vio *vio;
+
+	if (node != NULL)
+		return list_entry(node, struct vio, link);
+	if (vios->vios_used == pool->limits.io_max)
+		return NULL;
+	vio = &vios->vios[vios->vios_used++];
+	vio_init(vio);
+	return vio;
+}
+
 void
 volume_submit(struct backstore *bs, struct bs_io *io)
 {
 	struct volume *volume = container_of(bs, struct volume, bs);
 	struct volume_io *vios = &volume->pool->vio;
-	struct list *node = list_pop(&vios->vios_free);
+	struct vio *vio = vio_take(volume->pool);
 
 	volume_count(volume, io);
-	if (node == NULL) {
+	if (vio == NULL) {
 		list_add_tail(&vios->vios_wanted, &io->link);
 		return;
 	}
 	vios->active++;
-	vio_begin(list_entry(node, struct vio, link), io);
+	vio_begin(vio, io);
 }
 
 /* I/O of the engine itself, also past the end of a volume that shrinks. */
@@ -690,15 +722,6 @@ volume_io_init(struct pool *pool, unsigned io_max)
 	vios->segs = calloc(VIO_SEGS, sizeof(vios->segs[0]));
 	if (vios->vios == NULL || vios->segs == NULL)
 		return -ENOMEM;
-	for (unsigned i = 0; i < io_max; i++) {
-		vio_init(&vios->vios[i]);
-		list_add_tail(&vios->vios_free, &vios->vios[i].link);
-	}
-	for (unsigned i = 0; i < VIO_SEGS; i++) {
-		list_init(&vios->segs[i].io.link);
-		waiter_init(&vios->segs[i].waiter, vio_map_ready);
-		list_add_tail(&vios->segs_free, &vios->segs[i].link);
-	}
 	return 0;
 }
 
