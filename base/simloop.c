@@ -201,6 +201,18 @@ simloop_power_off(struct loop *loop)
 	buf_pool_reset(loop->bufs);
 }
 
+void
+simloop_power_on(struct loop *loop, uint64_t seed)
+{
+	struct simloop *sim = simloop_of(loop);
+
+	assert(sim->deferred.first == NULL);
+	assert(sim->posted.first == NULL);
+	assert(sim->timers.count == 0);
+	sim->random = seed * 0x9e3779b97f4a7c15ull + 1; /* 1, 2, 3 ... differ */
+	sim->now_ns = NSEC_PER_SEC; /* a clock that shows 0 hides errors */
+}
+
 /* ---- life ---- */
 
 int
@@ -211,8 +223,6 @@ simloop_new(uint64_t seed, uint64_t bytes, struct loop **ret_loop)
 	if (sim == NULL)
 		return -ENOMEM;
 	sim->loop.ops = &simloop_ops;
-	sim->random = seed * 0x9e3779b97f4a7c15ull + 1; /* 1, 2, 3 ... differ */
-	sim->now_ns = NSEC_PER_SEC; /* a clock that shows 0 hides errors */
 	queue_init(&sim->deferred);
 	queue_init(&sim->posted);
 	if (timer_heap_init(&sim->timers) < 0)
@@ -220,6 +230,7 @@ simloop_new(uint64_t seed, uint64_t bytes, struct loop **ret_loop)
 	sim->loop.bufs = buf_pool_new(bytes);
 	if (sim->loop.bufs == NULL)
 		goto no_buffers;
+	simloop_power_on(&sim->loop, seed);
 	*ret_loop = &sim->loop;
 	return 0;
 

@@ -23,6 +23,9 @@ bool simloop_run_until(struct loop *loop, const bool *stop);
 /* Forgets every queued task and timer and takes every buffer back: the machine
  * lost power.  What was queued must still be in memory. */
 void simloop_power_off(struct loop *loop);
+
+/* ... and is on again: as a new loop with that seed, in the same memory. */
+void simloop_power_on(struct loop *loop, uint64_t seed);
 void simloop_free(struct loop *loop);
 
 /* The seeded generator behind it all (xorshift64*), for the tests' choices. */

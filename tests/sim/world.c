@@ -93,7 +93,7 @@ world_cut(struct world *world)
 	for (unsigned i = 0; i < world->disks; i++)
 		bs_powercut_cut(world->disk[i].platter);
 	simloop_power_off(world->loop);
-	world_loop_new(world);
+	simloop_power_on(world->loop, sim_random(&world->random));
 	for (unsigned i = 0; i < world->disks; i++)
 		bs_powercut_attach(world->disk[i].platter, world->loop);
 
