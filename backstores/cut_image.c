@@ -242,11 +242,14 @@ cut_image_init(struct cut_image *image, uint64_t size)
 	image->newest = sparse_map(size);
 	image->platter = sparse_map(size);
 	image->slots = sparse_map(slots_bytes(size));
-	if (image->newest != NULL && image->platter != NULL &&
-	    image->slots != NULL)
-		return 0;
-	cut_image_done(image);
-	return -ENOMEM;
+	if (image->newest == NULL || image->platter == NULL ||
+	    image->slots == NULL) {
+		cut_image_done(image);
+		return -ENOMEM;
+	}
+	sparse_dense(image->newest, size);
+	sparse_dense(image->platter, size);
+	return 0;
 }
 
 /* Forgets what is past the new end: it is zeros if it comes back. */

@@ -20,6 +20,13 @@ sparse_map(uint64_t bytes)
 	return p == MAP_FAILED ? NULL : p;
 }
 
+/* For what will be written all over: huge pages, if there are any. */
+static inline void
+sparse_dense(void *p, uint64_t bytes)
+{
+	madvise(p, bytes, MADV_HUGEPAGE);
+}
+
 /* NULL: no address space; what was there stays. */
 static inline void *
 sparse_remap(void *p, uint64_t bytes, uint64_t new_bytes)
