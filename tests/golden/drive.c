@@ -1,35 +1,21 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "base/simloop.h"
 #include "tests/golden/golden.h"
+#include "tests/waited.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 /* ---- the pool ---- */
 
-struct wait {
-	struct pool_request request;
-	bool done;
-	int result;
-};
-
 static void
-wait_done(struct pool_request *request, int result)
+wait_end(struct golden *golden, struct waited *waited, const char *what)
 {
-	struct wait *wait = container_of(request, struct wait, request);
-
-	wait->result = result;
-	wait->done = true;
-}
-
-static void
-wait_end(struct golden *golden, struct wait *wait, const char *what)
-{
-	if (!simloop_run_until(golden->loop, &wait->done))
+	if (!simloop_run_until(golden->loop, &waited->done))
 		golden_die("%s: never ends", what);
-	if (wait->result < 0)
-		golden_die("%s: %s: %s", what, strerror(-wait->result),
-		    wait->request.problem);
+	if (waited->result < 0)
+		golden_die("%s: %s: %s", what, strerror(-waited->result),
+		    waited->request.problem);
 }
 
 void
@@ -63,23 +49,23 @@ golden_create(struct golden *golden)
 {
 	const struct pool_params params = {
 	    .name = "golden", .uuid = "golden image\0\0\0\1"};
-	struct wait wait = {.request.done = wait_done};
+	struct waited waited = WAITED(waited);
 
 	pool_create(golden->loop, golden->disk, golden->disks, &params, &limits,
-	    false, &wait.request);
-	wait_end(golden, &wait, "pool_create");
-	golden->pool = wait.request.pool;
+	    false, &waited.request);
+	wait_end(golden, &waited, "pool_create");
+	golden->pool = waited.request.pool;
 }
 
 void
 golden_open(struct golden *golden)
 {
-	struct wait wait = {.request.done = wait_done};
+	struct waited waited = WAITED(waited);
 
 	pool_open(golden->loop, golden->disk, golden->disks, &limits, false,
-	    &wait.request);
-	wait_end(golden, &wait, "pool_open");
-	golden->pool = wait.request.pool;
+	    &waited.request);
+	wait_end(golden, &waited, "pool_open");
+	golden->pool = waited.request.pool;
 }
 
 void
@@ -96,20 +82,20 @@ golden_cut(struct golden *golden)
 void
 golden_close(struct golden *golden)
 {
-	struct wait wait = {.request.done = wait_done};
+	struct waited waited = WAITED(waited);
 
-	pool_close(golden->pool, &wait.request);
-	wait_end(golden, &wait, "pool_close");
+	pool_close(golden->pool, &waited.request);
+	wait_end(golden, &waited, "pool_close");
 	simloop_free(golden->loop);
 }
 
 void
 golden_checkpoint(struct golden *golden)
 {
-	struct wait wait = {.request.done = wait_done};
+	struct waited waited = WAITED(waited);
 
-	pool_checkpoint(golden->pool, &wait.request);
-	wait_end(golden, &wait, "pool_checkpoint");
+	pool_checkpoint(golden->pool, &waited.request);
+	wait_end(golden, &waited, "pool_checkpoint");
 }
 
 struct alarm {
@@ -150,29 +136,29 @@ golden_lun(
 {
 	const struct volume_params params = {
 	    .name = name, .size = size, .block_size = block_size};
-	struct wait wait = {.request.done = wait_done};
+	struct waited waited = WAITED(waited);
 
-	volume_create(golden->pool, &params, &wait.request);
-	wait_end(golden, &wait, "volume_create");
+	volume_create(golden->pool, &params, &waited.request);
+	wait_end(golden, &waited, "volume_create");
 }
 
 void
 golden_delete(struct golden *golden, const char *name)
 {
-	struct wait wait = {.request.done = wait_done};
+	struct waited waited = WAITED(waited);
 
-	volume_delete(golden->pool, lun_find(golden, name), &wait.request);
-	wait_end(golden, &wait, "volume_delete");
+	volume_delete(golden->pool, lun_find(golden, name), &waited.request);
+	wait_end(golden, &waited, "volume_delete");
 }
 
 void
 golden_resize(struct golden *golden, const char *name, uint64_t size)
 {
-	struct wait wait = {.request.done = wait_done};
+	struct waited waited = WAITED(waited);
 
 	volume_resize(
-	    golden->pool, lun_find(golden, name), size, &wait.request);
-	wait_end(golden, &wait, "volume_resize");
+	    golden->pool, lun_find(golden, name), size, &waited.request);
+	wait_end(golden, &waited, "volume_resize");
 }
 
 struct backstore *
@@ -185,18 +171,12 @@ golden_lun_open(struct golden *golden, const char *name)
 	return bs;
 }
 
-static void
-lun_closed(void *arg)
-{
-	*(bool *)arg = true;
-}
-
 void
 golden_lun_close(struct golden *golden, struct backstore *bs)
 {
 	bool closed = false;
 
-	bs_close(bs, lun_closed, &closed);
+	bs_close(bs, waited_closed, &closed);
 	simloop_run_until(golden->loop, &closed);
 }
 

@@ -2,6 +2,7 @@
 #include "base/simloop.h"
 #include "snapshot/check.h"
 #include "tests/golden/golden.h"
+#include "tests/waited.h"
 #include <gnutls/crypto.h>
 #include <gnutls/gnutls.h>
 #include <stdlib.h>
@@ -145,17 +146,11 @@ verify_contents(struct verify *verify)
 /* ---- all of it ---- */
 
 static void
-disk_closed(void *arg)
-{
-	*(bool *)arg = true;
-}
-
-static void
 verify_done(struct verify *verify)
 {
 	for (unsigned i = 0; i < verify->golden.disks; i++) {
 		bool closed = false;
-		bs_close(verify->golden.disk[i], disk_closed, &closed);
+		bs_close(verify->golden.disk[i], waited_closed, &closed);
 		simloop_run_until(verify->golden.loop, &closed);
 	}
 	simloop_free(verify->golden.loop);

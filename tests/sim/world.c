@@ -6,6 +6,7 @@
 #include "snapshot/check.h"
 #include "snapshot/format.h"
 #include "tests/sim/sim.h"
+#include "tests/waited.h"
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -172,29 +173,6 @@ world_check(struct world *world)
 		sim_fail(world, "check: %s", strerror(-r));
 }
 
-/* ---- requests ---- */
-
-struct waited {
-	struct pool_request request; /* first */
-	bool done;
-	int result;
-};
-
-static void
-waited_done(struct pool_request *request, int result)
-{
-	struct waited *waited = container_of(request, struct waited, request);
-
-	waited->done = true;
-	waited->result = result;
-}
-
-static struct waited
-waited_init(void)
-{
-	return (struct waited){.request.done = waited_done};
-}
-
 /* ---- disks ---- */
 
 static uint32_t
@@ -315,7 +293,7 @@ world_create(struct world *world)
 	    .name = "sim", .log_bytes = world->scenario->log_bytes};
 	memset(params.uuid, 0x55, sizeof(params.uuid));
 	struct pool_limits limits = world_limits(world);
-	struct waited waited = waited_init();
+	struct waited waited = WAITED(waited);
 	struct backstore *bs[DEVICES_MAX];
 
 	if (world->loop == NULL) {
@@ -358,7 +336,7 @@ static bool
 world_open(struct world *world)
 {
 	struct pool_limits limits = world_limits(world);
-	struct waited waited = waited_init();
+	struct waited waited = WAITED(waited);
 	struct backstore *bs[DEVICES_MAX];
 
 	unsigned count = disks_plug(world, bs, true);
@@ -408,12 +386,6 @@ world_boot(struct world *world)
 
 /* ---- closing ---- */
 
-static void
-closed(void *arg)
-{
-	*(bool *)arg = true;
-}
-
 bool
 world_close_volume(struct world *world, struct sim_volume *volume)
 {
@@ -421,7 +393,7 @@ world_close_volume(struct world *world, struct sim_volume *volume)
 
 	if (volume->bs == NULL)
 		return true;
-	bs_close(volume->bs, closed, &done);
+	bs_close(volume->bs, waited_closed, &done);
 	volume->bs = NULL;
 	return world_run_until(world, &done);
 }
@@ -429,7 +401,7 @@ world_close_volume(struct world *world, struct sim_volume *volume)
 static bool
 world_close(struct world *world)
 {
-	struct waited waited = waited_init();
+	struct waited waited = WAITED(waited);
 
 	if (!work_drain(world))
 		return false;
@@ -466,7 +438,7 @@ world_reopen(struct world *world)
 static void
 world_delete_volume(struct world *world, struct sim_volume *volume)
 {
-	struct waited waited = waited_init();
+	struct waited waited = WAITED(waited);
 
 	struct sim_volume *v = NULL;
 
@@ -511,7 +483,7 @@ world_wait_until_empty(struct world *world)
 static void
 world_release(struct world *world, struct sim_volume *version)
 {
-	struct waited waited = waited_init();
+	struct waited waited = WAITED(waited);
 
 	if (version->state == TRASHED && !version->with_volume) {
 		family_restore(world, version);

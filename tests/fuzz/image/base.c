@@ -17,7 +17,7 @@ pool_make(struct image *image, const struct pool_params *params,
     struct pool **ret_pool)
 {
 	struct pool_limits limits = {.cache_bytes = MiB, .io_max = 16};
-	struct waited made = {.request.done = waited_done};
+	struct waited made = WAITED(made);
 	struct backstore *bs[DISKS];
 
 	for (unsigned i = 0; i < image->disks; i++)
@@ -35,7 +35,7 @@ static struct volume *
 volume_make(
     struct pool *pool, const char *name, uint64_t size, uint32_t block_size)
 {
-	struct waited made = {.request.done = waited_done};
+	struct waited made = WAITED(made);
 	struct volume_params params = {
 	    .name = name, .size = size, .block_size = block_size};
 
@@ -48,7 +48,7 @@ volume_make(
 static void
 checkpoint_make(struct pool *pool)
 {
-	struct waited made = {.request.done = waited_done};
+	struct waited made = WAITED(made);
 
 	pool_checkpoint(pool, &made.request);
 	assert(waited_wait(&made) == 0);
@@ -59,7 +59,7 @@ checkpoint_make(struct pool *pool)
 static void
 volume_delete_begin(struct pool *pool, uint64_t size)
 {
-	struct waited gone = {.request.done = waited_done};
+	struct waited gone = WAITED(gone);
 	struct volume *volume = volume_make(pool, "d", size, 4096);
 	struct backstore *bs = volume_open(volume);
 
@@ -152,7 +152,7 @@ base_make(unsigned number, const uint64_t *sizes, uint64_t region_bytes)
 	struct image *image = &f.image[number];
 	struct pool_params params = {
 	    .name = "fuzz", .region_bytes = region_bytes};
-	struct waited gone = {.request.done = waited_done};
+	struct waited gone = WAITED(gone);
 	struct pool *pool;
 
 	f.now = image;

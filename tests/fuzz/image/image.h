@@ -9,6 +9,7 @@
 #include "base/simloop.h"
 #include "snapshot/format.h"
 #include "snapshot/pool.h"
+#include "tests/waited.h"
 
 #define MiB          (1ull << 20)
 #define DISKS        2u
@@ -101,12 +102,6 @@ const uint8_t *block_read(const struct disk *disk, uint64_t block);
 /* One event; too many, or none left, is a finding. */
 void step(void *arg);
 
-struct waited {
-	struct pool_request request; /* .done = waited_done */
-	bool done;
-	int result;
-};
-void waited_done(struct pool_request *request, int result);
 int waited_wait(struct waited *waited);
 /* Begins an I/O, cut to what the volume takes; waits when many are in flight.
  * flag: fua of WRITE, may_unmap of ZERO. */

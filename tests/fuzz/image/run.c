@@ -23,16 +23,6 @@ step(void *arg)
 	}
 }
 
-void
-waited_done(struct pool_request *request, int result)
-{
-	struct waited *waited = container_of(request, struct waited, request);
-
-	waited->done = true;
-	waited->result = result;
-	assert(memchr(request->problem, 0, sizeof(request->problem)) != NULL);
-}
-
 int
 waited_wait(struct waited *waited)
 {
@@ -103,18 +93,12 @@ submit(struct backstore *bs, enum bs_op op, uint64_t offset, uint64_t length,
 	bs_submit(bs, &slot->io);
 }
 
-static void
-closed(void *arg)
-{
-	*(bool *)arg = true;
-}
-
 void
 volume_done(struct backstore *bs)
 {
 	bool done = false;
 
-	bs_close(bs, closed, &done);
+	bs_close(bs, waited_closed, &done);
 	while (!done)
 		step(NULL);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "tests/unit/snapshot/support/rig.h"
 #include "base/simloop.h"
+#include "tests/waited.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -43,66 +44,50 @@ rig_init(struct rig *rig, uint64_t size, uint32_t block_size, bool cache)
 
 /* ---- requests ---- */
 
-struct wait {
-	struct pool_request request;
-	bool done;
-	int result;
-};
-
-static void
-wait_done(struct pool_request *request, int result)
-{
-	struct wait *wait = container_of(request, struct wait, request);
-
-	wait->done = true;
-	wait->result = result;
-}
-
-static void
-wait_init(struct wait *wait)
-{
-	memset(wait, 0, sizeof(*wait));
-	wait->request.done = wait_done;
-}
-
 static int
-wait_end(struct rig *rig, struct wait *wait)
+ask_end(
+    struct rig *rig, struct waited *asked, const struct pool_request *request)
 {
-	bool ended = simloop_run_until(rig->loop, &wait->done);
+	bool ended = simloop_run_until(rig->loop, &asked->done);
 
 	assert(ended);
-	memcpy(rig->problem, wait->request.problem, sizeof(rig->problem));
-	return wait->result;
+	memcpy(rig->problem, request->problem, sizeof(rig->problem));
+	return asked->result;
 }
+
+/* call(..., request), and the loop runs until it is done: its result, and at
+ * *ret_made the member `made` (a pool, a volume) of the request. */
+#define MAKE(rig, ret_made, made, call, ...)                                   \
+	({                                                                     \
+		struct waited asked = WAITED(asked);                           \
+		call(__VA_ARGS__, &asked.request);                             \
+		int ask_result = ask_end(rig, &asked, &asked.request);         \
+		*(ret_made) = asked.request.made;                              \
+		ask_result;                                                    \
+	})
+
+/* ... of which nothing but the result is of interest. */
+#define ASK(rig, call, ...)                                                    \
+	({                                                                     \
+		struct waited asked = WAITED(asked);                           \
+		call(__VA_ARGS__, &asked.request);                             \
+		ask_end(rig, &asked, &asked.request);                          \
+	})
 
 int
 rig_create(struct rig *rig, const struct pool_params *params, bool force)
 {
 	struct pool_params usual = {.name = "tank"};
-	struct wait wait;
-	int result;
 
-	wait_init(&wait);
-	pool_create(rig->loop, rig->disk, rig->disks,
-	    params != NULL ? params : &usual, &rig->limits, force,
-	    &wait.request);
-	result = wait_end(rig, &wait);
-	rig->pool = wait.request.pool;
-	return result;
+	return MAKE(rig, &rig->pool, pool, pool_create, rig->loop, rig->disk,
+	    rig->disks, params != NULL ? params : &usual, &rig->limits, force);
 }
 
 int
 rig_open(struct rig *rig, bool read_only)
 {
-	struct wait wait;
-	int result;
-
-	wait_init(&wait);
-	pool_open(rig->loop, rig->disk, rig->disks, &rig->limits, read_only,
-	    &wait.request);
-	result = wait_end(rig, &wait);
-	rig->pool = wait.request.pool;
-	return result;
+	return MAKE(rig, &rig->pool, pool, pool_open, rig->loop, rig->disk,
+	    rig->disks, &rig->limits, read_only);
 }
 
 /* Closes the pool, but its disks are wanted again: power goes and comes back
@@ -173,97 +158,81 @@ rig_cut(struct rig *rig)
 	rig->pool = NULL;
 }
 
-static void
-disk_closed(void *arg)
+void
+rig_close_bs(struct rig *rig, struct backstore *bs)
 {
-	bool *closed = arg;
+	bool closed = false;
 
-	*closed = true;
+	bs_close(bs, waited_closed, &closed);
+	simloop_run_until(rig->loop, &closed);
 }
 
 void
 rig_done(struct rig *rig)
 {
-	struct wait wait;
-
-	if (rig->pool != NULL) {
-		wait_init(&wait);
-		pool_close(rig->pool, &wait.request);
-		wait_end(rig, &wait);
-	} else {
-		for (unsigned i = 0; i < rig->disks; i++) {
-			bool closed = false;
-			bs_close(rig->disk[i], disk_closed, &closed);
-			simloop_run_until(rig->loop, &closed);
-		}
-	}
+	if (rig->pool != NULL)
+		ASK(rig, pool_close, rig->pool);
+	else
+		for (unsigned i = 0; i < rig->disks; i++)
+			rig_close_bs(rig, rig->disk[i]);
 	simloop_free(rig->loop);
+}
+
+static int
+volume_of(struct rig *rig, const struct volume_params *params,
+    struct volume **ret_volume)
+{
+	return MAKE(rig, ret_volume, volume, volume_create, rig->pool, params);
 }
 
 int
 rig_volume(struct rig *rig, const char *name, uint64_t size,
     uint32_t block_size, struct volume **ret_volume)
 {
-	struct volume_params params = {
-	    .name = name, .size = size, .block_size = block_size};
-	struct wait wait;
-	int result;
+	return volume_of(rig,
+	    &(struct volume_params){
+		.name = name, .size = size, .block_size = block_size},
+	    ret_volume);
+}
 
-	wait_init(&wait);
-	volume_create(rig->pool, &params, &wait.request);
-	result = wait_end(rig, &wait);
-	*ret_volume = wait.request.volume;
-	return result;
+int
+rig_volume_unit(struct rig *rig, const char *name, uint64_t size,
+    uint32_t cow_unit, struct volume **ret_volume)
+{
+	return volume_of(rig,
+	    &(struct volume_params){
+		.name = name, .size = size, .cow_unit = cow_unit},
+	    ret_volume);
 }
 
 int
 rig_delete(struct rig *rig, struct volume *volume)
 {
-	struct wait wait;
-
-	wait_init(&wait);
-	volume_delete(rig->pool, volume, &wait.request);
-	return wait_end(rig, &wait);
+	return ASK(rig, volume_delete, rig->pool, volume);
 }
 
 int
 rig_resize(struct rig *rig, struct volume *volume, uint64_t size)
 {
-	struct wait wait;
-
-	wait_init(&wait);
-	volume_resize(rig->pool, volume, size, &wait.request);
-	return wait_end(rig, &wait);
+	return ASK(rig, volume_resize, rig->pool, volume, size);
 }
 
 int
 rig_rename(struct rig *rig, struct volume *volume, const char *name)
 {
-	struct wait wait;
-
-	wait_init(&wait);
-	volume_rename(rig->pool, volume, name, &wait.request);
-	return wait_end(rig, &wait);
+	return ASK(rig, volume_rename, rig->pool, volume, name);
 }
 
 int
 rig_grow(struct rig *rig, struct backstore *bs)
 {
-	struct wait wait;
-
-	wait_init(&wait);
-	pool_grow(rig->pool, bs, &wait.request);
-	return wait_end(rig, &wait);
+	return ASK(rig, pool_grow, rig->pool, bs);
 }
 
 int
 rig_checkpoint(struct rig *rig)
 {
-	struct wait wait;
-
-	wait_init(&wait);
-	pool_checkpoint(rig->pool, &wait.request);
-	return wait_end(rig, &wait);
+	return ASK(rig, pool_checkpoint, rig->pool);
 }
 
 int
@@ -271,14 +240,9 @@ rig_snapshot(struct rig *rig, struct volume *volume, const char *name,
     struct volume **ret_snapshot)
 {
 	struct snapshot_params params = {.name = name};
-	struct wait wait;
-	int result;
 
-	wait_init(&wait);
-	snapshot_create(rig->pool, &volume, 1, &params, &wait.request);
-	result = wait_end(rig, &wait);
-	*ret_snapshot = wait.request.volume;
-	return result;
+	return MAKE(rig, ret_snapshot, volume, snapshot_create, rig->pool,
+	    &volume, 1, &params);
 }
 
 int
@@ -286,134 +250,69 @@ rig_clone(struct rig *rig, struct volume *snapshot, const char *name,
     struct volume **ret_volume)
 {
 	struct volume_params params = {.name = name};
-	struct wait wait;
-	int result;
 
-	wait_init(&wait);
-	volume_clone(rig->pool, snapshot, &params, &wait.request);
-	result = wait_end(rig, &wait);
-	*ret_volume = wait.request.volume;
-	return result;
+	return MAKE(rig, ret_volume, volume, volume_clone, rig->pool, snapshot,
+	    &params);
 }
 
 int
 rig_rollback(struct rig *rig, struct volume *volume, struct volume *snapshot,
     const char *keep)
 {
-	struct wait wait;
-
-	wait_init(&wait);
-	volume_rollback(rig->pool, volume, snapshot, keep, &wait.request);
-	return wait_end(rig, &wait);
+	return ASK(rig, volume_rollback, rig->pool, volume, snapshot, keep);
 }
 
 int
 rig_trash(struct rig *rig, struct volume *volume)
 {
-	struct wait wait;
-
-	wait_init(&wait);
-	volume_trash(rig->pool, volume, &wait.request);
-	return wait_end(rig, &wait);
+	return ASK(rig, volume_trash, rig->pool, volume);
 }
 
 int
 rig_restore(struct rig *rig, struct volume *volume, const char *name)
 {
-	struct wait wait;
-
-	wait_init(&wait);
-	volume_restore(rig->pool, volume, name, &wait.request);
-	return wait_end(rig, &wait);
+	return ASK(rig, volume_restore, rig->pool, volume, name);
 }
 
 int
 rig_bookmark(struct rig *rig, struct volume *volume, struct volume *snapshot,
     const char *name)
 {
-	struct wait wait;
-
-	wait_init(&wait);
-	bookmark_create(rig->pool, volume, snapshot, name, &wait.request);
-	return wait_end(rig, &wait);
+	return ASK(rig, bookmark_create, rig->pool, volume, snapshot, name);
 }
 
 int
 rig_unbookmark(struct rig *rig, struct volume *volume, const char *name)
 {
-	struct wait wait;
-
-	wait_init(&wait);
-	bookmark_delete(rig->pool, volume, name, &wait.request);
-	return wait_end(rig, &wait);
-}
-
-int
-rig_volume_unit(struct rig *rig, const char *name, uint64_t size,
-    uint32_t cow_unit, struct volume **ret_volume)
-{
-	struct volume_params params = {
-	    .name = name, .size = size, .cow_unit = cow_unit};
-	struct wait wait;
-	int result;
-
-	wait_init(&wait);
-	volume_create(rig->pool, &params, &wait.request);
-	result = wait_end(rig, &wait);
-	*ret_volume = wait.request.volume;
-	return result;
+	return ASK(rig, bookmark_delete, rig->pool, volume, name);
 }
 
 int
 rig_hold(struct rig *rig, struct volume *snapshot, bool hold)
 {
-	struct wait wait;
-
-	wait_init(&wait);
-	snapshot_hold(rig->pool, snapshot, hold, &wait.request);
-	return wait_end(rig, &wait);
-}
-
-static int diff_result;
-
-static void
-diff_done(struct pool_request *request, int result)
-{
-	diff_result = result;
-	*(bool *)request->arg = true;
+	return ASK(rig, snapshot_hold, rig->pool, snapshot, hold);
 }
 
 int
 rig_diff(struct rig *rig, struct diff_request *diff)
 {
-	bool done = false;
+	struct waited asked = WAITED(asked);
 
-	memset(&diff->request, 0, sizeof(diff->request));
-	diff->request.done = diff_done;
-	diff->request.arg = &done;
+	diff->request = asked.request;
 	volume_diff(rig->pool, diff);
-	simloop_run_until(rig->loop, &done);
-	return diff_result;
+	return ask_end(rig, &asked, &diff->request);
 }
 
 int
 rig_mirror(struct rig *rig)
 {
-	struct wait wait;
-
-	wait_init(&wait);
-	pool_mirror(rig->pool, &wait.request);
-	return wait_end(rig, &wait);
+	return ASK(rig, pool_mirror, rig->pool);
 }
 
 int
 rig_scrub(struct rig *rig)
 {
-	struct wait wait;
-
-	wait_init(&wait);
-	pool_scrub(rig->pool, &wait.request);
-	return wait_end(rig, &wait);
+	return ASK(rig, pool_scrub, rig->pool);
 }
 
 struct alarm {
@@ -436,6 +335,16 @@ rig_settle(struct rig *rig, uint64_t ns)
 
 	loop_timer_arm(rig->loop, &alarm.timer, ns);
 	simloop_run_until(rig->loop, &alarm.rang);
+}
+
+void
+rig_settle_jobs(struct rig *rig)
+{
+	struct pool_job_stat job;
+
+	for (int i = 0; i < 1000 && pool_job_get(rig->pool, 0, &job); i++)
+		rig_settle(rig, 10 * NSEC_PER_MSEC);
+	assert(!pool_job_get(rig->pool, 0, &job));
 }
 
 /* ---- I/O ---- */
@@ -509,6 +418,19 @@ rig_holds(struct rig *rig, struct backstore *bs, uint64_t offset,
 		all = all && data[i] == (uint8_t)byte;
 	free(data);
 	return all;
+}
+
+bool
+rig_volume_holds(struct rig *rig, struct volume *volume, uint64_t offset,
+    uint64_t length, int byte)
+{
+	struct backstore *bs = volume_open(volume);
+	bool result;
+
+	assert(bs != NULL);
+	result = rig_holds(rig, bs, offset, length, byte);
+	rig_close_bs(rig, bs);
+	return result;
 }
 
 int

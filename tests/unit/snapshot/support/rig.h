@@ -43,6 +43,8 @@ void rig_cut(struct rig *rig);
 
 int rig_volume(struct rig *rig, const char *name, uint64_t size,
     uint32_t block_size, struct volume **ret_volume);
+int rig_volume_unit(struct rig *rig, const char *name, uint64_t size,
+    uint32_t cow_unit, struct volume **ret_volume);
 int rig_delete(struct rig *rig, struct volume *volume);
 int rig_resize(struct rig *rig, struct volume *volume, uint64_t size);
 int rig_rename(struct rig *rig, struct volume *volume, const char *name);
@@ -58,8 +60,6 @@ int rig_rollback(struct rig *rig, struct volume *volume,
     struct volume *snapshot, const char *keep);
 int rig_trash(struct rig *rig, struct volume *volume);
 int rig_restore(struct rig *rig, struct volume *volume, const char *name);
-int rig_volume_unit(struct rig *rig, const char *name, uint64_t size,
-    uint32_t cow_unit, struct volume **ret_volume);
 int rig_hold(struct rig *rig, struct volume *snapshot, bool hold);
 int rig_diff(struct rig *rig, struct diff_request *diff);
 int rig_unbookmark(struct rig *rig, struct volume *volume, const char *name);
@@ -67,13 +67,20 @@ int rig_bookmark(struct rig *rig, struct volume *volume,
     struct volume *snapshot, const char *name);
 /* Runs until nothing is left to do but timers that are far away. */
 void rig_settle(struct rig *rig, uint64_t ns);
+/* ... and no job: deletions, flattening. */
+void rig_settle_jobs(struct rig *rig);
 
+/* Any backstore: a disk, or what a volume was opened as. */
+void rig_close_bs(struct rig *rig, struct backstore *bs);
 int rig_io(struct rig *rig, struct backstore *bs, enum bs_op op,
     uint64_t offset, void *data, uint64_t length);
 int rig_fill(struct rig *rig, struct backstore *bs, uint64_t offset,
     uint64_t length, int byte);
 /* Are all bytes there byte?  Asserts that it can be read. */
 bool rig_holds(struct rig *rig, struct backstore *bs, uint64_t offset,
+    uint64_t length, int byte);
+/* ... of a volume or snapshot that nobody has open. */
+bool rig_volume_holds(struct rig *rig, struct volume *volume, uint64_t offset,
     uint64_t length, int byte);
 int rig_unmap(
     struct rig *rig, struct backstore *bs, uint64_t offset, uint64_t length);
