@@ -6,119 +6,17 @@
  */
 #include "base/simloop.h"
 #include "snapshot/engine.h"
-#include "snapshot/family.h"
-#include "tests/unit/snapshot/support/rig.h"
+#include "tests/unit/base/support/cmocka.h"
+#include "tests/unit/snapshot/support/web01.h"
+#include "tests/waited.h"
 #include <errno.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
-
-#define KiB   1024ull
-#define MiB   (1ull << 20)
-#define CHUNK 65536ull
-
-static struct rig rig;
-static struct volume *volume;
-static struct backstore *bs;
-
-static int
-setup(void **state)
-{
-	(void)state;
-	rig_init(&rig, 128 * MiB, 512, true);
-	assert_int_equal(rig_create(&rig, NULL, false), 0);
-	assert_int_equal(rig_volume(&rig, "web01", 64 * MiB, 512, &volume), 0);
-	bs = volume_open(volume);
-	assert_non_null(bs);
-	return 0;
-}
-
-static int
-teardown(void **state)
-{
-	(void)state;
-	rig_done(&rig);
-	return 0;
-}
-
-static void
-closed(void *arg)
-{
-	*(bool *)arg = true;
-}
-
-static void
-close_bs(struct backstore *store)
-{
-	bool done = false;
-
-	bs_close(store, closed, &done);
-	simloop_run_until(rig.loop, &done);
-}
-
-static bool
-holds(struct volume *of, uint64_t offset, uint64_t length, int byte)
-{
-	struct backstore *store = volume_open(of);
-	bool result;
-
-	assert_non_null(store);
-	result = rig_holds(&rig, store, offset, length, byte);
-	close_bs(store);
-	return result;
-}
-
-static struct volume *
-snapshot(const char *name)
-{
-	struct volume *made;
-
-	assert_int_equal(rig_snapshot(&rig, volume, name, &made), 0);
-	return made;
-}
-
-static void
-fill(uint64_t offset, uint64_t length, int byte)
-{
-	assert_int_equal(rig_fill(&rig, bs, offset, length, byte), 0);
-}
 
 /* After which volume and bs are to be found again. */
 static void
 reopen(bool power_cut)
 {
 	assert_int_equal(rig_flush(&rig, bs), 0);
-	if (power_cut)
-		rig_cut(&rig);
-	else
-		assert_int_equal(rig_close(&rig), 0);
-	assert_int_equal(rig_open(&rig, false), 0);
-	volume = volume_find(rig.pool, "web01");
-	assert_non_null(volume);
-	bs = volume_open(volume);
-}
-
-/* Until no deletion is left. */
-static void
-settle_deletions(void)
-{
-	struct pool_job_stat job;
-
-	for (int i = 0; i < 1000 && pool_job_get(rig.pool, 0, &job); i++)
-		rig_settle(&rig, 10 * 1000 * 1000);
-	assert_false(pool_job_get(rig.pool, 0, &job));
-}
-
-static struct family_stat
-stat_of(struct volume *of)
-{
-	struct family_stat stat;
-
-	family_stat_get(of, &stat);
-	return stat;
+	web01_reopen(power_cut);
 }
 
 /* ---- snapshots ---- */
@@ -129,23 +27,23 @@ a_snapshot_keeps_what_was(void **state)
 	struct volume *s;
 
 	(void)state;
-	fill(0, MiB, 1);
-	s = snapshot("one");
-	fill(4 * KiB, 4 * KiB, 2);
-	fill(CHUNK, CHUNK, 3);
-	fill(512 * KiB + 512, 512, 4);
+	fill(bs, 0, MiB, 1);
+	s = snapshot(volume, "one");
+	fill(bs, 4 * KiB, 4 * KiB, 2);
+	fill(bs, CHUNK, CHUNK, 3);
+	fill(bs, 512 * KiB + 512, 512, 4);
 	assert_int_equal(rig_unmap(&rig, bs, 768 * KiB, 8 * KiB), 0);
-	fill(2 * MiB, 4 * KiB, 5);
-	assert_true(holds(s, 0, MiB, 1));
-	assert_true(holds(s, 2 * MiB, 4 * KiB, 0));
-	assert_true(rig_holds(&rig, bs, 0, 4 * KiB, 1));
-	assert_true(rig_holds(&rig, bs, 4 * KiB, 4 * KiB, 2));
-	assert_true(rig_holds(&rig, bs, CHUNK, CHUNK, 3));
-	assert_true(rig_holds(&rig, bs, 512 * KiB, 512, 1));
-	assert_true(rig_holds(&rig, bs, 512 * KiB + 512, 512, 4));
-	assert_true(rig_holds(&rig, bs, 512 * KiB + 1024, 3 * KiB, 1));
-	assert_true(rig_holds(&rig, bs, 768 * KiB, 8 * KiB, 0));
-	assert_true(rig_holds(&rig, bs, 2 * MiB, 4 * KiB, 5));
+	fill(bs, 2 * MiB, 4 * KiB, 5);
+	assert_true(rig_volume_holds(&rig, s, 0, MiB, 1));
+	assert_true(rig_volume_holds(&rig, s, 2 * MiB, 4 * KiB, 0));
+	assert_true(holds(bs, 0, 4 * KiB, 1));
+	assert_true(holds(bs, 4 * KiB, 4 * KiB, 2));
+	assert_true(holds(bs, CHUNK, CHUNK, 3));
+	assert_true(holds(bs, 512 * KiB, 512, 1));
+	assert_true(holds(bs, 512 * KiB + 512, 512, 4));
+	assert_true(holds(bs, 512 * KiB + 1024, 3 * KiB, 1));
+	assert_true(holds(bs, 768 * KiB, 8 * KiB, 0));
+	assert_true(holds(bs, 2 * MiB, 4 * KiB, 5));
 }
 
 static void
@@ -154,22 +52,23 @@ it_is_still_there_after_power_has_gone(void **state)
 	struct volume *s;
 
 	(void)state;
-	fill(0, MiB, 1);
-	snapshot("one");
-	fill(0, 64 * KiB + 4 * KiB, 2);
-	snapshot("two");
-	fill(8 * KiB, 4 * KiB, 3);
+	fill(bs, 0, MiB, 1);
+	snapshot(volume, "one");
+	fill(bs, 0, 64 * KiB + 4 * KiB, 2);
+	snapshot(volume, "two");
+	fill(bs, 8 * KiB, 4 * KiB, 3);
 	for (int cut = 1; cut >= 0; cut--) {
 		reopen(cut);
 		s = snapshot_find(volume, "one");
 		assert_non_null(s);
-		assert_true(holds(s, 0, MiB, 1));
+		assert_true(rig_volume_holds(&rig, s, 0, MiB, 1));
 		s = snapshot_find(volume, "two");
 		assert_non_null(s);
-		assert_true(holds(s, 0, 68 * KiB, 2));
-		assert_true(holds(s, 68 * KiB, MiB - 68 * KiB, 1));
-		assert_true(rig_holds(&rig, bs, 8 * KiB, 4 * KiB, 3));
-		assert_true(rig_holds(&rig, bs, 0, 8 * KiB, 2));
+		assert_true(rig_volume_holds(&rig, s, 0, 68 * KiB, 2));
+		assert_true(
+		    rig_volume_holds(&rig, s, 68 * KiB, MiB - 68 * KiB, 1));
+		assert_true(holds(bs, 8 * KiB, 4 * KiB, 3));
+		assert_true(holds(bs, 0, 8 * KiB, 2));
 	}
 	s = snapshot_next(volume, NULL);
 	assert_string_equal(stat_of(s).hold ? "" : "one", "one");
@@ -183,21 +82,21 @@ it_is_still_there_after_power_has_gone(void **state)
 static void
 one_block_costs_one_block(void **state)
 {
-	uint64_t allocated, reads;
+	uint64_t before, reads;
 
 	(void)state;
-	fill(0, MiB, 1);
-	snapshot("one");
-	allocated = rig_stat(&rig).allocated;
+	fill(bs, 0, MiB, 1);
+	snapshot(volume, "one");
+	before = allocated();
 	reads = rig.disk[0]->ops_done[BS_READ];
 	for (uint64_t at = 0; at < MiB; at += CHUNK)
-		fill(at + 12 * KiB, 4 * KiB, 2);
-	assert_int_equal(rig_stat(&rig).allocated - allocated, 16 * 4 * KiB);
+		fill(bs, at + 12 * KiB, 4 * KiB, 2);
+	assert_int_equal(allocated() - before, 16 * 4 * KiB);
 	assert_int_equal(rig.disk[0]->ops_done[BS_READ], reads);
 	/* and the second time it is overwritten in place */
 	for (uint64_t at = 0; at < MiB; at += CHUNK)
-		fill(at + 12 * KiB, 4 * KiB, 3);
-	assert_int_equal(rig_stat(&rig).allocated - allocated, 16 * 4 * KiB);
+		fill(bs, at + 12 * KiB, 4 * KiB, 3);
+	assert_int_equal(allocated() - before, 16 * 4 * KiB);
 }
 
 static void
@@ -206,7 +105,7 @@ names_are_unique_for_each_volume(void **state)
 	struct volume *other, *made;
 
 	(void)state;
-	snapshot("one");
+	snapshot(volume, "one");
 	assert_int_equal(rig_snapshot(&rig, volume, "one", &made), -EEXIST);
 	assert_int_equal(rig_snapshot(&rig, volume, "-x", &made), -EINVAL);
 	assert_int_equal(rig_volume(&rig, "web02", MiB, 512, &other), 0);
@@ -220,27 +119,15 @@ names_are_unique_for_each_volume(void **state)
 static void
 a_snapshot_is_not_written(void **state)
 {
-	struct backstore *store = volume_open(snapshot("one"));
+	struct backstore *store = volume_open(snapshot(volume, "one"));
 
 	(void)state;
 	assert_non_null(store);
 	assert_true(store->read_only);
-	close_bs(store);
+	rig_close_bs(&rig, store);
 }
 
 /* ---- units ---- */
-
-static struct volume *
-volume_with_unit(uint32_t unit, struct backstore **ret_store)
-{
-	struct volume *made = NULL;
-
-	assert_int_equal(
-	    rig_volume_unit(&rig, "unit", 8 * MiB, unit, &made), 0);
-	*ret_store = volume_open(made);
-	assert_non_null(*ret_store);
-	return made;
-}
 
 static void
 larger_units_are_copied(void **state)
@@ -250,32 +137,23 @@ larger_units_are_copied(void **state)
 	(void)state;
 	for (unsigned i = 0; i < 2; i++) {
 		struct backstore *store;
-		struct volume *of = volume_with_unit(units[i], &store), *s;
-		uint64_t allocated;
+		struct volume *s, *of = volume_with_unit(units[i], &store, &s);
+		uint64_t before = allocated();
 
-		assert_int_equal(rig_fill(&rig, store, 0, MiB, 1), 0);
-		assert_int_equal(rig_snapshot(&rig, of, "one", &s), 0);
-		allocated = rig_stat(&rig).allocated;
-		assert_int_equal(
-		    rig_fill(&rig, store, 100 * KiB, 4 * KiB, 2), 0);
-		assert_int_equal(
-		    rig_stat(&rig).allocated - allocated, units[i]);
-		assert_int_equal(
-		    rig_fill(&rig, store, 300 * KiB + 512, 512, 3), 0);
+		fill(store, 100 * KiB, 4 * KiB, 2);
+		assert_int_equal(allocated() - before, units[i]);
+		fill(store, 300 * KiB + 512, 512, 3);
 		assert_int_equal(rig_unmap(&rig, store, 500 * KiB, 8 * KiB), 0);
-		assert_true(holds(s, 0, MiB, 1));
-		assert_true(rig_holds(&rig, store, 0, 100 * KiB, 1));
-		assert_true(rig_holds(&rig, store, 100 * KiB, 4 * KiB, 2));
-		assert_true(rig_holds(&rig, store, 104 * KiB, 196 * KiB, 1));
-		assert_true(rig_holds(&rig, store, 300 * KiB, 512, 1));
-		assert_true(rig_holds(&rig, store, 300 * KiB + 512, 512, 3));
-		assert_true(
-		    rig_holds(&rig, store, 300 * KiB + 1024, 199 * KiB, 1));
-		assert_true(rig_holds(&rig, store, 500 * KiB, 8 * KiB, 0));
-		assert_true(rig_holds(&rig, store, 508 * KiB, 64 * KiB, 1));
-		close_bs(store);
-		assert_int_equal(rig_delete(&rig, of), 0);
-		settle_deletions();
+		assert_true(rig_volume_holds(&rig, s, 0, MiB, 1));
+		assert_true(holds(store, 0, 100 * KiB, 1));
+		assert_true(holds(store, 100 * KiB, 4 * KiB, 2));
+		assert_true(holds(store, 104 * KiB, 196 * KiB, 1));
+		assert_true(holds(store, 300 * KiB, 512, 1));
+		assert_true(holds(store, 300 * KiB + 512, 512, 3));
+		assert_true(holds(store, 300 * KiB + 1024, 199 * KiB, 1));
+		assert_true(holds(store, 500 * KiB, 8 * KiB, 0));
+		assert_true(holds(store, 508 * KiB, 64 * KiB, 1));
+		drop(of, store);
 	}
 }
 
@@ -288,22 +166,16 @@ trim_of_whole_units_takes_no_space(void **state)
 	(void)state;
 	for (unsigned i = 0; i < 3; i++) {
 		struct backstore *store;
-		struct volume *of = volume_with_unit(units[i], &store), *s;
-		uint64_t allocated;
+		struct volume *s, *of = volume_with_unit(units[i], &store, &s);
+		uint64_t before = allocated();
 
-		assert_int_equal(rig_fill(&rig, store, 0, MiB, 1), 0);
-		assert_int_equal(rig_snapshot(&rig, of, "one", &s), 0);
-		allocated = rig_stat(&rig).allocated;
 		assert_int_equal(
 		    rig_unmap(&rig, store, 3 * units[i], 7 * units[i]), 0);
-		assert_int_equal(rig_stat(&rig).allocated, allocated);
-		assert_true(
-		    rig_holds(&rig, store, 3 * units[i], 7 * units[i], 0));
-		assert_true(rig_holds(&rig, store, 10 * units[i], 4096, 1));
-		assert_true(holds(s, 0, MiB, 1));
-		close_bs(store);
-		assert_int_equal(rig_delete(&rig, of), 0);
-		settle_deletions();
+		assert_int_equal(allocated(), before);
+		assert_true(holds(store, 3 * units[i], 7 * units[i], 0));
+		assert_true(holds(store, 10 * units[i], 4096, 1));
+		assert_true(rig_volume_holds(&rig, s, 0, MiB, 1));
+		drop(of, store);
 	}
 }
 
@@ -315,22 +187,19 @@ what_is_ours_is_overwritten_where_it_is(void **state)
 
 	(void)state;
 	rig_done(&rig);
-	rig_init(&rig, 128 * MiB, 4096, true);
-	assert_int_equal(rig_create(&rig, NULL, false), 0);
-	assert_int_equal(rig_volume(&rig, "web01", 64 * MiB, 512, &volume), 0);
-	bs = volume_open(volume);
-	fill(0, MiB, 1);
-	snapshot("one");
-	fill(4 * KiB, 8 * KiB, 2);
+	web01_make(4096);
+	fill(bs, 0, MiB, 1);
+	snapshot(volume, "one");
+	fill(bs, 4 * KiB, 8 * KiB, 2);
 	assert_int_equal(map_lookup(volume, 1, 2, NULL, &first), 0);
 	assert_true(first.in_place);
-	fill(4 * KiB, 8 * KiB, 3);
-	fill(8 * KiB + 512, 512, 4);
+	fill(bs, 4 * KiB, 8 * KiB, 3);
+	fill(bs, 8 * KiB + 512, 512, 4);
 	assert_int_equal(map_lookup(volume, 1, 2, NULL, &then), 0);
 	assert_int_equal(then.address, first.address);
-	assert_true(rig_holds(&rig, bs, 4 * KiB, 4 * KiB + 512, 3));
-	assert_true(rig_holds(&rig, bs, 8 * KiB + 512, 512, 4));
-	assert_true(rig_holds(&rig, bs, 9 * KiB, 3 * KiB, 3));
+	assert_true(holds(bs, 4 * KiB, 4 * KiB + 512, 3));
+	assert_true(holds(bs, 8 * KiB + 512, 512, 4));
+	assert_true(holds(bs, 9 * KiB, 3 * KiB, 3));
 }
 
 /* ---- clones, rollback ---- */
@@ -342,21 +211,21 @@ a_clone_begins_as_its_snapshot_and_goes_its_way(void **state)
 	struct backstore *store;
 
 	(void)state;
-	fill(0, MiB, 1);
-	s = snapshot("one");
-	fill(0, 4 * KiB, 2);
+	fill(bs, 0, MiB, 1);
+	s = snapshot(volume, "one");
+	fill(bs, 0, 4 * KiB, 2);
 	assert_int_equal(rig_clone(&rig, s, "copy", &clone), 0);
 	store = volume_open(clone);
-	assert_true(rig_holds(&rig, store, 0, MiB, 1));
-	assert_int_equal(rig_fill(&rig, store, 8 * KiB, 8 * KiB, 3), 0);
-	assert_true(rig_holds(&rig, bs, 8 * KiB, 8 * KiB, 1));
-	assert_true(rig_holds(&rig, store, 8 * KiB, 8 * KiB, 3));
+	assert_true(holds(store, 0, MiB, 1));
+	fill(store, 8 * KiB, 8 * KiB, 3);
+	assert_true(holds(bs, 8 * KiB, 8 * KiB, 1));
+	assert_true(holds(store, 8 * KiB, 8 * KiB, 3));
 	assert_int_equal(rig_snapshot(&rig, clone, "c1", &s), 0);
 	assert_int_equal(rig_clone(&rig, s, "copy2", &second), 0);
-	assert_true(holds(second, 8 * KiB, 8 * KiB, 3));
-	assert_true(holds(second, 16 * KiB, 64 * KiB, 1));
+	assert_true(rig_volume_holds(&rig, second, 8 * KiB, 8 * KiB, 3));
+	assert_true(rig_volume_holds(&rig, second, 16 * KiB, 64 * KiB, 1));
 	assert_int_equal(rig_clone(&rig, s, "copy", &second), -EEXIST);
-	close_bs(store);
+	rig_close_bs(&rig, store);
 }
 
 static void
@@ -365,24 +234,26 @@ a_rollback_keeps_what_it_replaces(void **state)
 	struct volume *s, *kept;
 
 	(void)state;
-	fill(0, MiB, 1);
-	s = snapshot("one");
-	fill(0, 128 * KiB, 2);
+	fill(bs, 0, MiB, 1);
+	s = snapshot(volume, "one");
+	fill(bs, 0, 128 * KiB, 2);
 	assert_int_equal(rig_rollback(&rig, volume, s, "before"), 0);
-	assert_true(rig_holds(&rig, bs, 0, MiB, 1));
+	assert_true(holds(bs, 0, MiB, 1));
 	kept = snapshot_find(volume, "before");
 	assert_non_null(kept);
-	assert_true(holds(kept, 0, 128 * KiB, 2));
-	assert_true(holds(kept, 128 * KiB, MiB - 128 * KiB, 1));
-	fill(4 * KiB, 4 * KiB, 5);
-	assert_true(holds(s, 0, MiB, 1));
-	assert_true(holds(kept, 0, 128 * KiB, 2));
+	assert_true(rig_volume_holds(&rig, kept, 0, 128 * KiB, 2));
+	assert_true(
+	    rig_volume_holds(&rig, kept, 128 * KiB, MiB - 128 * KiB, 1));
+	fill(bs, 4 * KiB, 4 * KiB, 5);
+	assert_true(rig_volume_holds(&rig, s, 0, MiB, 1));
+	assert_true(rig_volume_holds(&rig, kept, 0, 128 * KiB, 2));
 	/* and forward again */
 	assert_int_equal(rig_rollback(&rig, volume, kept, "again"), 0);
-	assert_true(rig_holds(&rig, bs, 0, 128 * KiB, 2));
+	assert_true(holds(bs, 0, 128 * KiB, 2));
 	reopen(true);
-	assert_true(rig_holds(&rig, bs, 0, 128 * KiB, 2));
-	assert_true(holds(snapshot_find(volume, "again"), 4 * KiB, 4 * KiB, 5));
+	assert_true(holds(bs, 0, 128 * KiB, 2));
+	assert_true(rig_volume_holds(
+	    &rig, snapshot_find(volume, "again"), 4 * KiB, 4 * KiB, 5));
 }
 
 /* ---- deletion ---- */
@@ -395,37 +266,36 @@ deletion_in_any_order_frees_all(void **state)
 
 	(void)state;
 	for (unsigned i = 0; i < 6; i++) {
-		uint64_t before = rig_stat(&rig).allocated, all;
+		uint64_t before = allocated(), all;
 		struct volume *s;
 
-		fill(0, 4 * MiB, 1);
-		snapshot("a");
-		fill(MiB, MiB, 2);
-		fill(64 * KiB, 4 * KiB, 2);
-		snapshot("b");
-		fill(2 * MiB, 8 * KiB, 3);
+		fill(bs, 0, 4 * MiB, 1);
+		snapshot(volume, "a");
+		fill(bs, MiB, MiB, 2);
+		fill(bs, 64 * KiB, 4 * KiB, 2);
+		snapshot(volume, "b");
+		fill(bs, 2 * MiB, 8 * KiB, 3);
 		assert_int_equal(rig_unmap(&rig, bs, 3 * MiB, 100 * KiB), 0);
-		snapshot("c");
-		fill(0, 256 * KiB, 4);
-		all = rig_stat(&rig).allocated;
+		snapshot(volume, "c");
+		fill(bs, 0, 256 * KiB, 4);
+		all = allocated();
 		for (unsigned k = 0; k < 3; k++) {
 			char name[2] = {orders[i][k], 0};
-			uint64_t exclusive, now = rig_stat(&rig).allocated;
+			uint64_t exclusive, now = allocated();
 			s = snapshot_find(volume, name);
 			exclusive = stat_of(s).exclusive;
 			assert_int_equal(rig_delete(&rig, s), 0);
 			assert_null(snapshot_find(volume, name));
-			settle_deletions();
-			assert_int_equal(
-			    now - rig_stat(&rig).allocated, exclusive);
+			rig_settle_jobs(&rig);
+			assert_int_equal(now - allocated(), exclusive);
 		}
-		assert_true(rig_stat(&rig).allocated < all);
-		assert_true(rig_holds(&rig, bs, 0, 256 * KiB, 4));
-		assert_true(rig_holds(&rig, bs, MiB, MiB, 2));
-		assert_true(rig_holds(&rig, bs, 3 * MiB, 100 * KiB, 0));
+		assert_true(allocated() < all);
+		assert_true(holds(bs, 0, 256 * KiB, 4));
+		assert_true(holds(bs, MiB, MiB, 2));
+		assert_true(holds(bs, 3 * MiB, 100 * KiB, 0));
 		assert_int_equal(rig_unmap(&rig, bs, 0, 64 * MiB), 0);
 		rig_settle(&rig, 1000 * 1000 * 1000);
-		assert_int_equal(rig_stat(&rig).allocated, before);
+		assert_int_equal(allocated(), before);
 	}
 }
 
@@ -433,36 +303,36 @@ static void
 what_clones_stand_on_stays_until_one_is_left(void **state)
 {
 	struct volume *s, *one, *two;
-	uint64_t allocated;
+	uint64_t before;
 
 	(void)state;
-	fill(0, MiB, 1);
-	s = snapshot("golden");
+	fill(bs, 0, MiB, 1);
+	s = snapshot(volume, "golden");
 	assert_int_equal(rig_clone(&rig, s, "one", &one), 0);
 	assert_int_equal(rig_clone(&rig, s, "two", &two), 0);
 	assert_int_equal(rig_unmap(&rig, bs, 0, 64 * MiB), 0);
-	allocated = rig_stat(&rig).allocated;
+	before = allocated();
 	assert_int_equal(rig_delete(&rig, s), 0);
-	settle_deletions();
-	assert_int_equal(rig_stat(&rig).allocated, allocated);
+	rig_settle_jobs(&rig);
+	assert_int_equal(allocated(), before);
 	assert_int_equal(rig_delete(&rig, one), 0);
-	settle_deletions();
-	assert_true(holds(two, 0, MiB, 1));
+	rig_settle_jobs(&rig);
+	assert_true(rig_volume_holds(&rig, two, 0, MiB, 1));
 	assert_int_equal(rig_delete(&rig, two), 0);
-	settle_deletions();
-	assert_int_equal(rig_stat(&rig).allocated, 0);
+	rig_settle_jobs(&rig);
+	assert_int_equal(allocated(), 0);
 }
 
 static void
 held_and_open_ones_are_not_deleted(void **state)
 {
-	struct volume *s = snapshot("one");
+	struct volume *s = snapshot(volume, "one");
 	struct backstore *store = volume_open(s);
 
 	(void)state;
 	assert_int_equal(rig_delete(&rig, s), -EBUSY);
 	assert_int_equal(rig_trash(&rig, s), -EBUSY);
-	close_bs(store);
+	rig_close_bs(&rig, store);
 	assert_int_equal(rig_hold(&rig, s, true), 0);
 	assert_int_equal(rig_delete(&rig, s), -EPERM);
 	reopen(true);
@@ -480,18 +350,19 @@ the_trash_gives_back(void **state)
 	struct volume *s;
 
 	(void)state;
-	fill(0, MiB, 1);
-	s = snapshot("one");
+	fill(bs, 0, MiB, 1);
+	s = snapshot(volume, "one");
 	assert_int_equal(rig_trash(&rig, s), 0);
 	assert_null(snapshot_find(volume, "one"));
 	assert_ptr_equal(trash_next(rig.pool, NULL), s);
-	snapshot("one");
+	snapshot(volume, "one");
 	assert_int_equal(rig_restore(&rig, s, NULL), -EEXIST);
 	assert_int_equal(rig_restore(&rig, s, "old"), 0);
-	assert_true(holds(snapshot_find(volume, "old"), 0, MiB, 1));
+	assert_true(
+	    rig_volume_holds(&rig, snapshot_find(volume, "old"), 0, MiB, 1));
 	assert_null(trash_next(rig.pool, NULL));
 	assert_int_equal(rig_trash(&rig, volume), -EBUSY);
-	close_bs(bs);
+	rig_close_bs(&rig, bs);
 	assert_int_equal(rig_trash(&rig, volume), 0);
 	assert_null(volume_find(rig.pool, "web01"));
 	assert_int_equal(rig_stat(&rig).volumes, 0);
@@ -501,12 +372,13 @@ the_trash_gives_back(void **state)
 	assert_non_null(volume);
 	assert_null(trash_next(rig.pool, volume));
 	assert_int_equal(rig_restore(&rig, volume, NULL), 0);
-	assert_true(holds(snapshot_find(volume, "old"), 0, MiB, 1));
+	assert_true(
+	    rig_volume_holds(&rig, snapshot_find(volume, "old"), 0, MiB, 1));
 	/* for good, with its snapshots */
 	assert_int_equal(rig_trash(&rig, volume), 0);
 	assert_int_equal(rig_delete(&rig, volume), 0);
-	settle_deletions();
-	assert_int_equal(rig_stat(&rig).allocated, 0);
+	rig_settle_jobs(&rig);
+	assert_int_equal(allocated(), 0);
 }
 
 /* ---- figures ---- */
@@ -517,22 +389,22 @@ figures_say_what_would_be_free(void **state)
 	struct volume *a, *b;
 
 	(void)state;
-	fill(0, MiB, 1);
-	a = snapshot("a");
+	fill(bs, 0, MiB, 1);
+	a = snapshot(volume, "a");
 	assert_int_equal(stat_of(a).exclusive, 0);
 	assert_int_equal(stat_of(volume).snap_held, 0);
-	fill(0, 4 * KiB, 2);
+	fill(bs, 0, 4 * KiB, 2);
 	/* its block, and nothing of what the chunk still shares */
 	assert_int_equal(stat_of(a).exclusive, 4 * KiB);
 	assert_int_equal(stat_of(volume).snap_held, 4 * KiB);
 	assert_int_equal(stat_of(volume).exclusive, 4 * KiB);
-	b = snapshot("b");
-	fill(64 * KiB, 64 * KiB, 3);
+	b = snapshot(volume, "b");
+	fill(bs, 64 * KiB, 64 * KiB, 3);
 	/* the chunk is in both: neither alone would free it */
 	assert_int_equal(stat_of(a).exclusive, 4 * KiB);
 	assert_int_equal(stat_of(b).exclusive, 0);
 	assert_int_equal(stat_of(volume).snap_held, 68 * KiB);
-	fill(0, 4 * KiB, 3);
+	fill(bs, 0, 4 * KiB, 3);
 	assert_int_equal(stat_of(b).exclusive, 4 * KiB);
 	assert_int_equal(stat_of(volume).snap_held, 72 * KiB);
 	reopen(true);
@@ -541,7 +413,7 @@ figures_say_what_would_be_free(void **state)
 	assert_int_equal(stat_of(a).exclusive, 4 * KiB);
 	assert_int_equal(stat_of(volume).snap_held, 72 * KiB);
 	assert_int_equal(rig_delete(&rig, a), 0);
-	settle_deletions();
+	rig_settle_jobs(&rig);
 	assert_int_equal(stat_of(b).exclusive, 68 * KiB);
 	assert_int_equal(stat_of(volume).snap_held, 68 * KiB);
 	assert_int_equal(stat_of(volume).live, MiB);
@@ -582,12 +454,12 @@ a_difference_is_exact(void **state)
 	struct diff_request d;
 
 	(void)state;
-	fill(0, MiB, 1);
-	a = snapshot("a");
-	fill(8 * KiB, 4 * KiB, 2);
+	fill(bs, 0, MiB, 1);
+	a = snapshot(volume, "a");
+	fill(bs, 8 * KiB, 4 * KiB, 2);
 	assert_int_equal(rig_unmap(&rig, bs, 128 * KiB, 72 * KiB), 0);
-	fill(32 * MiB, 12 * KiB, 2);
-	b = snapshot("b");
+	fill(bs, 32 * MiB, 12 * KiB, 2);
+	b = snapshot(volume, "b");
 	d = diff(b, a, 0);
 	assert_int_equal(d.extent_count, 3);
 	assert_extent(0, 8 * KiB, 4 * KiB, DIFF_DATA);
@@ -612,11 +484,11 @@ a_difference_comes_in_pages(void **state)
 	unsigned found = 0;
 
 	(void)state;
-	fill(0, MiB, 1);
-	a = snapshot("a");
+	fill(bs, 0, MiB, 1);
+	a = snapshot(volume, "a");
 	for (unsigned i = 0; i < 10; i++)
-		fill(i * 100 * KiB, 4 * KiB, 2);
-	b = snapshot("b");
+		fill(bs, i * 100 * KiB, 4 * KiB, 2);
+	b = snapshot(volume, "b");
 	d.to = b;
 	d.base = a;
 	do {
@@ -628,40 +500,30 @@ a_difference_comes_in_pages(void **state)
 	assert_int_equal(found, 10);
 }
 
-static int noted_result;
-
-static void
-noted(struct pool_request *request, int result)
-{
-	noted_result = result;
-	*(bool *)request->arg = true;
-}
-
 /* It reads pages, and the pool would go from under it. */
 static void
 a_pool_is_not_closed_under_a_difference(void **state)
 {
-	bool done = false, closed_too = false;
-	struct pool_request closing = {.done = noted, .arg = &closed_too};
+	struct waited closing = WAITED(closing), reading = WAITED(reading);
 	struct diff_request d = {
-	    .request = {.done = noted, .arg = &done},
+	    .request = reading.request,
 	    .extent = extents,
 	    .extent_max = 64,
 	};
 
 	(void)state;
-	fill(0, MiB, 1);
-	snapshot("a");
+	fill(bs, 0, MiB, 1);
+	snapshot(volume, "a");
 	reopen(false);
 	d.to = snapshot_find(volume, "a");
-	close_bs(bs);
+	rig_close_bs(&rig, bs);
 	volume_diff(rig.pool, &d);
-	pool_close(rig.pool, &closing);
-	simloop_run_until(rig.loop, &closed_too);
-	assert_int_equal(noted_result, -EBUSY);
-	assert_false(done);
-	simloop_run_until(rig.loop, &done);
-	assert_int_equal(noted_result, 0);
+	pool_close(rig.pool, &closing.request);
+	simloop_run_until(rig.loop, &closing.done);
+	assert_int_equal(closing.result, -EBUSY);
+	assert_false(reading.done);
+	simloop_run_until(rig.loop, &reading.done);
+	assert_int_equal(reading.result, 0);
 }
 
 /* ---- bookmarks ---- */
@@ -686,15 +548,15 @@ a_bookmark_misses_nothing_without_its_snapshot(void **state)
 	struct diff_request d;
 
 	(void)state;
-	fill(0, 4 * MiB, 1);
-	s = snapshot("one");
+	fill(bs, 0, 4 * MiB, 1);
+	s = snapshot(volume, "one");
 	assert_int_equal(rig_bookmark(&rig, volume, s, "monday"), 0);
 	assert_int_equal(rig_delete(&rig, s), 0);
-	settle_deletions();
-	fill(8 * KiB, 4 * KiB, 2);
+	rig_settle_jobs(&rig);
+	fill(bs, 8 * KiB, 4 * KiB, 2);
 	assert_int_equal(rig_unmap(&rig, bs, MiB, 4 * KiB), 0);
 	assert_int_equal(rig_unmap(&rig, bs, 2 * MiB, 128 * KiB), 0);
-	fill(3 * MiB + 512, 512, 2);
+	fill(bs, 3 * MiB + 512, 512, 2);
 	reopen(true);
 	assert_true(bookmark_get(volume, 0, &mark));
 	assert_string_equal(mark.name, "monday");
@@ -707,9 +569,9 @@ a_bookmark_misses_nothing_without_its_snapshot(void **state)
 	assert_true(diff_has(&d, 2 * MiB + 124 * KiB));
 	assert_true(diff_has(&d, 3 * MiB));
 	assert_false(diff_has(&d, 512 * KiB));
-	assert_true(rig_holds(&rig, bs, 8 * KiB, 4 * KiB, 2));
+	assert_true(holds(bs, 8 * KiB, 4 * KiB, 2));
 	/* nothing was lost by it either */
-	assert_int_equal(rig_stat(&rig).allocated, 4 * MiB - 132 * KiB);
+	assert_int_equal(allocated(), 4 * MiB - 132 * KiB);
 	assert_int_equal(rig_unbookmark(&rig, volume, "monday"), 0);
 	assert_int_equal(rig_unbookmark(&rig, volume, "monday"), -ENOENT);
 	assert_false(bookmark_get(volume, 0, &mark));
@@ -722,11 +584,11 @@ a_rollback_drops_newer_bookmarks(void **state)
 	struct volume *a, *b;
 
 	(void)state;
-	fill(0, MiB, 1);
-	a = snapshot("a");
+	fill(bs, 0, MiB, 1);
+	a = snapshot(volume, "a");
 	assert_int_equal(rig_bookmark(&rig, volume, a, "first"), 0);
-	fill(0, MiB, 2);
-	b = snapshot("b");
+	fill(bs, 0, MiB, 2);
+	b = snapshot(volume, "b");
 	assert_int_equal(rig_bookmark(&rig, volume, b, "second"), 0);
 	assert_int_equal(rig_rollback(&rig, volume, a, "kept"), 0);
 	assert_true(bookmark_get(volume, 0, &mark));
@@ -736,7 +598,7 @@ a_rollback_drops_newer_bookmarks(void **state)
 	assert_false(bookmark_get(volume, 1, &mark));
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) WEB01_TEST(name, web01_setup)
 
 int
 main(void)
