@@ -4,7 +4,6 @@
  * single blocks, with a log, and with damage, which costs what it hits.
  */
 #include "backstores/testing.h"
-#include "base/simloop.h"
 #include "snapshot/extract.h"
 #include "tests/unit/base/support/cmocka.h"
 #include "tests/unit/snapshot/support/image.h"
@@ -25,12 +24,6 @@ struct got {
 
 static struct image *image;
 static struct got got;
-
-static void
-step(void *arg)
-{
-	assert_true(simloop_step(arg));
-}
 
 static int
 begin(void *arg, uint64_t size)
@@ -72,7 +65,7 @@ extract(const char *volume, const char *snapshot, bool no_log)
 	    .data = data,
 	    .damaged = damaged};
 	return pool_extract(
-	    &image->bs, 1, step, image->loop, &got.report, &got.extract);
+	    &image->bs, 1, image_step, image->loop, &got.report, &got.extract);
 }
 
 /* The block at an address holds this byte everywhere. */
@@ -84,14 +77,6 @@ put(uint64_t address, char byte)
 	memset(block, byte, sizeof(block));
 	bs_powercut_poke(image->bs, FMT_DEVICE_HEAD + address * FMT_BLOCK,
 	    block, sizeof(block));
-}
-
-static void
-write_image(void)
-{
-	image_count(image);
-	image_seal(image);
-	image_write(image);
 }
 
 static bool
@@ -156,7 +141,7 @@ a_log_that_cannot_be_recovered_is_left_out(void **state)
 {
 	(void)state;
 	image_record(image, FMT_FREE, IMAGE_DATA + 200, 1, 0);
-	write_image();
+	image_finish(image);
 	assert_int_equal(extract("disk", NULL, false), 0);
 	assert_true(chunk_is(5, "xx.............."));
 	assert_true(chunk_is(7, "................"));
@@ -183,7 +168,7 @@ snapshot_made(void)
 	image_sub(image, leaf, 0, 12, 5, FMT_SUB_POISON, 5);
 	image_bits(image, IMAGE_DATA + 100, 1, true);
 	put(IMAGE_DATA + 100, 'N');
-	write_image();
+	image_finish(image);
 }
 
 static void
@@ -228,7 +213,7 @@ a_damaged_entry_costs_its_chunk(void **state)
 	    fmt_entry_word(FMT_COARSE, IMAGE_META, 0xf));
 	le64_set(&image->page[PAGE_LEAF].leaf.entry[6].word,
 	    fmt_entry_word(9, IMAGE_DATA, 0xf));
-	write_image();
+	image_finish(image);
 	assert_int_equal(extract("disk", NULL, false), 0);
 	assert_true(chunk_is(0, "abcdefghi.klmnop"));
 	assert_true(chunk_is(5, "!!!!............"));

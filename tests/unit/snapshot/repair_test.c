@@ -5,7 +5,6 @@
  * than before, and nothing was freed.
  */
 #include "backstores/testing.h"
-#include "base/simloop.h"
 #include "snapshot/repair.h"
 #include "tests/unit/base/support/cmocka.h"
 #include "tests/unit/snapshot/support/image.h"
@@ -19,12 +18,6 @@ static char codes[512]; /* what check finds in the repaired pool */
 static struct check_report report;
 
 static void
-step(void *arg)
-{
-	assert_true(simloop_step(arg));
-}
-
-static void
 finding(
     void *arg, enum check_severity severity, const char *code, const char *text)
 {
@@ -34,26 +27,18 @@ finding(
 	snprintf(codes + used, sizeof(codes) - used, " %s", code);
 }
 
-static void
-write_image(void)
-{
-	image_count(image);
-	image_seal(image);
-	image_write(image);
-}
-
 /* Repairs, and checks what came of it. */
 static int
 repaired(void)
 {
 	uint64_t ticks = bs_powercut_ticks(image->bs);
-	int r = pool_repair(&image->bs, 1, step, image->loop, &repair);
+	int r = pool_repair(&image->bs, 1, image_step, image->loop, &repair);
 
 	codes[0] = '\0';
 	report = (struct check_report){.finding = finding};
 	if (r == 0)
 		r = pool_check(
-		    repair.bs, repair.count, step, image->loop, &report);
+		    repair.bs, repair.count, image_step, image->loop, &report);
 	assert_int_equal(bs_powercut_ticks(image->bs), ticks);
 	return r;
 }
@@ -93,7 +78,7 @@ a_sound_pool_needs_nothing(void **state)
 
 	(void)state;
 	image_no_log(image);
-	write_image();
+	image_finish(image);
 	assert_int_equal(repaired(), 0);
 	assert_string_equal(codes, "");
 	assert_int_equal(repair_each(&repair, changes, &changed), 0);
@@ -109,7 +94,7 @@ a_leak_is_freed(void **state)
 	image_no_log(image);
 	image_bits(image, IMAGE_DATA + 100, 3, true);
 	image_bits(image, IMAGE_META + 50, 1, true);
-	write_image();
+	image_finish(image);
 	assert_int_equal(repaired(), 0);
 	assert_string_equal(codes, "");
 	assert_int_equal(report.leaked_blocks, 0);
@@ -125,7 +110,7 @@ what_is_used_is_marked_so(void **state)
 	image_no_log(image);
 	image_bits(image, IMAGE_DATA + 4, 1, false);
 	image_bits(image, IMAGE_META + PAGE_LEAF, 1, false);
-	write_image();
+	image_finish(image);
 	assert_int_equal(repaired(), 0);
 	assert_string_equal(codes, "");
 }
@@ -138,7 +123,7 @@ the_bitmap_is_right_before_the_log_is_applied(void **state)
 	for (unsigned n = 0; n < PAGE_COUNT; n++)
 		image_bits(image, IMAGE_META + n, 1, false);
 	image_bits(image, IMAGE_DATA + 100, 1, true);
-	write_image();
+	image_finish(image);
 	assert_int_equal(repaired(), 0);
 	assert_string_equal(codes, "");
 	assert_false(repair.log_dropped);
@@ -171,7 +156,7 @@ a_bitmap_that_cannot_be_read_is_made_from_the_maps(void **state)
 
 	(void)state;
 	image_no_log(image);
-	write_image();
+	image_finish(image);
 	bs_powercut_poke(image->bs, image_page_offset(PAGE_BITMAP), garbage,
 	    sizeof(garbage));
 	assert_int_equal(repaired(), 0);
@@ -197,7 +182,7 @@ a_log_that_cannot_be_applied_is_dropped(void **state)
 {
 	(void)state;
 	image_record(image, FMT_FREE, IMAGE_DATA + 200, 1, 0);
-	write_image();
+	image_finish(image);
 	assert_int_equal(repaired(), 0);
 	assert_string_equal(codes, "");
 	assert_true(repair.log_dropped);
@@ -215,7 +200,7 @@ the_superblock_before_serves_if_it_names_no_damage(void **state)
 
 	(void)state;
 	image_no_log(image);
-	write_image();
+	image_finish(image);
 	older = image->super[0];
 	/* the same pool at gen 6 (slot 0), and at gen 7 with other pages */
 	le32_set(&image->page[PAGE_VERSIONS].header.gen, IMAGE_GEN + 1);
@@ -240,7 +225,7 @@ nothing_is_freed_while_a_map_is_damaged(void **state)
 	(void)state;
 	image_no_log(image);
 	image_bits(image, IMAGE_META + PAGE_MAP_1, 1, false);
-	write_image();
+	image_finish(image);
 	image->page[PAGE_LEAF].leaf.page.reserved[0] = 1; /* not sealed */
 	image_write(image);
 	assert_int_equal(repaired(), 0);
@@ -256,7 +241,7 @@ a_region_table_that_is_damaged_is_nothing_to_build_on(void **state)
 	image_no_log(image);
 	image_bits(image, IMAGE_DATA + 100, 3, true);
 	le16_set(&image->page[PAGE_REGIONS].regions.region[20].device, 3);
-	write_image();
+	image_finish(image);
 	assert_int_equal(repaired(), -EBADMSG);
 }
 

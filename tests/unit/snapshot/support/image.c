@@ -3,6 +3,7 @@
 #include "backstores/testing.h"
 #include "base/crc32c.h"
 #include "base/simloop.h"
+#include "tests/waited.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -501,16 +502,8 @@ image_new(void)
 	log_fill(image);
 	super_fill(&image->super[0]);
 	labels_fill(image);
-	image_count(image);
-	image_seal(image);
-	image_write(image);
+	image_finish(image);
 	return image;
-}
-
-static void
-closed(void *arg)
-{
-	*(bool *)arg = true;
 }
 
 void
@@ -518,16 +511,24 @@ image_free(struct image *image)
 {
 	bool done = false;
 
-	bs_close(image->bs, closed, &done);
+	bs_close(image->bs, waited_closed, &done);
 	simloop_run_until(image->loop, &done);
 	simloop_free(image->loop);
 	free(image);
 }
 
+void
+image_finish(struct image *image)
+{
+	image_count(image);
+	image_seal(image);
+	image_write(image);
+}
+
 /* ---- checking it ---- */
 
-static void
-step(void *arg)
+void
+image_step(void *arg)
 {
 	bool more = simloop_step(arg);
 
@@ -570,14 +571,22 @@ image_check(struct image *image, struct image_found *found)
 	*found = (struct image_found){
 	    .report = {.finding = finding, .family = family}};
 	found->report.arg = found;
-	return pool_check(&image->bs, 1, step, image->loop, &found->report);
+	return pool_check(
+	    &image->bs, 1, image_step, image->loop, &found->report);
 }
 
 int
 image_check_again(struct image *image, struct image_found *found)
 {
-	image_count(image);
-	image_seal(image);
-	image_write(image);
+	image_finish(image);
 	return image_check(image, found);
+}
+
+void
+image_check_ends(struct image *image)
+{
+	struct image_found found;
+	int r = image_check(image, &found);
+
+	assert(r <= 0);
 }

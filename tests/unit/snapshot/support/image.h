@@ -85,6 +85,7 @@ void image_free(struct image *image);
 void image_count(struct image *image);
 void image_seal(struct image *image);
 void image_write(struct image *image);
+void image_finish(struct image *image); /* all three */
 
 void image_bits(
     struct image *image, uint64_t address, unsigned run, bool value);
@@ -107,9 +108,14 @@ struct image_found {
 	struct check_report report;
 };
 
+/* Of the loop, which is arg: something is left to be done. */
+void image_step(void *arg);
 int image_check(struct image *image, struct image_found *found);
 /* After changes: counted, sealed and written first. */
 int image_check_again(struct image *image, struct image_found *found);
+
+/* With whatever result, and ASan and UBSan have nothing to say. */
+void image_check_ends(struct image *image);
 
 /* Bytes at random, sealed or not and written, so many times: each() is called
  * with what came of it.  (image_scribble.c) */
