@@ -69,6 +69,15 @@ expect_data(void)
 		    rig_holds(&rig, bs, i * 2 * MiB, 65536, (int)i + 1));
 }
 
+/* Power goes and comes back. */
+static void
+cut_and_expect_data(void)
+{
+	rig_cut(&rig);
+	assert_int_equal(rig_open(&rig, false), 0);
+	expect_data();
+}
+
 /* ---- what there is ---- */
 
 static uint64_t
@@ -285,9 +294,7 @@ bad_copies_are_mended(bool mirror, unsigned disks)
 	volume_with_data(&volume);
 	assert_int_equal(rig_checkpoint(&rig), 0);
 	damage_class(FMT_REGION_META, mirror);
-	rig_cut(&rig);
-	assert_int_equal(rig_open(&rig, false), 0);
-	expect_data();
+	cut_and_expect_data();
 	rig_settle(&rig, NSEC_PER_SEC);
 	if (mirror) {
 		assert_int_equal(rig_stat(&rig).mirror_reads, 0);
@@ -296,9 +303,7 @@ bad_copies_are_mended(bool mirror, unsigned disks)
 	assert_true(rig_stat(&rig).mirror_reads > 4);
 	assert_int_equal(rig_stat(&rig).mends, rig_stat(&rig).mirror_reads);
 	/* what was mended is not read from the mirror again */
-	rig_cut(&rig);
-	assert_int_equal(rig_open(&rig, false), 0);
-	expect_data();
+	cut_and_expect_data();
 	assert_int_equal(rig_stat(&rig).mirror_reads, 0);
 }
 
@@ -400,9 +405,7 @@ a_scrub_mends_either_copy(void **state)
 	assert_int_equal(stat.mends, stat.scrub_pages / 3 * 2);
 	assert_int_equal(stat.problem[0], 0);
 	damage_class(FMT_REGION_META, true);
-	rig_cut(&rig);
-	assert_int_equal(rig_open(&rig, false), 0);
-	expect_data();
+	cut_and_expect_data();
 	assert_int_equal(rig_stat(&rig).mirror_reads, 0);
 }
 
@@ -453,9 +456,7 @@ a_scrub_goes_on_where_blocks_cannot_be_read(void **state)
 	stat = scrub();
 	assert_int_equal(stat.scrub_bad, 0);
 	assert_int_equal(stat.mends, stat.scrub_pages);
-	rig_cut(&rig);
-	assert_int_equal(rig_open(&rig, false), 0);
-	expect_data();
+	cut_and_expect_data();
 }
 
 static void
@@ -525,9 +526,7 @@ blocks_missing_here_and_there_are_found(void **state)
 	log_with_blocks();
 	for (unsigned n = 0; n < 8; n++)
 		damage_log_block(n, n % 2);
-	rig_cut(&rig);
-	assert_int_equal(rig_open(&rig, false), 0);
-	expect_data();
+	cut_and_expect_data();
 	assert_true(rig_stat(&rig).mirror_reads >= 7);
 }
 
@@ -588,16 +587,12 @@ a_disk_fails(unsigned disk, uint64_t offset)
 	assert_int_equal(rig_stat(&rig).state, POOL_ONLINE);
 	assert_true(rig_stat(&rig).mirrors_bad > 0);
 	assert_string_not_equal(rig_stat(&rig).problem, "");
-	rig_cut(&rig);
-	assert_int_equal(rig_open(&rig, false), 0);
-	expect_data();
+	cut_and_expect_data();
 	/* it works again, so the copies are made whole */
 	rig_settle(&rig, 5 * NSEC_PER_SEC);
 	assert_int_equal(rig_stat(&rig).mirrors_bad, 0);
 	assert_int_equal(regions_lacking(), 0);
-	rig_cut(&rig);
-	assert_int_equal(rig_open(&rig, false), 0);
-	expect_data();
+	cut_and_expect_data();
 }
 
 static void
