@@ -4,7 +4,7 @@
  * simulator's scenario "kill"; that it helps, tests/integration/kill9.py.
  */
 #include "target/ack_file.h"
-#include "tests/unit/target/support/cmocka.h"
+#include "tests/unit/base/support/cmocka.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>

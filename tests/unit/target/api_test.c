@@ -4,7 +4,7 @@
 #include "target/api.h"
 #include "target/method.h"
 #include "target/params.h"
-#include "tests/unit/target/support/cmocka.h"
+#include "tests/unit/base/support/cmocka.h"
 #include <string.h>
 
 #define each_command(c)                                                        \

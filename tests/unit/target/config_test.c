@@ -3,7 +3,7 @@
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "target/config.h"
-#include "tests/unit/target/support/cmocka.h"
+#include "tests/unit/base/support/cmocka.h"
 #include <errno.h>
 #include <string.h>
 #include <sys/stat.h>

@@ -5,75 +5,13 @@
  */
 #include "base/log.h"
 #include "target/rpc.h"
-#include "tests/unit/target/support/cmocka.h"
-#include "tests/unit/target/support/served.h"
+#include "tests/unit/target/support/talk.h"
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-static struct served served;
-static int writer, reader;
-static char code[64];
-static json_t *result;
+static int reader;
 
-/* The result of the last call stays until the next. */
-static const json_t *
-call(const char *method, const char *params)
-{
-	json_decref(result);
-	result = client_result(writer, method, params, code);
-	return result;
-}
-
-static const json_t *
-done(const char *method, const char *params)
-{
-	call(method, params);
-	if (code[0] != '\0')
-		print_error("%s %s: %s\n", method, params, code);
-	assert_string_equal(code, "");
-	return result;
-}
-
-static void
-refused(const char *method, const char *params, const char *expected)
-{
-	call(method, params);
-	assert_string_equal(code, expected);
-}
-
-static const char *
-text(const char *member)
-{
-	const char *value = json_string_value(json_object_get(result, member));
-
-	return value != NULL ? value : "(none)";
-}
-
-static json_int_t
-number(const char *member)
-{
-	return json_integer_value(json_object_get(result, member));
-}
-
-static void
-create_pool(const char *name)
-{
-	char params[256];
-
-	snprintf(params, sizeof(params),
-	    "{\"name\":\"%s\",\"devices\":[\"%s/%s.pool\"],"
-	    "\"size\":134217728}",
-	    name, served.directory, name);
-	done("pool.create", params);
-}
-
-#define LUN(name, size)                                                        \
-	done("lun.create", "{\"name\":\"" name "\",\"size\":" #size "}")
-#define HOST(name)                                                             \
-	done("host.add",                                                       \
-	    "{\"name\":\"" name "\",\"iqn\":\"iqn.2026-01.x:" name             \
-	    "\",\"no_chap\":true}")
 #define EXPORT(lun, host)                                                      \
 	done("export.add", "{\"name\":\"" lun "\",\"host\":\"" host "\"}")
 
@@ -81,9 +19,8 @@ static int
 setup(void **unused)
 {
 	(void)unused;
-	if (!served_start(&served))
+	if (!talk_start())
 		return -1;
-	writer = served_client(&served, ROLE_WRITE);
 	reader = served_client(&served, ROLE_READ);
 	return 0;
 }
@@ -92,21 +29,16 @@ static int
 teardown(void **unused)
 {
 	(void)unused;
-	json_decref(result);
-	result = NULL;
-	close(writer);
 	close(reader);
-	served_stop(&served);
+	talk_stop();
 	return 0;
 }
 
 static void
 restart(void)
 {
-	close(writer);
 	close(reader);
-	served_restart(&served);
-	writer = served_client(&served, ROLE_WRITE);
+	talk_restart(NULL);
 	reader = served_client(&served, ROLE_READ);
 }
 
@@ -270,7 +202,7 @@ a_pool_is_made_removed_and_imported(void **unused)
 	char params[256], uuid[64];
 
 	(void)unused;
-	create_pool("vms");
+	pool("vms");
 	assert_string_equal(text("state"), "online");
 	snprintf(uuid, sizeof(uuid), "%s", text("uuid"));
 	LUN("vms/a", 8192);
@@ -318,7 +250,7 @@ a_pool_grows_by_its_file_and_by_another(void **unused)
 	char params[256];
 
 	(void)unused;
-	create_pool("vms");
+	pool("vms");
 	before = number("size");
 	done("pool.grow", "{\"pool\":\"vms\",\"size\":268435456}");
 	middle = number("size");
@@ -347,7 +279,7 @@ static void
 a_lun_lives_and_dies(void **unused)
 {
 	(void)unused;
-	create_pool("vms");
+	pool("vms");
 	LUN("vms/a", 1048576);
 	refused(
 	    "lun.create", "{\"name\":\"vms/a\",\"size\":4096}", "lun.exists");
@@ -413,7 +345,7 @@ static void
 lun_numbers_are_the_lowest_free_and_the_same_for_all(void **unused)
 {
 	(void)unused;
-	create_pool("vms");
+	pool("vms");
 	LUN("vms/a", 4096);
 	LUN("vms/b", 4096);
 	HOST("h1");
@@ -442,7 +374,7 @@ an_own_target_comes_and_goes_with_its_exports(void **unused)
 	char iqn[256];
 
 	(void)unused;
-	create_pool("vms");
+	pool("vms");
 	LUN("vms/a", 4096);
 	HOST("h1");
 	HOST("h2");
@@ -464,7 +396,7 @@ static void
 what_is_exported_is_not_taken_away(void **unused)
 {
 	(void)unused;
-	create_pool("vms");
+	pool("vms");
 	LUN("vms/a", 4096);
 	HOST("h1");
 	EXPORT("vms/a", "h1");
@@ -485,7 +417,7 @@ all_is_served_again_after_a_restart(void **unused)
 	json_t *before, *after;
 
 	(void)unused;
-	create_pool("vms");
+	pool("vms");
 	LUN("vms/a", 4096);
 	HOST("h1");
 	EXPORT("vms/a", "h1");
@@ -554,7 +486,7 @@ health_tells_what_is_wrong(void **unused)
 	assert_true(finding("portal.none"));
 	HOST("h1");
 	assert_true(finding("host.no-chap"));
-	create_pool("vms");
+	pool("vms");
 	assert_false(finding("pool.not-open"));
 	close(writer);
 	close(reader);
@@ -580,7 +512,7 @@ a_document_is_applied_and_is_then_what_is(void **unused)
 	json_t *exported;
 
 	(void)unused;
-	create_pool("vms");
+	pool("vms");
 	LUN("vms/a", 4096);
 	HOST("h1");
 	EXPORT("vms/a", "h1");
@@ -638,7 +570,7 @@ static void
 an_apply_stops_at_the_first_step_that_fails(void **unused)
 {
 	(void)unused;
-	create_pool("vms");
+	pool("vms");
 	refused("config.apply",
 	    "{\"document\":{\"varve\":1,"
 	    "\"hosts\":[{\"name\":\"a\",\"iqn\":\"iqn.2026-01.x:1\","
@@ -658,7 +590,7 @@ connect_lines_hold_no_secret_unless_asked(void **unused)
 	char params[128], *lines;
 
 	(void)unused;
-	create_pool("vms");
+	pool("vms");
 	LUN("vms/a", 4096);
 	done("host.add", "{\"name\":\"h1\",\"iqn\":\"iqn.2026-01.x:1\","
 			 "\"chap\":\"wonder'ful-one\"}");

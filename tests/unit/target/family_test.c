@@ -4,56 +4,10 @@
  * API, over a real pool in a file.  Does not cover: what is in them
  * (tests/integration/snapshots.sh), sessions.
  */
-#include "tests/unit/target/support/cmocka.h"
-#include "tests/unit/target/support/served.h"
+#include "tests/unit/target/support/talk.h"
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-static struct served served;
-static int writer;
-static char code[64];
-static json_t *result;
-
-/* The result of the last call stays until the next. */
-static void
-call(const char *method, const char *params)
-{
-	json_decref(result);
-	result = client_result(writer, method, params, code);
-}
-
-static void
-done(const char *method, const char *params)
-{
-	call(method, params);
-	if (code[0] != '\0')
-		print_error("%s %s: %s\n", method, params, code);
-	assert_string_equal(code, "");
-}
-
-static void
-refused(const char *method, const char *params, const char *expected)
-{
-	call(method, params);
-	if (strcmp(code, expected) != 0)
-		print_error("%s %s\n", method, params);
-	assert_string_equal(code, expected);
-}
-
-static const char *
-text_in(const json_t *item, const char *member)
-{
-	const char *value = json_string_value(json_object_get(item, member));
-
-	return value != NULL ? value : "(none)";
-}
-
-static const char *
-text(const char *member)
-{
-	return text_in(result, member);
-}
 
 static const json_t *
 row(size_t i)
@@ -79,35 +33,17 @@ rows(const char *method, const char *params, const char *member)
 	return all;
 }
 
-static void
-pool(const char *name)
-{
-	char params[256];
-
-	snprintf(params, sizeof(params),
-	    "{\"name\":\"%s\",\"devices\":[\"%s/%s.pool\"],"
-	    "\"size\":134217728}",
-	    name, served.directory, name);
-	done("pool.create", params);
-}
-
-#define LUN(name)  done("lun.create", "{\"name\":\"" name "\",\"size\":1048576}")
 #define SNAP(name) done("snap.create", "{\"names\":[\"" name "\"]}")
-#define HOST(name)                                                             \
-	done("host.add",                                                       \
-	    "{\"name\":\"" name "\",\"iqn\":\"iqn.2026-01.x:" name             \
-	    "\",\"no_chap\":true}")
 
 static int
 setup(void **unused)
 {
 	(void)unused;
-	if (!served_start(&served))
+	if (!talk_start())
 		return -1;
-	writer = served_client(&served, ROLE_WRITE);
 	pool("vms");
-	LUN("vms/a");
-	LUN("vms/b");
+	LUN("vms/a", 1048576);
+	LUN("vms/b", 1048576);
 	return 0;
 }
 
@@ -115,25 +51,8 @@ static int
 teardown(void **unused)
 {
 	(void)unused;
-	json_decref(result);
-	result = NULL;
-	close(writer);
-	served_stop(&served);
+	talk_stop();
 	return 0;
-}
-
-static void
-restart_with(void (*change)(struct config *config))
-{
-	close(writer);
-	served_restart_with(&served, change);
-	writer = served_client(&served, ROLE_WRITE);
-}
-
-static void
-restart(void)
-{
-	restart_with(NULL);
 }
 
 /* ---- snapshots ---- */
@@ -155,8 +74,7 @@ a_snapshot_lives_and_dies(void **unused)
 	done("snap.show", "{\"snap\":\"vms/a@one\"}");
 	assert_string_not_equal(text("uuid"), "(none)");
 	done("lun.show", "{\"lun\":\"vms/a\"}");
-	assert_int_equal(
-	    json_integer_value(json_object_get(result, "snaps")), 2);
+	assert_int_equal(number("snaps"), 2);
 	done("snap.rename", "{\"snap\":\"vms/a@one\",\"name\":\"@first\"}");
 	assert_string_equal(text("name"), "vms/a@first");
 	done("snap.delete", "{\"snap\":\"vms/a@first\"}");
@@ -191,7 +109,7 @@ snapshots_of_several_are_of_one_pool_and_have_one_name(void **unused)
 {
 	(void)unused;
 	pool("lab");
-	LUN("lab/a");
+	LUN("lab/a", 1048576);
 	done("snap.create",
 	    "{\"names\":[\"vms/b\",\"vms/a\",\"vms/a\",\"@night\"]}");
 	assert_int_equal(json_array_size(result), 2);
@@ -224,7 +142,7 @@ what_is_held_is_not_deleted(void **unused)
 	assert_true(json_is_false(json_object_get(result, "hold")));
 	done("snap.hold", "{\"snap\":\"vms/a@one\"}");
 	assert_true(json_is_true(json_object_get(result, "hold")));
-	restart();
+	talk_restart(NULL);
 	refused("snap.delete", "{\"snap\":\"vms/a@one\"}", "snap.held");
 	done("snap.release", "{\"snap\":\"vms/a@one\"}");
 	done("snap.delete", "{\"snap\":\"vms/a@one\"}");
@@ -293,8 +211,7 @@ a_clone_says_what_it_was_made_of(void **unused)
 	    "lun.size");
 	done("lun.clone",
 	    "{\"snap\":\"vms/a@one\",\"name\":\"vms/d\",\"size\":2097152}");
-	assert_int_equal(
-	    json_integer_value(json_object_get(result, "size")), 2097152);
+	assert_int_equal(number("size"), 2097152);
 }
 
 static void
@@ -306,11 +223,9 @@ a_rollback_keeps_what_it_replaces(void **unused)
 	done("lun.rollback", "{\"snap\":\"vms/a@one\",\"keep\":\"was\"}");
 	assert_string_equal(text("name"), "vms/a");
 	assert_string_equal(text("kept"), "vms/a@was");
-	assert_int_equal(
-	    json_integer_value(json_object_get(result, "size")), 1048576);
+	assert_int_equal(number("size"), 1048576);
 	done("snap.show", "{\"snap\":\"vms/a@was\"}");
-	assert_int_equal(
-	    json_integer_value(json_object_get(result, "size")), 2097152);
+	assert_int_equal(number("size"), 2097152);
 	refused("lun.rollback", "{\"snap\":\"vms/a@one\",\"keep\":\"was\"}",
 	    "snap.exists");
 	refused("lun.rollback", "{\"snap\":\"vms/a@no\"}", "snap.not-found");
@@ -364,7 +279,7 @@ a_deleted_lun_comes_back_with_its_snapshots(void **unused)
 	refused("lun.show", "{\"lun\":\"vms/a\"}", "lun.not-found");
 	assert_string_equal(rows("trash.list", "{}", "name"), "vms/a ");
 	assert_string_equal(rows("snap.list", "{}", "name"), "");
-	restart();
+	talk_restart(NULL);
 	assert_string_equal(rows("trash.list", "{}", "name"), "vms/a ");
 	assert_string_not_equal(text_in(row(0), "expires"), "(none)");
 	done("trash.restore", "{\"name\":\"vms/a\"}");
@@ -380,13 +295,13 @@ names_in_the_trash_may_be_there_twice(void **unused)
 
 	(void)unused;
 	done("lun.delete", "{\"lun\":\"vms/a\"}");
-	LUN("vms/a");
+	LUN("vms/a", 1048576);
 	refused("trash.restore", "{\"name\":\"vms/a\"}", "trash.taken");
 	done("trash.restore", "{\"name\":\"vms/a\",\"as\":\"old\"}");
 	assert_string_equal(text("name"), "vms/old");
 	done("lun.show", "{\"lun\":\"vms/old\"}");
 	done("lun.delete", "{\"lun\":\"vms/a\"}");
-	LUN("vms/a");
+	LUN("vms/a", 1048576);
 	done("lun.delete", "{\"lun\":\"vms/a\"}");
 	refused("trash.restore", "{\"name\":\"vms/a\"}", "trash.ambiguous");
 	refused("trash.delete", "{\"name\":\"vms/a\"}", "trash.ambiguous");
@@ -425,8 +340,7 @@ the_trash_is_emptied(void **unused)
 	assert_int_equal(json_array_size(result), 2);
 	assert_string_equal(rows("trash.list", "{}", "name"), "");
 	done("pool.show", "{\"pool\":\"vms\"}");
-	assert_int_equal(
-	    json_integer_value(json_object_get(result, "luns")), 0);
+	assert_int_equal(number("luns"), 0);
 }
 
 static void
@@ -441,7 +355,7 @@ now_means_for_good(void **unused)
 	assert_string_equal(rows("trash.list", "{}", "name"), "");
 	assert_string_equal(rows("snap.list", "{}", "name"), "");
 	done("lun.show", "{\"lun\":\"vms/c\"}");
-	LUN("vms/a");
+	LUN("vms/a", 1048576);
 }
 
 static void
@@ -462,7 +376,7 @@ what_is_too_long_in_the_trash_is_deleted_for_good(void **unused)
 	(void)unused;
 	SNAP("vms/a@one");
 	done("lun.delete", "{\"lun\":\"vms/a\"}");
-	restart_with(keep_for_a_second); /* it looks soon after its start */
+	talk_restart(keep_for_a_second); /* it looks soon after its start */
 	for (int i = 0; i < 500; i++) {
 		done("trash.list", "{}");
 		if (json_array_size(result) == 0)
@@ -476,7 +390,7 @@ static void
 what_is_kept_for_ever_does_not_expire(void **unused)
 {
 	(void)unused;
-	restart_with(keep_for_ever);
+	talk_restart(keep_for_ever);
 	done("lun.delete", "{\"lun\":\"vms/a\"}");
 	done("trash.list", "{}");
 	assert_string_equal(text_in(row(0), "expires"), "(none)");
@@ -514,7 +428,7 @@ a_group_names_luns_of_one_pool(void **unused)
 {
 	(void)unused;
 	pool("lab");
-	LUN("lab/a");
+	LUN("lab/a", 1048576);
 	refused("group.create",
 	    "{\"name\":\"g\",\"luns\":[\"vms/a\","
 	    "\"lab/a\"]}",
@@ -542,7 +456,7 @@ a_group_names_luns_of_one_pool(void **unused)
 	done("group.remove", "{\"group\":\"g\",\"luns\":[\"vms/a\"]}");
 	refused("group.remove", "{\"group\":\"g\",\"luns\":[\"vms/a\"]}",
 	    "group.not-member");
-	restart();
+	talk_restart(NULL);
 	done("group.show", "{\"group\":\"g\"}");
 	assert_int_equal(json_array_size(json_object_get(result, "luns")), 1);
 	done("group.delete", "{\"group\":\"g\"}");
@@ -564,7 +478,7 @@ groups_are_configuration(void **unused)
 	assert_int_equal(json_array_size(result), 0);
 	/* its members change: they are made what they were */
 	done("group.remove", "{\"group\":\"g\",\"luns\":[\"vms/b\"]}");
-	LUN("vms/c");
+	LUN("vms/c", 1048576);
 	done("group.add", "{\"group\":\"g\",\"luns\":[\"vms/c\"]}");
 	done("config.apply", params);
 	done("group.show", "{\"group\":\"g\"}");
@@ -631,9 +545,9 @@ an_exported_snapshot_is_read_only_and_held(void **unused)
 	refused("snap.delete", "{\"snap\":\"vms/a@one\"}", "snap.exported");
 	refused("lun.delete", "{\"lun\":\"vms/a\"}", "lun.exported");
 	done("export.add", "{\"name\":\"vms/a\",\"host\":\"h\"}");
-	assert_int_equal(json_integer_value(json_object_get(result, "lun")), 1);
+	assert_int_equal(number("lun"), 1);
 	done("lun.rename", "{\"lun\":\"vms/a\",\"name\":\"vms/z\"}");
-	restart();
+	talk_restart(NULL);
 	assert_string_equal(
 	    rows("export.list", "{}", "name"), "vms/z vms/z@one ");
 	assert_string_equal(text_in(row(1), "state"), "served");

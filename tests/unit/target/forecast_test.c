@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "target/forecast.h"
-#include "tests/unit/target/support/cmocka.h"
+#include "tests/unit/base/support/cmocka.h"
 #include <string.h>
 
 #define HOUR FORECAST_INTERVAL_SECONDS

@@ -2,7 +2,7 @@
 /* Does not cover: the quality of the random numbers. */
 #include "base/assert.h"
 #include "target/naming.h"
-#include "tests/unit/target/support/cmocka.h"
+#include "tests/unit/base/support/cmocka.h"
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <string.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "base/assert.h"
 #include "target/ref.h"
-#include "tests/unit/target/support/cmocka.h"
+#include "tests/unit/base/support/cmocka.h"
 #include <stdio.h>
 #include <string.h>
 

@@ -3,7 +3,7 @@
 #include "base/assert.h"
 #include "target/params.h"
 #include "target/rpc.h"
-#include "tests/unit/target/support/cmocka.h"
+#include "tests/unit/base/support/cmocka.h"
 #include <stdlib.h>
 #include <string.h>
 

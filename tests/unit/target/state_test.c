@@ -4,7 +4,7 @@
 #include "base/log.h"
 #include "target/state.h"
 #include "target/state_sql.h"
-#include "tests/unit/target/support/cmocka.h"
+#include "tests/unit/base/support/cmocka.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>

@@ -167,19 +167,12 @@ served_stop(struct served *served)
 }
 
 void
-served_restart_with(
-    struct served *served, void (*change)(struct config *config))
+served_restart(struct served *served, void (*change)(struct config *config))
 {
 	close_all(served);
 	if (change != NULL)
 		change(&served->config);
 	open_all(served);
-}
-
-void
-served_restart(struct served *served)
-{
-	served_restart_with(served, NULL);
 }
 
 /* ---- clients ---- */

@@ -22,10 +22,9 @@ struct served {
 bool served_start(struct served *served);
 /* Stops as varved does, and removes the directory. */
 void served_stop(struct served *served);
-/* Stops and starts again over the same state. */
-void served_restart(struct served *served);
-/* ... after change has changed the configuration. */
-void served_restart_with(
+/* Stops and starts again over the same state, after change, which may be NULL,
+ * has changed the configuration. */
+void served_restart(
     struct served *served, void (*change)(struct config *config));
 
 /* A connected client of that role; close() it. */
