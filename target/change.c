@@ -43,6 +43,14 @@ change_volume(const struct change *change, unsigned i)
 	return house_volume_find(change->pool, change->uuids[i]);
 }
 
+int
+change_rename(struct change *change, struct volume *volume)
+{
+	volume_rename(
+	    change->pool, volume, change->name, &change->pool_request);
+	return CHANGE_STARTED;
+}
+
 static void change_go(struct change *change);
 
 static void

@@ -62,6 +62,9 @@ struct change *change_new(struct request *request, const struct change_op *op,
 void change_start(struct request *request, struct house_pool *hp,
     void (*then)(struct request *request));
 
+/* An op's run: the volume gets change->name. */
+int change_rename(struct change *change, struct volume *volume);
+
 /* change->uuids[i] on the pool's loop; NULL: gone. */
 struct volume *change_volume(const struct change *change, unsigned i);
 

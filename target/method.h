@@ -118,6 +118,8 @@ void method_survey_run(
 void method_lun_answer(struct request *request);
 void method_snap_answer(struct request *request);
 void method_pool_answer(struct request *request);
+/* The LUN's item; NULL: the request has failed. */
+json_t *method_lun_item(struct request *request);
 struct survey_pool *method_pool(const struct request *request);
 struct survey_lun *method_lun(const struct request *request);
 /* Of the snapshots of the LUN that was surveyed, or NULL. */
@@ -130,6 +132,10 @@ struct house_pool *method_house_pool(const struct request *request);
 /* Answers with what the LUN or snapshot is like now; with request->item if it
  * is gone already. */
 void method_look(struct request *request, const struct ref *ref);
+/* ... that the parameter names now. */
+void method_look_at(struct request *request, const char *parameter);
+/* ... that the parameter "name" gave its name. */
+void method_named_answer(struct request *request);
 struct ref method_ref(const struct request *request, const char *parameter);
 /* "vms/web01" or "vms/web01@mon" */
 json_t *version_name(const struct survey_pool *sp, const struct survey_lun *sl);
@@ -143,6 +149,17 @@ struct exports {
 /* Fails the request and says false; free rows. */
 bool method_exports(struct request *request, struct exports *ret_exports);
 bool export_is_of_lun(const struct state_export *row, const uuid_t uuid);
+
+/* ---- lists ---- */
+
+/* Appends to items what a list has of one pool. */
+typedef void method_pool_items(const struct request *request,
+    const struct survey_pool *sp, const struct exports *exports, json_t *items);
+/* Those of all pools of the survey; exports are for add, and may be NULL. */
+json_t *method_list(const struct request *request,
+    const struct exports *exports, method_pool_items *add);
+/* Answers with those; add gets the exports. */
+void method_answer_list(struct request *request, method_pool_items *add);
 
 /* ---- items of answers ---- */
 

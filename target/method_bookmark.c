@@ -36,18 +36,19 @@ bookmark_find(const struct request *request, const char *name)
 }
 
 static void
+pool_items(const struct request *request, const struct survey_pool *sp,
+    const struct exports *exports, json_t *items)
+{
+	(void)request, (void)exports;
+	for (unsigned i = 0; i < sp->bookmark_count; i++)
+		json_array_append_new(
+		    items, bookmark_item(sp, &sp->bookmarks[i]));
+}
+
+static void
 list_answer(struct request *request)
 {
-	const struct survey *survey = request->survey;
-	json_t *items = json_array();
-
-	for (unsigned p = 0; p < survey->pool_count; p++) {
-		const struct survey_pool *sp = &survey->pools[p];
-		for (unsigned i = 0; i < sp->bookmark_count; i++)
-			json_array_append_new(
-			    items, bookmark_item(sp, &sp->bookmarks[i]));
-	}
-	request_answer_items(request, items);
+	request_answer_items(request, method_list(request, NULL, pool_items));
 }
 
 void

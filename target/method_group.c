@@ -68,18 +68,18 @@ group_item(const struct survey_pool *sp, const char *name)
 }
 
 static void
+pool_items(const struct request *request, const struct survey_pool *sp,
+    const struct exports *exports, json_t *items)
+{
+	(void)request, (void)exports;
+	for (unsigned i = 0; i < sp->group_count; i++)
+		json_array_append_new(items, group_item(sp, sp->groups[i]));
+}
+
+static void
 list_answer(struct request *request)
 {
-	const struct survey *survey = request->survey;
-	json_t *items = json_array();
-
-	for (unsigned p = 0; p < survey->pool_count; p++) {
-		const struct survey_pool *sp = &survey->pools[p];
-		for (unsigned i = 0; i < sp->group_count; i++)
-			json_array_append_new(
-			    items, group_item(sp, sp->groups[i]));
-	}
-	request_answer_items(request, items);
+	request_answer_items(request, method_list(request, NULL, pool_items));
 }
 
 void
@@ -278,6 +278,18 @@ change_go(struct request *request, const struct survey_pool *sp)
 		    changed_answer);
 }
 
+/* ... of the LUNs that the request names. */
+static void
+change_luns_go(struct request *request, const struct survey_pool *sp)
+{
+	json_t *fault = luns_take(request, sp);
+
+	if (fault != NULL)
+		request_fail(request, fault);
+	else
+		change_go(request, sp);
+}
+
 static struct change *
 change_of(struct request *request, const struct change_op *op,
     const struct survey_pool *sp, const char *name)
@@ -324,14 +336,12 @@ create_go(struct request *request)
 	}
 	if (fault == NULL && sp == NULL)
 		fault = fault_new("pool.not-found", "the pool is gone");
-	if (fault == NULL) {
-		change_of(request, &op_create, sp, name)->flag = true;
-		fault = luns_take(request, sp);
-	}
-	if (fault != NULL)
+	if (fault != NULL) {
 		request_fail(request, fault);
-	else
-		change_go(request, sp);
+		return;
+	}
+	change_of(request, &op_create, sp, name)->flag = true;
+	change_luns_go(request, sp);
 }
 
 void
@@ -353,17 +363,12 @@ members_go(struct request *request)
 {
 	const struct survey_pool *sp;
 	const char *name;
-	json_t *fault;
 
 	if (!group_take(request, &sp, &name))
 		return;
 	change_of(request, &op_members, sp, name)->flag =
 	    strcmp(request->command->verb, "add") == 0;
-	fault = luns_take(request, sp);
-	if (fault != NULL)
-		request_fail(request, fault);
-	else
-		change_go(request, sp);
+	change_luns_go(request, sp);
 }
 
 void

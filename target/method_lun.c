@@ -113,27 +113,22 @@ lun_item(const struct survey *survey, const struct survey_pool *sp,
 /* ---- list, show ---- */
 
 static void
+pool_items(const struct request *request, const struct survey_pool *sp,
+    const struct exports *exports, json_t *items)
+{
+	const char *only = param_text(request->params, "pool");
+
+	if (only != NULL && strcmp(only, sp->name) != 0)
+		return;
+	for (unsigned i = 0; i < sp->lun_count; i++)
+		json_array_append_new(items,
+		    lun_item(request->survey, sp, &sp->luns[i], exports));
+}
+
+static void
 list_answer(struct request *request)
 {
-	const struct survey *survey = request->survey;
-	const char *only = param_text(request->params, "pool");
-	json_t *items = json_array();
-	struct exports exports;
-
-	if (!method_exports(request, &exports)) {
-		json_decref(items);
-		return;
-	}
-	for (unsigned p = 0; p < survey->pool_count; p++) {
-		const struct survey_pool *sp = &survey->pools[p];
-		if (only != NULL && strcmp(only, sp->name) != 0)
-			continue;
-		for (unsigned l = 0; l < sp->lun_count; l++)
-			json_array_append_new(items,
-			    lun_item(survey, sp, &sp->luns[l], &exports));
-	}
-	free(exports.rows);
-	request_answer_items(request, items);
+	method_answer_list(request, pool_items);
 }
 
 void
@@ -146,18 +141,27 @@ method_lun_list(struct request *request)
 		method_survey(request, list_answer);
 }
 
-void
-method_lun_answer(struct request *request)
+json_t *
+method_lun_item(struct request *request)
 {
 	struct exports exports;
 	json_t *item;
 
 	if (!method_exports(request, &exports))
-		return;
+		return NULL;
 	item = lun_item(request->survey, method_pool(request),
 	    method_lun(request), &exports);
 	free(exports.rows);
-	request_answer(request, item);
+	return item;
+}
+
+void
+method_lun_answer(struct request *request)
+{
+	json_t *item = method_lun_item(request);
+
+	if (item != NULL)
+		request_answer(request, item);
 }
 
 void

@@ -35,14 +35,6 @@ resize_run(struct change *change, struct volume *volume)
 }
 
 static int
-rename_run(struct change *change, struct volume *volume)
-{
-	volume_rename(
-	    change->pool, volume, change->name, &change->pool_request);
-	return CHANGE_STARTED;
-}
-
-static int
 rename_record(struct state *state, const struct change *change)
 {
 	char uuid[STATE_UUID_TEXT];
@@ -59,7 +51,7 @@ rename_record(struct state *state, const struct change *change)
 static const struct change_op op_create = {.run = create_run};
 static const struct change_op op_resize = {.run = resize_run};
 static const struct change_op op_rename = {
-    .run = rename_run, .record = rename_record};
+    .run = change_rename, .record = rename_record};
 
 bool
 lun_size_check(struct request *request, uint64_t size)
@@ -74,15 +66,6 @@ lun_size_check(struct request *request, uint64_t size)
 }
 
 /* ---- create ---- */
-
-/* The LUN that the parameter name is called by. */
-static void
-named_answer(struct request *request)
-{
-	struct ref ref = method_ref(request, "name");
-
-	method_look(request, &ref);
-}
 
 static void
 create_surveyed(struct request *request)
@@ -107,7 +90,8 @@ create_surveyed(struct request *request)
 				 (json_int_t)change->size, "block_size",
 				 (int)change->block_size));
 	else
-		change_start(request, method_house_pool(request), named_answer);
+		change_start(
+		    request, method_house_pool(request), method_named_answer);
 }
 
 void
@@ -138,9 +122,7 @@ method_lun_create(struct request *request)
 static void
 same_answer(struct request *request)
 {
-	struct ref ref = method_ref(request, "lun");
-
-	method_look(request, &ref);
+	method_look_at(request, "lun");
 }
 
 static json_t *
@@ -233,7 +215,7 @@ rename_go(struct request *request)
 	uuid_copy(change->uuid, sl->volume.uuid);
 	memcpy(change->name, ref.lun, sizeof(change->name));
 	memcpy(change->old_name, sl->volume.name, sizeof(change->old_name));
-	change_start(request, method_house_pool(request), named_answer);
+	change_start(request, method_house_pool(request), method_named_answer);
 }
 
 void

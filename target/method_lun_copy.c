@@ -5,7 +5,6 @@
 #include "base/size.h"
 #include "target/change.h"
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -30,14 +29,6 @@ static const struct change_fault clone_faults[] = {
 
 static const struct change_op op_clone = {
     .run = clone_run, .faults = clone_faults};
-
-static void
-clone_answer(struct request *request)
-{
-	struct ref ref = method_ref(request, "name");
-
-	method_look(request, &ref);
-}
 
 static json_t *
 clone_check(struct request *request, const struct ref *to, uint64_t size)
@@ -85,7 +76,7 @@ clone_go(struct request *request)
 	uuid_copy(change->uuid, snap->volume.uuid);
 	memcpy(change->name, to.lun, sizeof(change->name));
 	change->size = size > snap->volume.size ? size : 0;
-	change_start(request, method_house_pool(request), clone_answer);
+	change_start(request, method_house_pool(request), method_named_answer);
 }
 
 void
@@ -164,17 +155,14 @@ rollback_looked(struct survey *survey)
 	struct request *request = survey->arg;
 	const struct change *change = request->own;
 	json_t *item;
-	struct exports exports;
 
 	if (survey->error < 0 || survey->pools[0].lun_count != 1) {
 		request_answer(request, json_incref(request->item));
 		return;
 	}
-	if (!method_exports(request, &exports))
+	item = method_lun_item(request);
+	if (item == NULL)
 		return;
-	item = lun_item(
-	    survey, method_pool(request), method_lun(request), &exports);
-	free(exports.rows);
 	json_object_set_new(item, "kept",
 	    json_textf(
 		"%s/%s@%s", survey->only_pool, survey->only_lun, change->name));

@@ -62,24 +62,19 @@ snap_item(const struct survey_pool *sp, const struct survey_lun *sl,
 /* ---- list, show ---- */
 
 static void
+pool_items(const struct request *request, const struct survey_pool *sp,
+    const struct exports *exports, json_t *items)
+{
+	(void)request;
+	for (unsigned i = 0; i < sp->snap_count; i++)
+		json_array_append_new(
+		    items, snap_item(sp, &sp->snaps[i], exports));
+}
+
+static void
 list_answer(struct request *request)
 {
-	const struct survey *survey = request->survey;
-	json_t *items = json_array();
-	struct exports exports;
-
-	if (!method_exports(request, &exports)) {
-		json_decref(items);
-		return;
-	}
-	for (unsigned p = 0; p < survey->pool_count; p++) {
-		const struct survey_pool *sp = &survey->pools[p];
-		for (unsigned i = 0; i < sp->snap_count; i++)
-			json_array_append_new(
-			    items, snap_item(sp, &sp->snaps[i], &exports));
-	}
-	free(exports.rows);
-	request_answer_items(request, items);
+	method_answer_list(request, pool_items);
 }
 
 void
@@ -121,14 +116,6 @@ static const struct change_fault snap_faults[] = {
 /* clang-format on */
 
 static int
-rename_run(struct change *change, struct volume *volume)
-{
-	volume_rename(
-	    change->pool, volume, change->name, &change->pool_request);
-	return CHANGE_STARTED;
-}
-
-static int
 rename_record(struct state *state, const struct change *change)
 {
 	char uuid[STATE_UUID_TEXT], name[STATE_LUN_NAME_MAX];
@@ -157,7 +144,7 @@ delete_run(struct change *change, struct volume *volume)
 }
 
 static const struct change_op op_rename = {
-    .run = rename_run, .record = rename_record, .faults = snap_faults};
+    .run = change_rename, .record = rename_record, .faults = snap_faults};
 static const struct change_op op_hold = {
     .run = hold_run, .faults = snap_faults};
 static const struct change_op op_delete = {
@@ -253,9 +240,7 @@ method_snap_rename(struct request *request)
 static void
 same_answer(struct request *request)
 {
-	struct ref ref = method_ref(request, "snap");
-
-	method_look(request, &ref);
+	method_look_at(request, "snap");
 }
 
 static void

@@ -28,25 +28,20 @@ trash_item(const struct house *house, const struct survey_pool *sp,
 	    keep > 0 ? json_time(deleted + keep) : json_null(), "uuid", uuid);
 }
 
-static json_t *
-items_of(const struct request *request)
+static void
+pool_items(const struct request *request, const struct survey_pool *sp,
+    const struct exports *exports, json_t *items)
 {
-	const struct survey *survey = request->survey;
-	json_t *items = json_array();
-
-	for (unsigned p = 0; p < survey->pool_count; p++) {
-		const struct survey_pool *sp = &survey->pools[p];
-		for (unsigned i = 0; i < sp->trash_count; i++)
-			json_array_append_new(items,
-			    trash_item(request->house, sp, &sp->trash[i]));
-	}
-	return items;
+	(void)exports;
+	for (unsigned i = 0; i < sp->trash_count; i++)
+		json_array_append_new(
+		    items, trash_item(request->house, sp, &sp->trash[i]));
 }
 
 static void
 list_answer(struct request *request)
 {
-	request_answer_items(request, items_of(request));
+	request_answer_items(request, method_list(request, NULL, pool_items));
 }
 
 void
@@ -246,7 +241,7 @@ empty_go(struct request *request)
 	const struct survey_pool *sp = method_pool(request);
 	struct change *change;
 
-	request->item = items_of(request);
+	request->item = method_list(request, NULL, pool_items);
 	if (request->dry_run) {
 		kept_items_answer(request);
 		return;

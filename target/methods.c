@@ -345,6 +345,47 @@ method_look(struct request *request, const struct ref *ref)
 	survey_run(request->survey, looked, request);
 }
 
+void
+method_look_at(struct request *request, const char *parameter)
+{
+	struct ref ref = method_ref(request, parameter);
+
+	method_look(request, &ref);
+}
+
+void
+method_named_answer(struct request *request)
+{
+	method_look_at(request, "name");
+}
+
+/* ---- lists ---- */
+
+json_t *
+method_list(const struct request *request, const struct exports *exports,
+    method_pool_items *add)
+{
+	const struct survey *survey = request->survey;
+	json_t *items = json_array();
+
+	for (unsigned i = 0; i < survey->pool_count; i++)
+		add(request, &survey->pools[i], exports, items);
+	return items;
+}
+
+void
+method_answer_list(struct request *request, method_pool_items *add)
+{
+	struct exports exports;
+	json_t *items;
+
+	if (!method_exports(request, &exports))
+		return;
+	items = method_list(request, &exports, add);
+	free(exports.rows);
+	request_answer_items(request, items);
+}
+
 /* ---- exports ---- */
 
 bool
