@@ -113,6 +113,12 @@ void pool_mirror(struct pool *pool, struct pool_request *request);
  * -EBUSY: one is under way. */
 void pool_scrub(struct pool *pool, struct pool_request *request);
 
+/* From which share of its space the pool warns, and from which it stops growth
+ * in the background: 1 to 100 percent, 0: as it is; durable when done.  The
+ * level is computed anew at once.  -EINVAL: no percentages, or soft > hard. */
+void pool_set_levels(struct pool *pool, unsigned soft_percent,
+    unsigned hard_percent, struct pool_request *request);
+
 /* Makes all acknowledged writes durable and truncates the log. */
 void pool_checkpoint(struct pool *pool, struct pool_request *request);
 

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Requests about volumes.  Creating, renaming and resizing become durable by a
- * checkpoint: rare, atomic, and nothing to replay.
+ * Requests about pools and volumes.  Creating, renaming and resizing become
+ * durable by a checkpoint: rare, atomic, and nothing to replay.
  */
 #include "snapshot/engine.h"
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -21,6 +22,53 @@ void
 pool_checkpoint(struct pool *pool, struct pool_request *request)
 {
 	operation_queue(pool, operation_new(request, checkpoint_run));
+}
+
+/* ---- levels ---- */
+
+struct levels {
+	unsigned soft, hard;
+};
+
+static int
+levels_run(struct operation *op)
+{
+	struct levels *levels = op->detail;
+	struct pool *pool = op->pool;
+	int result = operation_check(op);
+
+	if (result < 0)
+		return result;
+	if (levels->soft == 0)
+		levels->soft = pool->soft_percent;
+	if (levels->hard == 0)
+		levels->hard = pool->hard_percent;
+	if (levels->soft > levels->hard || levels->hard > 100) {
+		operation_problem(op,
+		    "%u%% to warn and %u%% to stop: the first must be at most "
+		    "the second, and that 100%%",
+		    levels->soft, levels->hard);
+		return -EINVAL;
+	}
+	pool->soft_percent = levels->soft;
+	pool->hard_percent = levels->hard;
+	pool->needs_write = true;
+	space_level(pool);
+	return operation_checkpoint(op, operation_done);
+}
+
+void
+pool_set_levels(struct pool *pool, unsigned soft_percent, unsigned hard_percent,
+    struct pool_request *request)
+{
+	struct operation *op = operation_new(request, levels_run);
+	struct levels *levels = calloc(1, sizeof(*levels));
+
+	assert(levels != NULL);
+	*levels = (struct levels){soft_percent, hard_percent};
+	op->detail = levels;
+	op->cleanup = operation_free_detail;
+	operation_queue(pool, op);
 }
 
 /* ---- create ---- */

@@ -52,6 +52,7 @@ struct change {
 	char name[REF_NAME_MAX], old_name[REF_NAME_MAX], lun_name[REF_NAME_MAX];
 	uint64_t size;
 	uint32_t block_size;
+	unsigned warn_at, stop_at; /* percent */
 	bool flag;
 	struct lun *lun;         /* served: it may have another size then */
 	struct volume_stat stat; /* of pool_request.volume, when it is done */

@@ -16,6 +16,7 @@
 	M("pool.list", method_pool_list)                                       \
 	M("pool.show", method_pool_show)                                       \
 	M("pool.grow", method_pool_grow)                                       \
+	M("pool.set", method_pool_set)                                         \
 	M("pool.open", method_pool_open)                                       \
 	M("pool.remove", method_pool_remove)                                   \
 	M("lun.create", method_lun_create)                                     \

@@ -445,6 +445,46 @@ a_pool_grows_by_a_disk_and_by_larger_disks(void **state)
 	assert_int_equal(rig_grow(&rig, NULL), 0); /* nothing new: fine */
 }
 
+static void
+count_levels(void *arg, struct pool *pool, enum pool_event what)
+{
+	unsigned *count = arg;
+
+	(void)pool;
+	*count += what == POOL_EVENT_LEVEL;
+}
+
+static void
+levels_are_set_at_once_and_stay(void **state)
+{
+	struct backstore *bs = pool_and_volume(64 * MiB, GiB, 512);
+	unsigned events = 0;
+
+	(void)state;
+	pool_on_event(rig.pool, count_levels, &events);
+	assert_int_equal(rig_fill(&rig, bs, 0, 8 * MiB, 1), 0);
+	assert_int_equal(rig_fill(&rig, bs, 8 * MiB, 8 * MiB, 1), 0);
+	assert_int_equal(rig_stat(&rig).level, 0);
+	assert_int_equal(rig_levels(&rig, 10, 90), 0);
+	assert_int_equal(rig_stat(&rig).level, 1);
+	assert_int_equal(events, 1);
+	assert_int_equal(rig_levels(&rig, 0, 20), 0); /* 0: as it is */
+	assert_int_equal(rig_stat(&rig).soft_percent, 10);
+	assert_int_equal(rig_stat(&rig).level, 2);
+	assert_int_equal(rig_levels(&rig, 21, 0), -EINVAL);
+	assert_int_equal(rig_levels(&rig, 10, 101), -EINVAL);
+	assert_int_equal(rig_stat(&rig).hard_percent, 20);
+	rig_cut(&rig);
+	assert_int_equal(rig_open(&rig, false), 0);
+	assert_int_equal(rig_stat(&rig).soft_percent, 10);
+	assert_int_equal(rig_stat(&rig).hard_percent, 20);
+	assert_int_equal(rig_levels(&rig, 80, 95), 0);
+	assert_int_equal(rig_stat(&rig).level, 0);
+	rig_close(&rig);
+	assert_int_equal(rig_open(&rig, true), 0);
+	assert_int_equal(rig_levels(&rig, 1, 2), -EROFS);
+}
+
 /* ---- trouble ---- */
 
 static void
@@ -641,6 +681,7 @@ main(void)
 	    TEST(parts_of_one_block_do_not_lose_each_other),
 	    TEST(a_full_pool_overwrites_reads_unmaps_and_deletes),
 	    TEST(a_pool_grows_by_a_disk_and_by_larger_disks),
+	    TEST(levels_are_set_at_once_and_stay),
 	    TEST(damaged_maps_never_read_as_zeros),
 	    TEST(a_failed_flush_makes_the_pool_suspect),
 	    TEST(the_hosts_full_file_system_fails_that_write_alone),

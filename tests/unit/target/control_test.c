@@ -276,6 +276,31 @@ a_pool_grows_by_its_file_and_by_another(void **unused)
 }
 
 static void
+a_pool_warns_where_it_is_told_to(void **unused)
+{
+	(void)unused;
+	create_pool("vms");
+	done("pool.set", "{\"pool\":\"vms\",\"warn_at\":70}");
+	assert_int_equal(number("warn_at"), 70);
+	assert_int_equal(number("stop_at"), 95);
+	refused("pool.set", "{\"pool\":\"vms\"}", "request.argument");
+	refused(
+	    "pool.set", "{\"pool\":\"vms\",\"warn_at\":0}", "request.argument");
+	refused("pool.set", "{\"pool\":\"vms\",\"stop_at\":101}",
+	    "request.argument");
+	refused("pool.set", "{\"pool\":\"vms\",\"stop_at\":69}",
+	    "request.argument");
+	refused(
+	    "pool.set", "{\"pool\":\"x\",\"stop_at\":69}", "pool.not-found");
+	done("pool.set", "{\"pool\":\"vms\",\"stop_at\":90,\"dry_run\":true}");
+	assert_int_equal(number("stop_at"), 90);
+	restart();
+	done("pool.show", "{\"pool\":\"vms\"}");
+	assert_int_equal(number("warn_at"), 70);
+	assert_int_equal(number("stop_at"), 95);
+}
+
+static void
 a_lun_lives_and_dies(void **unused)
 {
 	(void)unused;
@@ -633,6 +658,7 @@ main(void)
 	    claim(a_pool_is_made_removed_and_imported),
 	    claim(a_pool_that_cannot_be_is_refused_with_its_reason),
 	    claim(a_pool_grows_by_its_file_and_by_another),
+	    claim(a_pool_warns_where_it_is_told_to),
 	    claim(a_lun_lives_and_dies),
 	    claim(hosts_prove_themselves_one_way),
 	    claim(lun_numbers_are_the_lowest_free_and_the_same_for_all),

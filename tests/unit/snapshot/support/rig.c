@@ -230,6 +230,16 @@ rig_grow(struct rig *rig, struct backstore *bs)
 }
 
 int
+rig_levels(struct rig *rig, unsigned soft, unsigned hard)
+{
+	struct wait wait;
+
+	wait_init(&wait);
+	pool_set_levels(rig->pool, soft, hard, &wait.request);
+	return wait_end(rig, &wait);
+}
+
+int
 rig_checkpoint(struct rig *rig)
 {
 	return ASK(rig, pool_checkpoint, rig->pool);

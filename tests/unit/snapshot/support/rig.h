@@ -49,6 +49,7 @@ int rig_delete(struct rig *rig, struct volume *volume);
 int rig_resize(struct rig *rig, struct volume *volume, uint64_t size);
 int rig_rename(struct rig *rig, struct volume *volume, const char *name);
 int rig_grow(struct rig *rig, struct backstore *bs);
+int rig_levels(struct rig *rig, unsigned soft, unsigned hard);
 int rig_checkpoint(struct rig *rig);
 int rig_mirror(struct rig *rig);
 int rig_scrub(struct rig *rig);
