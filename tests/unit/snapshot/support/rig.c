@@ -246,6 +246,16 @@ rig_checkpoint(struct rig *rig)
 }
 
 int
+rig_pin(struct rig *rig, struct pool_pin *pin)
+{
+	struct wait wait;
+
+	wait_init(&wait);
+	pool_pin(rig->pool, pin, &wait.request);
+	return wait_end(rig, &wait);
+}
+
+int
 rig_snapshot(struct rig *rig, struct volume *volume, const char *name,
     struct volume **ret_snapshot)
 {
