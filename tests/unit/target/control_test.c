@@ -279,7 +279,7 @@ static void
 a_pool_warns_where_it_is_told_to(void **unused)
 {
 	(void)unused;
-	create_pool("vms");
+	pool("vms");
 	done("pool.set", "{\"pool\":\"vms\",\"warn_at\":70}");
 	assert_int_equal(number("warn_at"), 70);
 	assert_int_equal(number("stop_at"), 95);

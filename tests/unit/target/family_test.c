@@ -296,7 +296,7 @@ checking_a_pool_is_a_job_with_a_report(void **unused)
 	/* the last one of each pool is kept, until varved stops */
 	assert_string_equal(
 	    rows("job.list", "{\"pool\":\"vms\"}", "kind"), "check ");
-	restart();
+	talk_restart(NULL);
 	assert_string_equal(rows("job.list", "{}", "kind"), "");
 }
 
@@ -305,7 +305,7 @@ a_check_does_not_hold_up_the_end_of_its_pool(void **unused)
 {
 	(void)unused;
 	done("pool.check", "{\"pool\":\"vms\"}");
-	restart();
+	talk_restart(NULL);
 	done("pool.check", "{\"pool\":\"vms\"}");
 	done("pool.remove", "{\"pool\":\"vms\"}");
 	assert_string_equal(rows("job.list", "{}", "kind"), "");

@@ -232,11 +232,7 @@ rig_grow(struct rig *rig, struct backstore *bs)
 int
 rig_levels(struct rig *rig, unsigned soft, unsigned hard)
 {
-	struct wait wait;
-
-	wait_init(&wait);
-	pool_set_levels(rig->pool, soft, hard, &wait.request);
-	return wait_end(rig, &wait);
+	return ASK(rig, pool_set_levels, rig->pool, soft, hard);
 }
 
 int
@@ -248,11 +244,7 @@ rig_checkpoint(struct rig *rig)
 int
 rig_pin(struct rig *rig, struct pool_pin *pin)
 {
-	struct wait wait;
-
-	wait_init(&wait);
-	pool_pin(rig->pool, pin, &wait.request);
-	return wait_end(rig, &wait);
+	return ASK(rig, pool_pin, rig->pool, pin);
 }
 
 int
