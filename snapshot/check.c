@@ -274,12 +274,7 @@ check_end(struct check *check)
 static int
 check_recovered(struct check *first, struct check_recovery *recovery)
 {
-	struct check check = {.bs = recovery->bs,
-	    .bs_count = recovery->count,
-	    .step = first->step,
-	    .step_arg = first->step_arg,
-	    .report = first->report,
-	    .again = true};
+	struct check check = check_of_recovered(first, recovery);
 	int r = check_run_pass(&check);
 
 	if (r == 0)

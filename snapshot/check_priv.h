@@ -279,6 +279,13 @@ void check_lost(struct check *check, const struct check_version *version,
 
 /* ---- check_space.c ---- */
 void check_bitmap_read(struct check *check);
+
+struct region_count {
+	uint32_t used, free_chunks;
+};
+/* Of region r, by the bits given: used or seen. */
+struct region_count check_region_count(
+    const struct check *check, const struct check_bits *bits, uint64_t r);
 /* Counters of regions and superblock. */
 void check_counters(struct check *check);
 /* used against seen, after the maps. */
@@ -303,5 +310,8 @@ struct check_recovery {
  * To be ended by recovery_done() in any case. */
 bool check_recover(struct check *check, struct check_recovery *ret_recovery);
 void recovery_done(struct check *check, struct check_recovery *recovery);
+/* Of what came of it, not begun; it tells first's report. */
+struct check check_of_recovered(
+    const struct check *first, struct check_recovery *recovery);
 
 #endif

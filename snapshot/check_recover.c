@@ -137,3 +137,14 @@ recovery_done(struct check *check, struct check_recovery *recovery)
 		overlay_free(recovery->overlay[i]);
 	}
 }
+
+struct check
+check_of_recovered(const struct check *first, struct check_recovery *recovery)
+{
+	return (struct check){.bs = recovery->bs,
+	    .bs_count = recovery->count,
+	    .step = first->step,
+	    .step_arg = first->step_arg,
+	    .report = first->report,
+	    .again = true};
+}

@@ -45,10 +45,6 @@ check_bitmap_read(struct check *check)
 
 /* ---- counters ---- */
 
-struct region_count {
-	uint32_t used, free_chunks;
-};
-
 /* The bits of the 16 blocks of a chunk. */
 static uint16_t
 chunk_bits(const struct check_bits *bits, uint64_t block)
@@ -59,17 +55,18 @@ chunk_bits(const struct check_bits *bits, uint64_t block)
 			    : load_le16(page + block % FMT_BITMAP_BLOCKS / 8);
 }
 
-static struct region_count
-region_count(const struct check *check, uint64_t r)
+struct region_count
+check_region_count(
+    const struct check *check, const struct check_bits *bits, uint64_t r)
 {
 	uint32_t per = le32_get(&check->super.region_blocks);
 	struct region_count count = {0, 0};
 
 	for (uint64_t chunk = r * per; chunk < (r + 1) * per;
 	     chunk += FMT_CHUNK_BLOCKS) {
-		uint16_t bits = chunk_bits(&check->used, chunk);
-		count.used += (unsigned)__builtin_popcount(bits);
-		count.free_chunks += bits == 0;
+		uint16_t used = chunk_bits(bits, chunk);
+		count.used += (unsigned)__builtin_popcount(used);
+		count.free_chunks += used == 0;
 	}
 	return count;
 }
@@ -116,7 +113,8 @@ check_counters(struct check *check)
 	uint64_t data = 0, meta = 0;
 
 	for (uint64_t r = 0; r < count; r++) {
-		struct region_count counted = region_count(check, r);
+		struct region_count counted =
+		    check_region_count(check, &check->used, r);
 		region_verify(check, r, &counted);
 		if (check->region[r].class == FMT_REGION_DATA)
 			data += counted.used;

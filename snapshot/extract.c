@@ -316,12 +316,7 @@ static int
 recovered_take(struct check *first, struct check_recovery *recovery,
     struct extract *extract)
 {
-	struct check check = {.bs = recovery->bs,
-	    .bs_count = recovery->count,
-	    .step = first->step,
-	    .step_arg = first->step_arg,
-	    .report = first->report,
-	    .again = true};
+	struct check check = check_of_recovered(first, recovery);
 	int r = check_open(&check);
 
 	if (r == 0)

@@ -521,6 +521,15 @@ volume_delete(
 /* ---- flags: hold, trash ---- */
 
 static int
+flags_commit(struct operation *op, uint32_t flags, uint64_t deleted_unix)
+{
+	group_begin(op->pool);
+	group_set_flags(op->pool, op->volume, flags, deleted_unix);
+	group_record(op->pool);
+	return operation_commit(op, committed);
+}
+
+static int
 hold_run(struct operation *op)
 {
 	struct pool *pool = op->pool;
@@ -537,10 +546,7 @@ hold_run(struct operation *op)
 		result = pool_room(pool, 8, &op->waiter);
 	if (result < 0)
 		return result;
-	group_begin(pool);
-	group_set_flags(pool, volume, flags, volume->deleted_unix);
-	group_record(pool);
-	return operation_commit(op, committed);
+	return flags_commit(op, flags, volume->deleted_unix);
 }
 
 void
@@ -572,11 +578,8 @@ trash_run(struct operation *op)
 		return result;
 	if (volume->state == FMT_VERSION_HEAD)
 		space_window_drop(pool, volume);
-	group_begin(pool);
-	group_set_flags(pool, volume, volume->flags | FMT_VERSION_TRASHED,
-	    (uint64_t)time(NULL));
-	group_record(pool);
-	return operation_commit(op, committed);
+	return flags_commit(
+	    op, volume->flags | FMT_VERSION_TRASHED, (uint64_t)time(NULL));
 }
 
 void

@@ -222,28 +222,6 @@ bitmap_fill(struct rebuild *r)
 			memcpy(r->bitmap.page[0][i], seen->page[i], FMT_BLOCK);
 }
 
-struct counted {
-	uint32_t used, free_chunks;
-};
-
-static struct counted
-region_count(const struct check *check, uint64_t n)
-{
-	uint32_t per = le32_get(&check->super.region_blocks);
-	struct counted counted = {0, 0};
-
-	for (uint64_t at = n * per; at < (n + 1) * per;
-	     at += FMT_CHUNK_BLOCKS) {
-		const uint8_t *page = check->seen.page[at / FMT_BITMAP_BLOCKS];
-		uint16_t bits =
-		    page == NULL ? 0
-				 : load_le16(page + at % FMT_BITMAP_BLOCKS / 8);
-		counted.used += (unsigned)__builtin_popcount(bits);
-		counted.free_chunks += bits == 0;
-	}
-	return counted;
-}
-
 static void
 regions_fill(struct rebuild *r, struct fmt_super *super)
 {
@@ -255,7 +233,8 @@ regions_fill(struct rebuild *r, struct fmt_super *super)
 		struct fmt_region_page *page =
 		    (void *)r->regions.page[0][n / FMT_PAGE_REGIONS_COUNT];
 		struct fmt_region *region;
-		struct counted counted = region_count(check, n);
+		struct region_count counted =
+		    check_region_count(check, &check->seen, n);
 		if (page == NULL) {
 			r->error = -EBADMSG;
 			return;
