@@ -188,14 +188,10 @@ bookmarks_and_groups_are_as_the_versions_say(void **state)
 /* ---- counters ---- */
 
 static void
-a_wrong_counter_of_a_snapshot_is_found(void **state)
+counts_are_found(struct image *image)
 {
-	struct image *image = family_new();
 	struct image_found found;
 
-	(void)state;
-	image_count(image);
-	le64_set(&image_version(image, 1)->live_blocks, 3);
 	image_seal(image);
 	image_write(image);
 	assert_int_equal(image_check(image, &found), 0);
@@ -203,21 +199,27 @@ a_wrong_counter_of_a_snapshot_is_found(void **state)
 	image_free(image);
 }
 
+static void
+a_wrong_counter_of_a_snapshot_is_found(void **state)
+{
+	struct image *image = family_new();
+
+	(void)state;
+	image_count(image);
+	le64_set(&image_version(image, 1)->live_blocks, 3);
+	counts_are_found(image);
+}
+
 /* What is shared is counted without being walked again. */
 static void
 a_wrong_counter_of_a_clone_is_found(void **state)
 {
 	struct image *image = family_new();
-	struct image_found found;
 
 	(void)state;
 	image_count(image);
 	le64_set(&image_version(image, 2)->held_blocks, 33);
-	image_seal(image);
-	image_write(image);
-	assert_int_equal(image_check(image, &found), 0);
-	assert_string_equal(found.codes, " version.counts");
-	image_free(image);
+	counts_are_found(image);
 }
 
 /* ---- anything at all ---- */

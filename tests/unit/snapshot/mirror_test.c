@@ -285,6 +285,17 @@ a_second_disk_brings_mirrors_to_an_old_pool(void **state)
 
 /* ---- bad copies ---- */
 
+/* The first region behind those of the log. */
+static void
+rule_behind_the_log(struct bs_error_rule *rule)
+{
+	const struct space *space = &rig.pool->space;
+	uint64_t n = rig.pool->redo.blocks / space->region_blocks;
+
+	rule->offset = space->regions[n].offset;
+	rule->length = region_bytes();
+}
+
 static void
 bad_copies_are_mended(bool mirror, unsigned disks)
 {
@@ -353,11 +364,7 @@ blocks_that_cannot_be_read_are_written_anew(void **state)
 	pool_with(1, false);
 	volume_with_data(&volume);
 	assert_int_equal(rig_checkpoint(&rig), 0);
-	rule.offset =
-	    rig.pool->space
-		.regions[rig.pool->redo.blocks / rig.pool->space.region_blocks]
-		.offset;
-	rule.length = region_bytes();
+	rule_behind_the_log(&rule);
 	rig_cut(&rig);
 	bs_error_add(rig_errors(&rig, 0), &rule);
 	assert_int_equal(rig_open(&rig, false), 0);
@@ -447,11 +454,7 @@ a_scrub_goes_on_where_blocks_cannot_be_read(void **state)
 	assert_int_equal(rig_create(&rig, NULL, false), 0);
 	volume_with_data(&volume);
 	assert_int_equal(rig_checkpoint(&rig), 0);
-	rule.offset =
-	    rig.pool->space
-		.regions[rig.pool->redo.blocks / rig.pool->space.region_blocks]
-		.offset;
-	rule.length = region_bytes();
+	rule_behind_the_log(&rule);
 	bs_error_add(errors, &rule);
 	stat = scrub();
 	assert_int_equal(stat.scrub_bad, 0);

@@ -29,31 +29,33 @@ web01_make(uint32_t block_size)
 	copy = NULL;
 }
 
+static int
+setup(bool is_eager, uint32_t block_size)
+{
+	eager = is_eager;
+	web01_make(block_size);
+	return 0;
+}
+
 int
 web01_setup(void **state)
 {
 	(void)state;
-	eager = false;
-	web01_make(512);
-	return 0;
+	return setup(false, 512);
 }
 
 int
 web01_setup_eager(void **state)
 {
 	(void)state;
-	eager = true;
-	web01_make(512);
-	return 0;
+	return setup(true, 512);
 }
 
 int
 web01_setup_eager_4k(void **state)
 {
 	(void)state;
-	eager = true;
-	web01_make(4096);
-	return 0;
+	return setup(true, 4096);
 }
 
 int
