@@ -168,6 +168,7 @@ on_region(void *arg, uint64_t index, const struct fmt_region *region)
 	    [FMT_REGION_LOG] = "log",
 	    [FMT_REGION_BAD] = "bad",
 	    [FMT_REGION_EVACUATING] = "evacuating",
+	    [FMT_REGION_MIRROR] = "mirror",
 	};
 	const char *class = region->class < FMT_REGION_CLASS_COUNT
 				? classes[region->class]
