@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "base/simloop.h"
 #include "tests/golden/golden.h"
-#include "tests/waited.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,13 +8,30 @@
 /* ---- the pool ---- */
 
 static void
-wait_end(struct golden *golden, struct waited *waited, const char *what)
+wait_done(struct pool_request *request, int result)
 {
-	if (!simloop_run_until(golden->loop, &waited->done))
+	struct golden_wait *wait =
+	    container_of(request, struct golden_wait, request);
+
+	wait->result = result;
+	wait->done = true;
+}
+
+struct golden_wait
+golden_wait_new(void)
+{
+	return (struct golden_wait){.request.done = wait_done};
+}
+
+void
+golden_wait_end(
+    struct golden *golden, struct golden_wait *wait, const char *what)
+{
+	if (!simloop_run_until(golden->loop, &wait->done))
 		golden_die("%s: never ends", what);
-	if (waited->result < 0)
-		golden_die("%s: %s: %s", what, strerror(-waited->result),
-		    waited->request.problem);
+	if (wait->result < 0)
+		golden_die("%s: %s: %s", what, strerror(-wait->result),
+		    wait->request.problem);
 }
 
 void
@@ -49,23 +65,23 @@ golden_create(struct golden *golden)
 {
 	const struct pool_params params = {
 	    .name = "golden", .uuid = "golden image\0\0\0\1"};
-	struct waited waited = WAITED(waited);
+	struct golden_wait wait = golden_wait_new();
 
 	pool_create(golden->loop, golden->disk, golden->disks, &params, &limits,
-	    false, &waited.request);
-	wait_end(golden, &waited, "pool_create");
-	golden->pool = waited.request.pool;
+	    false, &wait.request);
+	golden_wait_end(golden, &wait, "pool_create");
+	golden->pool = wait.request.pool;
 }
 
 void
 golden_open(struct golden *golden)
 {
-	struct waited waited = WAITED(waited);
+	struct golden_wait wait = golden_wait_new();
 
 	pool_open(golden->loop, golden->disk, golden->disks, &limits, false,
-	    &waited.request);
-	wait_end(golden, &waited, "pool_open");
-	golden->pool = waited.request.pool;
+	    &wait.request);
+	golden_wait_end(golden, &wait, "pool_open");
+	golden->pool = wait.request.pool;
 }
 
 void
@@ -82,20 +98,20 @@ golden_cut(struct golden *golden)
 void
 golden_close(struct golden *golden)
 {
-	struct waited waited = WAITED(waited);
+	struct golden_wait wait = golden_wait_new();
 
-	pool_close(golden->pool, &waited.request);
-	wait_end(golden, &waited, "pool_close");
+	pool_close(golden->pool, &wait.request);
+	golden_wait_end(golden, &wait, "pool_close");
 	simloop_free(golden->loop);
 }
 
 void
 golden_checkpoint(struct golden *golden)
 {
-	struct waited waited = WAITED(waited);
+	struct golden_wait wait = golden_wait_new();
 
-	pool_checkpoint(golden->pool, &waited.request);
-	wait_end(golden, &waited, "pool_checkpoint");
+	pool_checkpoint(golden->pool, &wait.request);
+	golden_wait_end(golden, &wait, "pool_checkpoint");
 }
 
 struct alarm {
@@ -120,55 +136,69 @@ golden_pause(struct golden *golden, uint64_t ns)
 
 /* ---- LUNs ---- */
 
-static struct volume *
-lun_find(struct golden *golden, const char *name)
+struct volume *
+golden_find(struct golden *golden, const char *name)
 {
-	struct volume *volume = volume_find(golden->pool, name);
+	const char *at = strchr(name, '@');
+	char lun[POOL_NAME_MAX + 1];
+	struct volume *volume;
 
+	snprintf(lun, sizeof(lun), "%.*s", (int)strcspn(name, "@"), name);
+	volume = volume_find(golden->pool, lun);
+	if (volume != NULL && at != NULL)
+		volume = snapshot_find(volume, at + 1);
 	if (volume == NULL)
 		golden_die("no LUN %s", name);
 	return volume;
 }
 
 void
-golden_lun(
-    struct golden *golden, const char *name, uint64_t size, uint32_t block_size)
+golden_lun(struct golden *golden, const char *name, uint64_t size,
+    uint32_t block_size, uint32_t cow_unit)
 {
-	const struct volume_params params = {
-	    .name = name, .size = size, .block_size = block_size};
-	struct waited waited = WAITED(waited);
+	const struct volume_params params = {.name = name,
+	    .size = size,
+	    .block_size = block_size,
+	    .cow_unit = cow_unit};
+	struct golden_wait wait = golden_wait_new();
 
-	volume_create(golden->pool, &params, &waited.request);
-	wait_end(golden, &waited, "volume_create");
+	volume_create(golden->pool, &params, &wait.request);
+	golden_wait_end(golden, &wait, "volume_create");
 }
 
 void
 golden_delete(struct golden *golden, const char *name)
 {
-	struct waited waited = WAITED(waited);
+	struct golden_wait wait = golden_wait_new();
 
-	volume_delete(golden->pool, lun_find(golden, name), &waited.request);
-	wait_end(golden, &waited, "volume_delete");
+	volume_delete(golden->pool, golden_find(golden, name), &wait.request);
+	golden_wait_end(golden, &wait, "volume_delete");
 }
 
 void
 golden_resize(struct golden *golden, const char *name, uint64_t size)
 {
-	struct waited waited = WAITED(waited);
+	struct golden_wait wait = golden_wait_new();
 
 	volume_resize(
-	    golden->pool, lun_find(golden, name), size, &waited.request);
-	wait_end(golden, &waited, "volume_resize");
+	    golden->pool, golden_find(golden, name), size, &wait.request);
+	golden_wait_end(golden, &wait, "volume_resize");
 }
 
 struct backstore *
 golden_lun_open(struct golden *golden, const char *name)
 {
-	struct backstore *bs = volume_open(lun_find(golden, name));
+	struct backstore *bs = volume_open(golden_find(golden, name));
 
 	if (bs == NULL)
 		golden_die("%s is open", name);
 	return bs;
+}
+
+static void
+lun_closed(void *arg)
+{
+	*(bool *)arg = true;
 }
 
 void
@@ -176,7 +206,7 @@ golden_lun_close(struct golden *golden, struct backstore *bs)
 {
 	bool closed = false;
 
-	bs_close(bs, waited_closed, &closed);
+	bs_close(bs, lun_closed, &closed);
 	simloop_run_until(golden->loop, &closed);
 }
 

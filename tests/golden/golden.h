@@ -7,27 +7,36 @@
  *	v0.1/NAME.txt  NAME.0.xz  NAME.1.xz ...
  *
  *	device BYTES                        one or more; then the pool is made
- *	lun NAME BYTES BLOCK-BYTES
+ *	lun NAME BYTES BLOCK-BYTES [COW-UNIT-BYTES]
  *	write LUN OFFSET LENGTH SEED        a pattern, see pattern_fill()
  *	zero LUN OFFSET LENGTH              UNMAP
  *	resize LUN BYTES
  *	flush LUN
- *	delete LUN
+ *	snap LUN NAME                       it is called LUN@NAME from then on
+ *	hold LUN@NAME
+ *	clone LUN@NAME LUN
+ *	rollback LUN@NAME NAME              what LUN was is LUN@NAME
+ *	bookmark LUN@NAME NAME
+ *	group NAME LUN...
+ *	trash LUN                           with its snapshots; to the end
+ *	delete LUN                          or LUN@NAME
  *	checkpoint
  *	reopen                              after power went
  *	pause NANOSECONDS
- *	sha256 LUN HEX                      what it holds at the end
+ *	sha256 LUN HEX                      what it (or LUN@NAME) holds at the
+ *	                                    end
  *
  * The story is played once, with the version of the directory's name
  * (make.sh), and power goes at its end.  The sums in it are computed from the
  * story alone, by hash.py.  What is tried afterwards, with every version, is
- * that the images open and hold what the sums say.
+ * that the images open and hold what the sums say, that what is in the trash
+ * comes back, and that bookmarks, groups and holds are there.
  */
 #ifndef TESTS_GOLDEN_H
 #define TESTS_GOLDEN_H
 
 #include "backstores/testing.h"
-#include "snapshot/pool.h"
+#include "snapshot/family.h"
 #include <stdio.h>
 
 #define GOLDEN_DEVICES 4
@@ -44,6 +53,16 @@ void golden_die(const char *format, ...)
     __attribute__((format(printf, 1, 2), noreturn));
 
 /* ---- drive.c: a pool on simulated disks ---- */
+/* A request, made and waited for. */
+struct golden_wait {
+	struct pool_request request;
+	bool done;
+	int result;
+};
+struct golden_wait golden_wait_new(void);
+void golden_wait_end(
+    struct golden *golden, struct golden_wait *wait, const char *what);
+
 void golden_init(struct golden *golden);
 void golden_disk(struct golden *golden, uint64_t size);
 void golden_create(struct golden *golden);
@@ -56,13 +75,26 @@ void golden_close(struct golden *golden);
 void golden_pause(struct golden *golden, uint64_t ns);
 void golden_checkpoint(struct golden *golden);
 void golden_lun(struct golden *golden, const char *name, uint64_t size,
-    uint32_t block_size);
+    uint32_t block_size, uint32_t cow_unit);
+/* "LUN" or "LUN@SNAP". */
+struct volume *golden_find(struct golden *golden, const char *name);
 void golden_delete(struct golden *golden, const char *name);
 void golden_resize(struct golden *golden, const char *name, uint64_t size);
 struct backstore *golden_lun_open(struct golden *golden, const char *name);
 void golden_lun_close(struct golden *golden, struct backstore *bs);
 void golden_io(struct golden *golden, struct backstore *bs, enum bs_op op,
     uint64_t offset, void *data, uint64_t length);
+
+/* ---- family.c ---- */
+void golden_snap(struct golden *golden, const char *lun, const char *name);
+void golden_hold(struct golden *golden, const char *snap);
+void golden_clone(struct golden *golden, const char *snap, const char *name);
+void golden_rollback(struct golden *golden, const char *snap, const char *keep);
+void golden_bookmark(struct golden *golden, const char *snap, const char *name);
+void golden_group(struct golden *golden, const char *name,
+    const char *const *luns, unsigned count);
+void golden_trash(struct golden *golden, const char *lun);
+void golden_restore(struct golden *golden, const char *lun);
 
 /* ---- story.c ---- */
 /* Calls line for each line of the file that says something, cut into words. */

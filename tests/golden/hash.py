@@ -20,6 +20,14 @@ def contents(lines):
             luns[rest[0]] = bytearray(int(rest[1])) if int(rest[1]) < 1 << 30 else None
         elif word == "delete":
             del luns[rest[0]]
+        elif word == "snap":
+            luns[f"{rest[0]}@{rest[1]}"] = bytearray(luns[rest[0]])
+        elif word == "clone":
+            luns[rest[1]] = bytearray(luns[rest[0]])
+        elif word == "rollback":
+            lun = rest[0].split("@")[0]
+            luns[f"{lun}@{rest[1]}"] = luns[lun]
+            luns[lun] = bytearray(luns[rest[0]])
         elif word == "resize":
             old, size = luns[rest[0]], int(rest[1])
             luns[rest[0]] = old[:size] + bytes(max(0, size - len(old)))

@@ -66,8 +66,56 @@ step_device(struct golden *golden, const char **word)
 static void
 step_lun(struct golden *golden, const char **word)
 {
+	uint32_t unit = word[4] != NULL ? (uint32_t)story_number(word[4]) : 0;
+
 	golden_lun(golden, word[1], story_number(word[2]),
-	    (uint32_t)story_number(word[3]));
+	    (uint32_t)story_number(word[3]), unit);
+}
+
+static void
+step_snap(struct golden *golden, const char **word)
+{
+	golden_snap(golden, word[1], word[2]);
+}
+
+static void
+step_hold(struct golden *golden, const char **word)
+{
+	golden_hold(golden, word[1]);
+}
+
+static void
+step_clone(struct golden *golden, const char **word)
+{
+	golden_clone(golden, word[1], word[2]);
+}
+
+static void
+step_rollback(struct golden *golden, const char **word)
+{
+	golden_rollback(golden, word[1], word[2]);
+}
+
+static void
+step_bookmark(struct golden *golden, const char **word)
+{
+	golden_bookmark(golden, word[1], word[2]);
+}
+
+static void
+step_group(struct golden *golden, const char **word)
+{
+	unsigned count = 0;
+
+	while (count + 2 < STORY_WORDS && word[2 + count] != NULL)
+		count++;
+	golden_group(golden, word[1], word + 2, count);
+}
+
+static void
+step_trash(struct golden *golden, const char **word)
+{
+	golden_trash(golden, word[1]);
 }
 
 static void
@@ -154,6 +202,13 @@ static const struct {
     {"zero", false, step_zero},
     {"resize", false, step_resize},
     {"flush", false, step_flush},
+    {"snap", false, step_snap},
+    {"hold", false, step_hold},
+    {"clone", false, step_clone},
+    {"rollback", false, step_rollback},
+    {"bookmark", false, step_bookmark},
+    {"group", false, step_group},
+    {"trash", false, step_trash},
     {"delete", false, step_delete},
     {"checkpoint", false, step_checkpoint},
     {"reopen", false, step_reopen},

@@ -2,7 +2,6 @@
 #include "base/simloop.h"
 #include "snapshot/check.h"
 #include "tests/golden/golden.h"
-#include "tests/waited.h"
 #include <gnutls/crypto.h>
 #include <gnutls/gnutls.h>
 #include <stdlib.h>
@@ -16,7 +15,7 @@ struct verify {
 	struct golden golden;
 	const char *story;
 	char stem[PATH_SIZE]; /* of the images */
-	unsigned luns;
+	unsigned luns, snaps;
 	bool ok;
 };
 
@@ -120,7 +119,10 @@ content_line(void *arg, const char *words[STORY_WORDS])
 
 	if (strcmp(words[0], "sha256") != 0)
 		return;
-	verify->luns++;
+	if (strchr(words[1], '@') == NULL)
+		verify->luns++;
+	else
+		verify->snaps++;
 	lun_hash(verify, words[1], hex);
 	if (strcmp(hex, words[2]) == 0)
 		return;
@@ -131,26 +133,100 @@ content_line(void *arg, const char *words[STORY_WORDS])
 static void
 verify_contents(struct verify *verify)
 {
-	unsigned luns = 0;
+	unsigned luns = 0, snaps = 0;
 
 	story_read(verify->story, content_line, verify);
 	for (struct volume *v = NULL;
-	     (v = volume_next(verify->golden.pool, v)) != NULL;)
-		luns++;
-	if (luns == verify->luns)
+	     (v = volume_next(verify->golden.pool, v)) != NULL; luns++)
+		for (struct volume *s = NULL;
+		     (s = snapshot_next(v, s)) != NULL;)
+			snaps++;
+	if (luns == verify->luns && snaps == verify->snaps)
 		return;
-	printf("%s: %u LUNs of %u\n", verify->story, luns, verify->luns);
+	printf("%s: %u LUNs of %u, %u snapshots of %u\n", verify->story, luns,
+	    verify->luns, snaps, verify->snaps);
+	verify->ok = false;
+}
+
+/* ---- bookmarks, groups, holds, the trash ---- */
+
+static bool
+has_bookmark(struct verify *verify, const char *snap, const char *name)
+{
+	struct bookmark bookmark;
+	char lun[POOL_NAME_MAX + 1];
+
+	/* the snapshot may be gone */
+	snprintf(lun, sizeof(lun), "%.*s", (int)strcspn(snap, "@"), snap);
+	for (unsigned i = 0;
+	     bookmark_get(golden_find(&verify->golden, lun), i, &bookmark); i++)
+		if (strcmp(bookmark.name, name) == 0)
+			return true;
+	return false;
+}
+
+static bool
+has_group(struct verify *verify, const char *words[STORY_WORDS])
+{
+	for (unsigned i = 2; i < STORY_WORDS && words[i] != NULL; i++) {
+		const char *group =
+		    volume_group(golden_find(&verify->golden, words[i]));
+		if (group == NULL || strcmp(group, words[1]) != 0)
+			return false;
+	}
+	return true;
+}
+
+static bool
+is_held(struct verify *verify, const char *snap)
+{
+	struct family_stat stat;
+
+	family_stat_get(golden_find(&verify->golden, snap), &stat);
+	return stat.hold;
+}
+
+static void
+trash_line(void *arg, const char *words[STORY_WORDS])
+{
+	struct verify *verify = arg;
+
+	if (strcmp(words[0], "trash") == 0)
+		golden_restore(&verify->golden, words[1]);
+}
+
+static void
+family_line(void *arg, const char *words[STORY_WORDS])
+{
+	struct verify *verify = arg;
+	bool right = true;
+
+	if (strcmp(words[0], "bookmark") == 0)
+		right = has_bookmark(verify, words[1], words[2]);
+	else if (strcmp(words[0], "group") == 0)
+		right = has_group(verify, words);
+	else if (strcmp(words[0], "hold") == 0)
+		right = is_held(verify, words[1]);
+	if (right)
+		return;
+	printf("%s: %s %s is not there\n", verify->story, words[0], words[1]);
 	verify->ok = false;
 }
 
 /* ---- all of it ---- */
 
 static void
+disk_closed(void *arg)
+{
+	*(bool *)arg = true;
+}
+
+static void
 verify_done(struct verify *verify)
 {
 	for (unsigned i = 0; i < verify->golden.disks; i++) {
 		bool closed = false;
-		bs_close(verify->golden.disk[i], waited_closed, &closed);
+		bs_close(verify->golden.disk[i], disk_closed, &closed);
 		simloop_run_until(verify->golden.loop, &closed);
 	}
 	simloop_free(verify->golden.loop);
@@ -168,6 +244,8 @@ verify_image(const char *story)
 	story_read(story, unpack_line, &verify);
 	verify_check(&verify);
 	golden_open(&verify.golden);
+	story_read(story, trash_line, &verify);
+	story_read(story, family_line, &verify);
 	verify_contents(&verify);
 	/* what was begun (deletions) is done, and a checkpoint has all of it */
 	golden_pause(&verify.golden, NSEC_PER_SEC);

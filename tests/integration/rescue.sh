@@ -49,6 +49,19 @@ claim "a map is printed" \
     sh -c "'$BUILD/varve' rescue dump '$dir/log.0' --version 1 | jq -e '.map | length > 4' >/dev/null"
 claim_equal "the pool is as it was" "$(sum "$dir/log.0")" "$before"
 
+# snapshots, and metadata in two copies: what version 0.2 wrote
+newer=$top/tests/golden/v0.2
+xz -dc "$newer/log.0.xz" >"$dir/log-2.0"
+for lun in a a@one b@was c; do
+    claim "$lun of version 0.2 is extracted" \
+        varve rescue extract "$dir/log-2.0" "golden/$lun" --to "$dir/2.raw"
+    claim_equal "$lun is what was written and logged" "$(sum "$dir/2.raw")" \
+        "$(sed -n "s/^sha256 $lun //p" "$newer/log.txt")"
+    rm -f "$dir/2.raw"
+done
+claim "its mirrors are printed" sh -c "'$BUILD/varve' rescue dump '$dir/log-2.0' |
+    jq -e '[.regions[].class] | index(\"mirror\")' >/dev/null"
+
 # a page of the map of alpha is lost: its leaf
 unpack luns.0
 page=$(varve rescue dump "$dir/luns.0" --version 1 |
