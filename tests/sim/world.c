@@ -4,7 +4,7 @@
  */
 #include "base/simloop.h"
 #include "snapshot/check.h"
-#include "snapshot/format.h"
+#include "snapshot/engine.h"
 #include "tests/sim/sim.h"
 #include "tests/waited.h"
 #include <errno.h>
@@ -86,7 +86,16 @@ cut_kind(struct world *world)
 	world->boot++;
 }
 
-/* The engine's memory is left to the end of the process: it is dead. */
+/* The engine is dead: its memory is taken from it, and what was in flight is
+ * left to the end of the process. */
+static void
+engine_forget(struct world *world)
+{
+	if (world->pool != NULL)
+		pool_free(world->pool);
+	world->pool = NULL;
+}
+
 void
 world_cut(struct world *world)
 {
@@ -94,12 +103,12 @@ world_cut(struct world *world)
 	for (unsigned i = 0; i < world->disks; i++)
 		bs_powercut_cut(world->disk[i].platter);
 	simloop_power_off(world->loop);
+	engine_forget(world);
 	simloop_power_on(world->loop, sim_random(&world->random));
 	for (unsigned i = 0; i < world->disks; i++)
 		bs_powercut_attach(world->disk[i].platter, world->loop);
 
 	world->power_failed = world->in_trouble = world->draining = false;
-	world->pool = NULL;
 	world->in_flight = 0;
 	for (unsigned i = 0; i < SLOTS_MAX; i++)
 		world->slot[i].volume = NULL;
