@@ -73,8 +73,8 @@ $(call layer_lib,$(1)): $$(patsubst %.c,$$(BUILD)/%.o,$$(call layer_src,$(1)))
 	@mkdir -p $$(@D)
 	$$(call say,AR,$$@) rm -f $$@ && $$(AR) rcs $$@ $$^
 
-$$(patsubst %.c,$$(BUILD)/%,$$(wildcard tests/unit/$(1)/*_test.c)): %: %.o $$(wildcard tests/unit/$(1)/support/*.c) $$(call libs,$(1))
-	$$(call say,LD,$$@) $$(CC) $$(ALL_CFLAGS) -o $$@ $$(filter %.o %.c,$$^) $$(filter %.a,$$^) $$(TEST_LIBS) $$(ALL_LIBS)
+$$(patsubst %.c,$$(BUILD)/%,$$(wildcard tests/unit/$(1)/*_test.c)): %: %.o $$(patsubst %.c,$$(BUILD)/%.o,$$(wildcard tests/unit/$(1)/support/*.c)) $$(call libs,$(1))
+	$$(call say,LD,$$@) $$(CC) -o $$@ $$^ $$(TEST_LIBS) $$(ALL_LIBS)
 endef
 $(foreach l,$(LAYERS),$(eval $(call LAYER_RULES,$(l))))
 
@@ -112,10 +112,12 @@ demo: deps
 
 # Plain, then with ASan and UBSan, then (what has threads) with TSan.
 TSAN_TESTS = $(foreach l,base target/iscsi target,$(wildcard tests/unit/$(l)/*_test.c))
+# on all processors, unless the caller has said how many jobs
+JOBS = $(if $(filter -j%,$(MAKEFLAGS)),,-j$(shell nproc))
 test: deps
-	$(MAKE) tests
-	$(MAKE) SAN=asan BUILD=$(BUILD)-asan CFLAGS='-O1 -g' tests
-	$(MAKE) SAN=tsan BUILD=$(BUILD)-tsan CFLAGS='-O1 -g' $(TSAN_TESTS:%.c=$(BUILD)-tsan/%)
+	$(MAKE) $(JOBS) tests
+	$(MAKE) $(JOBS) SAN=asan BUILD=$(BUILD)-asan CFLAGS='-O1 -g' tests
+	$(MAKE) $(JOBS) SAN=tsan BUILD=$(BUILD)-tsan CFLAGS='-O1 -g' $(TSAN_TESTS:%.c=$(BUILD)-tsan/%)
 	BUILD=$(BUILD) tests/run.py
 
 tidy:
