@@ -79,6 +79,19 @@ candidates_drop(struct candidate **list)
 	}
 }
 
+struct candidate *
+candidates_copy(const struct candidate *list)
+{
+	struct candidate *copy = NULL, **end = &copy;
+
+	for (; list != NULL; list = list->next) {
+		*end =
+		    candidate_new(list->change, list->stamp, list->fate, NULL);
+		end = &(*end)->next;
+	}
+	return copy;
+}
+
 struct oracle *
 oracle_ref(struct oracle *oracle)
 {
@@ -86,11 +99,22 @@ oracle_ref(struct oracle *oracle)
 	return oracle;
 }
 
+/* Zeros for certain, from here on. */
+static void
+cell_clear(struct cell *cell)
+{
+	for (unsigned i = 0; cell->sector != NULL && i < SECTORS_PER_CELL; i++)
+		candidates_drop(&cell->sector[i]);
+	candidates_drop(&cell->all);
+	free(cell->sector);
+	cell->sector = NULL;
+}
+
 static void
 cell_free(struct cell *cell)
 {
-	for (unsigned i = 0; cell != NULL && i < SECTORS_PER_CELL; i++)
-		candidates_drop(&cell->sector[i]);
+	if (cell != NULL)
+		cell_clear(cell);
 	free(cell);
 }
 
@@ -113,8 +137,8 @@ cell_at(const struct oracle *oracle, uint64_t offset)
 	return index < oracle->cell_count ? oracle->cells[index] : NULL;
 }
 
-struct candidate **
-sector_grow(struct oracle *oracle, uint64_t offset)
+struct cell *
+cell_grow(struct oracle *oracle, uint64_t offset)
 {
 	uint64_t index = offset / ORACLE_CELL_BYTES;
 
@@ -128,8 +152,30 @@ sector_grow(struct oracle *oracle, uint64_t offset)
 	}
 	if (oracle->cells[index] == NULL)
 		oracle->cells[index] = must(calloc(1, sizeof(struct cell)));
-	return &oracle->cells[index]
-		    ->sector[offset % ORACLE_CELL_BYTES / SECTOR_BYTES];
+	return oracle->cells[index];
+}
+
+void
+cell_split(struct cell *cell)
+{
+	if (cell->sector != NULL)
+		return;
+	cell->sector = must(calloc(SECTORS_PER_CELL, sizeof(cell->sector[0])));
+	for (unsigned i = 0; i < SECTORS_PER_CELL; i++)
+		cell->sector[i] = candidates_copy(cell->all);
+	candidates_drop(&cell->all);
+}
+
+struct candidate *
+cell_sector(const struct cell *cell, unsigned sector)
+{
+	return cell->sector == NULL ? cell->all : cell->sector[sector];
+}
+
+static unsigned
+sector_index(uint64_t offset)
+{
+	return (unsigned)(offset % ORACLE_CELL_BYTES / SECTOR_BYTES);
 }
 
 static struct candidate *
@@ -138,9 +184,7 @@ sector_at(const struct oracle *oracle, uint64_t offset)
 	static struct candidate zeros = {NULL, &genesis, 0, NULL};
 	const struct cell *cell = cell_at(oracle, offset);
 	struct candidate *first =
-	    cell == NULL
-		? NULL
-		: cell->sector[offset % ORACLE_CELL_BYTES / SECTOR_BYTES];
+	    cell == NULL ? NULL : cell_sector(cell, sector_index(offset));
 	return first == NULL ? &zeros : first;
 }
 
@@ -188,7 +232,7 @@ replaced_before(const struct candidate *list, const struct candidate *candidate,
 
 /* Keeps lists short where the same sector is written over and over. */
 static void
-sector_prune(struct candidate **list, uint64_t oldest_read)
+candidates_prune(struct candidate **list, uint64_t oldest_read)
 {
 	uint64_t last = replacing_for_good(*list, oldest_read);
 
@@ -204,6 +248,29 @@ sector_prune(struct candidate **list, uint64_t oldest_read)
 	}
 }
 
+static void
+candidates_add(
+    struct candidate **list, const struct change *change, uint64_t oldest_read)
+{
+	if (*list == NULL)
+		*list = candidate_new(&genesis, 0, NULL, NULL);
+	*list = candidate_new(change, change->stamp, NULL, *list);
+	candidates_prune(list, oldest_read);
+}
+
+static void
+cell_change(struct cell *cell, unsigned first, unsigned count,
+    const struct change *change, uint64_t oldest_read)
+{
+	if (cell->sector == NULL && count == SECTORS_PER_CELL) {
+		candidates_add(&cell->all, change, oldest_read);
+		return;
+	}
+	cell_split(cell);
+	for (unsigned i = first; i < first + count; i++)
+		candidates_add(&cell->sector[i], change, oldest_read);
+}
+
 struct change *
 oracle_submit(struct oracle *oracle, uint64_t offset, uint64_t length,
     uint64_t stamp, uint64_t now, uint64_t oldest_read)
@@ -214,13 +281,14 @@ oracle_submit(struct oracle *oracle, uint64_t offset, uint64_t length,
 	assert(offset % SECTOR_BYTES == 0 && length % SECTOR_BYTES == 0);
 	*change = (struct change){
 	    .submitted = now, .finished = NEVER, .stamp = stamp};
-	for (uint64_t end = offset + length; offset < end;
-	     offset += SECTOR_BYTES) {
-		struct candidate **list = sector_grow(oracle, offset);
-		if (*list == NULL)
-			*list = candidate_new(&genesis, 0, NULL, NULL);
-		*list = candidate_new(change, stamp, NULL, *list);
-		sector_prune(list, oldest_read);
+	for (uint64_t end = offset + length, next; offset < end;
+	     offset = next) {
+		uint64_t cell_end =
+		    (offset / ORACLE_CELL_BYTES + 1) * ORACLE_CELL_BYTES;
+		next = cell_end < end ? cell_end : end;
+		cell_change(cell_grow(oracle, offset), sector_index(offset),
+		    (unsigned)((next - offset) / SECTOR_BYTES), change,
+		    oldest_read);
 	}
 	return change;
 }
@@ -268,10 +336,19 @@ void
 oracle_cut_off(struct oracle *oracle, uint64_t offset)
 {
 	uint64_t end = oracle->cell_count * ORACLE_CELL_BYTES;
+	struct cell *cell = cell_at(oracle, offset);
 
-	for (; offset < end; offset += SECTOR_BYTES)
-		if (cell_at(oracle, offset) != NULL)
-			candidates_drop(sector_grow(oracle, offset));
+	if (cell != NULL && offset % ORACLE_CELL_BYTES != 0) {
+		cell_split(cell);
+		for (unsigned i = sector_index(offset); i < SECTORS_PER_CELL;
+		     i++)
+			candidates_drop(&cell->sector[i]);
+	}
+	offset = (offset + ORACLE_CELL_BYTES - 1) / ORACLE_CELL_BYTES *
+		 ORACLE_CELL_BYTES;
+	for (; offset < end; offset += ORACLE_CELL_BYTES)
+		if ((cell = cell_at(oracle, offset)) != NULL)
+			cell_clear(cell);
 }
 
 /* ---- contents ---- */
@@ -410,23 +487,53 @@ oracle_check_read(struct oracle *oracle, uint64_t offset, uint64_t length,
 	    oracle, offset, length, buf, submitted, text, text_max);
 }
 
+static void
+candidates_settle(struct candidate **list, uint64_t stamp)
+{
+	candidates_drop(list);
+	if (stamp != 0)
+		*list = candidate_new(&genesis, stamp, NULL, NULL);
+}
+
+/* The same all over? */
+static bool
+is_one_stamp(const uint8_t *buf, uint64_t length)
+{
+	uint64_t stamp = oracle_stamp(buf);
+
+	for (uint64_t done = 0; done < length; done += SECTOR_BYTES)
+		if (oracle_stamp(buf + done) != stamp)
+			return false;
+	return true;
+}
+
+/* The cell from that sector on holds what buf shows. */
+static void
+cell_settle(
+    struct cell *cell, unsigned first, uint64_t length, const uint8_t *buf)
+{
+	if (length == ORACLE_CELL_BYTES && is_one_stamp(buf, length)) {
+		cell_clear(cell);
+		candidates_settle(&cell->all, oracle_stamp(buf));
+		return;
+	}
+	cell_split(cell);
+	for (unsigned i = 0; i < length / SECTOR_BYTES; i++)
+		candidates_settle(&cell->sector[first + i],
+		    oracle_stamp(buf + i * SECTOR_BYTES));
+}
+
 bool
 oracle_check_recovered(struct oracle *oracle, uint64_t offset, uint64_t length,
     const uint8_t *buf, char *text, size_t text_max)
 {
+	struct cell *cell = cell_at(oracle, offset);
+
+	assert(offset % ORACLE_CELL_BYTES + length <= ORACLE_CELL_BYTES);
 	if (!range_check(oracle, offset, length, buf, NEVER, text, text_max))
 		return false;
-	for (uint64_t done = 0; done < length; done += SECTOR_BYTES) {
-		const struct cell *cell = cell_at(oracle, offset + done);
-		struct stamp s;
-		if (cell == NULL)
-			continue;
-		struct candidate **list = sector_grow(oracle, offset + done);
-		memcpy(&s, buf + done, sizeof(s));
-		candidates_drop(list);
-		if (s.stamp != 0)
-			*list = candidate_new(&genesis, s.stamp, NULL, NULL);
-	}
+	if (cell != NULL)
+		cell_settle(cell, sector_index(offset), length, buf);
 	return true;
 }
 
@@ -460,9 +567,10 @@ oracle_is_zero(const struct oracle *oracle, uint64_t offset, uint64_t length)
 	uint64_t end = offset + length;
 
 	assert(offset / ORACLE_CELL_BYTES == (end - 1) / ORACLE_CELL_BYTES);
-	for (; cell != NULL && offset < end; offset += SECTOR_BYTES)
-		if (cell->sector[offset % ORACLE_CELL_BYTES / SECTOR_BYTES] !=
-		    NULL)
+	if (cell == NULL || cell->sector == NULL)
+		return cell == NULL || cell->all == NULL;
+	for (; offset < end; offset += SECTOR_BYTES)
+		if (cell->sector[sector_index(offset)] != NULL)
 			return false;
 	return true;
 }

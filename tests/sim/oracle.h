@@ -2,7 +2,8 @@
 /*
  * What a volume may read as.  Every sector (512 bytes) remembers the writes
  * that may still be what it holds; a write is forgotten when a later one is
- * certain to have replaced it.
+ * certain to have replaced it.  Where all sectors of a cell were written as
+ * one, they are remembered as one.
  *
  * Times are a logical clock of the world: each submission and each completion
  * is one tick.  Write b was after write a if a had completed before b was
@@ -83,8 +84,8 @@ uint64_t oracle_stamp(const uint8_t *sector);
 bool oracle_check_read(struct oracle *oracle, uint64_t offset, uint64_t length,
     const uint8_t *buf, uint64_t submitted, char *text, size_t text_max);
 
-/* Checks what is read after a power cut, and takes it as the durable truth
- * from then on. */
+/* Checks what is read after a power cut, inside one cell, and takes it as the
+ * durable truth from then on. */
 bool oracle_check_recovered(struct oracle *oracle, uint64_t offset,
     uint64_t length, const uint8_t *buf, char *text, size_t text_max);
 

@@ -97,26 +97,13 @@ candidate_seen(const struct candidate *candidate, uint64_t stamp, char *text,
 
 /* ---- cutting ---- */
 
-static struct candidate *
-list_copy(const struct candidate *list)
-{
-	struct candidate *copy = NULL, **end = &copy;
-
-	for (; list != NULL; list = list->next) {
-		*end =
-		    candidate_new(list->change, list->stamp, list->fate, NULL);
-		end = &(*end)->next;
-	}
-	return copy;
-}
-
 static struct fate *
 fate_new(const struct candidate *list, struct cut *cut)
 {
 	struct fate *fate = must(calloc(1, sizeof(*fate)));
 
 	fate->cut = cut;
-	fate->list = list_copy(list);
+	fate->list = candidates_copy(list);
 	fate->next = cut->fates;
 	cut->fates = fate;
 	return fate;
@@ -155,20 +142,35 @@ sector_cut(const struct candidate *list, struct cut *cut)
 	return stamp == 0 ? NULL : candidate_new(&genesis, stamp, NULL, NULL);
 }
 
+/* Is it the same for all sectors with this list?  Each has a fate of its own.
+ */
+static bool
+is_certain(const struct candidate *list, uint64_t time)
+{
+	return list == NULL || only_candidate(list, time) != NULL;
+}
+
+static void
+cell_cut(const struct cell *from, struct cell *to, struct cut *cut)
+{
+	if (from->sector == NULL && is_certain(from->all, cut->time)) {
+		to->all = sector_cut(from->all, cut);
+		return;
+	}
+	cell_split(to);
+	for (unsigned i = 0; i < SECTORS_PER_CELL; i++)
+		to->sector[i] = sector_cut(cell_sector(from, i), cut);
+}
+
 struct oracle *
 oracle_snapshot(const struct oracle *volume, struct cut *cut)
 {
 	struct oracle *snapshot = oracle_new(volume->serial);
 
-	for (size_t i = 0; i < volume->cell_count; i++) {
-		const struct cell *cell = volume->cells[i];
-		uint64_t offset = i * ORACLE_CELL_BYTES;
-		if (cell == NULL)
-			continue;
-		for (unsigned k = 0; k < SECTORS_PER_CELL; k++)
-			*sector_grow(snapshot, offset + k * SECTOR_BYTES) =
-			    sector_cut(cell->sector[k], cut);
-	}
+	for (size_t i = 0; i < volume->cell_count; i++)
+		if (volume->cells[i] != NULL)
+			cell_cut(volume->cells[i],
+			    cell_grow(snapshot, i * ORACLE_CELL_BYTES), cut);
 	return snapshot;
 }
 

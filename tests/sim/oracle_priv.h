@@ -35,9 +35,10 @@ struct cut {
 	struct fate *fates;
 };
 
+/* A list that is NULL says: zeros for certain. */
 struct cell {
-	struct candidate
-	    *sector[SECTORS_PER_CELL]; /* NULL: zeros for certain */
+	struct candidate *all;     /* of each sector, while they share one */
+	struct candidate **sector; /* NULL, or SECTORS_PER_CELL: of each */
 };
 
 struct oracle {
@@ -56,8 +57,12 @@ extern const struct change genesis;
 void *must(void *memory); /* not NULL */
 struct candidate *candidate_new(const struct change *change, uint64_t stamp,
     struct fate *fate, struct candidate *next);
-struct candidate **sector_grow(struct oracle *oracle, uint64_t offset);
 struct cell *cell_at(const struct oracle *oracle, uint64_t offset);
+struct cell *cell_grow(struct oracle *oracle, uint64_t offset);
+struct candidate *cell_sector(const struct cell *cell, unsigned sector);
+/* Gives each sector a list of its own. */
+void cell_split(struct cell *cell);
+struct candidate *candidates_copy(const struct candidate *list);
 /* By a change that had ended well before time. */
 bool replaced_before(const struct candidate *list,
     const struct candidate *candidate, uint64_t time);
