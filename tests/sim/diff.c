@@ -21,12 +21,19 @@ struct diff_check {
 	struct diff_extent extents[EXTENTS_MAX];
 	struct world *world;
 	struct sim_volume *to, *base;
-	struct oracle *mark; /* what it marks held; NULL: no mark */
+	const struct sim_volume *common; /* from which both descend, or NULL */
+	struct oracle *mark;             /* what it marks held; NULL: no mark */
 	uint64_t base_size;
 	uint8_t *said; /* by block */
 	uint64_t blocks, reported_end, asked_from;
 	bool answered;
 	int result;
+};
+
+/* A cell of both sides, as reads show it. */
+struct sides {
+	uint64_t cell; /* its offset */
+	const uint8_t *to, *base;
 };
 
 /* ---- asking ---- */
@@ -64,8 +71,10 @@ diff_start(struct world *world, struct sim_volume *to, struct sim_volume *base,
 	d->world = world;
 	d->to = to;
 	d->base = base;
-	if (base != NULL)
+	if (base != NULL) {
 		d->base_size = base->size;
+		d->common = family_common(to, base);
+	}
 	if (mark != NULL) {
 		d->mark = oracle_ref(mark->oracle);
 		d->base_size = mark->size;
@@ -184,56 +193,56 @@ must_be_said(const struct diff_check *d, uint64_t offset, const uint8_t *to,
 			       : memcmp(to, base, BLOCK) != 0;
 }
 
-/* A chunk of which that much is new may be put together: then all of it is said
- * to be new. */
+/* May the block lie elsewhere in one of the two?  If it differs.  And if a
+ * write to it was in flight at the cut from which both descend: where the data
+ * went first, the snapshot has it, but a request that cannot be mapped there
+ * any more is made once more, elsewhere.  Then the line that wrote has the
+ * second place and all others the first, with the same content.  At no other
+ * cut: what both hold came to both from there. */
 static bool
-half_differs(const uint8_t *to, const uint8_t *base)
+block_may_be_new(
+    const struct diff_check *d, const struct sides *sides, uint64_t at)
 {
-	unsigned differ = 0;
-
-	for (uint64_t at = 0; at < CHUNK; at += BLOCK)
-		differ += memcmp(to + at, base + at, BLOCK) != 0;
-	return differ >= CHUNK / BLOCK / 2;
+	return memcmp(sides->to + at, sides->base + at, BLOCK) != 0 ||
+	       (d->common != NULL &&
+		   oracle_is_restless(d->common->oracle, sides->cell + at));
 }
 
-/* A write that was in flight at a cut may have been made once more after it,
- * elsewhere: the snapshot has it, and whoever descends from it differs in that
- * block from what is in another line, though both have it. */
-static bool
-is_restless(const struct diff_check *d)
+static unsigned
+count_new(const struct diff_check *d, const struct sides *sides, uint64_t at,
+    uint64_t length)
 {
-	const struct sim_volume *common =
-	    d->base == NULL ? NULL : family_common(d->to, d->base);
+	unsigned count = 0;
 
-	return d->to->restless || (d->base != NULL && d->base->restless) ||
-	       (common != NULL && common->restless);
+	for (uint64_t end = at + length; at < end; at += BLOCK)
+		count += block_may_be_new(d, sides, at);
+	return count;
 }
 
-/* What is copied is copied by units; and where zeros are, nobody knows what
- * has been written. */
+/* What is copied is copied by units; a chunk of which half is new may be put
+ * together, then all of it is said to be new; and where zeros are, nobody
+ * knows what has been written. */
 static bool
-may_be_said(const struct diff_check *d, uint64_t in_cell, const uint8_t *to,
-    const uint8_t *base)
+may_be_said(const struct diff_check *d, const struct sides *sides, uint64_t at)
 {
-	uint64_t unit = d->to->cow_unit, at = in_cell / unit * unit;
-	uint64_t chunk = in_cell / CHUNK * CHUNK;
+	uint64_t unit = d->to->cow_unit;
 
-	return d->mark != NULL || d->to->moved || is_restless(d) ||
-	       half_differs(to + chunk, base + chunk) ||
-	       memcmp(to + at, base + at, unit) != 0 ||
-	       has_zero_sector(to + at, unit);
+	at -= at % unit;
+	return d->mark != NULL || d->to->moved ||
+	       count_new(d, sides, at, unit) > 0 ||
+	       count_new(d, sides, 0, CHUNK) >= CHUNK / BLOCK / 2 ||
+	       has_zero_sector(sides->to + at, unit);
 }
 
 static void
-diff_judge(struct diff_check *d, uint64_t cell, uint64_t in_cell,
-    const uint8_t *to, const uint8_t *base)
+diff_judge(struct diff_check *d, const struct sides *sides, uint64_t at)
 {
 	struct world *world = d->world;
-	uint64_t offset = cell + in_cell;
+	const uint8_t *to = sides->to + at, *base = sides->base + at;
+	uint64_t offset = sides->cell + at;
 	unsigned said = d->said[offset / BLOCK];
 
-	if (said == SAID_NOTHING &&
-	    must_be_said(d, offset, to + in_cell, base + in_cell))
+	if (said == SAID_NOTHING && must_be_said(d, offset, to, base))
 		sim_fail(world,
 		    "diff of %s against %s: %" PRIu64 " differs, is not said",
 		    d->to->name,
@@ -241,10 +250,10 @@ diff_judge(struct diff_check *d, uint64_t cell, uint64_t in_cell,
 		    : d->base != NULL ? d->base->name
 				      : "nothing",
 		    offset);
-	if (said == SAID(DIFF_ZERO) && !is_zero(to + in_cell, BLOCK))
+	if (said == SAID(DIFF_ZERO) && !is_zero(to, BLOCK))
 		sim_fail(world, "diff of %s: %" PRIu64 " is not zero",
 		    d->to->name, offset);
-	if (said != SAID_NOTHING && !may_be_said(d, in_cell, to, base))
+	if (said != SAID_NOTHING && !may_be_said(d, sides, at))
 		sim_fail(world,
 		    "diff of %s against %s: %" PRIu64 " does not differ",
 		    d->to->name, d->base != NULL ? d->base->name : "nothing",
@@ -281,6 +290,7 @@ diff_compare(struct diff_check *d)
 	static _Alignas(4096) uint8_t to[ORACLE_CELL_BYTES];
 	static _Alignas(4096) uint8_t base[ORACLE_CELL_BYTES];
 	uint64_t end = d->blocks * BLOCK;
+	struct sides sides = {.to = to, .base = base};
 
 	for (uint64_t cell = 0; cell < end; cell += ORACLE_CELL_BYTES) {
 		if (!is_wanted(d, cell))
@@ -288,8 +298,9 @@ diff_compare(struct diff_check *d)
 		if (!read_cell(d->world, d->to, cell, to) ||
 		    !read_cell(d->world, d->base, cell, base))
 			return false;
+		sides.cell = cell;
 		for (uint64_t at = 0; at < ORACLE_CELL_BYTES; at += BLOCK)
-			diff_judge(d, cell, at, to, base);
+			diff_judge(d, &sides, at);
 	}
 	return true;
 }

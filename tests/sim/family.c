@@ -59,8 +59,6 @@ snapshot_new(struct world *world, struct sim_volume *of, const char *name)
 	    .moved = of->moved,
 	    .cow_unit = of->cow_unit,
 	    .of = of,
-	    .submissions = of->submissions,
-	    .restless = of->in_flight > 0,
 	};
 	strcpy(s->name, name);
 	while (*end != NULL)

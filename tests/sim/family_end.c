@@ -44,7 +44,6 @@ snapshot_made(struct world *world, struct sim_volume *s, struct cut *cut)
 	struct sim_volume *of = s->of;
 
 	s->state = PRESENT;
-	s->restless |= s->submissions != of->submissions;
 	s->age = world->age;
 	s->oracle = oracle_snapshot(of->oracle, cut);
 	s->parent = of->parent;
@@ -84,7 +83,7 @@ done_snapshot(struct world *world, struct sim_volume *volume)
 		order_cut(world, first);
 }
 
-/* It stays as an ancestor. */
+/* It stays as an ancestor, with what it held. */
 void
 family_gone(struct world *world, struct sim_volume *snapshot)
 {
@@ -92,8 +91,6 @@ family_gone(struct world *world, struct sim_volume *snapshot)
 	snapshot->state = ABSENT;
 	snapshot->volume = NULL;
 	snapshot->quiet = snapshot->hold_asked = false;
-	oracle_unref(snapshot->oracle);
-	snapshot->oracle = NULL;
 }
 
 void

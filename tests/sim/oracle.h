@@ -97,6 +97,10 @@ bool oracle_may_be_hole(const struct oracle *oracle, uint64_t offset,
 bool oracle_is_zero(
     const struct oracle *oracle, uint64_t offset, uint64_t length);
 
+/* Was a write of any part of this 4 KiB block in flight at some time between
+ * the snapshot's call and its end? */
+bool oracle_is_restless(const struct oracle *snapshot, uint64_t offset);
+
 /* May the snapshot hold what this sector shows? */
 bool oracle_may_hold(
     const struct oracle *oracle, uint64_t offset, const uint8_t *sector);

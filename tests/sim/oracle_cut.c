@@ -162,21 +162,51 @@ cell_cut(const struct cell *from, struct cell *to, struct cut *cut)
 		to->sector[i] = sector_cut(cell_sector(from, i), cut);
 }
 
+/* No write is left out: those that may have been in flight are still there
+ * (work_oldest_read()). */
+static uint16_t
+cell_restless(const struct cell *cell, const struct cut *cut)
+{
+	uint16_t restless = 0;
+
+	static_assert(SECTORS_PER_CELL / BLOCK_SECTORS == 16);
+	for (unsigned k = 0; k < SECTORS_PER_CELL; k++)
+		for (const struct candidate *c = cell_sector(cell, k);
+		     c != NULL; c = c->next)
+			if (c->change->finished > cut->time)
+				restless |= (uint16_t)(1u << k / BLOCK_SECTORS);
+	return restless;
+}
+
+bool
+oracle_is_restless(const struct oracle *snapshot, uint64_t offset)
+{
+	const struct cell *cell = cell_at(snapshot, offset);
+	uint64_t sector = offset % ORACLE_CELL_BYTES / SECTOR_BYTES;
+
+	return cell != NULL && cell->restless >> sector / BLOCK_SECTORS & 1;
+}
+
 struct oracle *
 oracle_snapshot(const struct oracle *volume, struct cut *cut)
 {
 	struct oracle *snapshot = oracle_new(volume->serial);
 
-	for (size_t i = 0; i < volume->cell_count; i++)
-		if (volume->cells[i] != NULL)
-			cell_cut(volume->cells[i],
-			    cell_grow(snapshot, i * ORACLE_CELL_BYTES), cut);
+	for (size_t i = 0; i < volume->cell_count; i++) {
+		const struct cell *from = volume->cells[i];
+		struct cell *to;
+		if (from == NULL)
+			continue;
+		to = cell_grow(snapshot, i * ORACLE_CELL_BYTES);
+		cell_cut(from, to, cut);
+		to->restless = cell_restless(from, cut);
+	}
 	return snapshot;
 }
 
-/* Nothing changes a snapshot, so any time will do. */
+/* Nothing changes a snapshot: all of it had ended long before. */
 struct oracle *
 oracle_clone(const struct oracle *snapshot)
 {
-	return oracle_snapshot(snapshot, cut_new(0));
+	return oracle_snapshot(snapshot, cut_new(NEVER));
 }

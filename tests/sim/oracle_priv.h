@@ -39,6 +39,7 @@ struct cut {
 struct cell {
 	struct candidate *all;     /* of each sector, while they share one */
 	struct candidate **sector; /* NULL, or SECTORS_PER_CELL: of each */
+	uint16_t restless;         /* blocks, see oracle_is_restless() */
 };
 
 struct oracle {

@@ -171,10 +171,8 @@ struct sim_volume {
 	uint64_t age;          /* of the world's n-th cut */
 	bool hold, hold_asked; /* asked: not known whether it is so */
 	bool with_volume;      /* in the trash with the volume */
-	bool restless;         /* its volume had I/O in flight at the cut */
 
 	/* of a volume */
-	uint64_t submissions; /* so many writes */
 	struct sim_mark *marks;
 	struct sim_group *group, *group_asked;
 };

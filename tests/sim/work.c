@@ -280,7 +280,6 @@ work_submit(struct world *world, struct sim_volume *volume, enum bs_op op,
 		assert(length <= IO_BYTES_MAX);
 		slot_iov(slot);
 	}
-	volume->submissions += is_write(op);
 	if (is_write(op))
 		slot_prepare_write(slot);
 	else if (op == BS_FLUSH)
