@@ -88,17 +88,18 @@ claim "the last, too" qemu-io -f raw -c "read -P 101 6400k 64k" "$url"
 
 # ---- portals
 stop_varved
-python3 - "${portal#*:}" <<'END' &
-import socket, sys, time
+python3 - "${portal#*:}" "$dir/squats" <<'END' &
+import pathlib, socket, sys, time
 s = socket.socket()
 s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
 s.bind(("127.0.0.1", int(sys.argv[1])))
 s.listen()
+pathlib.Path(sys.argv[2]).touch()
 time.sleep(600)
 END
 squatter=$!
 cleanup "kill $squatter 2>/dev/null"
-sleep 0.5
+until [ -e "$dir/squats" ] || ! kill -0 $squatter; do sleep 0.05; done
 before=$portal
 "$BUILD/varved" --dir "$dir" >>"$dir/stderr.txt" 2>&1 </dev/null &
 varved_pid=$!
