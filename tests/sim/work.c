@@ -669,27 +669,19 @@ round_is_over(struct world *world)
 }
 
 void
-work_step(struct world *world)
-{
-	world->tally->steps++;
-	work_maybe_fault(world);
-	if (!world->reopen_wanted)
-		work_maybe_submit(world);
-	if (world->scenario->ordered)
-		order_step(world);
-	control_step(world);
-	if (!simloop_step(world->loop) && world_is_busy(world) &&
-	    !world->power_failed)
-		sim_fail(world, "a completion was lost");
-}
-
-void
 work_round(struct world *world, unsigned steps)
 {
 	for (unsigned i = 0; i < steps && !round_is_over(world); i++) {
-		work_step(world);
-		if (!world->power_failed)
-			online_go_on(world);
+		world->tally->steps++;
+		work_maybe_fault(world);
+		if (!world->reopen_wanted)
+			work_maybe_submit(world);
+		if (world->scenario->ordered)
+			order_step(world);
+		control_step(world);
+		if (!simloop_step(world->loop) && world_is_busy(world) &&
+		    !world->power_failed)
+			sim_fail(world, "a completion was lost");
 		if (world->power_failed)
 			return;
 		if (!world->reopen_wanted || world_is_busy(world))
