@@ -25,6 +25,7 @@ struct flatten {
 	int64_t pool_id;
 	struct pool_request request;
 	struct loop_task ended;
+	int result; /* the request's */
 	struct house_job job;
 	void (*started)(void *arg, const struct house_job *job);
 	void *arg;
@@ -108,18 +109,19 @@ flatten_at_home(struct loop_task *task)
 {
 	struct flatten *flatten = container_of(task, struct flatten, ended);
 
-	flatten_ended(flatten, flatten->job.result);
+	snprintf(flatten->job.problem, sizeof(flatten->job.problem), "%s",
+	    flatten->result < 0 ? flatten->request.problem : "");
+	flatten_ended(flatten, flatten->result);
 }
 
+/* On the pool's reactor: the job itself is the home's, which may be looking. */
 static void
 flatten_done(struct pool_request *request, int result)
 {
 	struct flatten *flatten =
 	    container_of(request, struct flatten, request);
 
-	flatten->job.result = result;
-	snprintf(flatten->job.problem, sizeof(flatten->job.problem), "%s",
-	    result < 0 ? request->problem : "");
+	flatten->result = result;
 	flatten->ended.run = flatten_at_home;
 	loop_post(flatten->house->home, &flatten->ended);
 }

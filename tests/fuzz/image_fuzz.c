@@ -144,11 +144,11 @@ use_requests(struct pool *pool)
 	static const struct volume_params params = {
 	    .name = "new", .size = 8 * MiB};
 	struct volume *volume = volume_next(pool, NULL);
-	struct waited w[5] = {{.request.done = waited_done}};
+	struct waited w[5];
 	struct volume_stat stat;
 
-	for (unsigned i = 1; i < ARRAY_SIZE(w); i++)
-		w[i] = w[0];
+	for (unsigned i = 0; i < ARRAY_SIZE(w); i++)
+		w[i] = (struct waited)WAITED(w[i]);
 	volume_create(pool, &params, &w[0].request);
 	waited_wait(&w[0]);
 	pool_checkpoint(pool, &w[1].request);
@@ -168,7 +168,7 @@ use_requests(struct pool *pool)
 static void
 use_grow(struct pool *pool)
 {
-	struct waited w = {.request.done = waited_done};
+	struct waited w = WAITED(w);
 
 	pool_grow(pool, NULL, &w.request);
 	waited_wait(&w);
@@ -185,7 +185,7 @@ static enum outcome
 use(struct backstore **bs, unsigned count, bool read_only)
 {
 	struct pool_limits limits = {.cache_bytes = MiB, .io_max = 16};
-	struct waited w = {.request.done = waited_done};
+	struct waited w = WAITED(w);
 	struct volume *volume = NULL;
 	struct pool_stat stat;
 	struct pool *pool;
@@ -213,7 +213,7 @@ use(struct backstore **bs, unsigned count, bool read_only)
 		use_volume(pool, volume);
 	pool_stat_get(pool, &stat);
 	tell("state: %d %s\n", stat.state, stat.problem);
-	w = (struct waited){.request.done = waited_done};
+	w = (struct waited)WAITED(w);
 	pool_close(pool, &w.request);
 	assert(waited_wait(&w) != -EBUSY);
 	return stat.state == POOL_SUSPECT ? SUSPECT : HEALTHY;
