@@ -209,7 +209,7 @@ check_fine(struct map_walk *map, const struct place *leaf_place,
 static bool
 mask_is_right(const struct map_walk *map, const struct chunk *chunk)
 {
-	unsigned unit = 1u << (map->version->cow_shift - FMT_BLOCK_SHIFT);
+	unsigned unit = sub_blocks(map);
 	unsigned all = (1u << unit) - 1;
 
 	for (unsigned i = 0; i < FMT_CHUNK_BLOCKS; i += unit)

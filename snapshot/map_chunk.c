@@ -34,7 +34,7 @@ map_rules(
 	    .epoch = volume->pool->epoch,
 	    .parent_epoch = parent_epoch(volume, leaf),
 	    .bookmark_epoch = bookmark,
-	    .unit = 1u << (volume->cow_shift - FMT_BLOCK_SHIFT),
+	    .unit = volume_unit(volume),
 	    .track = volume->parent != NULL || bookmark != 0,
 	};
 }
@@ -51,7 +51,7 @@ fine_place(const struct volume *volume, uint64_t chunk)
 {
 	unsigned in_leaf = chunk % FMT_LEAF_CHUNKS;
 	unsigned per_page = fine_page_chunks(volume->cow_shift);
-	unsigned unit = 1u << (volume->cow_shift - FMT_BLOCK_SHIFT);
+	unsigned unit = volume_unit(volume);
 
 	return (struct fine_place){
 	    .slot = in_leaf / per_page,

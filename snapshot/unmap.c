@@ -125,13 +125,6 @@ unmap_leaf(struct vio *vio, uint64_t end)
 		vio_unlock(vio);
 }
 
-/* Blocks that are mapped together. */
-static uint64_t
-unit_blocks(const struct vio *vio)
-{
-	return 1ull << (vio->volume->cow_shift - FMT_BLOCK_SHIFT);
-}
-
 /* Lets others have a turn: true: parked until then. */
 static bool
 turn_over(struct vio *vio)
@@ -162,7 +155,7 @@ unmap_blocks(struct vio *vio)
 	if (end > block + leaf_left)
 		end = block + leaf_left;
 	if (vio->io->op == BS_ZERO)
-		end -= end % unit_blocks(vio); /* see zero_may_unmap */
+		end -= end % volume_unit(vio->volume); /* see zero_may_unmap */
 	unmap_leaf(vio, end);
 }
 
@@ -196,7 +189,7 @@ vio_unmap_step(struct vio *vio)
 static bool
 zero_may_unmap(const struct vio *vio)
 {
-	uint64_t unit = unit_blocks(vio) * FMT_BLOCK;
+	uint64_t unit = (uint64_t)volume_unit(vio->volume) * FMT_BLOCK;
 
 	return vio->next % unit == 0 && vio->end - vio->next >= unit;
 }
@@ -205,7 +198,7 @@ void
 vio_zero_step(struct vio *vio)
 {
 	uint64_t block = vio->next / FMT_BLOCK, end = vio->end / FMT_BLOCK;
-	uint64_t unit_end = (block | (unit_blocks(vio) - 1)) + 1;
+	uint64_t unit_end = (block | (volume_unit(vio->volume) - 1)) + 1;
 	uint64_t blocks;
 	struct map_extent extent;
 
@@ -233,7 +226,7 @@ vio_zero_step(struct vio *vio)
 		vio_in_place_step(vio, &extent);
 	else if ((blocks = vio_map_blocks(vio, &extent)) == 0)
 		vio_copy_begin(vio);
-	else if (extent.blocks < blocks && unit_blocks(vio) == 1)
+	else if (extent.blocks < blocks && volume_unit(vio->volume) == 1)
 		vio_map_step(vio, BS_ZERO, extent.blocks); /* then a hole */
 	else
 		vio_map_step(vio, BS_ZERO, blocks);

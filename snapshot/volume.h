@@ -269,6 +269,13 @@ uint64_t seg_limit(
 void seg_put(struct seg *seg);
 /* The seg is done: the vio goes on. */
 void seg_end(struct seg *seg, int result);
+/* Blocks that are mapped together: 1, 4, 16. */
+static inline unsigned
+volume_unit(const struct volume *volume)
+{
+	return 1u << (volume->cow_shift - FMT_BLOCK_SHIFT);
+}
+
 /* Have all device writes ended that were submitted before the last cut? */
 static inline bool
 volume_cut_drained(const struct volume *volume)

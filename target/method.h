@@ -122,6 +122,10 @@ void method_pool_answer(struct request *request);
 /* The LUN's item; NULL: the request has failed. */
 json_t *method_lun_item(struct request *request);
 struct survey_pool *method_pool(const struct request *request);
+/* May a pool warn and stop there, in percent?  False: the request has failed.
+ */
+bool method_levels_fit(
+    struct request *request, unsigned warn_at, unsigned stop_at);
 struct survey_lun *method_lun(const struct request *request);
 /* Of the snapshots of the LUN that was surveyed, or NULL. */
 struct survey_lun *method_snap_find(

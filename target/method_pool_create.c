@@ -256,13 +256,8 @@ method_pool_create(struct request *request)
 					  "there is a pool %s already", name));
 		return;
 	}
-	if (warn > stop) {
-		request_fail(request,
-		    fault_new("request.argument",
-			"warn_at (%u%%) has to be at most stop_at (%u%%)", warn,
-			stop));
+	if (!method_levels_fit(request, warn, stop))
 		return;
-	}
 	arrival = arrival_new(request, POOL_WORK_CREATE);
 	snprintf(arrival->what, sizeof(arrival->what),
 	    "cannot create the pool %s", name);

@@ -24,6 +24,18 @@ static const struct change_fault set_faults[] = {
 
 static const struct change_op op_set = {.run = set_run, .faults = set_faults};
 
+bool
+method_levels_fit(struct request *request, unsigned warn_at, unsigned stop_at)
+{
+	if (warn_at <= stop_at)
+		return true;
+	request_fail(
+	    request, fault_new("request.argument",
+			 "warn_at (%u%%) has to be at most stop_at (%u%%)",
+			 warn_at, stop_at));
+	return false;
+}
+
 static void
 set_answer(struct request *request)
 {
@@ -43,13 +55,8 @@ set_go(struct request *request)
 	    (unsigned)param_int(request->params, "warn_at", stat->soft_percent);
 	stat->hard_percent =
 	    (unsigned)param_int(request->params, "stop_at", stat->hard_percent);
-	if (stat->soft_percent > stat->hard_percent) {
-		request_fail(request,
-		    fault_new("request.argument",
-			"warn_at (%u%%) has to be at most stop_at (%u%%)",
-			stat->soft_percent, stat->hard_percent));
+	if (!method_levels_fit(request, stat->soft_percent, stat->hard_percent))
 		return;
-	}
 	if (request->dry_run) {
 		method_pool_answer(request);
 		return;

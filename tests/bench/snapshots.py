@@ -18,6 +18,7 @@ The LUN is fully written first; figures are of one run, ratios within it.
 Nothing here decides a test.  Writes DIR/bench-snapshots.json.
 """
 import argparse
+import concurrent.futures
 import json
 import pathlib
 import shutil
@@ -26,7 +27,6 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
@@ -100,29 +100,31 @@ def delete_snapshots(control):
     wait_jobs(control)
 
 
+def beside(measure, side):
+    """What both come to: measure() here, and side() on a thread meanwhile."""
+    with concurrent.futures.ThreadPoolExecutor(1) as thread:
+        other = thread.submit(side)
+        return measure(), other.result()
+
+
 # ---- steps ----
 
 def step_load(peer, control, options):
     size = options.gib * GiB
     base = timed(peer, "randwrite", options.seconds, size)
-    steps, late, stop = [], [], threading.Event()
 
     def take():
-        mine, begun = Control(peer.varved), time.monotonic()
+        mine, begun, steps, late = Control(peer.varved), time.monotonic(), [], []
         for i in range(options.snapshots):
-            due = begun + i / 10
-            if stop.wait(max(0, due - time.monotonic())):
-                return
+            time.sleep(max(0, begun + i / 10 - time.monotonic()))
             asked = time.monotonic()
             mine.ask("snap.create", names=[f"bench/full@s{i:04}"])
             late.append(time.monotonic() - asked)
             steps.append(mine.pool()["snapshot_step_ns"] / 1000)
+        return steps, late
 
-    thread = threading.Thread(target=take)
-    thread.start()
-    under = timed(peer, "randwrite", options.snapshots / 10, size)
-    thread.join()
-    stop.set()
+    under, (steps, late) = beside(
+        lambda: timed(peer, "randwrite", options.snapshots / 10, size), take)
     say(f"load: {len(steps)} snapshots at 10/s under 4 KiB random write QD32: step median "
         f"{statistics.median(steps):.0f} us, p99.9 {percentile(steps, 0.999):.0f} us, max "
         f"{max(steps):.0f} us; answered in median {statistics.median(late) * 1000:.1f} ms, max "
@@ -237,20 +239,15 @@ def step_delete(peer, control, options):
     fio_job(peer, "randwrite", f"--io_size={size}", f"--size={size}", "--norandommap=0")
     held = control.lun()["snap_held"]
     alone = timed(peer, "randwrite", options.seconds, size)
-    took = []
 
     def delete():
-        begun = time.monotonic()
-        mine = Control(peer.varved)
+        mine, begun = Control(peer.varved), time.monotonic()
         mine.ask("snap.delete", snap="bench/full@old")
-        took.append(time.monotonic() - begun)
+        answered = time.monotonic() - begun
         wait_jobs(mine)
-        took.append(time.monotonic() - begun)
+        return answered, time.monotonic() - begun
 
-    thread = threading.Thread(target=delete)
-    thread.start()
-    under = timed(peer, "randwrite", options.seconds, size)
-    thread.join()
+    under, took = beside(lambda: timed(peer, "randwrite", options.seconds, size), delete)
     say(f"delete: a snapshot holding {held / GiB:.1f} GiB: answered in {took[0] * 1000:.0f} ms, "
         f"gone in {took[1]:.1f} s; {under['iops'] / 1000:.1f}k IOPS meanwhile (in "
         f"{options.seconds} s), {alone['iops'] / 1000:.1f}k before, ratio "

@@ -7,25 +7,8 @@
 
 /* ---- the pool ---- */
 
-static void
-wait_done(struct pool_request *request, int result)
-{
-	struct golden_wait *wait =
-	    container_of(request, struct golden_wait, request);
-
-	wait->result = result;
-	wait->done = true;
-}
-
-struct golden_wait
-golden_wait_new(void)
-{
-	return (struct golden_wait){.request.done = wait_done};
-}
-
 void
-golden_wait_end(
-    struct golden *golden, struct golden_wait *wait, const char *what)
+golden_wait(struct golden *golden, struct waited *wait, const char *what)
 {
 	if (!simloop_run_until(golden->loop, &wait->done))
 		golden_die("%s: never ends", what);
@@ -65,22 +48,22 @@ golden_create(struct golden *golden)
 {
 	const struct pool_params params = {
 	    .name = "golden", .uuid = "golden image\0\0\0\1"};
-	struct golden_wait wait = golden_wait_new();
+	struct waited wait = WAITED(wait);
 
 	pool_create(golden->loop, golden->disk, golden->disks, &params, &limits,
 	    false, &wait.request);
-	golden_wait_end(golden, &wait, "pool_create");
+	golden_wait(golden, &wait, "pool_create");
 	golden->pool = wait.request.pool;
 }
 
 void
 golden_open(struct golden *golden)
 {
-	struct golden_wait wait = golden_wait_new();
+	struct waited wait = WAITED(wait);
 
 	pool_open(golden->loop, golden->disk, golden->disks, &limits, false,
 	    &wait.request);
-	golden_wait_end(golden, &wait, "pool_open");
+	golden_wait(golden, &wait, "pool_open");
 	golden->pool = wait.request.pool;
 }
 
@@ -98,20 +81,14 @@ golden_cut(struct golden *golden)
 void
 golden_close(struct golden *golden)
 {
-	struct golden_wait wait = golden_wait_new();
-
-	pool_close(golden->pool, &wait.request);
-	golden_wait_end(golden, &wait, "pool_close");
+	GOLDEN_ASK(golden, pool_close, golden->pool);
 	simloop_free(golden->loop);
 }
 
 void
 golden_checkpoint(struct golden *golden)
 {
-	struct golden_wait wait = golden_wait_new();
-
-	pool_checkpoint(golden->pool, &wait.request);
-	golden_wait_end(golden, &wait, "pool_checkpoint");
+	GOLDEN_ASK(golden, pool_checkpoint, golden->pool);
 }
 
 struct alarm {
@@ -160,29 +137,22 @@ golden_lun(struct golden *golden, const char *name, uint64_t size,
 	    .size = size,
 	    .block_size = block_size,
 	    .cow_unit = cow_unit};
-	struct golden_wait wait = golden_wait_new();
 
-	volume_create(golden->pool, &params, &wait.request);
-	golden_wait_end(golden, &wait, "volume_create");
+	GOLDEN_ASK(golden, volume_create, golden->pool, &params);
 }
 
 void
 golden_delete(struct golden *golden, const char *name)
 {
-	struct golden_wait wait = golden_wait_new();
-
-	volume_delete(golden->pool, golden_find(golden, name), &wait.request);
-	golden_wait_end(golden, &wait, "volume_delete");
+	GOLDEN_ASK(
+	    golden, volume_delete, golden->pool, golden_find(golden, name));
 }
 
 void
 golden_resize(struct golden *golden, const char *name, uint64_t size)
 {
-	struct golden_wait wait = golden_wait_new();
-
-	volume_resize(
-	    golden->pool, golden_find(golden, name), size, &wait.request);
-	golden_wait_end(golden, &wait, "volume_resize");
+	GOLDEN_ASK(golden, volume_resize, golden->pool,
+	    golden_find(golden, name), size);
 }
 
 struct backstore *
@@ -195,18 +165,12 @@ golden_lun_open(struct golden *golden, const char *name)
 	return bs;
 }
 
-static void
-lun_closed(void *arg)
-{
-	*(bool *)arg = true;
-}
-
 void
 golden_lun_close(struct golden *golden, struct backstore *bs)
 {
 	bool closed = false;
 
-	bs_close(bs, lun_closed, &closed);
+	bs_close(bs, waited_closed, &closed);
 	simloop_run_until(golden->loop, &closed);
 }
 

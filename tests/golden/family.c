@@ -16,79 +16,61 @@ golden_snap(struct golden *golden, const char *lun, const char *name)
 {
 	const struct snapshot_params params = {.name = name};
 	struct volume *volume = golden_find(golden, lun);
-	struct golden_wait wait = golden_wait_new();
 
-	snapshot_create(golden->pool, &volume, 1, &params, &wait.request);
-	golden_wait_end(golden, &wait, "snapshot_create");
+	GOLDEN_ASK(golden, snapshot_create, golden->pool, &volume, 1, &params);
 }
 
 void
 golden_hold(struct golden *golden, const char *snap)
 {
-	struct golden_wait wait = golden_wait_new();
-
-	snapshot_hold(
-	    golden->pool, golden_find(golden, snap), true, &wait.request);
-	golden_wait_end(golden, &wait, "snapshot_hold");
+	GOLDEN_ASK(golden, snapshot_hold, golden->pool,
+	    golden_find(golden, snap), true);
 }
 
 void
 golden_clone(struct golden *golden, const char *snap, const char *name)
 {
 	const struct volume_params params = {.name = name};
-	struct golden_wait wait = golden_wait_new();
 
-	volume_clone(
-	    golden->pool, golden_find(golden, snap), &params, &wait.request);
-	golden_wait_end(golden, &wait, "volume_clone");
+	GOLDEN_ASK(golden, volume_clone, golden->pool,
+	    golden_find(golden, snap), &params);
 }
 
 void
 golden_rollback(struct golden *golden, const char *snap, const char *keep)
 {
-	struct golden_wait wait = golden_wait_new();
-
-	volume_rollback(golden->pool, lun_of(golden, snap),
-	    golden_find(golden, snap), keep, &wait.request);
-	golden_wait_end(golden, &wait, "volume_rollback");
+	GOLDEN_ASK(golden, volume_rollback, golden->pool, lun_of(golden, snap),
+	    golden_find(golden, snap), keep);
 }
 
 void
 golden_bookmark(struct golden *golden, const char *snap, const char *name)
 {
-	struct golden_wait wait = golden_wait_new();
-
-	bookmark_create(golden->pool, lun_of(golden, snap),
-	    golden_find(golden, snap), name, &wait.request);
-	golden_wait_end(golden, &wait, "bookmark_create");
+	GOLDEN_ASK(golden, bookmark_create, golden->pool, lun_of(golden, snap),
+	    golden_find(golden, snap), name);
 }
 
 void
 golden_group(struct golden *golden, const char *name, const char *const *luns,
     unsigned count)
 {
-	struct golden_wait wait = golden_wait_new();
 	struct volume *volume[STORY_WORDS];
 
 	for (unsigned i = 0; i < count; i++)
 		volume[i] = golden_find(golden, luns[i]);
-	group_create(golden->pool, name, volume, count, &wait.request);
-	golden_wait_end(golden, &wait, "group_create");
+	GOLDEN_ASK(golden, group_create, golden->pool, name, volume, count);
 }
 
 void
 golden_trash(struct golden *golden, const char *lun)
 {
-	struct golden_wait wait = golden_wait_new();
-
-	volume_trash(golden->pool, golden_find(golden, lun), &wait.request);
-	golden_wait_end(golden, &wait, "volume_trash");
+	GOLDEN_ASK(
+	    golden, volume_trash, golden->pool, golden_find(golden, lun));
 }
 
 void
 golden_restore(struct golden *golden, const char *lun)
 {
-	struct golden_wait wait = golden_wait_new();
 	struct volume *volume = NULL;
 	struct volume_stat stat;
 
@@ -99,6 +81,5 @@ golden_restore(struct golden *golden, const char *lun)
 	}
 	if (volume == NULL)
 		golden_die("no %s in the trash", lun);
-	volume_restore(golden->pool, volume, NULL, &wait.request);
-	golden_wait_end(golden, &wait, "volume_restore");
+	GOLDEN_ASK(golden, volume_restore, golden->pool, volume, NULL);
 }

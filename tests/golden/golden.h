@@ -37,6 +37,7 @@
 
 #include "backstores/testing.h"
 #include "snapshot/family.h"
+#include "tests/waited.h"
 #include <stdio.h>
 
 #define GOLDEN_DEVICES 4
@@ -53,15 +54,15 @@ void golden_die(const char *format, ...)
     __attribute__((format(printf, 1, 2), noreturn));
 
 /* ---- drive.c: a pool on simulated disks ---- */
-/* A request, made and waited for. */
-struct golden_wait {
-	struct pool_request request;
-	bool done;
-	int result;
-};
-struct golden_wait golden_wait_new(void);
-void golden_wait_end(
-    struct golden *golden, struct golden_wait *wait, const char *what);
+/* Runs until it is done; what failed ends the program. */
+void golden_wait(struct golden *golden, struct waited *wait, const char *what);
+/* call(..., request), which has to succeed. */
+#define GOLDEN_ASK(golden, call, ...)                                          \
+	do {                                                                   \
+		struct waited asked = WAITED(asked);                           \
+		call(__VA_ARGS__, &asked.request);                             \
+		golden_wait(golden, &asked, #call);                            \
+	} while (0)
 
 void golden_init(struct golden *golden);
 void golden_disk(struct golden *golden, uint64_t size);

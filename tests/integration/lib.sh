@@ -86,6 +86,22 @@ kill_varved() {
     varved_pid=
 }
 
+# lun_url NAME [OPTION...]: exports it to the host h and prints where it is
+lun_url() {
+    local name=$1
+    shift
+    varve --json export add "$name" --host h "$@" |
+        jq -r "\"iscsi://$portal/\" + .item.iqn + \"/\" + (.item.lun | tostring)"
+}
+
+# lun_io URL COMMAND...: qemu-io's commands on a LUN
+lun_io() {
+    local url=$1 command arguments=()
+    shift
+    for command; do arguments+=(-c "$command"); done
+    qemu-io -f raw "${arguments[@]}" "$url"
+}
+
 ok() {
     passed=$((passed + 1))
     echo "ok   $1"

@@ -15,20 +15,6 @@ varve lun create vms/web01 --size 1G >/dev/null
 varve lun create vms/db01 --size 1G >/dev/null
 varve host add h --iqn "$iqn" --no-chap >/dev/null
 
-# url NAME [OPTION...]: exports it and prints where it is
-url() {
-    local name=$1
-    shift
-    varve --json export add "$name" --host h "$@" |
-        jq -r "\"iscsi://$portal/\" + .item.iqn + \"/\" + (.item.lun | tostring)"
-}
-# io URL COMMAND...: qemu-io's commands on a LUN
-io() {
-    local url=$1 command arguments=()
-    shift
-    for command; do arguments+=(-c "$command"); done
-    qemu-io -f raw "${arguments[@]}" "$url"
-}
 # reads TEXT URL PATTERN OFFSET LENGTH; -r: a snapshot is write protected
 reads() {
     run qemu-io -r -f raw -c "read -P $3 $4 $5" "$2"
@@ -40,16 +26,16 @@ reads() {
 }
 value() { varve --plain -o "$1" "${@:2}"; }
 
-web=$(url vms/web01)
-db=$(url vms/db01)
+web=$(lun_url vms/web01)
+db=$(lun_url vms/db01)
 
 # ---- a snapshot keeps what was
 
-claim "data is written" io "$web" "write -P 0x11 0 4M" "write -P 0x12 100M 64k" flush
+claim "data is written" lun_io "$web" "write -P 0x11 0 4M" "write -P 0x12 100M 64k" flush
 claim "a snapshot is taken" varve snap create vms/web01@mon
 claim_equal "it maps what the LUN maps" "$(value live snap show vms/web01@mon)" 4259840
-claim "the LUN changes" io "$web" "write -P 0x21 1M 1M" "discard 100M 64k" flush
-mon=$(url vms/web01@mon)
+claim "the LUN changes" lun_io "$web" "write -P 0x21 1M 1M" "discard 100M 64k" flush
+mon=$(lun_url vms/web01@mon)
 reads "the LUN has what was written" "$web" 0x21 1M 1M
 reads "and what was not touched" "$web" 0x11 0 1M
 reads "and zeros where it was trimmed" "$web" 0 100M 64k
@@ -99,15 +85,15 @@ claim "a clone is made" varve lun clone vms/web01@tue vms/web01-test
 claim_equal "of the snapshot" "$(value parent lun show vms/web01-test)" vms/web01@tue
 claim_equal "which knows" "$(value clones snap show vms/web01@tue)" vms/web01-test
 claim_equal "for nothing" "$(value exclusive lun show vms/web01-test)" 0
-test=$(url vms/web01-test)
+test=$(lun_url vms/web01-test)
 reads "it holds what the snapshot holds" "$test" 0x21 1M 1M
-claim "it is written" io "$test" "write -P 0x44 0 1M" flush
+claim "it is written" lun_io "$test" "write -P 0x44 0 1M" flush
 reads "and has it" "$test" 0x44 0 1M
 reads "its origin does not" "$web" 0x11 0 1M
 
 # ---- rolling back
 
-claim "something goes wrong" io "$web" "write -P 0x66 0 8M" flush
+claim "something goes wrong" lun_io "$web" "write -P 0x66 0 8M" flush
 # a session that stays: qemu-io waits for commands
 mkfifo "$dir/commands"
 qemu-io -f raw "$web" <"$dir/commands" >/dev/null 2>&1 &
@@ -134,7 +120,7 @@ claim "it is rolled back" varve lun rollback vms/web01@tue --keep broken
 reads "the LUN is what it was" "$web" 0x21 1M 1M
 reads "all of it" "$web" 0 4M 4M
 claim "what was wrong can be looked at" varve lun clone vms/web01@broken vms/look
-reads "it is all there" "$(url vms/look)" 0x66 0 8M
+reads "it is all there" "$(lun_url vms/look)" 0x66 0 8M
 claim "a larger LUN is rolled back to a smaller one" sh -c "
     '$BUILD/varve' lun resize vms/web01 +1G && '$BUILD/varve' lun rollback vms/web01@tue"
 claim_equal "and has its size" "$(value size lun show vms/web01)" 1073741824
@@ -150,13 +136,13 @@ claim "a release" varve snap release vms/web01@tue
 # ---- groups
 
 claim "a group" varve group create shop vms/web01 vms/db01
-io "$web" "write -P 0x71 0 64k" flush >/dev/null
-io "$db" "write -P 0x72 0 64k" flush >/dev/null
+lun_io "$web" "write -P 0x71 0 64k" flush >/dev/null
+lun_io "$db" "write -P 0x72 0 64k" flush >/dev/null
 claim "is kept at one instant" varve snap create --group shop @night
-io "$web" "write -P 0x81 0 64k" flush >/dev/null
-io "$db" "write -P 0x82 0 64k" flush >/dev/null
-reads "this one" "$(url vms/web01@night)" 0x71 0 64k
-reads "and that" "$(url vms/db01@night)" 0x72 0 64k
+lun_io "$web" "write -P 0x81 0 64k" flush >/dev/null
+lun_io "$db" "write -P 0x82 0 64k" flush >/dev/null
+reads "this one" "$(lun_url vms/web01@night)" 0x71 0 64k
+reads "and that" "$(lun_url vms/db01@night)" 0x72 0 64k
 claim_exit 5 "all or nothing" varve snap create vms/db01 vms/web01 @tue
 claim_exit 4 "none was made" varve snap show vms/db01@tue
 
@@ -171,8 +157,8 @@ claim "and can be taken" varve lun create vms/db01 --size 1G
 claim_exit 5 "so it cannot come back under it" varve trash restore vms/db01
 claim_text "and says how" "--as"
 claim "it comes back under another" varve trash restore vms/db01 --as db01-old
-reads "with its data" "$(url vms/db01-old)" 0x82 0 64k
-reads "and its snapshots" "$(url vms/db01-old@night)" 0x72 0 64k
+reads "with its data" "$(lun_url vms/db01-old)" 0x82 0 64k
+reads "and its snapshots" "$(lun_url vms/db01-old@night)" 0x72 0 64k
 
 # ---- standing alone
 
@@ -180,7 +166,7 @@ claim "a clone is flattened" varve lun flatten vms/web01-test
 claim_text "to its end" "done"
 claim_equal "and is none any more" "$(value parent lun show vms/web01-test)" ""
 claim "its origin goes" varve -y snap delete vms/web01@tue
-reads "and it has its data" "$(url vms/web01-test)" 0x44 0 1M
+reads "and it has its data" "$(lun_url vms/web01-test)" 0x44 0 1M
 reads "all of it" "iscsi://$portal/$(varve --json export list vms/web01-test |
     jq -r '.items[0] | .iqn + "/" + (.lun | tostring)')" 0x21 1M 1M
 

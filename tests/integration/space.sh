@@ -13,24 +13,12 @@ varve pool create vms "$dir/vms.pool" --size 512M >/dev/null
 varve host add h --iqn "$iqn" --no-chap >/dev/null
 
 value() { varve --plain -o "$1" "${@:2}"; }
-# url NAME: exports it and prints where it is
-url() {
-    varve --json export add "$1" --host h |
-        jq -r "\"iscsi://$portal/\" + .item.iqn + \"/\" + (.item.lun | tostring)"
-}
-# io URL COMMAND...: qemu-io's commands on a LUN
-io() {
-    local url=$1 command arguments=()
-    shift
-    for command; do arguments+=(-c "$command"); done
-    qemu-io -f raw "${arguments[@]}" "$url"
-}
 
 # ---- where a pool warns
 
 claim "a LUN is made" varve lun create vms/a --size 400M
-a=$(url vms/a)
-claim "and holds some" io "$a" "write 0 64M" flush
+a=$(lun_url vms/a)
+claim "and holds some" lun_io "$a" "write 0 64M" flush
 claim_equal "the pool is well" "$(value level pool show vms)" normal
 claim "it is to warn from 10% on" varve pool set vms --warn-at 10%
 claim_equal "and does at once" "$(value level pool show vms)" warn
