@@ -11,7 +11,7 @@ After the last round: `varve rescue check` is clean.
 
 Does not cover power loss: the simulator (tests/sim) does.
 """
-# timeout: 1500
+# timeout: 900
 import os
 import pathlib
 import signal
