@@ -29,10 +29,11 @@ method_levels_fit(struct request *request, unsigned warn_at, unsigned stop_at)
 {
 	if (warn_at <= stop_at)
 		return true;
-	request_fail(
-	    request, fault_new("request.argument",
-			 "warn_at (%u%%) has to be at most stop_at (%u%%)",
-			 warn_at, stop_at));
+	request_fail(request,
+	    fault_fix(fault_new("request.argument",
+			  "warn_at (%u%%) has to be at most stop_at (%u%%)",
+			  warn_at, stop_at),
+		"give both: --warn-at %u%% --stop-at %u%%", stop_at, warn_at));
 	return false;
 }
 
@@ -79,9 +80,11 @@ method_pool_set(struct request *request)
 		return;
 	if (json_object_get(request->params, "warn_at") == NULL &&
 	    json_object_get(request->params, "stop_at") == NULL)
-		request_fail(
-		    request, fault_new("request.argument",
-				 "pool.set needs warn_at, stop_at or both"));
+		request_fail(request,
+		    fault_fix(fault_new("request.argument",
+				  "pool.set needs warn_at, stop_at or both"),
+			"varve pool set %s --warn-at 80%% --stop-at 95%%",
+			name));
 	else
 		method_survey_pools(request, name, set_go);
 }
