@@ -18,8 +18,12 @@ FIO_IQN = "iqn.2019-04.org.fio:fio"
 
 
 def run(*command, **keywords):
-    return subprocess.run([str(c) for c in command], check=True, text=True,
-                          capture_output=True, **keywords).stdout
+    done = subprocess.run([str(c) for c in command], text=True, capture_output=True,
+                          **keywords)
+    if done.returncode != 0:
+        raise RuntimeError(f"{' '.join(done.args)}: exit {done.returncode}: "
+                           f"{done.stderr[-2000:]}")
+    return done.stdout
 
 
 def free_port():
@@ -93,12 +97,12 @@ class Tgt(Peer):
 class Varve(Peer):
     name = "varve"
 
-    def __init__(self, directory, size):
+    def __init__(self, directory, size, spare_gib=0):
         self.varved = Varved(directory / "varved")
         self.pid = self.varved.pid
         gib = size >> 30
         self.varved.varve("pool", "create", "bench", directory / "pool.img",
-                          "--size", f"{2 * gib + 2}G")
+                          "--size", f"{2 * gib + 2 + spare_gib}G")
         self.varved.varve("host", "add", "fio", "--iqn", FIO_IQN, "--no-chap")
         self.url = self.varved.lun("bench/full", f"{gib}G", "fio")
         self.hole_url = self.varved.lun("bench/hole", f"{gib}G", "fio")

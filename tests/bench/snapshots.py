@@ -30,7 +30,7 @@ import tempfile
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
-from peers import Varve, fill_file, fio_run, load, pin, run
+from peers import Varve, cpu_seconds, fill_file, fio_run, load, pin, run
 from varved import BUILD
 
 GiB = 1 << 30
@@ -69,11 +69,13 @@ def written_bytes(pid):
 
 def fio_job(peer, rw, *extra):
     pin(peer.pid, {1})
+    before = cpu_seconds(peer.pid)
     side = fio_run([*peer.fio(), f"--rw={rw}", "--bs=4k", "--iodepth=32", *extra],
                    "0")["read" if rw == "randread" else "write"]
     percentile = side["clat_ns"].get("percentile", {})
     return {"iops": side["iops"], "p99.9_us": percentile.get("99.900000", 0) / 1000,
-            "max_us": side["clat_ns"]["max"] / 1000, "bytes": side["io_bytes"]}
+            "max_us": side["clat_ns"]["max"] / 1000, "bytes": side["io_bytes"],
+            "cpu_us": (cpu_seconds(peer.pid) - before) / side["total_ios"] * 1e6}
 
 
 def timed(peer, rw, seconds, size):
@@ -140,14 +142,17 @@ def step_deep(peer, control, options):
     delete_snapshots(control)
     samples = {"flat": [], "deep": []}
     for _ in range(options.rounds):
-        samples["flat"].append(timed(peer, "randread", options.seconds, size)["iops"])
+        samples["flat"].append(timed(peer, "randread", options.seconds, size))
         for i in range(options.snapshots):
             control.ask("snap.create", names=[f"bench/full@d{i:04}"])
-        samples["deep"].append(timed(peer, "randread", options.seconds, size)["iops"])
+        samples["deep"].append(timed(peer, "randread", options.seconds, size))
         delete_snapshots(control)
-    flat, deep = (statistics.median(samples[k]) for k in ("flat", "deep"))
+    flat, deep, cpu, cpu_deep = (
+        statistics.median(row[key] for row in samples[k])
+        for key in ("iops", "cpu_us") for k in ("flat", "deep"))
     say(f"deep: random read QD32 {deep / 1000:.1f}k IOPS {options.snapshots} snapshots deep, "
-        f"{flat / 1000:.1f}k before, ratio {deep / flat:.3f}")
+        f"{flat / 1000:.1f}k before, ratio {deep / flat:.3f}; CPU of varved {cpu_deep:.2f} us "
+        f"each, {cpu:.2f} us before, ratio {cpu_deep / cpu:.3f}")
     return samples
 
 
@@ -286,7 +291,8 @@ def main():
     directory = pathlib.Path(tempfile.mkdtemp(prefix="varve-bench-", dir=options.disk))
     peer = None
     try:
-        peer = Varve(directory, options.gib * GiB)
+        # each snapshot holds what is written in a tenth of a second
+        peer = Varve(directory, options.gib * GiB, options.snapshots // 40)
         control, results = Control(peer.varved), {}
         for name in options.only:
             results[name] = STEPS[name](peer, control, options)
