@@ -4,6 +4,7 @@
  * See format.h for the words.
  */
 #include "snapshot/engine.h"
+#include "snapshot/quota.h"
 #include <string.h>
 
 struct record {
@@ -287,6 +288,8 @@ pool_record(struct pool *pool, struct fmt_record *records, unsigned count)
 		return lsn;
 	}
 	lsn = redo_append(pool, records, count);
+	if (pool->quotas_stale)
+		quotas_look(pool);
 	if (pool->cache.dirty_count >= pool->dirty_limit ||
 	    redo_used_blocks(&pool->redo) >= pool->redo.blocks / 2)
 		checkpoint_start(pool);

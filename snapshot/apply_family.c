@@ -426,5 +426,8 @@ apply_family(struct pool *pool, const struct fmt_record *record)
 {
 	struct family_record r = family_record_parse(pool, record);
 
+	if (record->type != FMT_OWN &&
+	    (record->type != FMT_DELSTEP || r.a == UINT64_MAX))
+		pool->quotas_stale = pool->has_quotas;
 	return kinds[record->type].apply(pool, &r);
 }

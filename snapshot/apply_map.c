@@ -144,8 +144,10 @@ drop_lose(void *arg, uint64_t address, uint32_t birth)
 	struct losing *losing = arg;
 
 	(void)address;
-	if (!chunk_exclusive(losing->rules, birth) && losing->error == 0)
-		losing->error = losses_add(losing->volume, birth, 1);
+	if (chunk_exclusive(losing->rules, birth) || losing->error != 0)
+		return;
+	losing->error = losses_add(losing->volume, birth, 1);
+	losing->volume->snap_held += birth > losing->volume->snap_base;
 }
 
 static int

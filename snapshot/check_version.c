@@ -57,6 +57,19 @@ version_verify_map(const struct fmt_version *v)
 	return NULL;
 }
 
+static const char *
+version_verify_quota(const struct fmt_version *v)
+{
+	uint64_t quota = le64_get(&v->quota);
+
+	if (quota % FMT_BLOCK != 0 || quota > FMT_QUOTA_MAX)
+		return "impossible quota";
+	if (quota != 0 &&
+	    (v->state == FMT_VERSION_SNAP || v->state == FMT_VERSION_ZOMBIE))
+		return "a snapshot with a quota";
+	return NULL;
+}
+
 /* NULL: right in itself. */
 static const char *
 version_verify(const struct check *check, const struct fmt_version *v)
@@ -73,6 +86,8 @@ version_verify(const struct check *check, const struct fmt_version *v)
 	wrong = version_verify_map(v);
 	if (wrong == NULL)
 		wrong = version_verify_epoch(check, v);
+	if (wrong == NULL)
+		wrong = version_verify_quota(v);
 	if (wrong != NULL)
 		return wrong;
 	if (memchr(v->name, 0, sizeof(v->name)) == NULL)

@@ -209,6 +209,8 @@ struct pool {
 	struct volume *by_id[VERSION_HASH];
 	uint64_t promised;
 	unsigned volume_count;
+	bool has_quotas, quotas_stale; /* any; their families have changed */
+	char quota_name[FMT_NAME];     /* of the last that reached it */
 
 	/* requests, one at a time */
 	struct list requests;        /* struct pool_request */
@@ -458,6 +460,9 @@ bool losses_are_all(const struct volume *volume);
 /* It has no parent any more. */
 void losses_forget(struct volume *volume);
 void losses_stat(struct volume *volume, struct family_stat *stat);
+/* Blocks that would be free if the snapshots of the head went.  It grows with
+ * each shared block that the head loses and that is younger than *ret_base. */
+uint64_t losses_snap_held(struct volume *head, uint32_t *ret_base);
 
 /* ---- delete.c ---- */
 void delete_jobs_start(struct pool *pool);

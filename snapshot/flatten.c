@@ -380,7 +380,8 @@ flatten_failed(struct pool *pool, int result)
 	if (f == NULL)
 		return;
 	if (result == -ENOSPC)
-		operation_problem(f->op, "the pool has no room for a chunk");
+		operation_problem(f->op, "%s has no room for a chunk",
+		    f->volume->quota_reached ? "its quota" : "the pool");
 	flatten_end(f, result == -EBADMSG ? -ENODATA : result);
 }
 

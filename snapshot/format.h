@@ -176,6 +176,11 @@
  * of its child, and of the child's own those remain that are not newer than
  * the epoch of the version that is its parent now.
  *
+ * Quota.  What a HEAD may hold together with its snapshots (held_blocks, and
+ * what would be free if its snapshots went), in bytes: a multiple of 4 KiB.  It
+ * binds who gives out space, and is nothing to who reads; a version that does
+ * not know it keeps it and gives out more.
+ *
  * Features.  Unknown bits in incompat: do not open.  In ro_compat: open for
  * reading only.  In compat: ignore, keep.
  */
@@ -496,6 +501,8 @@ enum fmt_version_state {
 	FMT_VERSION_STATE_COUNT,
 };
 
+#define FMT_QUOTA_MAX (1ull << 60)
+
 struct fmt_version {
 	struct le64 id;     /* never used again; fits 32 bits in version 1 */
 	struct le64 family; /* id of the first version of the family */
@@ -520,11 +527,13 @@ struct fmt_version {
 	struct le64 account;     /* of its losses; 0: its id */
 	struct le64 fine_chunks; /* how many of its map are FINE */
 	struct le64 fragments;   /* runs of addresses in those */
-	uint8_t reserved[32];
+	struct le64 quota;       /* HEAD: bytes it may hold; 0: no limit */
+	uint8_t reserved[24];
 };
 _Static_assert(sizeof(struct fmt_version) == 256, "version");
 _Static_assert(offsetof(struct fmt_version, uuid) == 80, "version.uuid");
 _Static_assert(offsetof(struct fmt_version, name) == 128, "version.name");
+_Static_assert(offsetof(struct fmt_version, quota) == 224, "version.quota");
 
 /* flags of a version */
 #define FMT_VERSION_TRASHED (1u << 0) /* shown in the trash only */

@@ -292,6 +292,21 @@ goes_with(const struct volume *volume, const struct volume *head)
 	return true;
 }
 
+/* Is it, with all that stands on it, deleted, and soon gone by itself? */
+static bool
+is_dead(const struct volume *volume)
+{
+	const struct volume *child;
+
+	if (volume->state == FMT_VERSION_SNAP ||
+	    volume->state == FMT_VERSION_HEAD)
+		return false;
+	list_for_each (child, &volume->children, sibling)
+		if (!is_dead(child))
+			return false;
+	return true;
+}
+
 static uint64_t
 branch_blocks(const struct volume *volume)
 {
@@ -316,7 +331,7 @@ branches(const struct volume *volume, const struct volume *on_line,
 			continue;
 		if (goes_with(child, head))
 			blocks += branch_blocks(child);
-		else
+		else if (!is_dead(child))
 			*ret_stays = true;
 	}
 	return blocks;
@@ -366,6 +381,18 @@ snap_held_blocks(struct volume *head)
 		blocks += lost_after(on_line, base);
 	}
 	return blocks;
+}
+
+uint64_t
+losses_snap_held(struct volume *head, uint32_t *ret_base)
+{
+	uint64_t ignored = 0;
+
+	*ret_base =
+	    head->parent == NULL || stays(head->parent, head, head, &ignored)
+		? UINT32_MAX
+		: base_epoch(head->parent, head, head);
+	return snap_held_blocks(head);
 }
 
 void

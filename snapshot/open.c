@@ -5,6 +5,7 @@
  */
 #include "snapshot/engine.h"
 #include "snapshot/label.h"
+#include "snapshot/quota.h"
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -275,6 +276,7 @@ open_finish(struct operation *op)
 		pool->state = POOL_READ_ONLY;
 	else
 		background_start(pool);
+	quotas_look(pool);
 	space_level(pool);
 }
 

@@ -295,6 +295,8 @@ pool_stat_get(struct pool *pool, struct pool_stat *ret_stat)
 	memcpy(ret_stat->name, pool->name, sizeof(ret_stat->name));
 	memcpy(ret_stat->uuid, pool->uuid, sizeof(ret_stat->uuid));
 	memcpy(ret_stat->problem, pool->problem, sizeof(ret_stat->problem));
+	memcpy(ret_stat->quota_name, pool->quota_name,
+	    sizeof(ret_stat->quota_name));
 	ret_stat->state = pool->state;
 	ret_stat->promised = pool->promised;
 	ret_stat->devices = pool->device_count;

@@ -145,6 +145,8 @@ struct pool_stat {
 	unsigned soft_percent, hard_percent;
 	int level;      /* 0 normal, 1 soft, 2 hard, 3 full */
 	bool host_full; /* the host's file system refused space */
+	/* the volume that was last refused space for its quota; "": none */
+	char quota_name[POOL_NAME_MAX + 1];
 	uint64_t epoch;
 	/* counters since open */
 	uint64_t log_bytes, log_used, commits, checkpoints, flushes;
@@ -173,6 +175,7 @@ enum pool_event {
 	POOL_EVENT_LEVEL, /* pool_stat.level changed */
 	POOL_EVENT_STATE, /* pool_stat.state changed */
 	POOL_EVENT_HOST_FULL,
+	POOL_EVENT_QUOTA, /* of pool_stat.quota_name is reached */
 };
 void pool_on_event(struct pool *pool,
     void (*event)(void *arg, struct pool *pool, enum pool_event what),
@@ -185,7 +188,8 @@ struct volume_params {
 	uint64_t size;       /* bytes, a multiple of 4096; 4 KiB .. 232 TiB */
 	uint32_t block_size; /* what SCSI shows: 512 (default if 0) or 4096 */
 	uint32_t cow_unit;   /* 4096 (default if 0), 16384, 65536 */
-	uuid_t uuid;         /* all zero: made at random */
+	uint64_t quota; /* bytes, a multiple of 4096 up to 1 EiB; 0: none */
+	uuid_t uuid;    /* all zero: made at random */
 };
 
 /* -EEXIST name taken; -EINVAL; -E2BIG over 232 TiB; -ENOSPC no room for its
@@ -203,6 +207,13 @@ void volume_delete(
 void volume_resize(struct pool *pool, struct volume *volume, uint64_t size,
     struct pool_request *request);
 
+/* What the volume and its snapshots may hold together, in bytes (0: no limit);
+ * it may be less than they do.  Writes that need more space end with -ENOSPC;
+ * all others go on.  Durable when done.  -EINVAL: no multiple of 4096, over 1
+ * EiB, or a snapshot. */
+void volume_set_quota(struct pool *pool, struct volume *volume, uint64_t bytes,
+    struct pool_request *request);
+
 /* -EEXIST, -EINVAL. */
 void volume_rename(struct pool *pool, struct volume *volume, const char *name,
     struct pool_request *request);
@@ -215,10 +226,12 @@ struct volume *volume_next(struct pool *pool, struct volume *volume);
 struct volume_stat {
 	char name[POOL_NAME_MAX + 1];
 	uuid_t uuid;
-	uint64_t size;      /* promised */
-	uint64_t live;      /* bytes the volume maps, exact to 4 KiB */
-	uint64_t allocated; /* bytes of chunks and blocks held for it */
-	uint64_t snap_held; /* freed if its snapshots went */
+	uint64_t size;       /* promised */
+	uint64_t live;       /* bytes the volume maps, exact to 4 KiB */
+	uint64_t allocated;  /* bytes of chunks and blocks held for it */
+	uint64_t quota;      /* bytes it may hold, snapshots too; 0: any */
+	uint64_t quota_used; /* if there is one: allocated, and what would be
+			      * freed if its snapshots went */
 	uint32_t block_size, cow_unit;
 	uint64_t created_unix;
 	bool open;

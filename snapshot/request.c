@@ -89,6 +89,9 @@ params_check(struct operation *op)
 	else if (p->cow_unit != 4096 && p->cow_unit != 16384 &&
 		 p->cow_unit != 65536)
 		operation_problem(op, "the cow unit is not 4K, 16K or 64K");
+	else if (p->quota % FMT_BLOCK != 0 || p->quota > FMT_QUOTA_MAX)
+		operation_problem(
+		    op, "a quota is a multiple of 4 KiB up to 1 EiB");
 	else if (p->size <= FMT_VOLUME_MAX)
 		return 0;
 	else {
@@ -112,6 +115,7 @@ record_fill(struct operation *op, struct fmt_version *record)
 	record->cow_shift = (uint8_t)__builtin_ctz(p->cow_unit);
 	record->levels = (uint8_t)fmt_map_levels(p->size);
 	le64_set(&record->size, p->size);
+	le64_set(&record->quota, p->quota);
 	memcpy(record->uuid, p->uuid, sizeof(record->uuid));
 	le64_set(&record->created_unix, (uint64_t)time(NULL));
 	memcpy(record->name, op->name, sizeof(record->name));

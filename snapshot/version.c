@@ -3,6 +3,7 @@
  * The version table in memory: one struct volume per record in use.
  */
 #include "snapshot/engine.h"
+#include "snapshot/quota.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -43,6 +44,7 @@ volume_store(struct volume *volume)
 	le64_set(&record->fine_chunks, volume->fine_chunks);
 	le64_set(&record->fragments, volume->fragments);
 	le64_set(&record->cursor, volume->cursor);
+	le64_set(&record->quota, quota_bytes(volume));
 	le64_set(&record->group, volume->group);
 	le64_set(&record->deleted_unix, volume->deleted_unix);
 	le64_set(&record->account, volume->losses.account);
@@ -154,6 +156,7 @@ volume_new(struct pool *pool, uint32_t slot, struct page *page,
 	volume->map.levels = record->levels;
 	volume->map.family = le64_get(&record->family);
 	volume->map.root = record->root;
+	quota_set(volume, le64_get(&record->quota));
 	volume_bs_init(volume, 1u << record->block_shift);
 	volume_reload(volume);
 	return volume;
@@ -626,6 +629,7 @@ volume_stat_get(struct volume *volume, struct volume_stat *ret_stat)
 	    .block_size = volume->bs.block_size,
 	    .cow_unit = 1u << volume->cow_shift,
 	    .created_unix = volume->created_unix,
+	    .quota = quota_bytes(volume),
 	    .open = volume->open,
 	    .reads = volume->reads,
 	    .writes = volume->writes,
@@ -635,6 +639,9 @@ volume_stat_get(struct volume *volume, struct volume_stat *ret_stat)
 	};
 	memcpy(ret_stat->name, volume->name, sizeof(ret_stat->name));
 	memcpy(ret_stat->uuid, volume->uuid, sizeof(ret_stat->uuid));
+	if (ret_stat->quota != 0)
+		ret_stat->quota_used =
+		    (volume->held_blocks + volume->snap_held) * FMT_BLOCK;
 }
 
 struct backstore *

@@ -15,6 +15,7 @@
  * it was not acknowledged, so writing it twice does no harm.
  */
 #include "snapshot/engine.h"
+#include "snapshot/quota.h"
 #include "snapshot/rewrite.h"
 
 /* Pages that one change of a map may dirty: a path of the map, of the bitmap,
@@ -73,14 +74,21 @@ chunk_form(const struct begin *b, uint64_t chunk)
 static int
 chunk_address(struct vio *vio, uint64_t chunk, uint64_t *ret_address)
 {
-	struct pool *pool = vio->volume->pool;
+	struct volume *volume = vio->volume;
+	struct pool *pool = volume->pool;
 	unsigned count;
+	int result;
 
-	*ret_address = chunk_lock_address(pool, vio->volume, chunk);
+	*ret_address = chunk_lock_address(pool, volume, chunk);
 	if (*ret_address != 0)
 		return 0;
-	return space_reserve(
-	    pool, vio->volume, 1, &vio->waiter, ret_address, &count);
+	if (quota_allows(volume, FMT_CHUNK_BLOCKS, FMT_CHUNK_BLOCKS) == 0)
+		return -ENOSPC;
+	result =
+	    space_reserve(pool, volume, 1, &vio->waiter, ret_address, &count);
+	if (result == 0)
+		volume->pending_blocks += FMT_CHUNK_BLOCKS;
+	return result;
 }
 
 /* Where the chunk must lie to go on behind what seg has. */
@@ -176,6 +184,7 @@ begin_fine(struct begin *b)
 {
 	struct vio *vio = b->vio;
 	struct seg *seg = b->seg;
+	struct volume *volume = vio->volume;
 	unsigned room = FMT_CHUNK_BLOCKS - seg->block % FMT_CHUNK_BLOCKS;
 	unsigned want =
 	    b->end - seg->block < room ? (unsigned)(b->end - seg->block) : room;
@@ -183,15 +192,19 @@ begin_fine(struct begin *b)
 	int result;
 
 	want -= want % b->rules.unit;
-	result = space_reserve_blocks(vio->volume->pool, vio->volume, want,
-	    b->rules.unit, &vio->waiter, &seg->address, &count);
+	want = (unsigned)quota_allows(volume, want, b->rules.unit);
+	if (want == 0)
+		return -ENOSPC;
+	result = space_reserve_blocks(volume->pool, volume, want, b->rules.unit,
+	    &vio->waiter, &seg->address, &count);
 	if (result < 0)
 		return result;
+	volume->pending_blocks += count;
 	seg->fine = true;
 	seg->fine_address = seg->address;
 	seg->fine_count = count;
 	seg->block_count = count;
-	chunk_lock_share(vio->volume->pool, &seg->lock[0], &vio->lock);
+	chunk_lock_share(volume->pool, &seg->lock[0], &vio->lock);
 	seg->lock_count = 1;
 	return 0;
 }
@@ -317,16 +330,25 @@ chunks_map(struct vio *vio, struct seg *seg, struct page *leaf)
 	return 0;
 }
 
+static void
+pending_end(struct volume *volume, uint64_t blocks)
+{
+	assert(volume->pending_blocks >= blocks);
+	volume->pending_blocks -= blocks;
+}
+
 /* What was reserved is in the map: nobody gives it back. */
 static void
 seg_installed(struct vio *vio, struct seg *seg)
 {
-	struct pool *pool = vio->volume->pool;
+	struct volume *volume = vio->volume;
+	struct pool *pool = volume->pool;
 	uint64_t end = seg->block + seg->block_count;
 
 	if (seg->fine) {
 		space_installed(
 		    pool, seg->fine_address, (uint32_t)seg->block_count);
+		pending_end(volume, seg->block_count);
 		seg->fine_address += seg->block_count;
 		seg->fine_count -= (unsigned)seg->block_count;
 		return;
@@ -337,6 +359,7 @@ seg_installed(struct vio *vio, struct seg *seg)
 		    lock->chunk * FMT_CHUNK_BLOCKS >= end)
 			continue;
 		space_installed(pool, lock->address, FMT_CHUNK_BLOCKS);
+		pending_end(volume, FMT_CHUNK_BLOCKS);
 		chunk_lock_installed(pool, lock);
 	}
 }
@@ -345,18 +368,23 @@ seg_installed(struct vio *vio, struct seg *seg)
 static void
 seg_release(struct vio *vio, struct seg *seg)
 {
-	struct pool *pool = vio->volume->pool;
+	struct volume *volume = vio->volume;
+	struct pool *pool = volume->pool;
 
 	for (unsigned i = 0; i < seg->lock_count; i++) {
 		struct chunk_lock *lock = &seg->lock[i];
 		uint64_t address = lock->address;
 		bool installed = lock->installed;
 		bool last = chunk_lock_drop(pool, lock);
-		if (last && address != 0 && !installed)
-			space_unreserve(pool, address, FMT_CHUNK_BLOCKS);
+		if (!last || address == 0 || installed)
+			continue;
+		space_unreserve(pool, address, FMT_CHUNK_BLOCKS);
+		pending_end(volume, FMT_CHUNK_BLOCKS);
 	}
-	if (seg->fine && seg->fine_count > 0)
+	if (seg->fine && seg->fine_count > 0) {
 		space_unreserve(pool, seg->fine_address, seg->fine_count);
+		pending_end(volume, seg->fine_count);
+	}
 	seg->fine = false;
 	seg->lock_count = 0;
 	assert(pool->credits >= seg->credits);

@@ -228,6 +228,11 @@ news_log(const struct pool_news *news, const struct house_pool *hp)
 		log_error(
 		    "%s: the file system below it has no space", hp->name);
 		return;
+	case POOL_EVENT_QUOTA:
+		log_warn("%s/%s: its quota is reached: writes that need more "
+			 "space fail",
+		    hp->name, stat->quota_name);
+		return;
 	}
 }
 

@@ -23,6 +23,7 @@
 	M("lun.list", method_lun_list)                                         \
 	M("lun.show", method_lun_show)                                         \
 	M("lun.resize", method_lun_resize)                                     \
+	M("lun.set", method_lun_set)                                           \
 	M("lun.rename", method_lun_rename)                                     \
 	M("lun.clone", method_lun_clone)                                       \
 	M("lun.rollback", method_lun_rollback)                                 \
@@ -190,8 +191,9 @@ json_t *group_find(const struct survey *survey, const char *text,
 /* uuid, serial, naa, created, of a LUN or a snapshot. */
 void version_identity(json_t *item, const struct volume_stat *v);
 
-/* Fails the request when a LUN cannot have that size. */
+/* Fails the request when a LUN cannot have that size, or the quota. */
 bool lun_size_check(struct request *request, uint64_t size);
+bool lun_quota_check(struct request *request, uint64_t quota);
 
 /* ---- in use (method_in_use.c); doing: "delete vms/web01" ---- */
 

@@ -123,6 +123,31 @@ look_at_pools(struct findings *f)
 	}
 }
 
+/* ---- quotas ---- */
+
+/* Less than a chunk is left: the next one that is needed is refused. */
+#define QUOTA_LEFT_MIN 65536u
+
+static void
+look_at_quotas(struct findings *f, const struct survey_pool *sp)
+{
+	char quota[SIZE_TEXT_MAX];
+
+	for (unsigned i = 0; i < sp->lun_count; i++) {
+		const struct volume_stat *v = &sp->luns[i].volume;
+		if (v->quota == 0 || v->quota_used + QUOTA_LEFT_MIN <= v->quota)
+			continue;
+		finding(f, "warning", "lun.quota-reached",
+		    json_textf("varve lun set %s/%s --quota SIZE, or trim in "
+			       "the guest (fstrim -av), or delete snapshots: "
+			       "varve snap list %s/%s",
+			sp->name, v->name, sp->name, v->name),
+		    "LUN %s/%s has reached its quota of %s: its writes that "
+		    "need new space fail",
+		    sp->name, v->name, size_format(v->quota, quota));
+	}
+}
+
 /* ---- exports, hosts, sessions ---- */
 
 static void
@@ -246,6 +271,8 @@ health_answer(struct request *request)
 		return;
 	f.items = json_array();
 	look_at_pools(&f);
+	for (unsigned i = 0; i < f.survey->pool_count; i++)
+		look_at_quotas(&f, &f.survey->pools[i]);
 	look_at_portals(&f);
 	look_at_exports(&f);
 	look_at_hosts(&f);
@@ -258,5 +285,5 @@ health_answer(struct request *request)
 void
 method_health(struct request *request)
 {
-	method_survey_pools(request, "", health_answer);
+	method_survey(request, health_answer);
 }

@@ -77,6 +77,18 @@ item_family(json_t *item, const struct survey_lun *sl)
 	json_object_set_new(item, "group", text_or_null(sl->group));
 }
 
+static void
+item_quota(json_t *item, const struct volume_stat *v)
+{
+	uint64_t left = v->quota > v->quota_used ? v->quota - v->quota_used : 0;
+	bool any = v->quota != 0;
+
+	json_object_set_new(
+	    item, "quota", any ? json_bytes(v->quota) : json_null());
+	json_object_set_new(
+	    item, "quota_left", any ? json_bytes(left) : json_null());
+}
+
 json_t *
 lun_item(const struct survey *survey, const struct survey_pool *sp,
     const struct survey_lun *sl, const struct exports *exports)
@@ -99,6 +111,7 @@ lun_item(const struct survey *survey, const struct survey_pool *sp,
 	json_object_set_new(item, "live", json_bytes(v->live));
 	item_family(item, sl);
 	json_object_set_new(item, "allocated", json_bytes(v->allocated));
+	item_quota(item, v);
 	json_object_set_new(item, "state",
 	    json_string(
 		lun_state(sl, (unsigned)json_array_size(hosts), sessions)));

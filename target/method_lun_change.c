@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * lun create, resize, rename: a check at home against a survey, then the
+ * lun create, resize, set, rename: a check at home against a survey, then the
  * change.
  */
 #include "base/size.h"
@@ -9,8 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define LUN_UNIT     4096ull
-#define LUN_SIZE_MAX (232ull << 40)
+#define LUN_UNIT      4096ull
+#define LUN_SIZE_MAX  (232ull << 40)
+#define LUN_QUOTA_MAX (1ull << 60)
 
 /* ---- what is done to a volume, on its pool's loop ---- */
 
@@ -19,6 +20,7 @@ create_run(struct change *change, struct volume *volume)
 {
 	const struct volume_params params = {.name = change->name,
 	    .size = change->size,
+	    .quota = change->quota,
 	    .block_size = change->block_size};
 
 	(void)volume;
@@ -31,6 +33,14 @@ resize_run(struct change *change, struct volume *volume)
 {
 	volume_resize(
 	    change->pool, volume, change->size, &change->pool_request);
+	return CHANGE_STARTED;
+}
+
+static int
+set_run(struct change *change, struct volume *volume)
+{
+	volume_set_quota(
+	    change->pool, volume, change->quota, &change->pool_request);
 	return CHANGE_STARTED;
 }
 
@@ -50,6 +60,7 @@ rename_record(struct state *state, const struct change *change)
 
 static const struct change_op op_create = {.run = create_run};
 static const struct change_op op_resize = {.run = resize_run};
+static const struct change_op op_set = {.run = set_run};
 static const struct change_op op_rename = {
     .run = change_rename, .record = rename_record};
 
@@ -62,6 +73,18 @@ lun_size_check(struct request *request, uint64_t size)
 	    fault_why(fault_new("lun.size", "a LUN cannot have %llu bytes",
 			  (unsigned long long)size),
 		"its size is a multiple of 4 KiB from 4 KiB to 232 TiB"));
+	return false;
+}
+
+bool
+lun_quota_check(struct request *request, uint64_t quota)
+{
+	if (quota % LUN_UNIT == 0 && quota <= LUN_QUOTA_MAX)
+		return true;
+	request_fail(request,
+	    fault_why(fault_new("lun.quota", "a quota cannot be %llu bytes",
+			  (unsigned long long)quota),
+		"it is a multiple of 4 KiB up to 1 EiB"));
 	return false;
 }
 
@@ -81,6 +104,7 @@ create_surveyed(struct request *request)
 	}
 	change = change_new(request, &op_create, "cannot create %s", name);
 	change->size = (uint64_t)param_int(request->params, "size", 0);
+	change->quota = (uint64_t)param_int(request->params, "quota", 0);
 	change->block_size =
 	    (uint32_t)param_int(request->params, "block_size", 512);
 	memcpy(change->name, ref.lun, sizeof(change->name));
@@ -99,12 +123,13 @@ method_lun_create(struct request *request)
 {
 	json_int_t block = param_int(request->params, "block_size", 512);
 	uint64_t size = (uint64_t)param_int(request->params, "size", 0);
+	uint64_t quota = (uint64_t)param_int(request->params, "quota", 0);
 	struct ref ref = method_ref(request, "name");
 	struct house_pool *hp;
 	struct survey *survey;
 
 	if (!method_find_open_pool(request, ref.pool, &hp) ||
-	    !lun_size_check(request, size))
+	    !lun_size_check(request, size) || !lun_quota_check(request, quota))
 		return;
 	if (block != 512 && block != 4096) {
 		request_fail(request, fault_new("request.argument",
@@ -194,6 +219,38 @@ void
 method_lun_resize(struct request *request)
 {
 	method_survey_lun(request, "lun", resize_go);
+}
+
+/* ---- set ---- */
+
+static void
+set_go(struct request *request)
+{
+	struct survey_lun *sl = method_lun(request);
+	struct change *change;
+
+	if (request->dry_run) {
+		sl->volume.quota =
+		    (uint64_t)param_int(request->params, "quota", 0);
+		sl->volume.quota_used =
+		    sl->volume.allocated + sl->family.snap_held;
+		method_lun_answer(request);
+		return;
+	}
+	change = change_new(request, &op_set, "cannot set %s",
+	    param_text(request->params, "lun"));
+	change->quota = (uint64_t)param_int(request->params, "quota", 0);
+	uuid_copy(change->uuid, sl->volume.uuid);
+	memcpy(change->name, sl->volume.name, sizeof(change->name));
+	change_start(request, method_house_pool(request), same_answer);
+}
+
+void
+method_lun_set(struct request *request)
+{
+	if (lun_quota_check(
+		request, (uint64_t)param_int(request->params, "quota", 0)))
+		method_survey_lun(request, "lun", set_go);
 }
 
 /* ---- rename ---- */

@@ -87,11 +87,14 @@ luns_document(const struct survey *survey)
 		const struct survey_pool *sp = &survey->pools[p];
 		for (unsigned l = 0; l < sp->lun_count; l++) {
 			const struct volume_stat *v = &sp->luns[l].volume;
-			json_array_append_new(
-			    luns, json_pack("{s:o, s:o, s:i}", "name",
-				      json_textf("%s/%s", sp->name, v->name),
-				      "size", json_bytes(v->size), "block_size",
-				      (int)v->block_size));
+			json_t *lun = json_pack("{s:o, s:o, s:i}", "name",
+			    json_textf("%s/%s", sp->name, v->name), "size",
+			    json_bytes(v->size), "block_size",
+			    (int)v->block_size);
+			if (v->quota != 0)
+				json_object_set_new(
+				    lun, "quota", json_bytes(v->quota));
+			json_array_append_new(luns, lun);
 		}
 	}
 	return luns;
@@ -438,6 +441,23 @@ pool_is_here(const struct plan *plan, const char *lun)
 	return false;
 }
 
+/* One that says nothing of a quota leaves it as it is. */
+static void
+plan_quota(struct plan *plan, const json_t *entry, const json_t *before)
+{
+	json_t *quota = json_object_get(entry, "quota");
+	json_int_t bytes = json_integer_value(quota);
+	const char *name = text_of(entry, "name");
+	char text[SIZE_TEXT_MAX];
+
+	if (quota == NULL ||
+	    bytes == json_integer_value(json_object_get(before, "quota")))
+		return;
+	step(plan, "lun.set", name,
+	    json_pack("{s:s, s:O}", "lun", name, "quota", quota), "quota %s",
+	    bytes != 0 ? size_format((uint64_t)bytes, text) : "none");
+}
+
 static void
 plan_luns(struct plan *plan)
 {
@@ -460,7 +480,9 @@ plan_luns(struct plan *plan)
 			step(plan, "lun.create", text_of(entry, "name"),
 			    json_copy((json_t *)(uintptr_t)entry), "size %s",
 			    to);
-		} else if (size != had) {
+			continue;
+		}
+		if (size != had) {
 			snprintf(bytes, sizeof(bytes), "%" JSON_INTEGER_FORMAT,
 			    size);
 			step(plan, "lun.resize", text_of(entry, "name"),
@@ -468,6 +490,7 @@ plan_luns(struct plan *plan)
 				text_of(entry, "name"), "size", bytes),
 			    "from %s to %s", from, to);
 		}
+		plan_quota(plan, entry, before);
 	}
 }
 

@@ -128,6 +128,15 @@ parse_size(const struct api_arg *arg, const char *text, json_t **ret_value)
 }
 
 static json_t *
+parse_limit(const struct api_arg *arg, const char *text, json_t **ret_value)
+{
+	if (strcmp(text, "none") != 0)
+		return parse_size(arg, text, ret_value);
+	*ret_value = json_integer(0);
+	return NULL;
+}
+
+static json_t *
 parse_resize(const struct api_arg *arg, const char *text, json_t **ret_value)
 {
 	bool grows = text[0] == '+';
@@ -305,6 +314,7 @@ static const struct {
 	[API_IQN]      = { parse_text,    "IQN" },
 	[API_SIZE]     = { parse_size,    "SIZE" },
 	[API_RESIZE]   = { parse_resize,  "[+]SIZE" },
+	[API_LIMIT]    = { parse_limit,   "SIZE|none" },
 	[API_PERCENT]  = { parse_percent, "PERCENT" },
 	[API_INT]      = { parse_int,     "N" },
 	[API_DURATION] = { parse_duration, "TIME" },

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# Who may have how much: where a pool warns and stops.  What the engine does in
+# Who may have how much: where a pool warns and stops, and quotas of LUNs.  What the engine does in
 # a full pool, under load and over power cuts, is tests/sim's and
 # tests/unit/snapshot's.
 # timeout: 120
@@ -36,4 +36,44 @@ claim_equal "a killed varved has not forgotten" \
     '[10,12,"stop"]'
 claim "as it was" varve pool set vms --warn-at 80% --stop-at 95%
 claim_equal "all is well again" "$(value level pool show vms)" normal
+
+# ---- quotas
+
+claim "a LUN may hold 32M" varve lun create vms/q --size 400M --quota 32M
+q=$(lun_url vms/q)
+claim "it takes 24M" lun_io "$q" "write -P 1 0 24M" flush
+claim_equal "which is told" "$(value quota,quota_left lun show vms/q)" "33554432	8388608"
+claim "a snapshot costs nothing" varve snap create vms/q@a
+claim_equal "of the quota too" "$(value quota_left lun show vms/q)" 8388608
+claim "8M are written anew" lun_io "$q" "write -P 2 0 8M" flush
+claim_equal "the quota is reached" "$(value quota_left lun show vms/q)" 0
+run lun_io "$q" "write -P 3 100M 64k"
+claim_text "more is refused" "No space left on device"
+claim "what is there is written over" lun_io "$q" "write -P 3 0 8M" flush
+claim "and read" lun_io "$q" "read -P 3 0 8M" "read -P 1 8M 16M"
+claim "other LUNs go on" lun_io "$a" "write 64M 32M" flush
+claim_exit 9 "health says so" varve health
+claim_text "by its code" "[lun.quota-reached]"
+claim_text "and what mends it" "varve lun set vms/q --quota SIZE"
+claim_equal "the log has it" "$(grep -c 'vms/q: its quota is reached' "$dir/stderr.txt")" 1
+claim "trimming goes on" lun_io "$q" "discard 0 4M" flush
+claim "and gives room" lun_io "$q" "write -P 4 100M 4M" flush
+claim "deleting the snapshot goes on" varve -y snap delete vms/q@a
+for _ in $(seq 100); do
+    [ -z "$(varve --plain -o kind job list)" ] && break
+    sleep 0.05
+done
+claim_equal "and gives back what it held" "$(value quota_left lun show vms/q)" 8388608
+claim "the quota is raised" varve lun set vms/q --quota 64M
+kill_varved
+start_varved
+claim_equal "and stays" "$(value quota lun show vms/q)" 67108864
+claim "the configuration has it" varve config export
+claim_equal "as bytes" \
+    "$(jq '.luns[] | select(.name == "vms/q") | .quota' <<<"$out")" 67108864
+claim_exit 2 "a quota has a unit" varve lun set vms/q --quota 64
+claim "or is none" varve lun set vms/q --quota none
+claim_equal "which is shown" "$(varve --json lun show vms/q | jq -c '.item.quota')" null
+claim "varved stops" stop_varved
+claim "the pool is sound" varve rescue check "$dir/vms.pool"
 finish

@@ -369,6 +369,7 @@ static const struct control_kind kinds[CONTROL_COUNT] = {
     [CONTROL_TRASH] = {"trash", start_trash, trash_now, true, done_trash},
     [CONTROL_RESTORE] = {"restore", start_restore, NULL, false, done_restore},
     [CONTROL_GROUP] = {"change a group", start_group, NULL, false, done_group},
+    [CONTROL_QUOTA] = {"set a quota", start_quota, NULL, false, done_quota},
 };
 
 static void
@@ -556,6 +557,7 @@ control_step(struct world *world)
 		quiet_go_on(world);
 	if (world->diff != NULL)
 		diff_step(world);
+	quota_check(world);
 }
 
 bool

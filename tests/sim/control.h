@@ -37,4 +37,8 @@ struct sim_volume *control_draw_volume(struct world *world);
 /* A volume that does not exist, or NULL. */
 struct sim_volume *control_absent(struct world *world);
 
+/* ---- quota.c ---- */
+bool start_quota(struct world *world);
+void done_quota(struct world *world, struct sim_volume *volume);
+
 #endif

@@ -701,6 +701,8 @@ main(int argc, char **argv)
 		    tally->snapshots, tally->clones, tally->rollbacks,
 		    tally->flattened, tally->deletions, tally->marks,
 		    tally->diffs, tally->diff_blocks, tally->pairs);
+	if (tally->quotas > 0)
+		printf("%" PRIu64 " quotas set\n", tally->quotas);
 	printf("%u passed, %u failed\n", passed, failed);
 	return failed == 0 ? 0 : 1;
 }

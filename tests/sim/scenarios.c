@@ -54,7 +54,7 @@ const struct scenario scenarios[] = {
 	.depth = 32, .fua_percent = 5, .cut_ticks = 1500, .spread = true, .may_fill = true,
 	.work = {60, 10, 20, 5, 4, 1, 4, 4, 1},
 	.control_permille = 1,
-	.control = {[CONTROL_CHECKPOINT] = 4, [CONTROL_DELETE] = 1, [CONTROL_CREATE] = 1, [CONTROL_REOPEN] = 1},
+	.control = {[CONTROL_CHECKPOINT] = 4, [CONTROL_DELETE] = 1, [CONTROL_CREATE] = 1, [CONTROL_QUOTA] = 2, [CONTROL_REOPEN] = 1},
 	.cuts_per_seed = 12, .seeds = 16,
 },
 {
@@ -149,7 +149,7 @@ const struct scenario scenarios[] = {
 	.work = {40, 15, 8, 4, 20, 2, 8, 10, 1},
 	.control_permille = 30,
 	.control = {[CONTROL_SNAPSHOT] = 8, [CONTROL_DELETE_SNAPSHOT] = 6, [CONTROL_CLONE] = 1, [CONTROL_FLATTEN] = 1, [CONTROL_DELETE] = 1,
-		    [CONTROL_ROLLBACK] = 1, [CONTROL_CHECKPOINT] = 2},
+		    [CONTROL_ROLLBACK] = 1, [CONTROL_QUOTA] = 4, [CONTROL_CHECKPOINT] = 2},
 	.cuts_per_seed = 20, .seeds = 30,
 },
 {

@@ -59,6 +59,7 @@ enum control {
 	CONTROL_TRASH,
 	CONTROL_RESTORE,
 	CONTROL_GROUP, /* make, change or delete one */
+	CONTROL_QUOTA, /* set one, or none */
 	CONTROL_COUNT
 };
 
@@ -105,7 +106,7 @@ const struct scenario *scenario_find(const char *name);
 struct tally {
 	uint64_t cuts, cuts_in_open, steps, ios, flushes, controls, reopens,
 	    full, errors, checks, verified_bytes, snapshots, clones, rollbacks,
-	    flattened, deletions, diffs, diff_blocks, marks, pairs;
+	    flattened, deletions, diffs, diff_blocks, marks, pairs, quotas;
 };
 
 struct disk {
@@ -170,6 +171,11 @@ struct sim_volume {
 	bool with_volume;      /* in the trash with the volume */
 
 	/* of a volume */
+	uint64_t quota, new_quota; /* bytes; 0: none */
+	uint64_t quota_held;       /* it may hold so much: the quota, or what
+				    * it held when that was set */
+	uint64_t quota_since;      /* time */
+	bool shared;               /* its family has, or had, clones */
 	struct sim_mark *marks;
 	struct sim_group *group, *group_asked;
 };
@@ -379,6 +385,12 @@ void diff_start(struct world *world, struct sim_volume *to,
     struct sim_volume *base, struct sim_mark *mark);
 /* Goes on when the engine has answered. */
 void diff_step(struct world *world);
+
+/* ---- quota.c ---- */
+/* No volume holds more than it may. */
+void quota_check(struct world *world);
+/* After a restart. */
+void quota_verify(struct world *world, struct sim_volume *volume);
 
 /* ---- ordered.c ---- */
 void order_step(struct world *world);

@@ -189,6 +189,18 @@ dying_volume_with_an_epoch(struct image *image)
 }
 
 static void
+snapshot_with_a_quota(struct image *image)
+{
+	le64_set(&third(image, FMT_VERSION_SNAP, 0, 3)->quota, FMT_CHUNK);
+}
+
+static void
+quota_of_half_a_block(struct image *image)
+{
+	le64_set(&third(image, FMT_VERSION_HEAD, 0, 0)->quota, 2048);
+}
+
+static void
 snapshot_as_old_as_its_parent(struct image *image)
 {
 	third(image, FMT_VERSION_SNAP, 2, 3);
@@ -368,6 +380,8 @@ static const struct broken cases[] = {
     CASE(snapshot_of_the_future, "version.record"),
     CASE(volume_with_an_epoch, "version.record"),
     CASE(dying_volume_with_an_epoch, "version.record"),
+    CASE(snapshot_with_a_quota, "version.record"),
+    CASE(quota_of_half_a_block, "version.record"),
     CASE(snapshot_as_old_as_its_parent, "version.family"),
     CASE(volume_as_a_parent, "version.family"),
     CASE(parent_of_another_family, "version.family"),

@@ -503,6 +503,41 @@ finding(const char *expected)
 }
 
 static void
+a_lun_has_a_quota(void **unused)
+{
+	(void)unused;
+	pool("vms");
+	done("lun.create",
+	    "{\"name\":\"vms/a\",\"size\":1048576,\"quota\":524288}");
+	assert_int_equal(number("quota"), 524288);
+	assert_int_equal(number("quota_left"), 524288);
+	refused("lun.create",
+	    "{\"name\":\"vms/b\",\"size\":1048576,\"quota\":1000}",
+	    "lun.quota");
+	refused("lun.set", "{\"lun\":\"vms/a\",\"quota\":1000}", "lun.quota");
+	refused("lun.set", "{\"lun\":\"vms/a\"}", "request.argument");
+	refused("lun.set", "{\"lun\":\"vms/b\",\"quota\":0}", "lun.not-found");
+	done("lun.set", "{\"lun\":\"vms/a\",\"quota\":4096,\"dry_run\":true}");
+	assert_int_equal(number("quota"), 4096);
+	assert_false(finding("lun.quota-reached"));
+	done("lun.set", "{\"lun\":\"vms/a\",\"quota\":4096}");
+	restart();
+	done("lun.show", "{\"lun\":\"vms/a\"}");
+	assert_int_equal(number("quota"), 4096);
+	assert_true(finding("lun.quota-reached")); /* not even a chunk */
+	done("config.apply",
+	    "{\"document\":{\"varve\":1,\"luns\":[{\"name\":\"vms/a\","
+	    "\"size\":1048576,\"quota\":8192},{\"name\":\"vms/b\","
+	    "\"size\":1048576,\"quota\":4096}]}}");
+	done("lun.show", "{\"lun\":\"vms/a\"}");
+	assert_int_equal(number("quota"), 8192);
+	done("lun.show", "{\"lun\":\"vms/b\"}");
+	assert_int_equal(number("quota"), 4096);
+	done("lun.set", "{\"lun\":\"vms/a\",\"quota\":0}");
+	assert_true(json_is_null(json_object_get(result, "quota")));
+}
+
+static void
 health_tells_what_is_wrong(void **unused)
 {
 	char path[128], away[136];
@@ -659,6 +694,7 @@ main(void)
 	    claim(a_pool_that_cannot_be_is_refused_with_its_reason),
 	    claim(a_pool_grows_by_its_file_and_by_another),
 	    claim(a_pool_warns_where_it_is_told_to),
+	    claim(a_lun_has_a_quota),
 	    claim(a_lun_lives_and_dies),
 	    claim(hosts_prove_themselves_one_way),
 	    claim(lun_numbers_are_the_lowest_free_and_the_same_for_all),

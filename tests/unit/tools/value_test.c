@@ -162,6 +162,9 @@ resize_keeps_its_sign(void **state)
 	is_text(API_RESIZE, "+50G", "+53687091200");
 	is_text(API_RESIZE, "50G", "53687091200");
 	refused(API_RESIZE, "-50G", "usage.size", NULL);
+	is_number(API_LIMIT, "50G", 53687091200);
+	is_number(API_LIMIT, "none", 0);
+	refused(API_LIMIT, "no", "usage.size", NULL);
 }
 
 static void

@@ -218,6 +218,12 @@ rig_resize(struct rig *rig, struct volume *volume, uint64_t size)
 }
 
 int
+rig_quota(struct rig *rig, struct volume *volume, uint64_t bytes)
+{
+	return ASK(rig, volume_set_quota, rig->pool, volume, bytes);
+}
+
+int
 rig_rename(struct rig *rig, struct volume *volume, const char *name)
 {
 	return ASK(rig, volume_rename, rig->pool, volume, name);
