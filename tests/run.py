@@ -127,17 +127,14 @@ def end_group(process):
         pass
 
 
-def run(job, build):
-    directory = tempfile.mkdtemp(prefix="varve-test-")
-    os.chmod(directory, 0o711)  # stories act as other users, too
-    environment = dict(os.environ, TOP=str(TOP), BUILD=str(build), TMPDIR=directory,
-                       ASAN_OPTIONS="abort_on_error=0:detect_leaks=1",
-                       TSAN_OPTIONS="halt_on_error=1",
-                       UBSAN_OPTIONS="print_stacktrace=1")
-    start = time.monotonic()
-    process = subprocess.Popen(
-        job.command, cwd=directory, env=environment, stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True)
+def run_command(job, directory, environment):
+    """What it printed, and its exit status; as a shell says it for what is not there."""
+    try:
+        process = subprocess.Popen(
+            job.command, cwd=directory, env=environment, stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True)
+    except OSError as error:
+        return f"{error}\n".encode(), 127
     try:
         output, _ = process.communicate(timeout=job.timeout)
         status = process.returncode
@@ -147,6 +144,18 @@ def run(job, build):
         output += f"\nstopped after {job.timeout} s\n".encode()
         status = 124
     end_group(process)
+    return output, status
+
+
+def run(job, build):
+    directory = tempfile.mkdtemp(prefix="varve-test-")
+    os.chmod(directory, 0o711)  # stories act as other users, too
+    environment = dict(os.environ, TOP=str(TOP), BUILD=str(build), TMPDIR=directory,
+                       ASAN_OPTIONS="abort_on_error=0:detect_leaks=1",
+                       TSAN_OPTIONS="halt_on_error=1",
+                       UBSAN_OPTIONS="print_stacktrace=1")
+    start = time.monotonic()
+    output, status = run_command(job, directory, environment)
     job.output = output.decode(errors="replace")
     job.seconds = time.monotonic() - start
     count(job, status)
