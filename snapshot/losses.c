@@ -278,20 +278,6 @@ exclusive_blocks(struct volume *volume)
 	return child == NULL ? 0 : lost_after(child, epoch_of(volume->parent));
 }
 
-/* Would it go with the snapshots of the head?  With all that stands on it. */
-static bool
-goes_with(const struct volume *volume, const struct volume *head)
-{
-	const struct volume *child;
-
-	if (volume->state != FMT_VERSION_SNAP || volume->origin != head)
-		return false;
-	list_for_each (child, &volume->children, sibling)
-		if (!goes_with(child, head))
-			return false;
-	return true;
-}
-
 /* Is it, with all that stands on it, deleted, and soon gone by itself? */
 static bool
 is_dead(const struct volume *volume)
@@ -307,12 +293,31 @@ is_dead(const struct volume *volume)
 	return true;
 }
 
+/* Would it go with the snapshots of the head?  With all that stands on it; and
+ * what is deleted is there only for that. */
+static bool
+goes_with(const struct volume *volume, const struct volume *head)
+{
+	const struct volume *child;
+
+	if (volume->state == FMT_VERSION_HEAD ||
+	    (volume->state == FMT_VERSION_SNAP && volume->origin != head))
+		return false;
+	list_for_each (child, &volume->children, sibling)
+		if (!goes_with(child, head))
+			return false;
+	return true;
+}
+
 static uint64_t
 branch_blocks(const struct volume *volume)
 {
 	const struct volume *child;
-	uint64_t blocks = own_blocks(volume);
+	uint64_t blocks;
 
+	if (is_dead(volume))
+		return 0;
+	blocks = own_blocks(volume);
 	list_for_each (child, &volume->children, sibling)
 		blocks += branch_blocks(child);
 	return blocks;
@@ -331,7 +336,7 @@ branches(const struct volume *volume, const struct volume *on_line,
 			continue;
 		if (goes_with(child, head))
 			blocks += branch_blocks(child);
-		else if (!is_dead(child))
+		else
 			*ret_stays = true;
 	}
 	return blocks;

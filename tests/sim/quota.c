@@ -28,6 +28,7 @@ quota_begins(struct world *world, struct sim_volume *volume, uint64_t quota)
 	volume->quota = quota;
 	volume->new_quota = 0;
 	volume->quota_since = ++world->clock;
+	volume->quota_older = true;
 	volume->quota_held = held > quota ? held : quota;
 }
 
@@ -100,8 +101,10 @@ static void
 quota_check_one(struct world *world, struct sim_volume *volume)
 {
 	uint64_t held = held_by(volume);
+	bool older = is_older(world, volume), was_older = volume->quota_older;
 	struct volume_stat stat;
 
+	volume->quota_older = older; /* it may have been the last to end */
 	volume_stat_get(volume->volume, &stat);
 	if (stat.quota == 0)
 		return;
@@ -111,7 +114,7 @@ quota_check_one(struct world *world, struct sim_volume *volume)
 		    volume->serial, held, stat.quota_used);
 	if (stat.quota != volume->quota || volume->shared)
 		return;
-	if (held > volume->quota_held && !is_older(world, volume))
+	if (held > volume->quota_held && !older && !was_older)
 		sim_fail(world,
 		    "volume %" PRIu64 " holds %" PRIu64 ", with a quota of"
 		    " %" PRIu64 " and %" PRIu64 " before",

@@ -175,6 +175,7 @@ struct sim_volume {
 	uint64_t quota_held;       /* it may hold so much: the quota, or what
 				    * it held when that was set */
 	uint64_t quota_since;      /* time */
+	bool quota_older; /* I/O from before was under way at the last look */
 	bool shared;               /* its family has, or had, clones */
 	struct sim_mark *marks;
 	struct sim_group *group, *group_asked;

@@ -236,6 +236,26 @@ rolling_back_takes_nothing(void **state)
 	assert_int_equal(fill(4 * MiB, MiB, 3), 0);
 }
 
+/* A branch on which something deleted still stands goes with the snapshots. */
+static void
+what_is_being_deleted_hides_nothing(void **state)
+{
+	struct volume *a;
+
+	(void)state;
+	quota(8 * MiB);
+	assert_int_equal(fill(0, MiB, 1), 0);
+	a = snapshot("a");
+	assert_int_equal(fill(0, MiB, 2), 0);
+	snapshot("b");
+	assert_int_equal(rig_rollback(&rig, volume, a, "kept"), 0);
+	assert_int_equal(used(), 2 * MiB);
+	assert_int_equal(rig_delete(&rig, snapshot_find(volume, "kept")), 0);
+	assert_int_equal(used(), 2 * MiB);
+	settle_deletions();
+	assert_int_equal(used(), 2 * MiB);
+}
+
 static void
 what_a_clone_needs_too_counts_when_the_clone_is_gone(void **state)
 {
@@ -363,6 +383,7 @@ main(void)
 	    TEST(a_few_blocks_are_used_to_the_last),
 	    TEST(trimming_a_part_of_what_is_shared_takes_nothing),
 	    TEST(rolling_back_takes_nothing),
+	    TEST(what_is_being_deleted_hides_nothing),
 	    TEST(what_a_clone_needs_too_counts_when_the_clone_is_gone),
 	    TEST(a_quota_stays),
 	    TEST(a_quota_comes_back_from_the_trash),
