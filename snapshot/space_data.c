@@ -133,6 +133,31 @@ windows_reclaim(struct pool *pool)
 	return any;
 }
 
+/* A lease that was retired for want of chunks has some again, given back while
+ * others of its region are being written; or the one for single blocks has. */
+static bool
+data_recall(struct pool *pool)
+{
+	struct space *space = &pool->space;
+	struct lease *lease;
+	uint32_t chunk;
+	unsigned count;
+
+	if (space->fine != NULL) {
+		lease_retire(pool, &space->fine);
+		return true;
+	}
+	list_for_each (lease, &space->retired, link) {
+		lease->cursor = 0;
+		if (!lease_search(space, lease, 1, &chunk, &count))
+			continue;
+		list_del(&lease->link);
+		space->data = lease;
+		return true;
+	}
+	return false;
+}
+
 /* Nothing is free now.  What is in quarantine will be when a commit is
  * durable and I/O has drained. */
 static int
@@ -171,7 +196,7 @@ window_fill(struct pool *pool, struct volume *volume, struct waiter *waiter)
 		lease_retire(pool, &space->data);
 		result = data_lease(pool, waiter);
 		if (result == -ENOSPC) {
-			if (windows_reclaim(pool))
+			if (windows_reclaim(pool) || data_recall(pool))
 				continue;
 			return space_exhausted(pool, waiter);
 		}

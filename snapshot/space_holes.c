@@ -108,6 +108,25 @@ lease_take_hole(struct space *space, struct volume *volume, unsigned unit)
 	return true;
 }
 
+/* A lease that was retired has holes (again). */
+static bool
+fine_recall(struct space *space, unsigned unit)
+{
+	struct lease *lease;
+	uint32_t block;
+	unsigned count;
+
+	list_for_each (lease, &space->retired, link) {
+		lease->cursor = 0;
+		if (!lease_search_hole(space, lease, unit, &block, &count))
+			continue;
+		list_del(&lease->link);
+		space->fine = lease;
+		return true;
+	}
+	return false;
+}
+
 /* Holes where there are many; then a fresh chunk; then holes anywhere. */
 static int
 fine_fill(struct pool *pool, struct volume *volume, unsigned unit,
@@ -126,8 +145,13 @@ fine_fill(struct pool *pool, struct volume *volume, unsigned unit,
 		result = fine_lease(pool, least, &tried, waiter);
 		if (result == 0)
 			continue;
-		if (result != -ENOSPC || least == unit)
+		if (result != -ENOSPC)
 			return result;
+		if (least == unit) {
+			if (fine_recall(space, unit))
+				continue;
+			return result;
+		}
 		result = space_reserve(
 		    pool, volume, 1, waiter, &volume->fine_window, &count);
 		if (result == 0)
