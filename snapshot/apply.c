@@ -288,8 +288,8 @@ pool_record(struct pool *pool, struct fmt_record *records, unsigned count)
 		return lsn;
 	}
 	lsn = redo_append(pool, records, count);
-	if (pool->quotas_stale)
-		quotas_look(pool);
+	if (pool->limits_stale)
+		limits_look(pool);
 	if (pool->cache.dirty_count >= pool->dirty_limit ||
 	    redo_used_blocks(&pool->redo) >= pool->redo.blocks / 2)
 		checkpoint_start(pool);

@@ -6,6 +6,7 @@
  * up the pages of a range.
  */
 #include "snapshot/engine.h"
+#include "snapshot/reserve.h"
 #include <string.h>
 
 struct family_record {
@@ -287,6 +288,8 @@ set_apply(struct pool *pool, struct family_record *r)
 	store_le64(record + r->mask + 8, r->b);
 	record[offsetof(struct fmt_version, name) + FMT_NAME - 1] = 0;
 	volume_reload(volume);
+	if (volume->flags & FMT_VERSION_TRASHED)
+		reserve_set(volume, 0);
 	version_list(pool, volume);
 	return 0;
 }
@@ -428,6 +431,6 @@ apply_family(struct pool *pool, const struct fmt_record *record)
 
 	if (record->type != FMT_OWN &&
 	    (record->type != FMT_DELSTEP || r.a == UINT64_MAX))
-		pool->quotas_stale = pool->has_quotas;
+		pool->limits_stale = pool->has_limits;
 	return kinds[record->type].apply(pool, &r);
 }

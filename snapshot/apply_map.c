@@ -4,6 +4,7 @@
  * is a change of chunks of one leaf (chunk.h).
  */
 #include "snapshot/engine.h"
+#include "snapshot/reserve.h"
 
 struct map_record {
 	unsigned type;
@@ -167,6 +168,8 @@ count_change(struct volume *volume, const struct chunk_rules *rules,
 	volume_changed(volume);
 	if (volume->parent != NULL)
 		chunk_dropped(before, after, drop_lose, &losing);
+	if (volume->reserve_blocks != 0)
+		reserve_look(volume);
 	return losing.error;
 }
 

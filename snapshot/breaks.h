@@ -49,6 +49,7 @@ struct engine_breaks {
 	bool rewrite_no_barrier; /* a rewrite does not wait for writes in place
 				  * that came before it */
 	bool rewrite_stale;      /* it is installed whatever came between */
+	bool reserve_ignored;    /* others get what is set aside */
 };
 
 extern struct engine_breaks engine_breaks;

@@ -58,15 +58,19 @@ version_verify_map(const struct fmt_version *v)
 }
 
 static const char *
-version_verify_quota(const struct fmt_version *v)
+version_verify_limits(const struct fmt_version *v)
 {
-	uint64_t quota = le64_get(&v->quota);
+	uint64_t quota = le64_get(&v->quota), reserve = le64_get(&v->reserve);
 
-	if (quota % FMT_BLOCK != 0 || quota > FMT_QUOTA_MAX)
+	if (quota % FMT_BLOCK != 0 || quota > FMT_LIMIT_MAX)
 		return "impossible quota";
-	if (quota != 0 &&
+	if (reserve % FMT_BLOCK != 0 || reserve > FMT_LIMIT_MAX)
+		return "impossible reservation";
+	if (reserve != 0 && v->cow_shift != FMT_BLOCK_SHIFT)
+		return "a reservation that needs chunks";
+	if ((quota != 0 || reserve != 0) &&
 	    (v->state == FMT_VERSION_SNAP || v->state == FMT_VERSION_ZOMBIE))
-		return "a snapshot with a quota";
+		return "a snapshot with a quota or reservation";
 	return NULL;
 }
 
@@ -87,7 +91,7 @@ version_verify(const struct check *check, const struct fmt_version *v)
 	if (wrong == NULL)
 		wrong = version_verify_epoch(check, v);
 	if (wrong == NULL)
-		wrong = version_verify_quota(v);
+		wrong = version_verify_limits(v);
 	if (wrong != NULL)
 		return wrong;
 	if (memchr(v->name, 0, sizeof(v->name)) == NULL)

@@ -209,8 +209,11 @@ struct pool {
 	struct volume *by_id[VERSION_HASH];
 	uint64_t promised;
 	unsigned volume_count;
-	bool has_quotas, quotas_stale; /* any; their families have changed */
+	bool has_limits, limits_stale; /* quotas or reservations: any; their
+					* families have changed */
 	char quota_name[FMT_NAME];     /* of the last that reached it */
+	uint64_t pending_blocks;       /* of all volumes */
+	uint64_t aside_blocks, aside_pages; /* reserve.h */
 
 	/* requests, one at a time */
 	struct list requests;        /* struct pool_request */
@@ -459,6 +462,16 @@ void losses_merged(struct volume *child);
 bool losses_are_all(const struct volume *volume);
 /* It has no parent any more. */
 void losses_forget(struct volume *volume);
+/* ---- quotas and reservations (limits.c) ---- */
+/* Families have changed. */
+void limits_look(struct pool *pool);
+/* Could a volume of these have its quota and reservation?  0, -EINVAL. */
+int limits_check(struct operation *op, const struct volume_params *params);
+/* 0, or if so many blocks are missing -ENOSPC, and why. */
+int limits_room(struct operation *op, uint64_t lacks, const char *for_what);
+
+/* Blocks that it holds and its parent does not. */
+uint64_t losses_own(const struct volume *volume);
 void losses_stat(struct volume *volume, struct family_stat *stat);
 /* Blocks that would be free if the snapshots of the head went.  It grows with
  * each shared block that the head loses and that is younger than *ret_base. */

@@ -10,6 +10,7 @@
  */
 #include "snapshot/family.h"
 #include "snapshot/engine.h"
+#include "snapshot/reserve.h"
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -111,12 +112,23 @@ versions_room(struct operation *op, unsigned count)
 	uint64_t pages = 8 + (uint64_t)count * VERSION_CREDITS;
 	int result;
 
-	if (!space_meta_room(pool, pages)) {
+	if (!space_meta_room(pool, pages, false)) {
 		operation_problem(op, "no space for its record");
 		return -ENOSPC;
 	}
 	result = pool_room(pool, 8 + count, &op->waiter);
 	return result == -ENOSPC ? -ENOSPC : result;
+}
+
+/* Room for what volumes with reservations have to be able to write over once
+ * a snapshot has all that is theirs. */
+static int
+reserve_room(
+    struct operation *op, struct volume *const *volumes, unsigned count)
+{
+	return limits_room(op,
+	    reserve_lacks_for_snapshot(op->pool, volumes, count),
+	    "what a snapshot adds to a reservation");
 }
 
 /* Pools that have snapshots say so before their log does: the bit must be
@@ -233,6 +245,8 @@ snapshot_cut(struct operation *op)
 	uint64_t began = time_ns();
 	int result = versions_room(op, s->count);
 
+	if (result == 0)
+		result = reserve_room(op, s->volume, s->count);
 	if (result == 0)
 		result = slots_find(op, s->slot, s->count);
 	if (result < 0)
@@ -412,6 +426,8 @@ rollback_run(struct operation *op)
 
 	if (result == 0)
 		result = versions_room(op, 2);
+	if (result == 0)
+		result = reserve_room(op, &volume, 1);
 	if (result == 0)
 		result = slots_find(op, &op->slot, 1);
 	if (result < 0)

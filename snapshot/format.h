@@ -501,7 +501,8 @@ enum fmt_version_state {
 	FMT_VERSION_STATE_COUNT,
 };
 
-#define FMT_QUOTA_MAX (1ull << 60)
+/* of a quota or reservation; one over the size is for all of it */
+#define FMT_LIMIT_MAX (1ull << 60)
 
 struct fmt_version {
 	struct le64 id;     /* never used again; fits 32 bits in version 1 */
@@ -528,7 +529,8 @@ struct fmt_version {
 	struct le64 fine_chunks; /* how many of its map are FINE */
 	struct le64 fragments;   /* runs of addresses in those */
 	struct le64 quota;       /* HEAD: bytes it may hold; 0: no limit */
-	uint8_t reserved[24];
+	struct le64 reserve;     /* HEAD: bytes that are sure; 0: none */
+	uint8_t reserved[16];
 };
 _Static_assert(sizeof(struct fmt_version) == 256, "version");
 _Static_assert(offsetof(struct fmt_version, uuid) == 80, "version.uuid");

@@ -254,9 +254,8 @@ epoch_of(const struct volume *volume)
 	return volume == NULL ? 0 : volume->epoch;
 }
 
-/* What it holds and its parent does not. */
-static uint64_t
-own_blocks(const struct volume *volume)
+uint64_t
+losses_own(const struct volume *volume)
 {
 	const struct volume *parent = volume->parent;
 	uint64_t shared;
@@ -273,7 +272,7 @@ exclusive_blocks(struct volume *volume)
 	struct volume *child;
 
 	if (list_empty(&volume->children))
-		return own_blocks(volume);
+		return losses_own(volume);
 	child = volume_only_child(volume);
 	return child == NULL ? 0 : lost_after(child, epoch_of(volume->parent));
 }
@@ -317,7 +316,7 @@ branch_blocks(const struct volume *volume)
 
 	if (is_dead(volume))
 		return 0;
-	blocks = own_blocks(volume);
+	blocks = losses_own(volume);
 	list_for_each (child, &volume->children, sibling)
 		blocks += branch_blocks(child);
 	return blocks;

@@ -19,7 +19,7 @@ slot_take(struct operation *op, struct table *table, uint32_t *ret_slot)
 		return result;
 	while (slot < table->slots && table_used(table, slot))
 		slot++;
-	if (slot >= FMT_VERSIONS_MAX || !space_meta_room(op->pool, 4)) {
+	if (slot >= FMT_VERSIONS_MAX || !space_meta_room(op->pool, 4, false)) {
 		operation_problem(op, "no space for its record");
 		return -ENOSPC;
 	}

@@ -276,7 +276,7 @@ open_finish(struct operation *op)
 		pool->state = POOL_READ_ONLY;
 	else
 		background_start(pool);
-	quotas_look(pool);
+	limits_look(pool);
 	space_level(pool);
 }
 

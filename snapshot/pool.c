@@ -4,6 +4,7 @@
  */
 #include "base/log.h"
 #include "snapshot/engine.h"
+#include "snapshot/reserve.h"
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -242,6 +243,7 @@ stat_space(struct pool *pool, struct pool_stat *stat)
 	stat->allocated = (data - space->data_free) * FMT_BLOCK;
 	stat->metadata = (meta - space->meta_free + log + mirrors) * FMT_BLOCK;
 	stat->reserved = space->reserve * FMT_BLOCK;
+	stat->set_aside = reserve_total(pool) * FMT_BLOCK;
 	stat->level = space->level;
 	stat->host_full = space->host_full;
 	stat->allocation_failures = space->failures;

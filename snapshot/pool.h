@@ -141,6 +141,7 @@ struct pool_stat {
 	uint64_t metadata;  /* bytes of maps, bitmaps, tables, log, labels */
 	uint64_t reserved;  /* the engine's reserve, engine.md 3.10 */
 	uint64_t promised;  /* sum of volume sizes */
+	uint64_t set_aside; /* of free: what only reservations may take */
 	unsigned devices, volumes;
 	unsigned soft_percent, hard_percent;
 	int level;      /* 0 normal, 1 soft, 2 hard, 3 full */
@@ -188,8 +189,9 @@ struct volume_params {
 	uint64_t size;       /* bytes, a multiple of 4096; 4 KiB .. 232 TiB */
 	uint32_t block_size; /* what SCSI shows: 512 (default if 0) or 4096 */
 	uint32_t cow_unit;   /* 4096 (default if 0), 16384, 65536 */
-	uint64_t quota; /* bytes, a multiple of 4096 up to 1 EiB; 0: none */
-	uuid_t uuid;    /* all zero: made at random */
+	/* bytes, multiples of 4096 up to 1 EiB; 0: none */
+	uint64_t quota, reserve;
+	uuid_t uuid; /* all zero: made at random */
 };
 
 /* -EEXIST name taken; -EINVAL; -E2BIG over 232 TiB; -ENOSPC no room for its
@@ -207,12 +209,19 @@ void volume_delete(
 void volume_resize(struct pool *pool, struct volume *volume, uint64_t size,
     struct pool_request *request);
 
-/* What the volume and its snapshots may hold together, in bytes (0: no limit);
- * it may be less than they do.  Writes that need more space end with -ENOSPC;
- * all others go on.  Durable when done.  -EINVAL: no multiple of 4096, over 1
- * EiB, or a snapshot. */
-void volume_set_quota(struct pool *pool, struct volume *volume, uint64_t bytes,
-    struct pool_request *request);
+#define VOLUME_LIMIT_AS_IT_IS UINT64_MAX
+
+/* quota: what the volume and its snapshots may hold together, in bytes (0: no
+ * limit); it may be less than they do.  Writes that need more space end with
+ * -ENOSPC; all others go on.
+ * reserve: what the volume is sure to come to hold itself, in bytes (0:
+ * nothing; over its size: all of it, whatever that will be).  Others get what
+ * is free less that.
+ * Durable when done.  -EINVAL: no multiple of 4096, over 1 EiB, a snapshot, a
+ * reservation over the quota or of a volume with a cow unit over 4 KiB;
+ * -ENOSPC: the pool has less than is to be reserved. */
+void volume_set_limits(struct pool *pool, struct volume *volume, uint64_t quota,
+    uint64_t reserve, struct pool_request *request);
 
 /* -EEXIST, -EINVAL. */
 void volume_rename(struct pool *pool, struct volume *volume, const char *name,
@@ -230,6 +239,8 @@ struct volume_stat {
 	uint64_t live;       /* bytes the volume maps, exact to 4 KiB */
 	uint64_t allocated;  /* bytes of chunks and blocks held for it */
 	uint64_t quota;      /* bytes it may hold, snapshots too; 0: any */
+	uint64_t reserve;    /* bytes it is sure to get, of its size; 0: none */
+	uint64_t set_aside;  /* of those: bytes it does not have yet */
 	uint64_t quota_used; /* if there is one: allocated, and what would be
 			      * freed if its snapshots went */
 	uint32_t block_size, cow_unit;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Setting quotas, and what they count.
+ * What quotas count, and who is refused.
  */
 #include "snapshot/quota.h"
 #include "snapshot/engine.h"
@@ -22,7 +22,7 @@ quota_set(struct volume *volume, uint64_t bytes)
 	volume->snap_held = 0;
 	volume->snap_base = UINT32_MAX;
 	if (bytes != 0)
-		volume->pool->has_quotas = true;
+		volume->pool->has_limits = true;
 }
 
 void
@@ -31,16 +31,6 @@ quota_look(struct volume *volume)
 	if (volume->quota_blocks != QUOTA_NONE)
 		volume->snap_held =
 		    losses_snap_held(volume, &volume->snap_base);
-}
-
-void
-quotas_look(struct pool *pool)
-{
-	struct volume *volume;
-
-	pool->quotas_stale = false;
-	list_for_each (volume, &pool->volumes, link)
-		quota_look(volume);
 }
 
 static void
@@ -68,41 +58,4 @@ quota_ask(struct volume *volume, uint64_t want, unsigned unit)
 	if (want == 0)
 		quota_tell(volume);
 	return want;
-}
-
-/* ---- from outside ---- */
-
-static int
-set_run(struct operation *op)
-{
-	struct volume *volume = op->volume;
-	int result = operation_check(op);
-
-	if (result < 0)
-		return result;
-	if (volume->state != FMT_VERSION_HEAD) {
-		operation_problem(op, "%s is no volume", volume->name);
-		return -EINVAL;
-	}
-	if (op->size % FMT_BLOCK != 0 || op->size > FMT_QUOTA_MAX) {
-		operation_problem(
-		    op, "a quota is a multiple of 4 KiB up to 1 EiB");
-		return -EINVAL;
-	}
-	quota_set(volume, op->size);
-	quota_look(volume);
-	volume_changed(volume);
-	op->pool->needs_write = true;
-	op->request->volume = volume;
-	return operation_checkpoint(op, operation_done);
-}
-
-void
-volume_set_quota(struct pool *pool, struct volume *volume, uint64_t bytes,
-    struct pool_request *request)
-{
-	struct operation *op = operation_on(request, set_run, volume, NULL);
-
-	op->size = bytes;
-	operation_queue(pool, op);
 }

@@ -35,9 +35,8 @@ uint64_t quota_ask(struct volume *volume, uint64_t want, unsigned unit);
 /* From a record: bytes, 0: none. */
 void quota_set(struct volume *volume, uint64_t bytes);
 uint64_t quota_bytes(const struct volume *volume);
-/* Computes snap_held of the volume, or of all that have a quota, anew. */
+/* Computes snap_held anew. */
 void quota_look(struct volume *volume);
-void quotas_look(struct pool *pool);
 
 static inline uint64_t
 quota_used(const struct volume *volume)

@@ -4,6 +4,7 @@
  * durable by a checkpoint: rare, atomic, and nothing to replay.
  */
 #include "snapshot/engine.h"
+#include "snapshot/reserve.h"
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -89,9 +90,6 @@ params_check(struct operation *op)
 	else if (p->cow_unit != 4096 && p->cow_unit != 16384 &&
 		 p->cow_unit != 65536)
 		operation_problem(op, "the cow unit is not 4K, 16K or 64K");
-	else if (p->quota % FMT_BLOCK != 0 || p->quota > FMT_QUOTA_MAX)
-		operation_problem(
-		    op, "a quota is a multiple of 4 KiB up to 1 EiB");
 	else if (p->size <= FMT_VOLUME_MAX)
 		return 0;
 	else {
@@ -116,6 +114,7 @@ record_fill(struct operation *op, struct fmt_version *record)
 	record->levels = (uint8_t)fmt_map_levels(p->size);
 	le64_set(&record->size, p->size);
 	le64_set(&record->quota, p->quota);
+	le64_set(&record->reserve, p->reserve);
 	memcpy(record->uuid, p->uuid, sizeof(record->uuid));
 	le64_set(&record->created_unix, (uint64_t)time(NULL));
 	memcpy(record->name, op->name, sizeof(record->name));
@@ -140,6 +139,11 @@ create_record(struct operation *op)
 
 	if (result == 0)
 		result = version_page_get(pool, op->slot, &op->waiter, &page);
+	if (result == 0)
+		result = limits_room(op,
+		    reserve_lacks(
+			pool, NULL, op->params.reserve, op->params.size),
+		    "its reservation");
 	if (result < 0)
 		return result;
 	page_dirty(page);
@@ -163,13 +167,16 @@ create_run(struct operation *op)
 
 	if (result == 0)
 		result = params_check(op);
+	if (result == 0)
+		result = limits_check(op, &op->params);
 	if (result < 0)
 		return result;
 	if (!version_name_free(pool, NULL, op->name)) {
 		operation_problem(op, "%s/%s exists", pool->name, op->name);
 		return -EEXIST;
 	}
-	if (!space_meta_room(pool, 8) || pool->next_version > UINT32_MAX) {
+	if (!space_meta_room(pool, 8, false) ||
+	    pool->next_version > UINT32_MAX) {
 		operation_problem(op, "no space for its record");
 		return -ENOSPC;
 	}
@@ -234,10 +241,16 @@ resize_now(struct operation *op)
 	int result = pool_room(pool, FMT_MAP_LEVELS_MAX, &op->waiter);
 
 	op->run = resize_now;
+	if (result == 0)
+		result = limits_room(op,
+		    reserve_lacks(
+			pool, volume, reserve_bytes(volume), op->size),
+		    "the reservation of that size");
 	if (result < 0)
 		return result;
 	pool->promised += op->size - volume->size;
 	volume->size = op->size;
+	reserve_look(volume);
 	volume_changed(volume);
 	pool->needs_write = true;
 	result = map_raise(volume, fmt_map_levels(op->size));

@@ -17,44 +17,66 @@ meta_needed(const struct pool *pool)
 	return all - space->meta_free + pool->cache.dirty_new + pool->credits;
 }
 
-/* Regions that one more for metadata takes. */
-static inline unsigned
-meta_copies(const struct space *space)
-{
-	return space->mirrored ? 2 : 1;
-}
-
 static uint64_t
 meta_reach(const struct space *space, uint64_t free_regions)
 {
 	return (space->class_count[FMT_REGION_META] +
-		   free_regions / meta_copies(space))
+		   free_regions / space_meta_copies(space))
 	       << space->region_shift;
 }
 
+/* Pages to be left alone by those for whom nothing is set aside: for the maps
+ * of the others, and as many as may at all be under way. */
+static uint64_t
+meta_aside(const struct pool *pool, uint64_t map_pages)
+{
+	if (map_pages == 0 || pool->credits >= pool->dirty_hard)
+		return map_pages;
+	return map_pages + pool->dirty_hard - pool->credits;
+}
+
 bool
-space_meta_room(struct pool *pool, uint64_t pages)
+space_meta_room(struct pool *pool, uint64_t pages, bool is_aside)
 {
 	struct space *space = &pool->space;
 
+	if (!is_aside)
+		pages += meta_aside(pool, pool->aside_pages);
 	return meta_needed(pool) + pages + space->reserve <=
 	       meta_reach(space, space->class_count[FMT_REGION_FREE]);
 }
 
-/* FREE regions that data may take. */
-uint64_t
-space_spare_regions(struct pool *pool)
+/* FREE regions that data may take; negative: so many are missing. */
+static int64_t
+spare_regions(struct pool *pool, uint64_t map_pages)
 {
 	struct space *space = &pool->space;
-	uint64_t want = meta_needed(pool) + space->reserve;
-	uint64_t free = space->class_count[FMT_REGION_FREE];
+	uint64_t want =
+	    meta_needed(pool) + space->reserve + meta_aside(pool, map_pages);
+	int64_t free = (int64_t)space->class_count[FMT_REGION_FREE];
 	uint64_t have = meta_reach(space, 0), more;
 
 	if (have >= want)
 		return free;
 	more = (want - have + space->region_blocks - 1) >> space->region_shift;
-	more *= meta_copies(space);
-	return more < free ? free - more : 0;
+	return free - (int64_t)(more * space_meta_copies(space));
+}
+
+uint64_t
+space_spare_regions(struct pool *pool)
+{
+	int64_t spare = spare_regions(pool, pool->aside_pages);
+
+	return spare > 0 ? (uint64_t)spare : 0;
+}
+
+int64_t
+space_free_with(struct pool *pool, uint64_t map_pages)
+{
+	struct space *space = &pool->space;
+
+	return (int64_t)space->data_free +
+	       (spare_regions(pool, map_pages) * (int64_t)space->region_blocks);
 }
 
 uint64_t

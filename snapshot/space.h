@@ -149,8 +149,9 @@ bool space_are_set(struct pool *pool, uint64_t address, uint64_t run);
 /* Gives back what volume reserved ahead. */
 void space_window_drop(struct pool *pool, struct volume *volume);
 
-/* Are there blocks for so many new pages, with data's part left alone? */
-bool space_meta_room(struct pool *pool, uint64_t pages);
+/* Are there blocks for so many new pages, with data's part left alone?  And,
+ * unless it is for such a volume, what is set aside for the maps of some. */
+bool space_meta_room(struct pool *pool, uint64_t pages, bool is_aside);
 /* Space for pages of a checkpoint: 0 enough is leased, -EAGAIN queued. */
 int space_meta_prepare(
     struct pool *pool, uint64_t pages, struct waiter *waiter);
@@ -209,8 +210,18 @@ grace_leave(struct space *space, unsigned parity)
 	space->grace_io[parity]--;
 }
 
+/* Regions that one more for metadata takes. */
+static inline unsigned
+space_meta_copies(const struct space *space)
+{
+	return space->mirrored ? 2 : 1;
+}
+
 /* FREE regions that metadata need not have. */
 uint64_t space_spare_regions(struct pool *pool);
+/* Blocks that data could still take if so many pages were set aside for maps;
+ * negative: so many are missing. */
+int64_t space_free_with(struct pool *pool, uint64_t map_pages);
 /* Bytes data can still take. */
 uint64_t space_free_bytes(struct pool *pool);
 /* Computes the level anew; an event if it changed. */

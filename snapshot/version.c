@@ -4,6 +4,7 @@
  */
 #include "snapshot/engine.h"
 #include "snapshot/quota.h"
+#include "snapshot/reserve.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -45,6 +46,7 @@ volume_store(struct volume *volume)
 	le64_set(&record->fragments, volume->fragments);
 	le64_set(&record->cursor, volume->cursor);
 	le64_set(&record->quota, quota_bytes(volume));
+	le64_set(&record->reserve, reserve_bytes(volume));
 	le64_set(&record->group, volume->group);
 	le64_set(&record->deleted_unix, volume->deleted_unix);
 	le64_set(&record->account, volume->losses.account);
@@ -157,6 +159,7 @@ volume_new(struct pool *pool, uint32_t slot, struct page *page,
 	volume->map.family = le64_get(&record->family);
 	volume->map.root = record->root;
 	quota_set(volume, le64_get(&record->quota));
+	reserve_set(volume, le64_get(&record->reserve));
 	volume_bs_init(volume, 1u << record->block_shift);
 	volume_reload(volume);
 	return volume;
@@ -303,6 +306,7 @@ version_list(struct pool *pool, struct volume *volume)
 		list_by_name(&pool->volumes, volume);
 		pool->volume_count++;
 		pool->promised += volume->size;
+		reserve_look(volume);
 	}
 }
 
@@ -315,6 +319,7 @@ version_unlist(struct pool *pool, struct volume *volume)
 		return;
 	pool->volume_count--;
 	pool->promised -= volume->size;
+	reserve_end(volume);
 }
 
 void
@@ -630,6 +635,8 @@ volume_stat_get(struct volume *volume, struct volume_stat *ret_stat)
 	    .cow_unit = 1u << volume->cow_shift,
 	    .created_unix = volume->created_unix,
 	    .quota = quota_bytes(volume),
+	    .reserve = reserve_bytes(volume),
+	    .set_aside = volume->aside_blocks * FMT_BLOCK,
 	    .open = volume->open,
 	    .reads = volume->reads,
 	    .writes = volume->writes,

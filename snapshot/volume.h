@@ -153,13 +153,19 @@ struct volume {
 	uint64_t live_blocks, held_blocks;
 	uint64_t fine_chunks, fragments;
 
+	uint64_t pending_blocks; /* given to it, and not installed */
+	uint64_t rewrite_blocks; /* ... to rewrites */
+
+	/* its reservation: reserve.h */
+	uint64_t reserve_blocks; /* 0: none */
+	uint64_t aside_blocks, aside_pages;
+
 	/* its quota: quota.h */
-	uint64_t quota_blocks;   /* UINT64_MAX: none */
-	uint64_t pending_blocks; /* reserved, and not installed */
-	uint64_t snap_held;      /* blocks; kept only if there is a quota */
-	uint32_t snap_base;      /* what it loses and is younger is held by its
-				  * snapshots alone; UINT32_MAX: nothing is */
-	bool quota_reached;      /* said so */
+	uint64_t quota_blocks; /* UINT64_MAX: none */
+	uint64_t snap_held;    /* blocks; kept only if there is a quota */
+	uint32_t snap_base;    /* what it loses and is younger is held by its
+				* snapshots alone; UINT32_MAX: nothing is */
+	bool quota_reached;    /* said so */
 
 	uint64_t created_unix, deleted_unix;
 	bool open;

@@ -16,6 +16,7 @@
  */
 #include "snapshot/engine.h"
 #include "snapshot/quota.h"
+#include "snapshot/reserve.h"
 #include "snapshot/rewrite.h"
 
 /* Pages that one change of a map may dirty: a path of the map, of the bitmap,
@@ -70,6 +71,38 @@ chunk_form(const struct begin *b, uint64_t chunk)
 
 /* ---- begin: locks and addresses ---- */
 
+/* What of it the volume may have: its quota, and what is reserved.  What a
+ * rewrite takes it gives back, most of it: a write is not to miss that. */
+static unsigned
+may_have(struct vio *vio, unsigned want, unsigned unit)
+{
+	uint64_t get = quota_allows(vio->volume, want, unit);
+
+	return (unsigned)(vio->rewrite == NULL
+			      ? reserve_allows(vio->volume, get, unit)
+			      : reserve_ask(vio->volume->pool, 0, get, unit));
+}
+
+static void
+pending_add(struct vio *vio, int64_t blocks)
+{
+	struct volume *volume = vio->volume;
+
+	volume->pending_blocks += (uint64_t)blocks;
+	volume->pool->pending_blocks += (uint64_t)blocks;
+	if (vio->rewrite != NULL)
+		volume->rewrite_blocks += (uint64_t)blocks;
+	if (volume->reserve_blocks != 0)
+		reserve_look(volume);
+}
+
+static void
+pending_end(struct vio *vio, uint64_t blocks)
+{
+	assert(vio->volume->pending_blocks >= blocks);
+	pending_add(vio, -(int64_t)blocks);
+}
+
 /* The address for chunk, not yet mapped: another writer's or a new one. */
 static int
 chunk_address(struct vio *vio, uint64_t chunk, uint64_t *ret_address)
@@ -82,12 +115,12 @@ chunk_address(struct vio *vio, uint64_t chunk, uint64_t *ret_address)
 	*ret_address = chunk_lock_address(pool, volume, chunk);
 	if (*ret_address != 0)
 		return 0;
-	if (quota_allows(volume, FMT_CHUNK_BLOCKS, FMT_CHUNK_BLOCKS) == 0)
+	if (may_have(vio, FMT_CHUNK_BLOCKS, FMT_CHUNK_BLOCKS) == 0)
 		return -ENOSPC;
 	result =
 	    space_reserve(pool, volume, 1, &vio->waiter, ret_address, &count);
 	if (result == 0)
-		volume->pending_blocks += FMT_CHUNK_BLOCKS;
+		pending_add(vio, FMT_CHUNK_BLOCKS);
 	return result;
 }
 
@@ -192,14 +225,14 @@ begin_fine(struct begin *b)
 	int result;
 
 	want -= want % b->rules.unit;
-	want = (unsigned)quota_allows(volume, want, b->rules.unit);
+	want = may_have(vio, want, b->rules.unit);
 	if (want == 0)
 		return -ENOSPC;
 	result = space_reserve_blocks(volume->pool, volume, want, b->rules.unit,
 	    &vio->waiter, &seg->address, &count);
 	if (result < 0)
 		return result;
-	volume->pending_blocks += count;
+	pending_add(vio, count);
 	seg->fine = true;
 	seg->fine_address = seg->address;
 	seg->fine_count = count;
@@ -330,13 +363,6 @@ chunks_map(struct vio *vio, struct seg *seg, struct page *leaf)
 	return 0;
 }
 
-static void
-pending_end(struct volume *volume, uint64_t blocks)
-{
-	assert(volume->pending_blocks >= blocks);
-	volume->pending_blocks -= blocks;
-}
-
 /* What was reserved is in the map: nobody gives it back. */
 static void
 seg_installed(struct vio *vio, struct seg *seg)
@@ -348,7 +374,7 @@ seg_installed(struct vio *vio, struct seg *seg)
 	if (seg->fine) {
 		space_installed(
 		    pool, seg->fine_address, (uint32_t)seg->block_count);
-		pending_end(volume, seg->block_count);
+		pending_end(vio, seg->block_count);
 		seg->fine_address += seg->block_count;
 		seg->fine_count -= (unsigned)seg->block_count;
 		return;
@@ -359,7 +385,7 @@ seg_installed(struct vio *vio, struct seg *seg)
 		    lock->chunk * FMT_CHUNK_BLOCKS >= end)
 			continue;
 		space_installed(pool, lock->address, FMT_CHUNK_BLOCKS);
-		pending_end(volume, FMT_CHUNK_BLOCKS);
+		pending_end(vio, FMT_CHUNK_BLOCKS);
 		chunk_lock_installed(pool, lock);
 	}
 }
@@ -379,11 +405,11 @@ seg_release(struct vio *vio, struct seg *seg)
 		if (!last || address == 0 || installed)
 			continue;
 		space_unreserve(pool, address, FMT_CHUNK_BLOCKS);
-		pending_end(volume, FMT_CHUNK_BLOCKS);
+		pending_end(vio, FMT_CHUNK_BLOCKS);
 	}
 	if (seg->fine && seg->fine_count > 0) {
 		space_unreserve(pool, seg->fine_address, seg->fine_count);
-		pending_end(volume, seg->fine_count);
+		pending_end(vio, seg->fine_count);
 	}
 	seg->fine = false;
 	seg->lock_count = 0;
@@ -495,7 +521,8 @@ map_admit(struct vio *vio, struct page **ret_leaf, uint64_t *ret_credits)
 	if (!vio_ok(vio, pool_room(pool, *ret_credits, &vio->waiter)))
 		return false;
 	if (leaf_is_new(volume, leaf, index) &&
-	    !space_meta_room(pool, volume->map.levels + 1u)) {
+	    !space_meta_room(
+		pool, volume->map.levels + 1u, volume->aside_blocks > 0)) {
 		pool->space.failures++;
 		vio_fail(vio, -ENOSPC);
 		return false;

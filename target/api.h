@@ -44,6 +44,9 @@ enum api_exit {
 };
 
 /* What an argument is; decides parsing, checking and completion. */
+/* Of a reservation: whatever size the LUN has.  Also the most there is. */
+#define API_ALL (1ull << 60)
+
 enum api_type {
 	API_FLAG,     /* JSON true; --name */
 	API_POOL,     /* POOL */
@@ -67,6 +70,7 @@ enum api_type {
 	API_SIZE,    /* 100G; JSON: integer, bytes */
 	API_RESIZE,  /* 100G or +50G; JSON: string "+N" / "N" in bytes */
 	API_LIMIT,   /* 100G or none; JSON: integer, bytes, 0: none */
+	API_RESERVE, /* ... or all: API_ALL */
 	API_PERCENT, /* 80%; JSON: integer */
 	API_INT,
 	API_DURATION, /* 30m, 4h, 7d; JSON: integer, seconds */

@@ -50,7 +50,7 @@ struct change {
 	uuid_t *uuids;      /* several; freed with the change */
 	unsigned uuid_count;
 	char name[REF_NAME_MAX], old_name[REF_NAME_MAX], lun_name[REF_NAME_MAX];
-	uint64_t size, quota;
+	uint64_t size, quota, reserve;
 	uint32_t block_size;
 	unsigned warn_at, stop_at; /* percent */
 	bool flag;

@@ -191,9 +191,8 @@ json_t *group_find(const struct survey *survey, const char *text,
 /* uuid, serial, naa, created, of a LUN or a snapshot. */
 void version_identity(json_t *item, const struct volume_stat *v);
 
-/* Fails the request when a LUN cannot have that size, or the quota. */
+/* Fails the request when a LUN cannot have that size. */
 bool lun_size_check(struct request *request, uint64_t size);
-bool lun_quota_check(struct request *request, uint64_t quota);
 
 /* ---- in use (method_in_use.c); doing: "delete vms/web01" ---- */
 

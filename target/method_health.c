@@ -11,6 +11,9 @@
 #include <string.h>
 #include <time.h>
 
+/* Less than a chunk is left: the next one that is needed is refused. */
+#define LEFT_MIN 65536u
+
 struct findings {
 	struct house *house;
 	const struct survey *survey;
@@ -105,6 +108,24 @@ pool_state(struct findings *f, const struct survey_pool *sp)
 		    "pool %s: the file system below it has no space", sp->name);
 }
 
+/* Those without a reservation get nothing any more, those with one do. */
+static void
+pool_set_aside(struct findings *f, const struct survey_pool *sp)
+{
+	char aside[SIZE_TEXT_MAX];
+
+	if (sp->stat.set_aside == 0 || sp->stat.level == 3 ||
+	    sp->stat.set_aside + LEFT_MIN <= sp->stat.free)
+		return;
+	finding(f, "warning", "pool.set-aside",
+	    json_textf("varve pool grow %s DEVICE, or reserve less: varve lun "
+		       "list %s -o name,reserve,set-aside",
+		sp->name, sp->name),
+	    "pool %s has nothing left but %s that is set aside for LUNs with "
+	    "a reservation: others get no new space",
+	    sp->name, size_format(sp->stat.set_aside, aside));
+}
+
 static void
 look_at_pools(struct findings *f)
 {
@@ -114,6 +135,7 @@ look_at_pools(struct findings *f)
 			pool_level(f, sp);
 			pool_forecast(f, sp);
 			pool_state(f, sp);
+			pool_set_aside(f, sp);
 			continue;
 		}
 		finding(f, "error", "pool.not-open",
@@ -125,9 +147,6 @@ look_at_pools(struct findings *f)
 
 /* ---- quotas ---- */
 
-/* Less than a chunk is left: the next one that is needed is refused. */
-#define QUOTA_LEFT_MIN 65536u
-
 static void
 look_at_quotas(struct findings *f, const struct survey_pool *sp)
 {
@@ -135,7 +154,7 @@ look_at_quotas(struct findings *f, const struct survey_pool *sp)
 
 	for (unsigned i = 0; i < sp->lun_count; i++) {
 		const struct volume_stat *v = &sp->luns[i].volume;
-		if (v->quota == 0 || v->quota_used + QUOTA_LEFT_MIN <= v->quota)
+		if (v->quota == 0 || v->quota_used + LEFT_MIN <= v->quota)
 			continue;
 		finding(f, "warning", "lun.quota-reached",
 		    json_textf("varve lun set %s/%s --quota SIZE, or trim in "

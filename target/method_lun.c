@@ -77,16 +77,24 @@ item_family(json_t *item, const struct survey_lun *sl)
 	json_object_set_new(item, "group", text_or_null(sl->group));
 }
 
+static json_t *
+bytes_or_null(uint64_t bytes, bool any)
+{
+	return any ? json_bytes(bytes) : json_null();
+}
+
 static void
-item_quota(json_t *item, const struct volume_stat *v)
+item_limits(json_t *item, const struct volume_stat *v)
 {
 	uint64_t left = v->quota > v->quota_used ? v->quota - v->quota_used : 0;
-	bool any = v->quota != 0;
+	uint64_t reserve = v->reserve < v->size ? v->reserve : v->size;
+	bool quota = v->quota != 0, reserves = v->reserve != 0;
 
+	json_object_set_new(item, "quota", bytes_or_null(v->quota, quota));
+	json_object_set_new(item, "quota_left", bytes_or_null(left, quota));
+	json_object_set_new(item, "reserve", bytes_or_null(reserve, reserves));
 	json_object_set_new(
-	    item, "quota", any ? json_bytes(v->quota) : json_null());
-	json_object_set_new(
-	    item, "quota_left", any ? json_bytes(left) : json_null());
+	    item, "set_aside", bytes_or_null(v->set_aside, reserves));
 }
 
 json_t *
@@ -111,7 +119,7 @@ lun_item(const struct survey *survey, const struct survey_pool *sp,
 	json_object_set_new(item, "live", json_bytes(v->live));
 	item_family(item, sl);
 	json_object_set_new(item, "allocated", json_bytes(v->allocated));
-	item_quota(item, v);
+	item_limits(item, v);
 	json_object_set_new(item, "state",
 	    json_string(
 		lun_state(sl, (unsigned)json_array_size(hosts), sessions)));

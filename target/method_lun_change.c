@@ -9,9 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define LUN_UNIT      4096ull
-#define LUN_SIZE_MAX  (232ull << 40)
-#define LUN_QUOTA_MAX (1ull << 60)
+#define LUN_UNIT     4096ull
+#define LUN_SIZE_MAX (232ull << 40)
 
 /* ---- what is done to a volume, on its pool's loop ---- */
 
@@ -21,6 +20,7 @@ create_run(struct change *change, struct volume *volume)
 	const struct volume_params params = {.name = change->name,
 	    .size = change->size,
 	    .quota = change->quota,
+	    .reserve = change->reserve,
 	    .block_size = change->block_size};
 
 	(void)volume;
@@ -39,8 +39,8 @@ resize_run(struct change *change, struct volume *volume)
 static int
 set_run(struct change *change, struct volume *volume)
 {
-	volume_set_quota(
-	    change->pool, volume, change->quota, &change->pool_request);
+	volume_set_limits(change->pool, volume, change->quota, change->reserve,
+	    &change->pool_request);
 	return CHANGE_STARTED;
 }
 
@@ -76,15 +76,52 @@ lun_size_check(struct request *request, uint64_t size)
 	return false;
 }
 
-bool
-lun_quota_check(struct request *request, uint64_t quota)
+/* Quota and reservation of the request; or, where it says nothing, those. */
+struct limits {
+	uint64_t quota, reserve;
+};
+
+static struct limits
+limits_asked(const struct request *request, struct limits otherwise)
 {
-	if (quota % LUN_UNIT == 0 && quota <= LUN_QUOTA_MAX)
+	return (struct limits){
+	    (uint64_t)param_int(
+		request->params, "quota", (json_int_t)otherwise.quota),
+	    (uint64_t)param_int(
+		request->params, "reserve", (json_int_t)otherwise.reserve),
+	};
+}
+
+static bool
+limit_check(
+    struct request *request, uint64_t bytes, const char *code, const char *what)
+{
+	if (bytes % LUN_UNIT == 0 && bytes <= API_ALL)
+		return true;
+	request_fail(
+	    request, fault_why(fault_new(code, "a %s cannot be %llu bytes",
+				   what, (unsigned long long)bytes),
+			 "it is a multiple of 4 KiB up to 1 EiB"));
+	return false;
+}
+
+static bool
+limits_check(struct request *request, uint64_t size, struct limits limits)
+{
+	char quota[SIZE_TEXT_MAX];
+
+	if (!limit_check(request, limits.quota, "lun.quota", "quota") ||
+	    !limit_check(request, limits.reserve, "lun.reserve", "reservation"))
+		return false;
+	if (limits.quota == 0 || limits.reserve <= limits.quota ||
+	    size <= limits.quota)
 		return true;
 	request_fail(request,
-	    fault_why(fault_new("lun.quota", "a quota cannot be %llu bytes",
-			  (unsigned long long)quota),
-		"it is a multiple of 4 KiB up to 1 EiB"));
+	    fault_fix(fault_new("lun.reserve",
+			  "the reservation is over the quota of %s",
+			  size_format(limits.quota, quota)),
+		"a LUN gets no more than its quota: reserve up to that, or "
+		"raise it"));
 	return false;
 }
 
@@ -95,6 +132,7 @@ create_surveyed(struct request *request)
 {
 	const char *name = param_text(request->params, "name");
 	struct ref ref = method_ref(request, "name");
+	struct limits limits;
 	struct change *change;
 
 	if (method_pool(request)->lun_count > 0) {
@@ -103,8 +141,10 @@ create_surveyed(struct request *request)
 		return;
 	}
 	change = change_new(request, &op_create, "cannot create %s", name);
+	limits = limits_asked(request, (struct limits){0, 0});
 	change->size = (uint64_t)param_int(request->params, "size", 0);
-	change->quota = (uint64_t)param_int(request->params, "quota", 0);
+	change->quota = limits.quota;
+	change->reserve = limits.reserve;
 	change->block_size =
 	    (uint32_t)param_int(request->params, "block_size", 512);
 	memcpy(change->name, ref.lun, sizeof(change->name));
@@ -123,13 +163,14 @@ method_lun_create(struct request *request)
 {
 	json_int_t block = param_int(request->params, "block_size", 512);
 	uint64_t size = (uint64_t)param_int(request->params, "size", 0);
-	uint64_t quota = (uint64_t)param_int(request->params, "quota", 0);
+	struct limits limits = limits_asked(request, (struct limits){0, 0});
 	struct ref ref = method_ref(request, "name");
 	struct house_pool *hp;
 	struct survey *survey;
 
 	if (!method_find_open_pool(request, ref.pool, &hp) ||
-	    !lun_size_check(request, size) || !lun_quota_check(request, quota))
+	    !lun_size_check(request, size) ||
+	    !limits_check(request, size, limits))
 		return;
 	if (block != 512 && block != 4096) {
 		request_fail(request, fault_new("request.argument",
@@ -227,30 +268,45 @@ static void
 set_go(struct request *request)
 {
 	struct survey_lun *sl = method_lun(request);
+	struct volume_stat *v = &sl->volume;
+	struct limits limits =
+	    limits_asked(request, (struct limits){v->quota, v->reserve});
 	struct change *change;
 
+	if (!limits_check(request, v->size, limits))
+		return;
 	if (request->dry_run) {
-		sl->volume.quota =
-		    (uint64_t)param_int(request->params, "quota", 0);
-		sl->volume.quota_used =
-		    sl->volume.allocated + sl->family.snap_held;
+		v->quota = limits.quota;
+		v->reserve = limits.reserve;
+		v->quota_used = v->allocated + sl->family.snap_held;
 		method_lun_answer(request);
 		return;
 	}
 	change = change_new(request, &op_set, "cannot set %s",
 	    param_text(request->params, "lun"));
-	change->quota = (uint64_t)param_int(request->params, "quota", 0);
-	uuid_copy(change->uuid, sl->volume.uuid);
-	memcpy(change->name, sl->volume.name, sizeof(change->name));
+	limits = limits_asked(request,
+	    (struct limits){VOLUME_LIMIT_AS_IT_IS, VOLUME_LIMIT_AS_IT_IS});
+	change->quota = limits.quota;
+	change->reserve = limits.reserve;
+	uuid_copy(change->uuid, v->uuid);
+	memcpy(change->name, v->name, sizeof(change->name));
 	change_start(request, method_house_pool(request), same_answer);
 }
 
 void
 method_lun_set(struct request *request)
 {
-	if (lun_quota_check(
-		request, (uint64_t)param_int(request->params, "quota", 0)))
+	const char *name = param_text(request->params, "lun");
+
+	if (json_object_get(request->params, "quota") != NULL ||
+	    json_object_get(request->params, "reserve") != NULL)
 		method_survey_lun(request, "lun", set_go);
+	else
+		request_fail(request,
+		    fault_fix(fault_new("request.argument",
+				  "lun.set needs quota, reserve or both"),
+			"varve lun set %s --quota SIZE, or --reserve SIZE",
+			name));
 }
 
 /* ---- rename ---- */

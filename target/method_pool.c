@@ -38,6 +38,7 @@ item_space(json_t *item, const struct pool_stat *s)
 	json_object_set_new(item, "promised", json_bytes(s->promised));
 	json_object_set_new(item, "metadata", json_bytes(s->metadata));
 	json_object_set_new(item, "reserved", json_bytes(s->reserved));
+	json_object_set_new(item, "set_aside", json_bytes(s->set_aside));
 	json_object_set_new(item, "warn_at", json_integer(s->soft_percent));
 	json_object_set_new(item, "stop_at", json_integer(s->hard_percent));
 	json_object_set_new(

@@ -94,6 +94,9 @@ luns_document(const struct survey *survey)
 			if (v->quota != 0)
 				json_object_set_new(
 				    lun, "quota", json_bytes(v->quota));
+			if (v->reserve != 0)
+				json_object_set_new(
+				    lun, "reserve", json_bytes(v->reserve));
 			json_array_append_new(luns, lun);
 		}
 	}
@@ -441,20 +444,21 @@ pool_is_here(const struct plan *plan, const char *lun)
 	return false;
 }
 
-/* One that says nothing of a quota leaves it as it is. */
+/* One that says nothing of a quota or reservation leaves it as it is. */
 static void
-plan_quota(struct plan *plan, const json_t *entry, const json_t *before)
+plan_limit(struct plan *plan, const json_t *entry, const json_t *before,
+    const char *which)
 {
-	json_t *quota = json_object_get(entry, "quota");
-	json_int_t bytes = json_integer_value(quota);
+	json_t *limit = json_object_get(entry, which);
+	json_int_t bytes = json_integer_value(limit);
 	const char *name = text_of(entry, "name");
 	char text[SIZE_TEXT_MAX];
 
-	if (quota == NULL ||
-	    bytes == json_integer_value(json_object_get(before, "quota")))
+	if (limit == NULL ||
+	    bytes == json_integer_value(json_object_get(before, which)))
 		return;
 	step(plan, "lun.set", name,
-	    json_pack("{s:s, s:O}", "lun", name, "quota", quota), "quota %s",
+	    json_pack("{s:s, s:O}", "lun", name, which, limit), "%s %s", which,
 	    bytes != 0 ? size_format((uint64_t)bytes, text) : "none");
 }
 
@@ -490,7 +494,8 @@ plan_luns(struct plan *plan)
 				text_of(entry, "name"), "size", bytes),
 			    "from %s to %s", from, to);
 		}
-		plan_quota(plan, entry, before);
+		plan_limit(plan, entry, before, "quota");
+		plan_limit(plan, entry, before, "reserve");
 	}
 }
 

@@ -137,6 +137,15 @@ parse_limit(const struct api_arg *arg, const char *text, json_t **ret_value)
 }
 
 static json_t *
+parse_reserve(const struct api_arg *arg, const char *text, json_t **ret_value)
+{
+	if (strcmp(text, "all") != 0)
+		return parse_limit(arg, text, ret_value);
+	*ret_value = json_integer((json_int_t)API_ALL);
+	return NULL;
+}
+
+static json_t *
 parse_resize(const struct api_arg *arg, const char *text, json_t **ret_value)
 {
 	bool grows = text[0] == '+';
@@ -315,6 +324,7 @@ static const struct {
 	[API_SIZE]     = { parse_size,    "SIZE" },
 	[API_RESIZE]   = { parse_resize,  "[+]SIZE" },
 	[API_LIMIT]    = { parse_limit,   "SIZE|none" },
+	[API_RESERVE]  = { parse_reserve, "SIZE|all|none" },
 	[API_PERCENT]  = { parse_percent, "PERCENT" },
 	[API_INT]      = { parse_int,     "N" },
 	[API_DURATION] = { parse_duration, "TIME" },

@@ -74,6 +74,33 @@ claim_equal "as bytes" \
 claim_exit 2 "a quota has a unit" varve lun set vms/q --quota 64
 claim "or is none" varve lun set vms/q --quota none
 claim_equal "which is shown" "$(varve --json lun show vms/q | jq -c '.item.quota')" null
+# ---- reservations
+
+claim "a LUN is sure of its 64M" varve lun create vms/sure --size 64M --reserve all
+claim_equal "which are set aside" "$(value reserve,set_aside lun show vms/sure)" "67108864	67108864"
+sure=$(lun_url vms/sure)
+run lun_io "$a" "write 0 400M"
+claim_text "another that wants it all does not get them" "No space left on device"
+claim_exit 9 "health says so" varve health
+claim_text "by its code" "[pool.set-aside]"
+claim "it writes all it has" lun_io "$sure" "write -P 5 0 64M" flush
+claim_equal "nothing more is set aside" "$(value set_aside lun show vms/sure)" 0
+claim_exit 8 "a snapshot would have it set aside anew" varve snap create vms/sure@a
+claim_text "which is too much" "set aside"
+claim_exit 8 "and more cannot be reserved" varve lun set vms/a --reserve all
+claim "space is made" lun_io "$a" "discard 0 200M" flush
+claim "now it has its snapshot" varve snap create vms/sure@a
+run lun_io "$a" "write 0 400M"
+claim "and is written over, block by block" lun_io "$sure" "write -P 6 4k 32k" "write -P 6 36k 65500k" flush
+claim "as is read" lun_io "$sure" "read -P 5 0 4k" "read -P 6 4k 65532k"
+kill_varved
+start_varved
+claim_equal "a killed varved has not forgotten" "$(value reserve lun show vms/sure)" 67108864
+claim_exit 2 "a reservation has a unit" varve lun set vms/sure --reserve 64
+claim_exit 2 "something is to be set" varve lun set vms/sure
+claim "it is given up" varve lun set vms/sure --reserve none
+claim_equal "which is shown" "$(varve --json lun show vms/sure | jq -c '.item.reserve')" null
+
 claim "varved stops" stop_varved
 claim "the pool is sound" varve rescue check "$dir/vms.pool"
 finish

@@ -370,6 +370,7 @@ static const struct control_kind kinds[CONTROL_COUNT] = {
     [CONTROL_RESTORE] = {"restore", start_restore, NULL, false, done_restore},
     [CONTROL_GROUP] = {"change a group", start_group, NULL, false, done_group},
     [CONTROL_QUOTA] = {"set a quota", start_quota, NULL, false, done_quota},
+    [CONTROL_RESERVE] = {"reserve", start_reserve, NULL, false, done_reserve},
 };
 
 static void
@@ -443,6 +444,8 @@ may_lack_space(const struct world *world)
 	case CONTROL_CLONE:
 	case CONTROL_ROLLBACK:
 	case CONTROL_MARK:
+	case CONTROL_RESERVE:
+	case CONTROL_ENLARGE:
 	case CONTROL_GROUP: return world->scenario->may_fill;
 	default: return false;
 	}
@@ -558,6 +561,7 @@ control_step(struct world *world)
 	if (world->diff != NULL)
 		diff_step(world);
 	quota_check(world);
+	reserve_step(world);
 }
 
 bool

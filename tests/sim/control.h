@@ -37,6 +37,12 @@ struct sim_volume *control_draw_volume(struct world *world);
 /* A volume that does not exist, or NULL. */
 struct sim_volume *control_absent(struct world *world);
 
+/* ---- reserve.c ---- */
+bool start_reserve(struct world *world);
+bool reserve_may_be(
+    const struct sim_volume *volume, uint64_t reserve, uint64_t quota);
+void done_reserve(struct world *world, struct sim_volume *volume);
+
 /* ---- quota.c ---- */
 bool start_quota(struct world *world);
 void done_quota(struct world *world, struct sim_volume *volume);

@@ -306,6 +306,7 @@ void
 family_trashed(struct world *world, struct sim_volume *victim)
 {
 	victim->state = TRASHED;
+	reserve_trashed(victim);
 	victim->quiet = false;
 	for (struct sim_volume *s = world->snapshots; s; s = s->next) {
 		if (s->of != victim || s->state != PRESENT)

@@ -500,6 +500,8 @@ static const struct mutation {
 	.directed = "part-waits"),
     M(rollback_keeps_marks, "a rollback drops bookmarks",
 	.directed = "mark-branch"),
+    M(reserve_ignored, "others leave what is reserved", .scenario = "reserve",
+	.seeds = 8),
 #undef M
     {"no_ack_ring", "killed: all acknowledged writes are there",
 	&world_without_ring, .scenario = "kill", .seeds = 4},
@@ -701,8 +703,9 @@ main(int argc, char **argv)
 		    tally->snapshots, tally->clones, tally->rollbacks,
 		    tally->flattened, tally->deletions, tally->marks,
 		    tally->diffs, tally->diff_blocks, tally->pairs);
-	if (tally->quotas > 0)
-		printf("%" PRIu64 " quotas set\n", tally->quotas);
+	if (tally->quotas + tally->reserves > 0)
+		printf("%" PRIu64 " quotas, %" PRIu64 " reservations set\n",
+		    tally->quotas, tally->reserves);
 	printf("%u passed, %u failed\n", passed, failed);
 	return failed == 0 ? 0 : 1;
 }

@@ -45,9 +45,11 @@ start_quota(struct world *world)
 		: chance(world, 300) ? 1 + below(world, held + 1)
 				     : held + below(world, 1024);
 	volume->new_quota = quota * 4096;
+	if (!reserve_may_be(volume, volume->reserve, volume->new_quota))
+		return false;
 	control_begin(world, CONTROL_QUOTA, volume);
-	volume_set_quota(
-	    world->pool, volume->volume, quota * 4096, &world->request);
+	volume_set_limits(world->pool, volume->volume, quota * 4096,
+	    VOLUME_LIMIT_AS_IT_IS, &world->request);
 	return true;
 }
 

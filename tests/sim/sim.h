@@ -60,6 +60,7 @@ enum control {
 	CONTROL_RESTORE,
 	CONTROL_GROUP, /* make, change or delete one */
 	CONTROL_QUOTA, /* set one, or none */
+	CONTROL_RESERVE,
 	CONTROL_COUNT
 };
 
@@ -106,7 +107,8 @@ const struct scenario *scenario_find(const char *name);
 struct tally {
 	uint64_t cuts, cuts_in_open, steps, ios, flushes, controls, reopens,
 	    full, errors, checks, verified_bytes, snapshots, clones, rollbacks,
-	    flattened, deletions, diffs, diff_blocks, marks, pairs, quotas;
+	    flattened, deletions, diffs, diff_blocks, marks, pairs, quotas,
+	    reserves;
 };
 
 struct disk {
@@ -176,7 +178,10 @@ struct sim_volume {
 				    * it held when that was set */
 	uint64_t quota_since;      /* time */
 	bool quota_older; /* I/O from before was under way at the last look */
-	bool shared;               /* its family has, or had, clones */
+	bool shared;      /* its family has, or had, clones */
+	uint64_t reserve, new_reserve; /* bytes */
+	uint64_t reserve_since;        /* time */
+	uint64_t reserve_had;          /* when it last had all of it */
 	struct sim_mark *marks;
 	struct sim_group *group, *group_asked;
 };
@@ -392,6 +397,15 @@ void diff_step(struct world *world);
 void quota_check(struct world *world);
 /* After a restart. */
 void quota_verify(struct world *world, struct sim_volume *volume);
+
+/* ---- reserve.c ---- */
+void reserve_step(struct world *world);
+/* A write got no space: had its volume all that it is to have? */
+void reserve_check(struct world *world, const struct slot *slot);
+/* After a restart. */
+void reserve_verify(struct world *world, struct sim_volume *volume);
+/* What is reserved for it is forgotten. */
+void reserve_trashed(struct sim_volume *volume);
 
 /* ---- ordered.c ---- */
 void order_step(struct world *world);

@@ -82,6 +82,7 @@ verify_list(struct world *world)
 			family_out_of_trash(world, mine);
 		mine->state = PRESENT;
 		quota_verify(world, mine);
+		reserve_verify(world, mine);
 	}
 	for (unsigned i = 0; i < VOLUMES_MAX; i++)
 		verify_missing(world, &world->volume[i]);

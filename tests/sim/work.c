@@ -58,6 +58,7 @@ check_full(struct world *world, const struct slot *slot)
 		    " of volume %" PRIu64,
 		    (int)slot->io.op, slot->io.length, slot->io.offset,
 		    slot->volume->serial);
+	reserve_check(world, slot);
 	if (slot->mapped && slot->volume->last_unmap < slot->submitted &&
 	    slot->volume->cut_called < slot->submitted)
 		sim_fail(world,

@@ -67,7 +67,7 @@ used(void)
 static void
 quota(uint64_t bytes)
 {
-	assert_int_equal(rig_quota(&rig, volume, bytes), 0);
+	assert_int_equal(rig_limits(&rig, volume, bytes, 0), 0);
 	assert_int_equal(stat_of(volume).quota, bytes);
 }
 
@@ -94,31 +94,6 @@ reopen(void)
 	assert_int_equal(rig_open(&rig, false), 0);
 	volume = volume_find(rig.pool, "web01");
 	bs = volume_open(volume);
-}
-
-static void
-settle_deletions(void)
-{
-	struct pool_job_stat job;
-
-	for (int i = 0; i < 1000 && pool_job_get(rig.pool, 0, &job); i++)
-		rig_settle(&rig, 10 * 1000 * 1000);
-	assert_false(pool_job_get(rig.pool, 0, &job));
-}
-
-static void
-closed(void *arg)
-{
-	*(bool *)arg = true;
-}
-
-static void
-close_bs(struct backstore *store)
-{
-	bool done = false;
-
-	bs_close(store, closed, &done);
-	simloop_run_until(rig.loop, &done);
 }
 
 /* ---- writes ---- */
@@ -184,7 +159,7 @@ what_only_its_snapshots_hold_counts(void **state)
 	assert_int_equal(used(), 3 * MiB);
 	assert_int_equal(fill(8 * MiB, 4 * KiB, 2), -ENOSPC);
 	assert_int_equal(rig_delete(&rig, a), 0);
-	settle_deletions();
+	rig_settle_jobs(&rig);
 	assert_int_equal(used(), MiB);
 	assert_int_equal(fill(8 * MiB, 2 * MiB, 2), 0);
 	assert_int_equal(fill(12 * MiB, 4 * KiB, 2), -ENOSPC);
@@ -203,7 +178,7 @@ a_few_blocks_are_used_to_the_last(void **state)
 	assert_int_equal(used(), MiB + 12 * KiB);
 	assert_int_equal(fill(CHUNK, 4 * KiB, 2), -ENOSPC);
 	assert_true(rig_holds(&rig, a, 0, MiB, 1));
-	close_bs(a);
+	rig_close_bs(&rig, a);
 }
 
 static void
@@ -231,7 +206,7 @@ rolling_back_takes_nothing(void **state)
 	assert_int_equal(used(), 2 * MiB);
 	assert_int_equal(fill(4 * MiB, 4 * KiB, 3), -ENOSPC);
 	assert_int_equal(rig_delete(&rig, snapshot_find(volume, "kept")), 0);
-	settle_deletions();
+	rig_settle_jobs(&rig);
 	assert_int_equal(used(), MiB);
 	assert_int_equal(fill(4 * MiB, MiB, 3), 0);
 }
@@ -252,7 +227,7 @@ what_is_being_deleted_hides_nothing(void **state)
 	assert_int_equal(used(), 2 * MiB);
 	assert_int_equal(rig_delete(&rig, snapshot_find(volume, "kept")), 0);
 	assert_int_equal(used(), 2 * MiB);
-	settle_deletions();
+	rig_settle_jobs(&rig);
 	assert_int_equal(used(), 2 * MiB);
 }
 
@@ -269,7 +244,7 @@ what_a_clone_needs_too_counts_when_the_clone_is_gone(void **state)
 	assert_int_equal(fill(0, MiB, 2), 0);
 	assert_int_equal(used(), MiB); /* the old is the clone's as well */
 	assert_int_equal(rig_delete(&rig, clone), 0);
-	settle_deletions();
+	rig_settle_jobs(&rig);
 	assert_int_equal(used(), 2 * MiB);
 	assert_int_equal(fill(2 * MiB, 4 * KiB, 2), -ENOSPC);
 	assert_int_equal(fill(0, MiB, 3), 0);
@@ -303,7 +278,7 @@ a_quota_comes_back_from_the_trash(void **state)
 	snapshot("a");
 	assert_int_equal(fill(0, MiB, 2), 0);
 	quota(2 * MiB);
-	close_bs(bs);
+	rig_close_bs(&rig, bs);
 	assert_int_equal(rig_trash(&rig, volume), 0);
 	assert_int_equal(rig_restore(&rig, volume, NULL), 0);
 	bs = volume_open(volume);
@@ -332,9 +307,9 @@ not_all_can_be_a_quota(void **state)
 	struct volume *a = snapshot("a");
 
 	(void)state;
-	assert_int_equal(rig_quota(&rig, volume, 4097), -EINVAL);
-	assert_int_equal(rig_quota(&rig, volume, 1ull << 61), -EINVAL);
-	assert_int_equal(rig_quota(&rig, a, MiB), -EINVAL);
+	assert_int_equal(rig_limits(&rig, volume, 4097, 0), -EINVAL);
+	assert_int_equal(rig_limits(&rig, volume, 1ull << 61, 0), -EINVAL);
+	assert_int_equal(rig_limits(&rig, a, MiB, 0), -EINVAL);
 	assert_int_equal(stat_of(volume).quota, 0);
 }
 

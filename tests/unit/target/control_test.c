@@ -538,6 +538,47 @@ a_lun_has_a_quota(void **unused)
 }
 
 static void
+a_lun_has_a_reservation(void **unused)
+{
+	(void)unused;
+	pool("vms");
+	LUN("vms/b", 1073741824);
+	done("lun.create", "{\"name\":\"vms/a\",\"size\":16777216,"
+			   "\"reserve\":1152921504606846976}");
+	assert_int_equal(number("reserve"), 16777216);
+	assert_int_equal(number("set_aside"), 16777216);
+	refused(
+	    "lun.set", "{\"lun\":\"vms/a\",\"reserve\":1000}", "lun.reserve");
+	refused("lun.set", "{\"lun\":\"vms/a\",\"quota\":4096}", "lun.reserve");
+	refused("lun.set", "{\"lun\":\"vms/b\",\"reserve\":1073741824}",
+	    "pool.no-space");
+	refused("lun.create",
+	    "{\"name\":\"vms/c\",\"size\":1073741824,"
+	    "\"reserve\":1073741824}",
+	    "pool.no-space");
+	done(
+	    "lun.set", "{\"lun\":\"vms/a\",\"reserve\":4096,\"dry_run\":true}");
+	assert_int_equal(number("reserve"), 4096);
+	done("pool.show", "{\"pool\":\"vms\"}");
+	assert_true(number("set_aside") >= 16777216);
+	/* what is not named stays */
+	done("lun.set", "{\"lun\":\"vms/a\",\"quota\":33554432}");
+	assert_int_equal(number("reserve"), 16777216);
+	done("lun.set", "{\"lun\":\"vms/a\",\"reserve\":8388608}");
+	assert_int_equal(number("quota"), 33554432);
+	restart();
+	done("lun.show", "{\"lun\":\"vms/a\"}");
+	assert_int_equal(number("reserve"), 8388608);
+	done("config.apply",
+	    "{\"document\":{\"varve\":1,\"luns\":[{\"name\":\"vms/a\","
+	    "\"size\":16777216,\"reserve\":1152921504606846976}]}}");
+	done("lun.show", "{\"lun\":\"vms/a\"}");
+	assert_int_equal(number("reserve"), 16777216);
+	done("lun.set", "{\"lun\":\"vms/a\",\"reserve\":0}");
+	assert_true(json_is_null(json_object_get(result, "reserve")));
+}
+
+static void
 health_tells_what_is_wrong(void **unused)
 {
 	char path[128], away[136];
@@ -695,6 +736,7 @@ main(void)
 	    claim(a_pool_grows_by_its_file_and_by_another),
 	    claim(a_pool_warns_where_it_is_told_to),
 	    claim(a_lun_has_a_quota),
+	    claim(a_lun_has_a_reservation),
 	    claim(a_lun_lives_and_dies),
 	    claim(hosts_prove_themselves_one_way),
 	    claim(lun_numbers_are_the_lowest_free_and_the_same_for_all),

@@ -218,9 +218,10 @@ rig_resize(struct rig *rig, struct volume *volume, uint64_t size)
 }
 
 int
-rig_quota(struct rig *rig, struct volume *volume, uint64_t bytes)
+rig_limits(
+    struct rig *rig, struct volume *volume, uint64_t quota, uint64_t reserve)
 {
-	return ASK(rig, volume_set_quota, rig->pool, volume, bytes);
+	return ASK(rig, volume_set_limits, rig->pool, volume, quota, reserve);
 }
 
 int

@@ -47,7 +47,8 @@ int rig_volume_unit(struct rig *rig, const char *name, uint64_t size,
     uint32_t cow_unit, struct volume **ret_volume);
 int rig_delete(struct rig *rig, struct volume *volume);
 int rig_resize(struct rig *rig, struct volume *volume, uint64_t size);
-int rig_quota(struct rig *rig, struct volume *volume, uint64_t bytes);
+int rig_limits(
+    struct rig *rig, struct volume *volume, uint64_t quota, uint64_t reserve);
 int rig_rename(struct rig *rig, struct volume *volume, const char *name);
 int rig_grow(struct rig *rig, struct backstore *bs);
 int rig_levels(struct rig *rig, unsigned soft, unsigned hard);
