@@ -219,6 +219,19 @@ count_new(const struct diff_check *d, const struct sides *sides, uint64_t at,
 	return count;
 }
 
+/* Blocks of the chunk that were written, or copied with such. */
+static unsigned
+count_copied(const struct diff_check *d, const struct sides *sides)
+{
+	uint64_t unit = d->to->cow_unit;
+	unsigned count = 0;
+
+	for (uint64_t at = 0; at < CHUNK; at += unit)
+		if (count_new(d, sides, at, unit) > 0)
+			count += (unsigned)(unit / BLOCK);
+	return count;
+}
+
 /* What is copied is copied by units; a chunk of which half is new may be put
  * together, then all of it is said to be new; and where zeros are, nobody
  * knows what has been written. */
@@ -230,7 +243,7 @@ may_be_said(const struct diff_check *d, const struct sides *sides, uint64_t at)
 	at -= at % unit;
 	return d->mark != NULL || d->to->moved ||
 	       count_new(d, sides, at, unit) > 0 ||
-	       count_new(d, sides, 0, CHUNK) >= CHUNK / BLOCK / 2 ||
+	       count_copied(d, sides) >= CHUNK / BLOCK / 2 ||
 	       has_zero_sector(sides->to + at, unit);
 }
 

@@ -679,6 +679,8 @@ work_round(struct world *world, unsigned steps)
 			work_maybe_submit(world);
 		if (world->scenario->ordered)
 			order_step(world);
+		if (world->power_failed) /* while it read */
+			return;
 		control_step(world);
 		if (!simloop_step(world->loop) && world_is_busy(world) &&
 		    !world->power_failed)
