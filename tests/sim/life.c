@@ -73,11 +73,14 @@ life_create_volumes(struct world *world)
 		return false;
 	while (volumes_present(world) < world->scenario->volumes) {
 		uint64_t less = below(world, 4) == 0 ? 4096 : 0;
-		if (control_create(
-			world, world->scenario->volume_bytes - less) == NULL)
+		const struct sim_volume *made = control_create(
+		    world, world->scenario->volume_bytes - less);
+		if (made == NULL)
 			return true;
 		if (!control_wait(world))
 			return false;
+		if (made->state != PRESENT)
+			return true; /* no space for its record */
 	}
 	return true;
 }
