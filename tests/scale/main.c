@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What must not depend on size: snapshots, differences, opening after a kill.
- * The LUN is as large as one likes, for its map is synthetic: records map its
- * chunks one after the other, and nobody writes the data.
+ * What must not depend on size: snapshots, differences, opening after a kill;
+ *and what takes long when much is there: the deletion of a snapshot, killed
+ *again and again. The LUN is as large as one likes, for its map is synthetic:
+ *records map its chunks one after the other, and nobody writes the data.
  *
  *	run                       small ones, counts only: for make test
  *	run SIZE... [DIR]         tables with times; the pool is in memory, or
@@ -11,6 +12,7 @@
  * Not here: I/O of hosts meanwhile (tests/bench/snapshots.py).
  */
 #include "backstores/stores.h"
+#include "snapshot/check.h"
 #include "snapshot/engine.h"
 #include "snapshot/family.h"
 #include <inttypes.h>
@@ -20,8 +22,10 @@
 #include <time.h>
 #include <unistd.h>
 
-#define SNAPSHOTS 1000u
-#define STEP      100u /* one leaf of so many changes */
+#define SNAPSHOTS   1000u
+#define KILLS       50u
+#define DELETED_MAX (1ull << 40) /* more has no room in memory */
+#define STEP        100u         /* one leaf of so many changes */
 
 struct scale {
 	struct loop_task task;
@@ -31,7 +35,7 @@ struct scale {
 	struct volume *volume;
 	uint64_t size;
 	char path[256];
-	unsigned snapshots, failed;
+	unsigned snapshots, kills, failed;
 };
 
 static const struct pool_limits limits = {.cache_bytes = 1ull << 30};
@@ -110,7 +114,8 @@ static void
 store_open(struct scale *s)
 {
 	struct bs_file_params params = {.path = s->path, .no_lock = true};
-	uint64_t size = s->size + s->size / 8 + (256ull << 20);
+	uint64_t data = s->kills > 0 ? 2 * s->size : s->size;
+	uint64_t size = data + data / 8 + (256ull << 20);
 	int r;
 
 	size -= size % (1ull << 20);
@@ -389,6 +394,112 @@ open_reads_what_the_log_says(struct scale *s)
 	    "opening has walked the map");
 }
 
+/* ---- a snapshot that shares nothing is deleted ---- */
+
+static void
+delete_base(struct scale *s)
+{
+	struct wait wait;
+	int r;
+
+	wait_init(&wait);
+	volume_delete(s->pool, snapshot_find(s->volume, "base"), &wait.request);
+	r = wait_end(s, &wait);
+	if (r < 0)
+		die("deletion", r);
+}
+
+static uint64_t
+allocated(struct scale *s)
+{
+	struct pool_stat stat;
+
+	pool_stat_get(s->pool, &stat);
+	return stat.allocated;
+}
+
+/* Turns until so much of it is free again, or all of it is. */
+static void
+run_until_freed(struct scale *s, uint64_t bytes)
+{
+	struct pool_job_stat job;
+
+	while (allocated(s) > 2 * s->size - bytes &&
+	       pool_job_get(s->pool, 0, &job))
+		loop_turn(s->loop);
+}
+
+static void
+finding(
+    void *arg, enum check_severity severity, const char *code, const char *text)
+{
+	struct scale *s = arg;
+
+	if (severity == CHECK_NOTE)
+		return;
+	printf("  check: %s: %s\n", code, text);
+	claim(s, false, "the pool is sound");
+}
+
+static void
+turn(void *arg)
+{
+	struct scale *s = arg;
+
+	loop_turn(s->loop);
+}
+
+static void
+is_sound(struct scale *s)
+{
+	struct check_report report = {.finding = finding, .arg = s};
+	int r = pool_check(&s->bs, 1, turn, s, &report);
+
+	if (r < 0)
+		die("check", r);
+}
+
+static void
+deletion_survives(struct scale *s)
+{
+	struct pool_job_stat job;
+	double began;
+
+	snapshot(s, "base");
+	map_all(s); /* anew */
+	checkpoint(s);
+	claim(s, allocated(s) == 2 * s->size, "the snapshot shares nothing");
+	delete_base(s);
+	began = now();
+	for (unsigned kill = 1; kill <= s->kills; kill++) {
+		run_until_freed(s, s->size / (s->kills + 1) * kill);
+		claim(s, pool_job_get(s->pool, 0, &job),
+		    "the deletion is over before its last kill");
+		kill_and_open(s);
+	}
+	run_until_freed(s, 2 * s->size); /* to its very end */
+	claim(s, !pool_job_get(s->pool, 0, &job), "all is deleted");
+	claim(s, allocated(s) == s->size, "what the snapshot had is free");
+	printf("  deleted in %.1f s, with %u kills\n", now() - began, s->kills);
+	checkpoint(s);
+	while (!pool_idle(s->pool))
+		loop_turn(s->loop);
+	is_sound(s);
+}
+
+static void
+deletion_task(struct loop_task *task)
+{
+	struct scale *s = container_of(task, struct scale, task);
+
+	store_open(s);
+	pool_make(s);
+	map_all(s);
+	printf("%" PRIu64 " GiB in a snapshot of its own\n", s->size >> 30);
+	deletion_survives(s);
+	loop_stop(s->loop);
+}
+
 static void
 scale_task(struct loop_task *task)
 {
@@ -409,11 +520,14 @@ scale_task(struct loop_task *task)
 
 /* Pools and their memory are left behind: they were killed. */
 static unsigned
-scale_run(uint64_t size, const char *dir, unsigned snapshots)
+scale_run(void (*task)(struct loop_task *task), uint64_t size, const char *dir,
+    unsigned snapshots, unsigned kills)
 {
 	const struct loop_params params = {.cpu = -1, .name = "scale"};
-	struct scale s = {
-	    .size = size, .snapshots = snapshots, .task.run = scale_task};
+	struct scale s = {.size = size,
+	    .snapshots = snapshots,
+	    .kills = kills,
+	    .task.run = task};
 	int r = loop_new(&params, &s.loop);
 
 	if (r < 0)
@@ -448,14 +562,20 @@ main(int argc, char **argv)
 			dir = argv[i];
 	for (int i = 1; i < argc; i++)
 		if (size_parse(argv[i]) != 0) {
+			uint64_t size = size_parse(argv[i]);
 			failed +=
-			    scale_run(size_parse(argv[i]), dir, SNAPSHOTS);
+			    scale_run(scale_task, size, dir, SNAPSHOTS, 0);
+			sizes++;
+			if (size > DELETED_MAX)
+				continue;
+			failed += scale_run(deletion_task, size, dir, 0, KILLS);
 			sizes++;
 		}
 	if (sizes == 0) {
-		failed += scale_run(1ull << 30, dir, 50);
-		failed += scale_run(40ull << 30, dir, 50);
-		sizes = 2;
+		failed += scale_run(scale_task, 1ull << 30, dir, 50, 0);
+		failed += scale_run(scale_task, 40ull << 30, dir, 50, 0);
+		failed += scale_run(deletion_task, 4ull << 30, dir, 0, 10);
+		sizes = 3;
 	}
 	printf("%u passed, %u failed\n", sizes - (failed > 0 ? 1 : 0),
 	    failed > 0 ? 1 : 0);
