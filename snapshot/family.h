@@ -169,6 +169,7 @@ struct family_stat {
 	unsigned snapshots; /* of a volume */
 	unsigned children;  /* versions that stand on it */
 	bool hold, trashed;
+	bool is_clone; /* stands on what was another's, and may be deleted */
 	/* exact, kept by every change: chunks that are mapped block by block,
 	 * and in how many pieces their data lies: runs of blocks that follow
 	 * one another on the device.  Other chunks lie in one piece. */

@@ -4,12 +4,13 @@
  */
 #include "snapshot/engine.h"
 #include "snapshot/family.h"
+#include "snapshot/rewrite.h"
 #include <string.h>
 
 void
 family_stat_get(struct volume *volume, struct family_stat *ret_stat)
 {
-	const struct volume *snapshot;
+	const struct volume *snapshot, *own;
 
 	*ret_stat = (struct family_stat){
 	    .live = volume->live_blocks * FMT_BLOCK,
@@ -21,6 +22,7 @@ family_stat_get(struct volume *volume, struct family_stat *ret_stat)
 	    .fragments = volume->fragments,
 	    .rewrites = volume->rewrites,
 	    .trashed = volume->flags & FMT_VERSION_TRASHED,
+	    .is_clone = flatten_ancestor(volume, &own) != NULL,
 	};
 	list_for_each (snapshot, &volume->snapshots, link)
 		ret_stat->snapshots++;

@@ -52,10 +52,8 @@ flatten_end(struct flatten *f, int result)
 
 /* ---- may it be? ---- */
 
-/* The nearest ancestor that is none of its snapshots; NULL: it is whole.
- * *ret_own: a snapshot of its own that stands between, and is not deleted. */
-static const struct volume *
-foreign_ancestor(const struct volume *volume, const struct volume **ret_own)
+const struct volume *
+flatten_ancestor(const struct volume *volume, const struct volume **ret_own)
 {
 	const struct volume *ancestor = volume->parent;
 
@@ -82,7 +80,7 @@ flatten_check(struct flatten *f)
 		operation_problem(op, "%s is no volume", volume->name);
 		return -EINVAL;
 	}
-	if (foreign_ancestor(volume, &own) == NULL)
+	if (flatten_ancestor(volume, &own) == NULL)
 		return OP_DONE;
 	if (own != NULL) {
 		operation_problem(op,

@@ -134,6 +134,11 @@ void flatten_failed(struct pool *pool, int result);
 /* The rewrite that its last step began has ended. */
 void flatten_rewritten(struct pool *pool, struct volume *volume, int result);
 struct pool_job_stat;
+/* The nearest ancestor that is none of the volume's snapshots; NULL: it is
+ * whole.  *ret_own: a snapshot of its own that stands between, and is not
+ * deleted. */
+const struct volume *flatten_ancestor(
+    const struct volume *volume, const struct volume **ret_own);
 bool flatten_stat(
     const struct pool *pool, unsigned index, struct pool_job_stat *ret_stat);
 /* Ends those of volume, or all (NULL). */

@@ -293,7 +293,7 @@ flatten_check(const struct request *request, const struct survey_lun *sl)
 		return fault_fix(fault_new("lun.flattening",
 				     "%s is being flattened already", name),
 		    "varve job list");
-	if (sl->parent[0] == '\0')
+	if (!sl->family.is_clone)
 		return fault_new(
 		    "lun.not-clone", "cannot flatten %s: it is no clone", name);
 	return flatten_room(method_pool(request), sl);

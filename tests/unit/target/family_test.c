@@ -268,6 +268,22 @@ flattening_is_a_job_that_can_be_followed(void **unused)
 	    rows("job.list", "{\"pool\":\"vms\"}", "name"), "vms/c ");
 }
 
+/* It is kept, hidden, for the two that stand on it. */
+static void
+a_clone_of_what_was_deleted_can_be_flattened(void **unused)
+{
+	char job[64];
+
+	(void)unused;
+	SNAP("vms/a@one");
+	done("lun.clone", "{\"snap\":\"vms/a@one\",\"name\":\"vms/c\"}");
+	done("snap.delete", "{\"snap\":\"vms/a@one\"}");
+	done("lun.flatten", "{\"lun\":\"vms/c\"}");
+	snprintf(job, sizeof(job), "%s", text("job"));
+	wait_for_end(job);
+	refused("lun.flatten", "{\"lun\":\"vms/c\"}", "lun.not-clone");
+}
+
 /* ---- the trash ---- */
 
 static void
@@ -590,6 +606,7 @@ main(void)
 	    claim(a_clone_says_what_it_was_made_of),
 	    claim(a_rollback_keeps_what_it_replaces),
 	    claim(flattening_is_a_job_that_can_be_followed),
+	    claim(a_clone_of_what_was_deleted_can_be_flattened),
 	    claim(a_deleted_lun_comes_back_with_its_snapshots),
 	    claim(names_in_the_trash_may_be_there_twice),
 	    claim(a_snapshot_goes_to_the_trash_when_asked),
