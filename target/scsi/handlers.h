@@ -50,6 +50,10 @@ CHECK(sbc_verify_check);
 RUN(sbc_verify);
 RUN(sbc_write_and_verify);
 
+CHECK(sbc_compare_and_write_check);
+RUN(sbc_compare_and_write);
+RUN(sbc_orwrite);
+
 CHECK(sbc_write_same_check);
 RUN(sbc_write_same);
 
@@ -60,6 +64,7 @@ RUN(sbc_get_lba_status);
 
 /* Limits that VPD B0 tells and the handlers keep.  What WRITE SAME(10) can say
  * is also the most WRITE SAME(16) takes: it bounds the time of one command. */
+#define SBC_COMPARE_AND_WRITE_MAX 255u /* blocks: what its CDB can say */
 #define SBC_UNMAP_DESCRIPTORS_MAX 256u
 #define SBC_WRITE_SAME_MAX        65535u /* blocks */
 #define SBC_UNMAP_GRANULARITY     4096u

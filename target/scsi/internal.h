@@ -32,6 +32,7 @@ enum scsi_op_flags {
 	OP_THIN = 1 << 5,       /* there only if the unit is thin */
 	OP_PARAMETERS = 1 << 6, /* Data-Out is a parameter list */
 	OP_ACTION = 1 << 7,     /* has a service action */
+	OP_EXCLUSIVE = 1 << 8,  /* nothing else runs meanwhile */
 };
 
 /* What an answer handler fills in.  Data starts as zeros. */
@@ -291,6 +292,8 @@ struct scsi_sense sbc_check_out(struct scsi_task *task);
 /* Must this write be durable when it completes? */
 bool sbc_fua(const struct scsi_task *task);
 
+/* Compares blocks from task->lba on with Data-Out; then, if they are equal. */
+void sbc_compare(struct scsi_task *task, void (*then)(struct scsi_task *task));
 /* Moves length bytes between iov and the medium at lba, then calls after. */
 void sbc_transfer(struct scsi_task *task, enum bs_op op, uint64_t length,
     bool fua, void (*after)(struct scsi_task *task));

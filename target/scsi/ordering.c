@@ -4,6 +4,11 @@
  * A task enters when it begins, in the order of arrival; HEAD OF QUEUE enters
  * before all others.  Whether it may run is the table's answer to every task
  * before it.  As long as only SIMPLE tasks are there, nobody is asked.
+ *
+ * Commands that read, and write what depends on it, have to be alone on the
+ * blocks they name (SBC-3 5.2): they are, on the whole unit.  Such a task is as
+ * ORDERED whatever its attribute, and what runs is not overtaken by HEAD OF
+ * QUEUE.
  */
 #include "target/scsi/internal.h"
 
@@ -32,11 +37,32 @@ static const bool must_wait[CLASS_COUNT][CLASS_COUNT] = {
 };
 /* clang-format on */
 
+static bool
+is_exclusive(const struct scsi_task *task)
+{
+	return task->op != NULL && task->op->flags & OP_EXCLUSIVE;
+}
+
 static unsigned
 task_class(const struct scsi_task *task)
 {
 	assert(task->attribute < ARRAY_SIZE(class_of));
-	return class_of[task->attribute];
+	return is_exclusive(task) ? ORDERED : class_of[task->attribute];
+}
+
+/* One that runs is the first: all before it have ended. */
+static struct list *
+head_of_queue(struct lun *lun)
+{
+	struct scsi_task *first;
+
+	if (list_empty(&lun->tasks))
+		return &lun->tasks;
+	first = list_entry(lun->tasks.next, struct scsi_task, link);
+	return is_exclusive(first) && first->phase == SCSI_TASK_EXECUTING &&
+		       !first->dormant
+		   ? &first->link
+		   : &lun->tasks;
 }
 
 static bool
@@ -50,7 +76,8 @@ task_is_blocked(const struct scsi_task *task)
 	list_for_each (before, &task->lun->tasks, link) {
 		if (before == task)
 			return false;
-		if (must_wait[class][task_class(before)])
+		if (must_wait[class][task_class(before)] ||
+		    is_exclusive(before))
 			return true;
 	}
 	assert(!"a task is in its task set");
@@ -67,7 +94,7 @@ task_set_enter(struct scsi_task *task)
 		return;
 	}
 	if (task_class(task) == HEAD)
-		list_add_head(&lun->tasks, &task->link);
+		list_add_head(head_of_queue(lun), &task->link);
 	else
 		list_add_tail(&lun->tasks, &task->link);
 	if (task_class(task) != SIMPLE)

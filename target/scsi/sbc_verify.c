@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * VERIFY and WRITE AND VERIFY (SBC-3 5.30 ff., 5.40 ff.): read the medium back
- * in bounded pieces into a second buffer, and compare with Data-Out (BYTCHK
- * 01b), with one block of Data-Out again and again (11b), or with nothing.
+ * VERIFY and WRITE AND VERIFY (SBC-3 5.30 ff., 5.40 ff.), and the first half of
+ * COMPARE AND WRITE: read the medium back in bounded pieces into a second
+ * buffer, and compare with Data-Out (BYTCHK 01b), with one block of Data-Out
+ * again and again (11b), or with nothing.
  */
 #include "target/scsi/handlers.h"
 #include <string.h>
@@ -15,10 +16,16 @@ enum {
 	BYTCHK_BLOCK = 3,
 };
 
+static bool
+is_compare_and_write(const struct scsi_task *task)
+{
+	return task->op->run == sbc_compare_and_write;
+}
+
 static unsigned
 bytchk(const struct scsi_task *task)
 {
-	return task->cdb[1] >> 1 & 3;
+	return is_compare_and_write(task) ? BYTCHK_DATA : task->cdb[1] >> 1 & 3;
 }
 
 /* One block of Data-Out, for any number of blocks on the medium. */
@@ -113,6 +120,19 @@ compare_piece(struct scsi_task *task, size_t length)
 
 static void verify_read(struct scsi_task *task);
 
+/* INFORMATION: the block, or (SBC-3 5.2) the offset in Data-Out. */
+static void
+miscompare(struct scsi_task *task, uint64_t at)
+{
+	struct scsi_sense sense = SENSE_MISCOMPARE_DURING_VERIFY;
+
+	sense.information_valid = true;
+	sense.information = is_compare_and_write(task)
+				? at
+				: task->lba + (at >> task->lun->block_shift);
+	scsi_task_end(task, &sense);
+}
+
 static void
 verify_compare(struct scsi_task *task)
 {
@@ -120,11 +140,7 @@ verify_compare(struct scsi_task *task)
 	size_t same = compare_piece(task, length);
 
 	if (same < length) {
-		struct scsi_sense sense = SENSE_MISCOMPARE_DURING_VERIFY;
-		sense.information_valid = true;
-		sense.information = task->lba + ((task->cursor + same) >>
-						    task->lun->block_shift);
-		scsi_task_end(task, &sense);
+		miscompare(task, task->cursor + same);
 		return;
 	}
 	task->cursor += length;
@@ -138,7 +154,7 @@ verify_read(struct scsi_task *task)
 	uint64_t length = rest < STEP ? rest : STEP;
 
 	if (rest == 0) {
-		scsi_task_end_good(task);
+		task->after(task);
 		return;
 	}
 	struct bs_io *io = scsi_task_io(
@@ -150,13 +166,20 @@ verify_read(struct scsi_task *task)
 	scsi_task_submit(task, verify_compare);
 }
 
-static void
-verify_start(struct scsi_task *task)
+void
+sbc_compare(struct scsi_task *task, void (*then)(struct scsi_task *task))
 {
 	uint64_t total = task_offset(task, task->block_count);
 
+	task->after = then;
 	task->cursor = 0;
 	scsi_task_side(task, total < STEP ? total : STEP, verify_read);
+}
+
+static void
+verify_start(struct scsi_task *task)
+{
+	sbc_compare(task, scsi_task_end_good);
 }
 
 /* What is verified is the medium: the cache goes there first. */

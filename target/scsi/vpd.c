@@ -178,6 +178,7 @@ block_limits(const struct scsi_task *task, uint8_t *body)
 	uint32_t granularity = blocks_of(lun, bs->physical_block_size);
 
 	body[4 - 4] = 0x01; /* WSNZ: see sbc_write_same_check() */
+	body[5 - 4] = SBC_COMPARE_AND_WRITE_MAX;
 	store_be16(&body[6 - 4], (uint16_t)granularity);
 	store_be32(&body[8 - 4], blocks_of(lun, SCSI_TRANSFER_MAX));
 	if (bs->optimal_io <= SCSI_TRANSFER_MAX)

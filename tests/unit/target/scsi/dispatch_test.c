@@ -22,8 +22,9 @@ cmd_of(struct cmd *cmd, struct rig *rig, const struct scsi_op *op)
 	if (op->answer == mode_sense)
 		cdb[2] = 0x3f;
 	cmd_init(cmd, rig, cdb, op->length);
-	/* what WRITE SAME wants of it */
-	cmd->task.expected_out = rig->block_size;
+	/* what WRITE SAME wants of it; COMPARE AND WRITE of nothing, none */
+	if (op->run != sbc_compare_and_write)
+		cmd->task.expected_out = rig->block_size;
 }
 
 static void
