@@ -65,7 +65,10 @@ reserve_total(const struct pool *pool)
 static int64_t
 left_blocks(struct pool *pool, struct aside aside)
 {
-	return space_free_with(pool, aside.pages) -
+	int64_t spare = space_spare_with(pool, aside.pages);
+
+	return (int64_t)pool->space.data_free +
+	       (spare * (int64_t)pool->space.region_blocks) -
 	       (int64_t)pool->pending_blocks -
 	       (int64_t)aside_total(pool, aside);
 }
@@ -131,16 +134,21 @@ reserve_ask(struct pool *pool, uint64_t aside, uint64_t want, unsigned unit)
 	return aside < want ? aside / unit * unit : want;
 }
 
+/* Pages cannot be where data is, however much of that is free. */
 static uint64_t
 lacks(struct pool *pool, struct aside before, struct aside after)
 {
-	int64_t left;
+	int64_t left, spare;
 
 	if (after.blocks <= before.blocks && after.pages <= before.pages)
 		return 0;
 	after.blocks += pool->aside_blocks - before.blocks;
 	after.pages += pool->aside_pages - before.pages;
 	left = left_blocks(pool, after);
+	spare = space_spare_with(pool, after.pages) *
+		(int64_t)pool->space.region_blocks;
+	if (left > spare)
+		left = spare;
 	return left < 0 ? (uint64_t)-left : 0;
 }
 

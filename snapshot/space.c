@@ -46,9 +46,8 @@ space_meta_room(struct pool *pool, uint64_t pages, bool is_aside)
 	       meta_reach(space, space->class_count[FMT_REGION_FREE]);
 }
 
-/* FREE regions that data may take; negative: so many are missing. */
-static int64_t
-spare_regions(struct pool *pool, uint64_t map_pages)
+int64_t
+space_spare_with(struct pool *pool, uint64_t map_pages)
 {
 	struct space *space = &pool->space;
 	uint64_t want =
@@ -65,18 +64,9 @@ spare_regions(struct pool *pool, uint64_t map_pages)
 uint64_t
 space_spare_regions(struct pool *pool)
 {
-	int64_t spare = spare_regions(pool, pool->aside_pages);
+	int64_t spare = space_spare_with(pool, pool->aside_pages);
 
 	return spare > 0 ? (uint64_t)spare : 0;
-}
-
-int64_t
-space_free_with(struct pool *pool, uint64_t map_pages)
-{
-	struct space *space = &pool->space;
-
-	return (int64_t)space->data_free +
-	       (spare_regions(pool, map_pages) * (int64_t)space->region_blocks);
 }
 
 uint64_t

@@ -219,9 +219,9 @@ space_meta_copies(const struct space *space)
 
 /* FREE regions that metadata need not have. */
 uint64_t space_spare_regions(struct pool *pool);
-/* Blocks that data could still take if so many pages were set aside for maps;
+/* FREE regions that data could have if so many pages were set aside for maps;
  * negative: so many are missing. */
-int64_t space_free_with(struct pool *pool, uint64_t map_pages);
+int64_t space_spare_with(struct pool *pool, uint64_t map_pages);
 /* Bytes data can still take. */
 uint64_t space_free_bytes(struct pool *pool);
 /* Computes the level anew; an event if it changed. */
