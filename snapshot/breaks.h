@@ -13,18 +13,21 @@ struct engine_breaks {
 	bool i6_no_data_flush; /* map record durable before its data */
 	bool
 	    i7_reuse_undurable; /* reuse before the freeing record is durable */
-	bool i7_reuse_in_flight;  /* reuse under I/O that looked it up */
-	bool i8_overwrite_pages;  /* checkpoint writes pages where they were */
-	bool i9_super_first;      /* superblock before its pages are durable */
-	bool i9_single_slot;      /* always the same superblock slot */
-	bool i10_truncate_early;  /* log space free before the superblock is */
-	bool i10_accept_stale;    /* replay blocks of an old life of the log */
-	bool i11_replay_no_mask;  /* replay does not or masks together */
-	bool i11_record_order;    /* records of a commit in reverse order */
-	bool i11_group_torn;      /* a block of the log ends within a group */
-	bool i15_ignore_bookmark; /* overwrite what a bookmark remembers */
-	bool i16_no_rebirth;      /* change pages and keep their old birth */
-	bool i17_no_hole_birth;   /* holes forget when they came to be */
+	bool i7_reuse_in_flight;   /* reuse under I/O that looked it up */
+	bool i8_overwrite_pages;   /* checkpoint writes pages where they were */
+	bool i9_super_first;       /* superblock before its pages are durable */
+	bool i9_single_slot;       /* always the same superblock slot */
+	bool i10_truncate_early;   /* log space free before the superblock is */
+	bool i10_accept_stale;     /* replay blocks of an old life of the log */
+	bool i11_replay_no_mask;   /* replay does not or masks together */
+	bool i11_record_order;     /* records of a commit in reverse order */
+	bool i11_group_torn;       /* a block of the log ends within a group */
+	bool i12_early_flush;      /* FLUSH ends before anything is durable */
+	bool i13_refuse_when_full; /* what is there cannot be overwritten */
+	bool i14_trust_pages;      /* pages are not looked at */
+	bool i15_ignore_bookmark;  /* overwrite what a bookmark remembers */
+	bool i16_no_rebirth;       /* change pages and keep their old birth */
+	bool i17_no_hole_birth;    /* holes forget when they came to be */
 
 	/* snapshots */
 	bool i1_fine_twice;     /* MAP_FINE takes no bits: handed out again */

@@ -614,6 +614,10 @@ vio_in_place_step(struct vio *vio, const struct map_extent *extent)
 	uint64_t bytes = extent->blocks * FMT_BLOCK - in_block;
 	struct seg *seg;
 
+	if (engine_breaks.i13_refuse_when_full && pool->space.level == 3) {
+		vio_fail(vio, -ENOSPC);
+		return;
+	}
 	if (bytes > vio->end - vio->next)
 		bytes = vio->end - vio->next;
 	if (!in_place_lock(vio, &bytes) || !vio_in_place(vio, &bytes))

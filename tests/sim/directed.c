@@ -91,7 +91,7 @@ raw_run(struct world *world, struct sim_volume *volume, enum bs_op op,
 	raw.done = false;
 	raw.io.op = op;
 	raw.io.complete = raw_complete;
-	if (op == BS_WRITE) {
+	if (op == BS_WRITE || op == BS_READ) {
 		raw.io.offset = offset;
 		raw.io.length = sizeof(buf);
 		raw.io.iov = &iov;
@@ -213,7 +213,66 @@ directed_run_for(struct world *world, unsigned events)
 	}
 }
 
+/* ---- I14 ---- */
+
+#define LEAF_BYTES (243ull * CHUNK)
+
+/* The page of the map, as it is on the disk, that has offset's chunk. */
+static void
+leaf_peek(struct world *world, struct sim_volume *volume, uint64_t offset,
+    uint8_t leaf[4096])
+{
+	uint64_t at, run;
+	struct page *page;
+	struct waiter waiter;
+
+	waiter_init(&waiter, NULL);
+	if (map_leaf_get(
+		volume->volume, offset / LEAF_BYTES, &waiter, &page, NULL) != 0)
+		sim_fail(world, "the leaf is not in memory");
+	pool_locate(world->pool, page->address, &at, &run);
+	bs_powercut_peek(world->disk[0].platter, at, leaf, 4096);
+}
+
+/* A disk that returns a page whole and unharmed, but another one: both copies
+ * of the map's first leaf are the second.  What it maps must not be shown. */
+static void
+another_page_is_noticed(struct world *world)
+{
+	struct sim_volume *volume = directed_begin(world);
+	struct backstore *platter = world->disk[0].platter;
+	uint8_t first[4096], second[4096], page[4096];
+	unsigned found = 0;
+
+	directed_write(world, volume, 0);
+	directed_write(world, volume, LEAF_BYTES);
+	directed_flush(world, volume);
+	control_checkpoint(world);
+	control_wait(world);
+	leaf_peek(world, volume, 0, first);
+	leaf_peek(world, volume, LEAF_BYTES, second);
+	for (uint64_t at = 0; at < platter->size; at += 4096) {
+		bs_powercut_peek(platter, at, page, sizeof(page));
+		if (memcmp(page, first, sizeof(page)) != 0)
+			continue;
+		bs_powercut_poke(platter, at, second, sizeof(second));
+		found++;
+	}
+	if (found == 0)
+		sim_fail(world, "the leaf is not on the disk");
+	world_cut(world);
+	if (!world_open(world))
+		sim_fail(world, "the pool does not open");
+	volume->volume = volume_find(world->pool, volume->name);
+	volume_bring_up(world, volume);
+	if (raw_run(world, volume, BS_READ, 0) == 0)
+		sim_fail(world, "another page of the map was taken for it");
+	if (raw_run(world, volume, BS_READ, LEAF_BYTES) != 0)
+		sim_fail(world, "the other page is as it was");
+}
+
 const struct directed directed_tests[] = {
+    {"other-page", another_page_is_noticed, 0},
     {"reuse-in-flight", space_under_a_read_is_not_reused, 0},
     {"log-not-cut-early", log_is_not_cut_before_the_superblock, 0},
     {"old-log-blocks", old_log_blocks_do_not_count, 0},

@@ -287,6 +287,7 @@ void world_cut(struct world *world);
 
 /* Checks the disks, opens the pool, and verifies all that was promised.
  * False: power failed again. */
+bool world_open(struct world *world);
 bool world_boot(struct world *world);
 
 /* Closes in good order and checks; then as world_boot(). */

@@ -341,7 +341,7 @@ world_arm_exhaustive(struct world *world)
 
 /* ---- opening ---- */
 
-static bool
+bool
 world_open(struct world *world)
 {
 	struct pool_limits limits = world_limits(world);
