@@ -2,7 +2,6 @@
 /*
  * Directed tests of snapshots: situations that random seeds meet seldom.
  */
-#include "base/simloop.h"
 #include "snapshot/engine.h"
 #include "tests/sim/directed.h"
 #include <inttypes.h>
@@ -106,7 +105,7 @@ wait_for_jobs(struct world *world)
 	struct pool_job_stat stat;
 
 	for (unsigned i = 0; pool_job_get(world->pool, 0, &stat); i++)
-		if (!simloop_step(world->loop) || i == 2000000)
+		if (!world_step(world) || i == 2000000)
 			sim_fail(world, "a deletion does not end");
 }
 
@@ -196,7 +195,7 @@ overwrite_beside_the_cursor(struct world *world, bool cut)
 	pool_set_background(world->pool, 1);
 	drop(world, parent);
 	for (unsigned i = 0; !job_is_in_the_middle(world); i++)
-		if (!simloop_step(world->loop) || i == 1000000)
+		if (!world_step(world) || i == 1000000)
 			sim_fail(world, "the deletion has no middle");
 	write_leaves(world, volume, 0);
 	write_leaves(world, volume, 2 * BLOCK);

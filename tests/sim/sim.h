@@ -283,6 +283,10 @@ bool world_reopen(struct world *world);
 /* Deletes every volume: nothing may be left in use. */
 void world_empty(struct world *world);
 
+/* One event.  False: there is none, or power has failed.  Then nothing may
+ * happen any more: who waited for an I/O has given up its memory. */
+bool world_step(struct world *world);
+
 /* Steps the loop until *stop.  False: power failed. */
 bool world_run_until(struct world *world, const bool *stop);
 
@@ -322,6 +326,8 @@ void disk_shell_release(struct backstore *shell);
 
 /* Hosts and administrators at work until power fails or steps are spent. */
 void work_round(struct world *world, unsigned steps);
+/* Something begins, perhaps, and one event happens. */
+void work_step(struct world *world);
 
 /* Waits for all that is in flight.  False: power failed. */
 bool work_drain(struct world *world);
