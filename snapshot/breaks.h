@@ -49,6 +49,8 @@ struct engine_breaks {
 	bool rewrite_no_barrier; /* a rewrite does not wait for writes in place
 				  * that came before it */
 	bool rewrite_stale;      /* it is installed whatever came between */
+	bool pin_ignored;        /* what a pinned checkpoint has is used again
+				  * like all else */
 };
 
 extern struct engine_breaks engine_breaks;
