@@ -369,6 +369,8 @@ static const struct control_kind kinds[CONTROL_COUNT] = {
     [CONTROL_TRASH] = {"trash", start_trash, trash_now, true, done_trash},
     [CONTROL_RESTORE] = {"restore", start_restore, NULL, false, done_restore},
     [CONTROL_GROUP] = {"change a group", start_group, NULL, false, done_group},
+    [CONTROL_CHECK_ONLINE] = {"check", start_check_online, NULL, false,
+	done_check_online},
 };
 
 static void
@@ -569,4 +571,5 @@ control_settle(struct world *world)
 {
 	world->control = CONTROL_COUNT;
 	world->reopen_wanted = false;
+	world->online = ONLINE_NOT;
 }

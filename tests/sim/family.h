@@ -68,4 +68,8 @@ bool start_diff(struct world *world);
 void diff_now(struct world *world, struct sim_volume *to);
 void done_diff(struct world *world, struct sim_volume *to);
 
+/* ---- online.c ---- */
+bool start_check_online(struct world *world);
+void done_check_online(struct world *world, struct sim_volume *volume);
+
 #endif

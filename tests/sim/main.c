@@ -500,6 +500,8 @@ static const struct mutation {
 	.directed = "part-waits"),
     M(rollback_keeps_marks, "a rollback drops bookmarks",
 	.directed = "mark-branch"),
+    M(pin_ignored, "what is pinned stays while it is checked",
+	.directed = "pinned"),
 #undef M
     {"no_ack_ring", "killed: all acknowledged writes are there",
 	&world_without_ring, .scenario = "kill", .seeds = 4},
@@ -701,6 +703,10 @@ main(int argc, char **argv)
 		    tally->snapshots, tally->clones, tally->rollbacks,
 		    tally->flattened, tally->deletions, tally->marks,
 		    tally->diffs, tally->diff_blocks, tally->pairs);
+	if (tally->online_checks + tally->online_lost > 0)
+		printf("%" PRIu64 " checks of pools in use, %" PRIu64
+		       " given up for space\n",
+		    tally->online_checks, tally->online_lost);
 	printf("%u passed, %u failed\n", passed, failed);
 	return failed == 0 ? 0 : 1;
 }

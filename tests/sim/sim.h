@@ -12,6 +12,7 @@
 
 #include "backstores/testing.h"
 #include "snapshot/family.h"
+#include "snapshot/pin.h"
 #include "tests/sim/oracle.h"
 
 #define DEVICES_MAX  4u
@@ -59,6 +60,7 @@ enum control {
 	CONTROL_TRASH,
 	CONTROL_RESTORE,
 	CONTROL_GROUP, /* make, change or delete one */
+	CONTROL_CHECK_ONLINE,
 	CONTROL_COUNT
 };
 
@@ -105,7 +107,8 @@ const struct scenario *scenario_find(const char *name);
 struct tally {
 	uint64_t cuts, cuts_in_open, steps, ios, flushes, controls, reopens,
 	    full, errors, checks, verified_bytes, snapshots, clones, rollbacks,
-	    flattened, deletions, diffs, diff_blocks, marks, pairs;
+	    flattened, deletions, diffs, diff_blocks, marks, pairs,
+	    online_checks, online_lost;
 };
 
 struct disk {
@@ -223,6 +226,8 @@ struct world {
 	uint64_t control_size; /* what to shrink to; 0: at random */
 	struct sim_volume *rollback_to, *rollback_keep;
 	struct diff_check *diff; /* diff.c's */
+	struct pool_pin pin;     /* online.c's */
+	enum { ONLINE_NOT, ONLINE_PINNED, ONLINE_CHECKING } online;
 	bool quiet_begun, reopen_wanted, draining;
 
 	unsigned exhaustive_disk; /* exhaustive: cut this disk */
@@ -385,6 +390,11 @@ void diff_start(struct world *world, struct sim_volume *to,
     struct sim_volume *base, struct sim_mark *mark);
 /* Goes on when the engine has answered. */
 void diff_step(struct world *world);
+
+/* ---- online.c ---- */
+
+/* Checks what is pinned, if something is, while the world goes on. */
+void online_go_on(struct world *world);
 
 /* ---- ordered.c ---- */
 void order_step(struct world *world);

@@ -686,6 +686,8 @@ work_round(struct world *world, unsigned steps)
 {
 	for (unsigned i = 0; i < steps && !round_is_over(world); i++) {
 		work_step(world);
+		if (!world->power_failed)
+			online_go_on(world);
 		if (world->power_failed)
 			return;
 		if (!world->reopen_wanted || world_is_busy(world))
