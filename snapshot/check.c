@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Offline check: the order of things, reading, and what all parts share.
+ * Check: the order of things, reading, and what all parts share.
  */
 #include "snapshot/check.h"
 #include "base/assert.h"
 #include "snapshot/check_priv.h"
+#include "snapshot/pin.h"
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -21,7 +22,7 @@ check_find(struct check *check, enum check_severity severity, const char *code,
 	char text[TEXT_MAX];
 	va_list args;
 
-	if (check->again && severity == CHECK_NOTE)
+	if (check->error < 0 || (check->again && severity == CHECK_NOTE))
 		return;
 	report->findings[severity]++;
 	if (report->finding == NULL)
@@ -72,7 +73,13 @@ int
 check_read(struct check *check, struct backstore *bs, uint64_t offset,
     void *buf, uint32_t length)
 {
-	return check_move(check, bs, BS_READ, offset, buf, length);
+	int r = check->error == -ECANCELED
+		    ? -ECANCELED
+		    : check_move(check, bs, BS_READ, offset, buf, length);
+
+	if (r == -ECANCELED)
+		check->error = r;
+	return r;
 }
 
 int
@@ -288,7 +295,7 @@ check_all(struct check *check)
 	if (r < 0)
 		return r;
 	sound = check->report->findings[CHECK_DAMAGE] == 0;
-	if (check_log(check))
+	if (check->pinned == NULL && check_log(check))
 		recovered = check_recover(check, &recovery);
 	if (recovered && sound)
 		r = check_recovered(check, &recovery);
@@ -296,6 +303,25 @@ check_all(struct check *check)
 		check_end(check);
 	recovery_done(check, &recovery);
 	return r < 0 ? r : check->error;
+}
+
+static int
+check_whole(struct check *check)
+{
+	struct check_report *report = check->report;
+	int r;
+
+	assert(check->bs_count > 0);
+	assert(check->step != NULL);
+	*report = (struct check_report){.finding = report->finding,
+	    .progress = report->progress,
+	    .family = report->family,
+	    .arg = report->arg};
+	r = check_all(check);
+	if (check->error < 0)
+		r = check->error; /* whatever looked like another one by it */
+	check_done(check);
+	return r;
 }
 
 int
@@ -307,15 +333,20 @@ pool_check(struct backstore **bs, unsigned count, void (*step)(void *arg),
 	    .step = step,
 	    .step_arg = step_arg,
 	    .report = report};
-	int r;
 
-	assert(count > 0);
-	assert(step != NULL);
-	*report = (struct check_report){.finding = report->finding,
-	    .progress = report->progress,
-	    .family = report->family,
-	    .arg = report->arg};
-	r = check_all(&check);
-	check_done(&check);
-	return r;
+	return check_whole(&check);
+}
+
+int
+pool_check_pinned(const struct pool_pin *pin, struct backstore **bs,
+    void (*step)(void *arg), void *step_arg, struct check_report *report)
+{
+	struct check check = {.bs = bs,
+	    .bs_count = pin->count,
+	    .step = step,
+	    .step_arg = step_arg,
+	    .report = report,
+	    .pinned = &pin->super};
+
+	return check_whole(&check);
 }

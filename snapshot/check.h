@@ -1,14 +1,19 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Offline check of a pool: reads only, by its own walk over the on-disk
- * structures (it shares the format with the engine, not the engine's state):
- * every invariant that can be seen on disk, leaks, double use.  The records of
- * the log are applied by the engine's own recovery, in memory.
+ * Check of a pool: reads only, by its own walk over the on-disk structures (it
+ * shares the format with the engine, not the engine's state): every invariant
+ * that can be seen on disk, leaks, double use.
+ *
+ *	pool_check         a pool that nobody has open; the records of its log
+ *	                   are applied by the engine's own recovery, in memory
+ *	pool_check_pinned  a checkpoint of a pool that is open and goes on
  */
 #ifndef SNAPSHOT_CHECK_H
 #define SNAPSHOT_CHECK_H
 
 #include "backstores/backstore.h"
+
+struct pool_pin;
 
 enum check_severity { CHECK_NOTE, CHECK_LEAK, CHECK_DAMAGE };
 
@@ -49,5 +54,14 @@ struct check_report {
  * opened; -EPROTO newer format; -EIO. */
 int pool_check(struct backstore **bs, unsigned count, void (*step)(void *arg),
     void *step_arg, struct check_report *report);
+
+/* The same walk over what a pin (pin.h) holds, and over nothing else: not the
+ * superblocks and the log that are on the devices by now, since those are
+ * written meanwhile.  bs[0..pin->count): what pin_view() has made, in that
+ * order; step runs their loop, which need not be the pool's.  Of pin nothing
+ * but its superblock is read.  Errors as above, and -ECANCELED: the pin was
+ * lost, and what was found before that is true. */
+int pool_check_pinned(const struct pool_pin *pin, struct backstore **bs,
+    void (*step)(void *arg), void *step_arg, struct check_report *report);
 
 #endif

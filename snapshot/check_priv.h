@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Inside of check: one pass over a pool that nobody has open.
+ * Inside of check: one pass over a pool that nobody writes to meanwhile, or
+ * over what is pinned of one.
  *
  *	check_super.c     labels, superblocks, which device is which
  *	check_walk.c      pages: reading, verifying, walking a tree
@@ -110,9 +111,11 @@ struct check {
 	void *step_arg;
 	struct check_report *report;
 	bool again; /* the second pass: notes were made before */
+	const struct fmt_super *pinned; /* the one that counts; NULL: the newest
+					 * on the devices */
 	uint64_t
 	    gen_max; /* superblocks that are newer do not count; 0: all do */
-	int error;   /* that ends it: -EIO, -ENOMEM */
+	int error;   /* that ends it: -EIO, -ENOMEM, -ECANCELED */
 
 	struct fmt_label label[FMT_DEVICE_MAX]; /* of bs[] */
 	bool labelled[FMT_DEVICE_MAX];
@@ -155,7 +158,8 @@ void check_find(struct check *check, enum check_severity severity,
     const char *code, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 
-/* 0, -EIO ...; a length up to 1 MiB. */
+/* 0, -EIO ...; a length up to 1 MiB.  -ECANCELED, and from then on always: what
+ * is read is taken away, which ends the check. */
 int check_read(struct check *check, struct backstore *bs, uint64_t offset,
     void *buf, uint32_t length);
 

@@ -164,6 +164,15 @@ devices_verify(struct check *check)
 
 /* ---- all of it ---- */
 
+/* The pinned one, if it is of this pool. */
+static void
+super_take_pinned(struct check *check, struct super_search *search)
+{
+	search->newest = *check->pinned;
+	search->found = fmt_super_check(check->pinned) == NULL &&
+			memcmp(check->pinned->uuid, search->uuid, 16) == 0;
+}
+
 static void
 super_search(struct check *check, struct super_search *search)
 {
@@ -217,7 +226,10 @@ check_find_super(struct check *check)
 
 	if (labels_read(check, search.uuid) == 0)
 		return -ENOENT;
-	super_search(check, &search);
+	if (check->pinned != NULL)
+		super_take_pinned(check, &search);
+	else
+		super_search(check, &search);
 	if (!search.found)
 		return -EBADMSG;
 	check->super = search.newest;

@@ -11,7 +11,8 @@
  *copied first. write    pages in runs of addresses, sums computed on the way
  *	flush    devices with a volatile cache
  *	super    with FUA, to the slot that does not hold the newest one
- *	end      addresses given up become free, the log is cut
+ *	end      addresses given up become free, unless they are pinned; the
+ *		 log is cut
  *
  * Reads and in-place overwrites never wait for any of it; changes of maps only
  * when pool_room() says that too many pages are dirty or the log is near full.
@@ -429,7 +430,8 @@ finish(struct pool *pool)
 	pool->super = ckpt->super;
 	pool->gen++;
 	for (unsigned i = 0; i < ckpt->old_count; i++)
-		space_meta_release(pool, ckpt->old[i]);
+		if (!pin_hold(pool, ckpt->old[i]))
+			space_meta_release(pool, ckpt->old[i]);
 	redo_checkpointed(pool, ckpt->lsn, ckpt->tail);
 	list_init(&frozen);
 	list_splice_tail(&frozen, &ckpt->frozen);

@@ -18,6 +18,7 @@
 #include "snapshot/map_page.h"
 #include "snapshot/mirror.h"
 #include "snapshot/page.h"
+#include "snapshot/pin.h"
 #include "snapshot/pool.h"
 #include "snapshot/redo.h"
 #include "snapshot/rewrite.h"
@@ -190,6 +191,7 @@ struct pool {
 	struct redo redo;
 	struct ack_ring ack_ring;
 	struct checkpoint checkpoint;
+	struct held *held;         /* for a pinned checkpoint; NULL: none is */
 	unsigned meta_holds;       /* see mirror.h */
 	unsigned mends;            /* bad blocks being written anew */
 	struct list room;          /* waiters for dirty pages or log to go */

@@ -654,6 +654,7 @@ close_run(struct operation *op)
 	mirror_fill_stop(pool);
 	rewriter_stop(pool);
 	scrub_stop(pool);
+	pin_lose(pool, -ECANCELED);
 	op->detail = calloc(1, sizeof(struct closing));
 	assert(op->detail != NULL);
 	op->waiter.ready = close_ready;

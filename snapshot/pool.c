@@ -113,7 +113,10 @@ pool_room(struct pool *pool, uint64_t pages, struct waiter *waiter)
 		    pool->credits ==
 		0 &&
 	    pool->checkpoint.state == CKPT_IDLE && !pool->needs_write)
-		return -ENOSPC; /* nothing that could bring more */
+		/* only what is pinned could bring more */
+		return pin_lose(pool, -ENOSPC) && room_is(pool, pages)
+			   ? 0
+			   : -ENOSPC;
 	assert(list_empty(&waiter->link));
 	list_add_tail(&pool->room, &waiter->link);
 	/* What is in flight has promised its pages; those that are dirty go
@@ -192,6 +195,7 @@ pool_free(struct pool *pool)
 	for (uint32_t i = 0; i < pool->slot_count; i++)
 		if (pool->slots[i] != NULL)
 			volume_free(pool->slots[i]);
+	pin_lose(pool, -ECANCELED);
 	space_done(pool);
 	checkpoint_done(pool);
 	redo_done(pool);

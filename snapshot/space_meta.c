@@ -56,11 +56,30 @@ space_meta_begin(struct pool *pool, uint64_t region)
 	return result;
 }
 
+/* There would be enough but for a pinned checkpoint.  One more region for the
+ * sake of it, which stays one of metadata, is all right while data have plenty.
+ */
+static bool
+meta_takes_pinned(struct pool *pool, uint64_t pages)
+{
+	const struct space *space = &pool->space;
+
+	return pin_held(pool) > 0 &&
+	       space->meta_idle + pin_held(pool) >= pages &&
+	       (space->level > 0 || space_spare_regions(pool) == 0);
+}
+
 int
 space_meta_prepare(struct pool *pool, uint64_t pages, struct waiter *waiter)
 {
 	while (pool->space.meta_idle < pages) {
-		int result = meta_grow(pool, waiter);
+		int result = 0;
+		if (meta_takes_pinned(pool, pages))
+			pin_lose(pool, -ENOSPC);
+		else
+			result = meta_grow(pool, waiter);
+		if (result == -ENOSPC && pin_lose(pool, -ENOSPC))
+			result = 0;
 		if (result < 0)
 			return result;
 	}

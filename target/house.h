@@ -43,6 +43,8 @@ struct house_pool {
 	int level; /* as last told by the pool */
 	struct forecast forecast;
 	unsigned diffs; /* pages of differences that are being found */
+	struct house_check *check;   /* the one that runs (house_check.h) */
+	struct house_check *checked; /* the last one that ended */
 };
 
 struct house_lun {
@@ -70,6 +72,7 @@ struct house_portal {
 
 /* Work of a pool in the background, as the pool tells it, or as it ended. */
 struct house_job {
+	const char *kind; /* NULL: by stat.kind */
 	struct pool_job_stat stat;
 	char pool[POOL_NAME_MAX + 1];
 	bool ended;

@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/size.h"
 #include "target/house.h"
+#include "target/house_check.h"
 #include "target/pool_work.h"
 #include <errno.h>
 #include <inttypes.h>
@@ -143,7 +144,9 @@ void
 house_pool_forget(struct house_pool *hp)
 {
 	assert(hp->pool == NULL && list_empty(&hp->luns));
+	assert(hp->check == NULL);
 	list_del(&hp->link);
+	house_check_free(hp->checked);
 	for (unsigned i = 0; i < hp->device_count; i++)
 		free(hp->devices[i]);
 	free(hp->devices);
@@ -524,5 +527,8 @@ house_pool_close(struct house_pool *hp, void (*done)(void *arg), void *arg)
 	assert(hp->pool != NULL && !hp->opening);
 	assert(step != NULL);
 	*step = (struct pool_step){.hp = hp, .done = done, .arg = arg};
-	close_next(step);
+	if (hp->check != NULL)
+		house_check_stop(hp, close_next, step);
+	else
+		close_next(step);
 }

@@ -19,6 +19,7 @@
 	M("pool.set", method_pool_set)                                         \
 	M("pool.open", method_pool_open)                                       \
 	M("pool.remove", method_pool_remove)                                   \
+	M("pool.check", method_pool_check)                                     \
 	M("lun.create", method_lun_create)                                     \
 	M("lun.list", method_lun_list)                                         \
 	M("lun.show", method_lun_show)                                         \

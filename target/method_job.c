@@ -3,20 +3,43 @@
  * job list, show: what goes on in pools, and what has ended.  The id of a job
  * is what it does and whom to, so it is the same after a restart.
  */
+#include "target/house_check.h"
 #include "target/method.h"
 #include <stdlib.h>
 #include <string.h>
 
 #define JOB_ID_MAX 24
 
+static const char *
+job_kind(const struct house_job *job)
+{
+	static const char *const kinds[] = {
+	    [POOL_JOB_DELETE] = "delete",
+	    [POOL_JOB_FLATTEN] = "flatten",
+	    [POOL_JOB_MIRROR] = "mirror",
+	    [POOL_JOB_SCRUB] = "scrub",
+	};
+
+	assert(job->stat.kind < ARRAY_SIZE(kinds));
+	return job->kind != NULL ? job->kind : kinds[job->stat.kind];
+}
+
 static void
-job_id(const struct pool_job_stat *stat, char id[JOB_ID_MAX])
+job_id(const struct house_job *job, char id[JOB_ID_MAX])
 {
 	char uuid[STATE_UUID_TEXT];
 
-	uuid_unparse_lower(stat->uuid, uuid);
-	snprintf(id, JOB_ID_MAX, "%s-%.8s",
-	    stat->kind == POOL_JOB_FLATTEN ? "flatten" : "delete", uuid);
+	uuid_unparse_lower(job->stat.uuid, uuid);
+	snprintf(id, JOB_ID_MAX, "%s-%.8s", job_kind(job), uuid);
+}
+
+/* What it works on: a LUN, or the pool itself. */
+static json_t *
+job_name(const struct house_job *job)
+{
+	if (job->kind != NULL)
+		return json_text(job->pool);
+	return json_textf("%s/%s", job->pool, job->stat.name);
 }
 
 static const char *
@@ -37,11 +60,10 @@ job_item(const struct house_job *job)
 		: 0;
 	char id[JOB_ID_MAX];
 
-	job_id(stat, id);
+	job_id(job, id);
 	return json_pack(
 	    "{s:s, s:s, s:o, s:s, s:i, s:o, s:o, s:o, s:s, s:o, s:o}", "job",
-	    id, "kind", stat->kind == POOL_JOB_FLATTEN ? "flatten" : "delete",
-	    "name", json_textf("%s/%s", job->pool, stat->name), "state",
+	    id, "kind", job_kind(job), "name", job_name(job), "state",
 	    job_state(job), "percent", percent, "done", json_bytes(stat->done),
 	    "total", json_bytes(stat->total), "freed", json_bytes(stat->freed),
 	    "pool", job->pool, "ended", json_time(job->ended_unix), "problem",
@@ -82,15 +104,39 @@ pools_jobs(const struct survey *survey, json_t *items)
 	}
 }
 
+/* Its findings go with it: job show has one of these, job list many. */
+static void
+check_jobs(const struct request *request, bool with_report, json_t *items)
+{
+	const struct survey *survey = request->survey;
+	struct house_pool *hp;
+
+	list_for_each (hp, &request->house->pools, link) {
+		struct house_check *check =
+		    hp->check != NULL ? hp->check : hp->checked;
+		json_t *item, *report;
+		if (check == NULL ||
+		    (survey->only_pool[0] != '\0' &&
+			strcmp(survey->only_pool, hp->name) != 0))
+			continue;
+		item = job_item(house_check_job(check));
+		report = house_check_report(check);
+		if (with_report && report != NULL)
+			json_object_set(item, "report", report);
+		json_array_append_new(items, item);
+	}
+}
+
 /* From those that run to those that ended long ago. */
 static json_t *
-items_of(const struct request *request)
+items_of(const struct request *request, bool with_report)
 {
 	const struct survey *survey = request->survey;
 	const struct house_job *job;
 	json_t *items = json_array();
 
 	pools_jobs(survey, items);
+	check_jobs(request, with_report, items);
 	for (unsigned i = 0; (job = house_job_asked(request->house, i)) != NULL;
 	     i++) {
 		if (is_of_pool(survey, job) && !is_told(survey, job))
@@ -107,7 +153,7 @@ items_of(const struct request *request)
 static void
 list_answer(struct request *request)
 {
-	request_answer_items(request, items_of(request));
+	request_answer_items(request, items_of(request, false));
 }
 
 void
@@ -120,7 +166,7 @@ static void
 show_answer(struct request *request)
 {
 	const char *id = param_text(request->params, "job");
-	json_t *items = items_of(request), *item, *found = NULL;
+	json_t *items = items_of(request, true), *item, *found = NULL;
 	size_t i;
 
 	json_array_foreach(items, i, item)

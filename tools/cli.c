@@ -183,7 +183,8 @@ print_unlike_table(const struct api_command *command, const json_t *result)
 }
 
 void
-cli_show(struct cli *cli, const json_t *result)
+cli_show_as(
+    struct cli *cli, const struct api_command *command, const json_t *result)
 {
 	const struct globals *globals = &cli->invocation.globals;
 
@@ -193,13 +194,18 @@ cli_show(struct cli *cli, const json_t *result)
 	}
 	if (globals->quiet)
 		return;
-	if (!print_unlike_table(cli->invocation.command, result))
-		table_print(
-		    cli->invocation.command, result, &cli->show, stdout);
+	if (!print_unlike_table(command, result))
+		table_print(command, result, &cli->show, stdout);
 	fflush(stdout);
 	print_notes(result);
 	if (globals->dry_run)
 		fputs("dry run: nothing was changed\n", stderr);
+}
+
+void
+cli_show(struct cli *cli, const json_t *result)
+{
+	cli_show_as(cli, cli->invocation.command, result);
 }
 
 /* A request that is repeated with the same id is not carried out twice. */

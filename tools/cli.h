@@ -27,6 +27,9 @@ json_t *cli_call(struct cli *cli, const char *method, const json_t *params,
     json_t **ret_result);
 /* Prints an answer as the globals ask. */
 void cli_show(struct cli *cli, const json_t *result);
+/* ... as it would be the answer to command. */
+void cli_show_as(
+    struct cli *cli, const struct api_command *command, const json_t *result);
 /* Where varved listens, by --connect, VARVE_CONNECT, or the default. */
 const char *cli_address(const struct globals *globals);
 

@@ -3,6 +3,7 @@
 #include "base/assert.h"
 #include "base/cleanup.h"
 #include "base/size.h"
+#include "tools/findings.h"
 #include "tools/problem.h"
 #include <errno.h>
 #include <signal.h>
@@ -193,10 +194,13 @@ until_end(struct follow *follow)
 	}
 }
 
+/* A check's report says more than the job, unless columns of that are wanted.
+ */
 static json_t *
-ended(struct follow *follow)
+ended(struct follow *follow, enum api_exit *ret_exit)
 {
 	const json_t *item = json_object_get(follow->result, "item");
+	const json_t *report = json_object_get(item, "report");
 
 	if (has_state(follow, "failed"))
 		return problem_why(
@@ -204,7 +208,10 @@ ended(struct follow *follow)
 			"the job %s failed: %s %s", follow->id,
 			text_of(item, "kind"), text_of(item, "name")),
 		    "%s", text_of(item, "problem"));
-	cli_show(follow->cli, follow->result);
+	if (report != NULL && follow->cli->invocation.globals.columns == NULL)
+		findings_show_checked(follow->cli, report, ret_exit);
+	else
+		cli_show(follow->cli, follow->result);
 	return NULL;
 }
 
@@ -232,7 +239,7 @@ job_follow(struct cli *cli, const char *id, enum api_exit *ret_exit)
 		fprintf(stderr, "the job goes on: varve job watch %s\n", id);
 		*ret_exit = API_INTERRUPTED;
 	} else if (problem == NULL) {
-		problem = ended(&follow);
+		problem = ended(&follow, ret_exit);
 	}
 	json_decref(follow.result);
 	return problem;

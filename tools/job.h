@@ -7,8 +7,9 @@
 
 #include "tools/cli.h"
 
-/* Shows the job as it ended.  *ret_exit: API_INTERRUPTED when the person
- * stopped watching; a problem when it failed, or time is over. */
+/* Shows the job as it ended, or what it found.  *ret_exit: API_INTERRUPTED when
+ * the person stopped watching, API_FINDINGS when it found more than notes; a
+ * problem when it failed, or time is over. */
 json_t *job_follow(struct cli *cli, const char *id, enum api_exit *ret_exit);
 
 /* "vms/web01  42%  3.1 GiB/7.4 GiB  512 MiB/s  eta 0:08  job flatten-5f2a9c01";

@@ -8,21 +8,12 @@
 #include "tools/cli.h"
 #include "tools/completion.h"
 #include "tools/diff.h"
+#include "tools/findings.h"
 #include "tools/job.h"
 #include "tools/problem.h"
 #include "tools/rescue.h"
 #include <string.h>
 #include <time.h>
-
-/* Shown as the table that was asked for, or in the form of its command? */
-static bool
-plain_table(const struct cli *cli)
-{
-	const struct globals *globals = &cli->invocation.globals;
-
-	return globals->json || globals->plain || globals->quiet ||
-	       globals->columns != NULL;
-}
 
 static json_t *
 run_completion(struct cli *cli, enum api_exit *ret_exit)
@@ -45,14 +36,14 @@ run_version(struct cli *cli, enum api_exit *ret_exit)
 	json_t *problem;
 
 	(void)ret_exit;
-	if (!plain_table(cli))
+	if (!findings_are_table(cli))
 		printf("varve   %s\n", VARVE_VERSION);
 	fflush(stdout);
 	problem = cli_call(cli, "version", NULL, &result);
 	if (problem != NULL)
 		return problem;
 	item = json_object_get(result, "item");
-	if (plain_table(cli)) {
+	if (findings_are_table(cli)) {
 		cli_show(cli, result);
 		return NULL;
 	}
@@ -65,74 +56,6 @@ run_version(struct cli *cli, enum api_exit *ret_exit)
 	return NULL;
 }
 
-/* ---- findings ---- */
-
-/* Is there more than notes? */
-static bool
-any_finding(const json_t *items)
-{
-	const json_t *item;
-	size_t i;
-
-	json_array_foreach(items, i, item)
-	{
-		const char *severity =
-		    json_string_value(json_object_get(item, "severity"));
-		if (severity == NULL || strcmp(severity, "note") != 0)
-			return true;
-	}
-	return false;
-}
-
-static void
-print_member(const json_t *item, const char *name)
-{
-	const char *text = json_string_value(json_object_get(item, name));
-
-	if (text != NULL)
-		print_safely(text, stdout);
-}
-
-/* warning: WHAT   [CODE]
- *   fix: ... */
-static void
-print_findings(const json_t *items)
-{
-	const json_t *item;
-	size_t i;
-
-	json_array_foreach(items, i, item)
-	{
-		const char *fix =
-		    json_string_value(json_object_get(item, "fix"));
-		print_member(item, "severity");
-		fputs(": ", stdout);
-		print_member(item, "what");
-		fputs("   [", stdout);
-		print_member(item, "code");
-		fputs("]\n", stdout);
-		if (fix == NULL || fix[0] == '\0')
-			continue;
-		fputs("  fix: ", stdout);
-		print_safely(fix, stdout);
-		fputc('\n', stdout);
-	}
-}
-
-static void
-show_findings(struct cli *cli, const json_t *result, const char *none)
-{
-	const json_t *items = json_object_get(result, "items");
-
-	if (plain_table(cli)) {
-		cli_show(cli, result);
-		return;
-	}
-	print_findings(items);
-	if (json_array_size(items) == 0)
-		puts(none);
-}
-
 static json_t *
 run_health(struct cli *cli, enum api_exit *ret_exit)
 {
@@ -141,49 +64,10 @@ run_health(struct cli *cli, enum api_exit *ret_exit)
 
 	if (problem != NULL)
 		return problem;
-	show_findings(cli, result, "all is well");
-	if (any_finding(json_object_get(result, "items")))
+	findings_show(cli, result, "all is well");
+	if (findings_any(json_object_get(result, "items")))
 		*ret_exit = API_FINDINGS;
 	return NULL;
-}
-
-static long long
-member(const json_t *item, const char *name)
-{
-	return json_integer_value(json_object_get(item, name));
-}
-
-/* One line for each LUN with snapshots, and all that came of it. */
-static void
-print_families(const json_t *families)
-{
-	const json_t *family;
-	size_t i;
-
-	json_array_foreach(families, i, family)
-	{
-		if (member(family, "snapshots") + member(family, "hidden") == 0)
-			continue;
-		fputs("  ", stdout);
-		print_member(family, "name");
-		printf(": %lld LUNs, %lld snapshots, %lld on their way out, "
-		       "%lld pages, %lld data blocks\n",
-		    member(family, "volumes"), member(family, "snapshots"),
-		    member(family, "hidden"), member(family, "pages"),
-		    member(family, "data_blocks"));
-	}
-}
-
-static void
-print_checked(const json_t *item)
-{
-	printf("pool %s: %lld LUNs, %lld snapshots, %lld pages, "
-	       "%lld data blocks, %lld leaked blocks, %lld log records\n",
-	    json_string_value(json_object_get(item, "pool")),
-	    member(item, "volumes"), member(item, "snapshots"),
-	    member(item, "pages"), member(item, "data_blocks"),
-	    member(item, "leaked_blocks"), member(item, "log_records"));
-	print_families(json_object_get(item, "families"));
 }
 
 static void
@@ -191,7 +75,8 @@ print_repaired(const json_t *item)
 {
 	printf("pool %s: %lld findings before, %lld blocks %s%s%s\n",
 	    json_string_value(json_object_get(item, "pool")),
-	    member(item, "findings_before"), member(item, "changed_blocks"),
+	    findings_number(item, "findings_before"),
+	    findings_number(item, "changed_blocks"),
 	    json_is_true(json_object_get(item, "written")) ? "written"
 							   : "would be written",
 	    json_is_true(json_object_get(item, "older_superblock"))
@@ -218,10 +103,10 @@ run_rescue_repair(struct cli *cli, enum api_exit *ret_exit)
 
 	if (problem != NULL)
 		return problem;
-	if (!plain_table(cli))
+	if (!findings_are_table(cli))
 		print_repaired(json_object_get(result, "item"));
-	show_findings(cli, result, "no findings are left");
-	if (any_finding(json_object_get(result, "items")))
+	findings_show(cli, result, "no findings are left");
+	if (findings_any(json_object_get(result, "items")))
 		*ret_exit = API_FINDINGS;
 	return NULL;
 }
@@ -261,11 +146,7 @@ run_rescue_check(struct cli *cli, enum api_exit *ret_exit)
 	    rescue_check(json_object_get(params, "devices"), progress, &result);
 	if (problem != NULL)
 		return problem;
-	if (!plain_table(cli))
-		print_checked(json_object_get(result, "item"));
-	show_findings(cli, result, "no findings");
-	if (any_finding(json_object_get(result, "items")))
-		*ret_exit = API_FINDINGS;
+	findings_show_checked(cli, result, ret_exit);
 	return NULL;
 }
 
@@ -288,12 +169,13 @@ run_rescue_extract(struct cli *cli, enum api_exit *ret_exit)
 	if (problem != NULL)
 		return problem;
 	item = json_object_get(result, "item");
-	if (!plain_table(cli))
+	if (!findings_are_table(cli))
 		printf("%s: %lld bytes, %lld of data, %lld damaged\n",
-		    extract.name, member(item, "size"),
-		    member(item, "data_bytes"), member(item, "damaged_bytes"));
-	show_findings(cli, result, "no findings");
-	if (any_finding(json_object_get(result, "items")))
+		    extract.name, findings_number(item, "size"),
+		    findings_number(item, "data_bytes"),
+		    findings_number(item, "damaged_bytes"));
+	findings_show(cli, result, "no findings");
+	if (findings_any(json_object_get(result, "items")))
 		*ret_exit = API_FINDINGS;
 	return NULL;
 }

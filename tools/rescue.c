@@ -5,6 +5,7 @@
 #include "backstores/stores.h"
 #include "base/assert.h"
 #include "base/cleanup.h"
+#include "target/findings.h"
 #include "tools/problem.h"
 #include "tools/rescue_priv.h"
 #include <errno.h>
@@ -23,17 +24,10 @@ void
 rescue_finding(
     void *arg, enum check_severity severity, const char *code, const char *text)
 {
-	static const char *const names[] = {
-	    [CHECK_NOTE] = "note",
-	    [CHECK_LEAK] = "leak",
-	    [CHECK_DAMAGE] = "damage",
-	};
 	struct rescue *rescue = arg;
 
-	assert(severity < ARRAY_SIZE(names));
-	json_array_append_new(rescue->findings,
-	    json_pack("{s:s, s:s, s:o}", "severity", names[severity], "code",
-		code, "what", json_string_lossy(text)));
+	json_array_append_new(
+	    rescue->findings, finding_json(severity, code, text));
 }
 
 static void
@@ -41,14 +35,7 @@ on_family(void *arg, const struct check_family *family)
 {
 	struct rescue *rescue = arg;
 
-	json_array_append_new(rescue->families,
-	    json_pack("{s:o, s:I, s:I, s:I, s:I, s:I}", "name",
-		json_string_lossy(family->name), "volumes",
-		(json_int_t)family->volumes, "snapshots",
-		(json_int_t)family->snapshots, "hidden",
-		(json_int_t)family->hidden, "data_blocks",
-		(json_int_t)family->data_blocks, "pages",
-		(json_int_t)family->map_pages));
+	json_array_append_new(rescue->families, findings_family(family));
 }
 
 static void

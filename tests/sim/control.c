@@ -371,6 +371,8 @@ static const struct control_kind kinds[CONTROL_COUNT] = {
     [CONTROL_GROUP] = {"change a group", start_group, NULL, false, done_group},
     [CONTROL_QUOTA] = {"set a quota", start_quota, NULL, false, done_quota},
     [CONTROL_RESERVE] = {"reserve", start_reserve, NULL, false, done_reserve},
+    [CONTROL_CHECK_ONLINE] = {"check", start_check_online, NULL, false,
+	done_check_online},
 };
 
 static void
@@ -575,4 +577,5 @@ control_settle(struct world *world)
 {
 	world->control = CONTROL_COUNT;
 	world->reopen_wanted = false;
+	world->online = ONLINE_NOT;
 }

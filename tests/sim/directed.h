@@ -16,7 +16,7 @@ void directed_write(
     struct world *world, struct sim_volume *volume, uint64_t offset);
 void directed_flush(struct world *world, struct sim_volume *volume);
 
-/* So many events, whatever happens. */
+/* So many events, if power lasts. */
 void directed_run_for(struct world *world, unsigned events);
 
 /* No superblock gets to the first disk, until it is released. */

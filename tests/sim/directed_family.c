@@ -2,9 +2,9 @@
 /*
  * Directed tests of snapshots: situations that random seeds meet seldom.
  */
-#include "base/simloop.h"
 #include "snapshot/engine.h"
 #include "tests/sim/directed.h"
+#include "tests/sim/family.h"
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -106,7 +106,7 @@ wait_for_jobs(struct world *world)
 	struct pool_job_stat stat;
 
 	for (unsigned i = 0; pool_job_get(world->pool, 0, &stat); i++)
-		if (!simloop_step(world->loop) || i == 2000000)
+		if (!world_step(world) || i == 2000000)
 			sim_fail(world, "a deletion does not end");
 }
 
@@ -196,7 +196,7 @@ overwrite_beside_the_cursor(struct world *world, bool cut)
 	pool_set_background(world->pool, 1);
 	drop(world, parent);
 	for (unsigned i = 0; !job_is_in_the_middle(world); i++)
-		if (!simloop_step(world->loop) || i == 1000000)
+		if (!world_step(world) || i == 1000000)
 			sim_fail(world, "the deletion has no middle");
 	write_leaves(world, volume, 0);
 	write_leaves(world, volume, 2 * BLOCK);
@@ -749,6 +749,30 @@ exclusive_is_what_gets_free(struct world *world)
 		exclusive_check(world, versions[i]);
 }
 
+/* ---- pinned ---- */
+
+/* Pages are taken in the order of their addresses: so many checkpoints go round
+ * all that are idle, and would come to those of the pinned one. */
+static void
+what_is_pinned_stays(struct world *world)
+{
+	struct sim_volume *volume = directed_begin(world);
+
+	write_leaves(world, volume, 0);
+	wait(world);
+	snap(world, volume);
+	start_check_online(world);
+	wait(world);
+	for (unsigned i = 0; i < 400; i++) {
+		directed_write(world, volume, (uint64_t)i * 2 * BLOCK);
+		control_checkpoint(world);
+		wait(world);
+	}
+	online_go_on(world);
+	world_arm(world, 0);
+	all_is_well_to_the_end(world);
+}
+
 /* clang-format off */
 const struct directed directed_family_tests[] = {
     {"frozen", a_snapshot_does_not_change, 0},
@@ -788,6 +812,7 @@ const struct directed directed_family_tests[] = {
     {"exclusive", exclusive_is_what_gets_free, 0},
     {"exclusive-16k", exclusive_is_what_gets_free, 16384},
     {"exclusive-64k", exclusive_is_what_gets_free, 65536},
+    {"pinned", what_is_pinned_stays, 0},
     {NULL, NULL, 0},
 };
 /* clang-format on */

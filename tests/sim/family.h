@@ -42,6 +42,8 @@ void done_clone(struct world *world, struct sim_volume *volume);
 void done_flatten(struct world *world, struct sim_volume *volume);
 /* Is the nearest snapshot below the volume, that is not gone, its own? */
 bool family_has_own(const struct sim_volume *volume);
+/* A flatten has cut it off from what it stood on. */
+void family_cut_off(struct world *world, struct sim_volume *volume);
 void done_rollback(struct world *world, struct sim_volume *volume);
 void done_mark(struct world *world, struct sim_volume *volume);
 void done_unmark(struct world *world, struct sim_volume *volume);
@@ -67,5 +69,9 @@ void family_groups_verify(struct world *world);
 bool start_diff(struct world *world);
 void diff_now(struct world *world, struct sim_volume *to);
 void done_diff(struct world *world, struct sim_volume *to);
+
+/* ---- online.c ---- */
+bool start_check_online(struct world *world);
+void done_check_online(struct world *world, struct sim_volume *volume);
 
 #endif

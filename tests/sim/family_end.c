@@ -181,6 +181,14 @@ is_whole(const struct sim_volume *volume)
 	return true;
 }
 
+void
+family_cut_off(struct world *world, struct sim_volume *volume)
+{
+	if (!may_be_cut_off(volume))
+		sim_fail(world, "%s has lost its snapshots", volume->name);
+	volume->parent = NULL;
+}
+
 /* It was not refused: so it stands alone, or on its own snapshots only. */
 void
 done_flatten(struct world *world, struct sim_volume *volume)
@@ -192,9 +200,7 @@ done_flatten(struct world *world, struct sim_volume *volume)
 			    world, "%s is flat and has a parent", volume->name);
 		return;
 	}
-	if (!may_be_cut_off(volume))
-		sim_fail(world, "%s has lost its snapshots", volume->name);
-	volume->parent = NULL;
+	family_cut_off(world, volume);
 }
 
 /* A bookmark of what the volume does not descend from any more is void.  The

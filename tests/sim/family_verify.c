@@ -3,6 +3,7 @@
  * Are the snapshots, bookmarks and groups that the engine shows those that
  * were promised?  After a restart, what was under way may have happened.
  */
+#include "snapshot/engine.h"
 #include "tests/sim/family.h"
 #include <inttypes.h>
 #include <string.h>
@@ -194,6 +195,10 @@ family_verify_volume(
 	struct sim_volume *keep = world->rollback_keep;
 
 	volume->volume = found;
+	/* a flatten that was under way may have got to its end */
+	if (world->control == CONTROL_FLATTEN &&
+	    world->control_volume == volume && found->parent == NULL)
+		family_cut_off(world, volume);
 	if (world->control != CONTROL_ROLLBACK || keep == NULL ||
 	    keep->of != volume)
 		return;

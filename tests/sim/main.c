@@ -507,6 +507,8 @@ static const struct mutation {
 	.directed = "mark-branch"),
     M(reserve_ignored, "others leave what is reserved", .scenario = "reserve",
 	.seeds = 32),
+    M(pin_ignored, "what is pinned stays while it is checked",
+	.directed = "pinned"),
 #undef M
     {"no_ack_ring", "killed: all acknowledged writes are there",
 	&world_without_ring, .scenario = "kill", .seeds = 4},
@@ -711,6 +713,10 @@ main(int argc, char **argv)
 	if (tally->quotas + tally->reserves > 0)
 		printf("%" PRIu64 " quotas, %" PRIu64 " reservations set\n",
 		    tally->quotas, tally->reserves);
+	if (tally->online_checks + tally->online_lost > 0)
+		printf("%" PRIu64 " checks of pools in use, %" PRIu64
+		       " given up for space\n",
+		    tally->online_checks, tally->online_lost);
 	printf("%u passed, %u failed\n", passed, failed);
 	return failed == 0 ? 0 : 1;
 }

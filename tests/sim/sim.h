@@ -12,6 +12,7 @@
 
 #include "backstores/testing.h"
 #include "snapshot/family.h"
+#include "snapshot/pin.h"
 #include "tests/sim/oracle.h"
 
 #define DEVICES_MAX  4u
@@ -61,6 +62,7 @@ enum control {
 	CONTROL_GROUP, /* make, change or delete one */
 	CONTROL_QUOTA, /* set one, or none */
 	CONTROL_RESERVE,
+	CONTROL_CHECK_ONLINE,
 	CONTROL_COUNT
 };
 
@@ -108,7 +110,7 @@ struct tally {
 	uint64_t cuts, cuts_in_open, steps, ios, flushes, controls, reopens,
 	    full, errors, checks, verified_bytes, snapshots, clones, rollbacks,
 	    flattened, deletions, diffs, diff_blocks, marks, pairs, quotas,
-	    reserves;
+	    reserves, online_checks, online_lost;
 };
 
 struct disk {
@@ -235,6 +237,8 @@ struct world {
 	uint64_t control_size; /* what to shrink to; 0: at random */
 	struct sim_volume *rollback_to, *rollback_keep;
 	struct diff_check *diff; /* diff.c's */
+	struct pool_pin pin;     /* online.c's */
+	enum { ONLINE_NOT, ONLINE_PINNED, ONLINE_CHECKING } online;
 	bool quiet_begun, reopen_wanted, draining;
 
 	unsigned exhaustive_disk; /* exhaustive: cut this disk */
@@ -296,6 +300,10 @@ bool world_reopen(struct world *world);
 /* Deletes every volume: nothing may be left in use. */
 void world_empty(struct world *world);
 
+/* One event.  False: there is none, or power has failed.  Then nothing may
+ * happen any more: who waited for an I/O has given up its memory. */
+bool world_step(struct world *world);
+
 /* Steps the loop until *stop.  False: power failed. */
 bool world_run_until(struct world *world, const bool *stop);
 
@@ -335,6 +343,8 @@ void disk_shell_release(struct backstore *shell);
 
 /* Hosts and administrators at work until power fails or steps are spent. */
 void work_round(struct world *world, unsigned steps);
+/* Something begins, perhaps, and one event happens. */
+void work_step(struct world *world);
 
 /* Waits for all that is in flight.  False: power failed. */
 bool work_drain(struct world *world);
@@ -407,6 +417,11 @@ void reserve_check(struct world *world, const struct slot *slot);
 void reserve_verify(struct world *world, struct sim_volume *volume);
 /* What is reserved for it is forgotten. */
 void reserve_trashed(struct sim_volume *volume);
+
+/* ---- online.c ---- */
+
+/* Checks what is pinned, if something is, while the world goes on. */
+void online_go_on(struct world *world);
 
 /* ---- ordered.c ---- */
 void order_step(struct world *world);

@@ -3,7 +3,6 @@
  * The hosts: many I/Os in flight on several volumes, each one known to the
  * oracle of its volume before it is submitted and checked when it completes.
  */
-#include "base/simloop.h"
 #include "tests/sim/sim.h"
 #include <errno.h>
 #include <inttypes.h>
@@ -649,7 +648,7 @@ work_drain(struct world *world)
 		control_step(world);
 		if (!world_is_busy(world))
 			break;
-		if (!simloop_step(world->loop) && !world->power_failed)
+		if (!world_step(world) && !world->power_failed)
 			sim_fail(
 			    world, "%u I/Os never completed", world->in_flight);
 		if (world->progress != progress)
@@ -670,21 +669,28 @@ round_is_over(struct world *world)
 }
 
 void
+work_step(struct world *world)
+{
+	world->tally->steps++;
+	work_maybe_fault(world);
+	if (!world->reopen_wanted)
+		work_maybe_submit(world);
+	if (world->scenario->ordered)
+		order_step(world);
+	if (world->power_failed) /* while it read */
+		return;
+	control_step(world);
+	if (!world_step(world) && world_is_busy(world) && !world->power_failed)
+		sim_fail(world, "a completion was lost");
+}
+
+void
 work_round(struct world *world, unsigned steps)
 {
 	for (unsigned i = 0; i < steps && !round_is_over(world); i++) {
-		world->tally->steps++;
-		work_maybe_fault(world);
-		if (!world->reopen_wanted)
-			work_maybe_submit(world);
-		if (world->scenario->ordered)
-			order_step(world);
-		if (world->power_failed) /* while it read */
-			return;
-		control_step(world);
-		if (!simloop_step(world->loop) && world_is_busy(world) &&
-		    !world->power_failed)
-			sim_fail(world, "a completion was lost");
+		work_step(world);
+		if (!world->power_failed)
+			online_go_on(world);
 		if (world->power_failed)
 			return;
 		if (!world->reopen_wanted || world_is_busy(world))

@@ -124,6 +124,12 @@ world_cut(struct world *world)
 }
 
 bool
+world_step(struct world *world)
+{
+	return !world->power_failed && simloop_step(world->loop);
+}
+
+bool
 world_run_until(struct world *world, const bool *stop)
 {
 	for (unsigned steps = 0; !*stop; steps++) {
@@ -131,7 +137,7 @@ world_run_until(struct world *world, const bool *stop)
 			return false;
 		if (steps == 4 * STUCK_STEPS)
 			sim_fail(world, "no end after %u events", steps);
-		if (!simloop_step(world->loop) && !world->power_failed)
+		if (!world_step(world) && !world->power_failed)
 			sim_fail(world, "a completion was lost");
 	}
 	return !world->power_failed;
@@ -478,7 +484,7 @@ world_wait_until_empty(struct world *world)
 	struct pool_stat stat;
 
 	do {
-		if (!simloop_step(world->loop) || world->power_failed)
+		if (!world_step(world))
 			break;
 		pool_stat_get(world->pool, &stat);
 	} while (stat.allocated > 0 && loop_now(world->loop) < end);

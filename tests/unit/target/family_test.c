@@ -284,6 +284,49 @@ a_clone_of_what_was_deleted_can_be_flattened(void **unused)
 	refused("lun.flatten", "{\"lun\":\"vms/c\"}", "lun.not-clone");
 }
 
+static void
+checking_a_pool_is_a_job_with_a_report(void **unused)
+{
+	const json_t *report;
+	char job[64];
+
+	(void)unused;
+	SNAP("vms/a@one");
+	refused("pool.check", "{\"pool\":\"none\"}", "pool.not-found");
+	done("pool.check", "{\"pool\":\"vms\",\"dry_run\":true}");
+	assert_string_equal(rows("job.list", "{}", "job"), "");
+	for (unsigned i = 0; i < 3; i++) {
+		done("pool.check", "{\"pool\":\"vms\"}");
+		snprintf(job, sizeof(job), "%s", text("job"));
+		assert_string_equal(text("kind"), "check");
+		assert_string_equal(text("name"), "vms");
+		wait_for_end(job);
+		report = json_object_get(result, "report");
+		assert_int_equal(
+		    json_array_size(json_object_get(report, "items")), 0);
+		assert_int_equal(
+		    json_integer_value(json_object_get(
+			json_object_get(report, "item"), "snapshots")),
+		    1);
+	}
+	/* the last one of each pool is kept, until varved stops */
+	assert_string_equal(
+	    rows("job.list", "{\"pool\":\"vms\"}", "kind"), "check ");
+	talk_restart(NULL);
+	assert_string_equal(rows("job.list", "{}", "kind"), "");
+}
+
+static void
+a_check_does_not_hold_up_the_end_of_its_pool(void **unused)
+{
+	(void)unused;
+	done("pool.check", "{\"pool\":\"vms\"}");
+	talk_restart(NULL);
+	done("pool.check", "{\"pool\":\"vms\"}");
+	done("pool.remove", "{\"pool\":\"vms\"}");
+	assert_string_equal(rows("job.list", "{}", "kind"), "");
+}
+
 /* ---- the trash ---- */
 
 static void
@@ -607,6 +650,8 @@ main(void)
 	    claim(a_rollback_keeps_what_it_replaces),
 	    claim(flattening_is_a_job_that_can_be_followed),
 	    claim(a_clone_of_what_was_deleted_can_be_flattened),
+	    claim(checking_a_pool_is_a_job_with_a_report),
+	    claim(a_check_does_not_hold_up_the_end_of_its_pool),
 	    claim(a_deleted_lun_comes_back_with_its_snapshots),
 	    claim(names_in_the_trash_may_be_there_twice),
 	    claim(a_snapshot_goes_to_the_trash_when_asked),

@@ -40,6 +40,22 @@ static const struct fake_answer answers[] = {
     {"job.show flatten-2", "\"result\":{\"item\":{\"job\":\"flatten-2\","
 			   "\"name\":\"vms/web01\",\"state\":\"failed\","
 			   "\"problem\":\"no room\"}}"},
+    {"pool.check", "\"result\":{\"item\":{\"job\":\"check-1\","
+		   "\"name\":\"vms\",\"state\":\"running\"}}"},
+    {"job.show check-1",
+	"\"result\":{\"item\":{\"job\":\"check-1\",\"name\":\"vms\","
+	"\"state\":\"done\",\"report\":{\"varve\":1,\"kind\":\"pool.check\","
+	"\"item\":{\"pool\":\"vms\",\"pages\":7},\"items\":["
+	"{\"severity\":\"damage\",\"code\":\"meta.page\","
+	"\"what\":\"a page is lost\"}]}}}"},
+    {"job.show check-2",
+	"\"result\":{\"item\":{\"job\":\"check-2\",\"name\":\"vms\","
+	"\"state\":\"done\",\"report\":{\"item\":{\"pool\":\"vms\"},"
+	"\"items\":[{\"severity\":\"note\",\"code\":\"label.copy\","
+	"\"what\":\"a copy is gone\"}]}}}"},
+    {"job.show check-3",
+	"\"result\":{\"item\":{\"job\":\"check-3\",\"name\":\"vms\","
+	"\"state\":\"failed\",\"problem\":\"given up\"}}"},
     {"lun.resize",
 	"\"error\":{\"code\":-32000,\"message\":\"m\",\"data\":{"
 	"\"code\":\"lun.in-use\",\"what\":\"cannot shrink vms/web01\","
@@ -292,6 +308,33 @@ a_job_is_followed_as_lines_of_json(void **state)
 }
 
 static void
+a_check_shows_what_it_found(void **state)
+{
+	(void)state;
+	assert_int_equal(cli("pool", "check", "vms", NULL), API_FINDINGS);
+	contains(cli_out, "pool vms: 0 LUNs, 0 snapshots, 7 pages");
+	contains(cli_out, "damage: a page is lost   [meta.page]\n");
+	assert_int_equal(
+	    cli("--plain", "job", "watch", "check-1", NULL), API_FINDINGS);
+	assert_string_equal(cli_out, "damage\tmeta.page\ta page is lost\n");
+	assert_int_equal(
+	    cli("pool", "check", "vms", "--json", NULL), API_FINDINGS);
+	contains(cli_out, "{\"varve\":1,\"kind\":\"pool.check\",\"item\":");
+	assert_int_equal(cli("job", "watch", "check-1", "-o", "job", NULL), 0);
+	contains(cli_out, "check-1");
+}
+
+static void
+notes_of_a_check_are_no_findings(void **state)
+{
+	(void)state;
+	assert_int_equal(cli("job", "watch", "check-2", NULL), 0);
+	contains(cli_out, "note: a copy is gone");
+	assert_int_equal(cli("job", "watch", "check-3", NULL), API_FAILED);
+	contains(cli_err, "given up");
+}
+
+static void
 a_difference_is_lines_or_one_object(void **state)
 {
 	(void)state;
@@ -520,6 +563,8 @@ main(void)
 	    claim(a_job_that_failed_says_why),
 	    claim(who_waits_no_longer_than_a_time_leaves_the_job_alone),
 	    claim(a_job_is_followed_as_lines_of_json),
+	    claim(a_check_shows_what_it_found),
+	    claim(notes_of_a_check_are_no_findings),
 	    claim(a_difference_is_lines_or_one_object),
 	    claim(a_column_that_is_not_there_is_found_before_the_change),
 	    claim(a_secret_comes_from_a_file),

@@ -249,6 +249,12 @@ rig_checkpoint(struct rig *rig)
 }
 
 int
+rig_pin(struct rig *rig, struct pool_pin *pin)
+{
+	return ASK(rig, pool_pin, rig->pool, pin);
+}
+
+int
 rig_snapshot(struct rig *rig, struct volume *volume, const char *name,
     struct volume **ret_snapshot)
 {

@@ -8,6 +8,7 @@
 
 #include "backstores/testing.h"
 #include "snapshot/family.h"
+#include "snapshot/pin.h"
 
 #define RIG_DISKS 3
 
@@ -54,6 +55,7 @@ int rig_grow(struct rig *rig, struct backstore *bs);
 int rig_levels(struct rig *rig, unsigned soft, unsigned hard);
 int rig_checkpoint(struct rig *rig);
 int rig_mirror(struct rig *rig);
+int rig_pin(struct rig *rig, struct pool_pin *pin);
 int rig_scrub(struct rig *rig);
 int rig_snapshot(struct rig *rig, struct volume *volume, const char *name,
     struct volume **ret_snapshot);
