@@ -13,10 +13,16 @@ enum {
 	REBUILD_KEEP = 1,   /* what is marked used stays so; else what nothing
 			     * uses is free */
 	REBUILD_NO_LOG = 2, /* the log's records never count again */
+	REBUILD_LOST = 4,   /* the losses as counted */
+	REBUILD_MARKS = 8,  /* what versions say of bookmarks and groups, too */
 };
 
 /* Writes bitmap, regions and versions anew, and a superblock that names them.
  * 0; -EBADMSG: regions or versions are damaged; -ENOSPC, -ENOMEM, -EIO. */
 int repair_rebuild(struct check *check, unsigned flags);
+
+/* Makes damaged pages anew, in their places (repair_scan.h).  0, or as
+ * pool_check(). */
+int repair_scan(struct repair *repair, struct check_report *report);
 
 #endif
