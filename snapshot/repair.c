@@ -287,10 +287,10 @@ repair_rest(struct repair *repair)
 /* What a scan cannot make whole is no reason to go back to what was before. */
 static int
 scan_first(struct repair *repair, struct check_report *report,
-    struct verdict *ret_verdict)
+    struct scan **ret_scan, struct verdict *ret_verdict)
 {
 	struct fmt_super super;
-	int r = repair_scan(repair, report);
+	int r = repair_scan(repair, report, ret_scan);
 
 	if (r < 0)
 		return r;
@@ -298,14 +298,16 @@ scan_first(struct repair *repair, struct check_report *report,
 	return ret_verdict->result;
 }
 
+/* report: NULL, without a scan. */
 static int
-repair_run(struct repair *repair, struct check_report *scan)
+repair_run(struct repair *repair, struct check_report *report)
 {
 	struct verdict verdict;
+	struct scan *scan = NULL;
 	int r = repair_init(repair);
 
 	if (r == 0)
-		r = scan != NULL ? scan_first(repair, scan, &verdict)
+		r = repair->scan ? scan_first(repair, report, &scan, &verdict)
 				 : super_choose(repair, &verdict);
 	if (r == 0)
 		repair->log_records = verdict.log_records;
@@ -315,6 +317,9 @@ repair_run(struct repair *repair, struct check_report *scan)
 		r = repair_rest(repair);
 	if (r == 0)
 		r = labels_mend(repair);
+	if (r == 0 && scan != NULL)
+		r = repair_scan_end(scan);
+	repair_scan_free(scan);
 	return r;
 }
 

@@ -21,8 +21,14 @@ enum {
  * 0; -EBADMSG: regions or versions are damaged; -ENOSPC, -ENOMEM, -EIO. */
 int repair_rebuild(struct check *check, unsigned flags);
 
-/* Makes damaged pages anew, in their places (repair_scan.h).  0, or as
- * pool_check(). */
-int repair_scan(struct repair *repair, struct check_report *report);
+struct scan;
+
+/* Makes damaged pages anew, in their places (repair_scan.h), and tells of them.
+ * 0, or as pool_check(); repair_scan_free() in any case. */
+int repair_scan(
+    struct repair *repair, struct check_report *report, struct scan **ret_scan);
+/* When all is done: tells what stays lost.  As that. */
+int repair_scan_end(struct scan *scan);
+void repair_scan_free(struct scan *scan);
 
 #endif

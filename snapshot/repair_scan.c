@@ -330,73 +330,21 @@ table_tell(struct scan *scan, const struct scan_damage *damage)
 	    damage->level, (unsigned long long)damage->index, what);
 }
 
-/* Bytes [first, end) of a version cannot be read. */
 static void
-range_tell(struct scan *scan, const struct check_version *version,
-    uint64_t first, uint64_t end)
-{
-	if (end > version->size)
-		end = version->size;
-	if (first < end)
-		check_find(scan->check, CHECK_DAMAGE, "scan.lost",
-		    "version %llu (%s): bytes %llu to %llu are lost",
-		    (unsigned long long)version->id, version->name,
-		    (unsigned long long)first, (unsigned long long)end - 1);
-}
-
-/* Runs of flags, each for so many bytes from first on. */
-static void
-flags_tell(struct scan *scan, const struct check_version *version,
-    const uint8_t *flag, unsigned count, uint64_t first, uint64_t bytes)
-{
-	unsigned run = 0;
-
-	for (unsigned i = 0; i <= count; i++) {
-		if (i < count && flag[i]) {
-			run++;
-			continue;
-		}
-		if (run > 0)
-			range_tell(scan, version, first + (i - run) * bytes,
-			    first + i * bytes);
-		run = 0;
-	}
-}
-
-static uint64_t
-page_begin(const struct scan_damage *damage)
+older_tell(struct scan *scan, const struct check_version *version,
+    const struct scan_damage *damage)
 {
 	uint64_t leaf = damage->type == FMT_PAGE_FINE
 			    ? damage->index / FMT_LEAF_FINE
-			    : damage->index * level_reach(damage->level);
+			    : damage->index;
 
-	return leaf * FMT_LEAF_BYTES;
-}
-
-/* A fine page counts as all of its leaf: more is not known of one that stays
- * as it is. */
-static void
-version_tell(struct scan *scan, const struct check_version *version,
-    const struct scan_damage *damage)
-{
-	uint64_t first = page_begin(damage);
-
-	if (damage->fate == SCAN_LEFT)
-		range_tell(scan, version, first,
-		    first + level_reach(damage->level) * FMT_LEAF_BYTES);
-	else if (damage->level > 0)
-		flags_tell(scan, version, damage->doubt, FMT_FANOUT, first,
-		    level_reach(damage->level - 1u) * FMT_LEAF_BYTES);
-	else
-		flags_tell(scan, version, damage->lost, FMT_LEAF_CHUNKS, first,
-		    FMT_CHUNK);
-	if (damage->older && damage->fate == SCAN_MADE)
+	if (damage->older && damage->fate == SCAN_MADE && damage->version != 0)
 		check_find(scan->check, CHECK_DAMAGE, "scan.older",
 		    "version %llu (%s): bytes %llu to %llu: a page of the map"
 		    " is an older copy, and may be out of date",
 		    (unsigned long long)version->id, version->name,
-		    (unsigned long long)first,
-		    (unsigned long long)(first + FMT_LEAF_BYTES - 1));
+		    (unsigned long long)(leaf * FMT_LEAF_BYTES),
+		    (unsigned long long)((leaf + 1) * FMT_LEAF_BYTES - 1));
 }
 
 static void
@@ -412,9 +360,10 @@ map_tell(struct scan *scan, const struct scan_damage *damage)
 		    damage->chosen ? " from the newest of several pages" : "");
 	for (uint32_t i = 0; i < scan->check->version_count; i++)
 		if (version_has(scan, &scan->check->version[i], damage))
-			version_tell(scan, &scan->check->version[i], damage);
+			older_tell(scan, &scan->check->version[i], damage);
 }
 
+/* What was made, of the checkpoint. */
 static int
 scan_tell(struct scan *scan)
 {
@@ -422,6 +371,7 @@ scan_tell(struct scan *scan)
 	int r = pass_begin(scan, &check);
 
 	pass_tell(scan);
+	scan->next_version = le64_get(&check.super.next_version);
 	for (uint32_t i = 0; i < scan->damage_count; i++)
 		if (scan->damage[i].version == 0)
 			table_tell(scan, &scan->damage[i]);
@@ -431,26 +381,65 @@ scan_tell(struct scan *scan)
 	return r;
 }
 
+/* A version that the log has made may share what is an older copy. */
+static void
+newer_tell(struct scan *scan, const struct check_version *version)
+{
+	for (uint32_t i = 0; i < scan->damage_count; i++)
+		if (version->id >= scan->next_version &&
+		    version->family == scan->damage[i].family)
+			older_tell(scan, version, &scan->damage[i]);
+}
+
 /* ---- all of it ---- */
 
 int
-repair_scan(struct repair *repair, struct check_report *report)
+repair_scan(
+    struct repair *repair, struct check_report *report, struct scan **ret_scan)
 {
-	struct scan scan = {.repair = repair, .report = report};
+	struct scan *scan = calloc(1, sizeof(*scan));
 	unsigned contradictions = UINT32_MAX;
 	uint32_t first = 0;
 	int r = 0;
 
+	*ret_scan = scan;
+	if (scan == NULL)
+		return -ENOMEM;
+	scan->repair = repair;
+	scan->report = report;
 	for (unsigned i = 0; i < PASSES_MAX && r == 0; i++)
-		r = scan_round(&scan, &contradictions, &first);
+		r = scan_round(scan, &contradictions, &first);
 	if (r >= 0)
-		r = doubts_end(&scan);
+		r = doubts_end(scan);
 	if (r == 0)
-		r = scan_tell(&scan);
-	for (uint32_t i = 0; i < scan.damage_count; i++)
-		repair->keep |= scan.damage[i].version == 0 &&
-				scan.damage[i].type == FMT_PAGE_VERSIONS;
-	free(scan.page);
-	free(scan.damage);
+		r = scan_tell(scan);
+	for (uint32_t i = 0; i < scan->damage_count; i++)
+		repair->keep |= scan->damage[i].version == 0 &&
+				scan->damage[i].type == FMT_PAGE_VERSIONS;
 	return r;
+}
+
+int
+repair_scan_end(struct scan *scan)
+{
+	struct check check;
+	int r = pass_begin(scan, &check);
+
+	pass_tell(scan);
+	for (uint32_t i = 0; i < check.version_count && r == 0; i++) {
+		newer_tell(scan, &check.version[i]);
+		scan_lost_tell(scan, &check.version[i]);
+	}
+	check_done(&check);
+	return r;
+}
+
+void
+repair_scan_free(struct scan *scan)
+{
+	if (scan == NULL)
+		return;
+	free(scan->page);
+	free(scan->damage);
+	free(scan);
 }

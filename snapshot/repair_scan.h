@@ -10,6 +10,7 @@
  *	repair_inner.c   inner pages of maps and tables, from their children
  *	repair_leaf.c    leaves and fine pages, from those beside, older copies
  *	repair_table.c   pages of tables, from older copies
+ *	repair_lost.c    what stays lost
  *
  * A page is made anew in its own place, with the birth and the gen that its
  * pointer demands: so all that points to it is right again, in however many
@@ -92,6 +93,7 @@ struct scan {
 
 	struct scan_damage *damage;
 	uint32_t damage_count, damage_room;
+	uint64_t next_version; /* as of the checkpoint */
 	bool bitmap_damaged;
 	unsigned contradictions; /* of the pass */
 };
@@ -188,6 +190,8 @@ int scan_regions_mend(struct scan *scan, bool *ret_made);
 /* What is in doubt becomes unreadable. */
 int scan_inner_poison(struct scan *scan, struct scan_damage *damage);
 int scan_leaf_poison(struct scan *scan, struct scan_damage *damage);
+/* Names what of a version reads as an error. */
+void scan_lost_tell(struct scan *scan, const struct check_version *version);
 /* As it is, but surely not to be mistaken for a page. */
 int scan_leave(struct scan *scan, struct scan_damage *damage);
 

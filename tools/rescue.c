@@ -19,6 +19,18 @@
 
 /* ---- what the check says while it runs ---- */
 
+/* A page that is damaged in all copies, and no other is made of it by a mere
+ * repair: the first says what may. */
+static bool
+names_scan(struct rescue *rescue, const char *code, const char *text)
+{
+	if (rescue->scan_named || strcmp(code, "meta.page") != 0 ||
+	    strncmp(text, "bitmap:", strlen("bitmap:")) == 0)
+		return false;
+	rescue->scan_named = true;
+	return true;
+}
+
 void
 rescue_finding(
     void *arg, enum check_severity severity, const char *code, const char *text)
@@ -29,11 +41,16 @@ rescue_finding(
 	    [CHECK_DAMAGE] = "damage",
 	};
 	struct rescue *rescue = arg;
+	json_t *item;
 
 	assert(severity < ARRAY_SIZE(names));
-	json_array_append_new(rescue->findings,
-	    json_pack("{s:s, s:s, s:o}", "severity", names[severity], "code",
-		code, "what", json_string_lossy(text)));
+	item = json_pack("{s:s, s:s, s:o}", "severity", names[severity], "code",
+	    code, "what", json_string_lossy(text));
+	if (names_scan(rescue, code, text))
+		json_object_set_new(item, "fix",
+		    json_string(
+			"varve rescue check DEVICE... --repair --scan"));
+	json_array_append_new(rescue->findings, item);
 }
 
 static void
