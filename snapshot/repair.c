@@ -62,7 +62,8 @@ judge(
 		return;
 	}
 	/* of the bitmap itself: it is made anew as a whole */
-	if (strcmp(code, "meta.page") != 0 ||
+	if ((strcmp(code, "meta.page") != 0 &&
+		strcmp(code, "meta.place") != 0) ||
 	    strncmp(text, "bitmap:", strlen("bitmap:")) != 0)
 		verdict->beyond++;
 	else
@@ -101,6 +102,15 @@ verdict_of(struct repair *repair, uint64_t gen_max, struct fmt_super *ret_super)
 	return verdict;
 }
 
+unsigned
+repair_beyond(struct repair *repair)
+{
+	struct fmt_super super;
+	struct verdict verdict = verdict_of(repair, 0, &super);
+
+	return verdict.result < 0 ? 1 : verdict.beyond;
+}
+
 static int
 rebuild(struct repair *repair, unsigned flags)
 {
@@ -120,9 +130,8 @@ rebuild(struct repair *repair, unsigned flags)
 
 /* ---- the superblock ---- */
 
-/* Its copies would be the newest again. */
-static int
-super_wipe(struct repair *repair, const struct fmt_super *super)
+int
+repair_super_wipe(struct repair *repair, const struct fmt_super *super)
 {
 	struct check_report report = {.finding = NULL};
 	struct check check = check_of(repair, &report);
@@ -156,7 +165,7 @@ super_choose(struct repair *repair, struct verdict *ret_verdict)
 		return ret_verdict->result;
 	repair->older = true;
 	*ret_verdict = other;
-	return super_wipe(repair, &newest);
+	return repair_super_wipe(repair, &newest);
 }
 
 /* ---- labels ---- */

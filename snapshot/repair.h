@@ -18,7 +18,8 @@
  *
  * With a scan, pages of maps and tables that are damaged in all copies are made
  * anew in their places before all that, by the rules of repair_scan.h, and
- * losses are counted again.  Then the newest superblock counts.
+ * losses are counted again.  Then the newest superblock counts, and if there is
+ * none, one is made.  Labels are not: each device needs one of its four.
  */
 #ifndef SNAPSHOT_REPAIR_H
 #define SNAPSHOT_REPAIR_H

@@ -303,6 +303,31 @@ scan_read(struct scan *scan, const struct scan_page *page, void *buf)
 	return r;
 }
 
+/* Not where labels and superblocks are, whatever a pointer says. */
+static bool
+place_is_in_regions(const struct check *check, uint64_t place)
+{
+	uint64_t device = place >> FMT_DEVICE_SHIFT;
+	uint64_t offset =
+	    (place & ((1ull << FMT_DEVICE_SHIFT) - 1)) * FMT_BLOCK;
+
+	return device < le32_get(&check->super.device_count) &&
+	       offset >= FMT_DEVICE_HEAD &&
+	       offset < le64_get(&check->super.device[device].size) -
+			    FMT_DEVICE_TAIL;
+}
+
+bool
+scan_may_write(const struct scan *scan, const struct scan_damage *damage)
+{
+	uint64_t mirror = fmt_ptr_mirror(&damage->ptr);
+
+	return damage->type != FMT_PAGE_REGIONS ||
+	       (place_is_in_regions(
+		    scan->check, fmt_ptr_address(&damage->ptr)) &&
+		   (mirror == 0 || place_is_in_regions(scan->check, mirror)));
+}
+
 static uint64_t
 region_place(const struct check *check, unsigned device, uint32_t device_region,
     uint64_t block)

@@ -21,6 +21,11 @@ enum {
  * 0; -EBADMSG: regions or versions are damaged; -ENOSPC, -ENOMEM, -EIO. */
 int repair_rebuild(struct check *check, unsigned flags);
 
+/* Its copies would be the newest again. */
+int repair_super_wipe(struct repair *repair, const struct fmt_super *super);
+/* What a pass finds of the newest checkpoint that a rebuild does not mend. */
+unsigned repair_beyond(struct repair *repair);
+
 struct scan;
 
 /* Makes damaged pages anew, in their places (repair_scan.h), and tells of them.

@@ -136,6 +136,10 @@ stage_of(const struct scan_damage *damage)
 static int
 damage_make(struct scan *scan, struct scan_damage *damage)
 {
+	damage->fate = SCAN_LEFT;
+	if (!scan_may_write(scan, damage))
+		return 0;
+	damage->fate = SCAN_NEW;
 	if (damage->type == FMT_PAGE_FINE)
 		return scan_fine_make(scan, damage);
 	if (damage->level > 0)
@@ -407,6 +411,7 @@ repair_scan(
 		return -ENOMEM;
 	scan->repair = repair;
 	scan->report = report;
+	r = scan_super_make(repair, report);
 	for (unsigned i = 0; i < PASSES_MAX && r == 0; i++)
 		r = scan_round(scan, &contradictions, &first);
 	if (r >= 0)

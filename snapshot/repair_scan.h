@@ -11,6 +11,7 @@
  *	repair_leaf.c    leaves and fine pages, from those beside, older copies
  *	repair_table.c   pages of tables, from older copies
  *	repair_lost.c    what stays lost
+ *	repair_super.c   a superblock, where none is left
  *
  * A page is made anew in its own place, with the birth and the gen that its
  * pointer demands: so all that points to it is right again, in however many
@@ -127,6 +128,8 @@ uint64_t scan_room_take(struct scan *scan);
 
 /* In the place that the pointer names, and in its mirror; sealed. */
 int scan_write(struct scan *scan, const struct scan_damage *damage, void *page);
+/* Is it sure that nothing else lies there? */
+bool scan_may_write(const struct scan *scan, const struct scan_damage *damage);
 /* The header of a page of the damaged one's version. */
 void scan_header(struct scan *scan, const struct scan_damage *damage,
     unsigned level, uint64_t index, void *page);
@@ -192,6 +195,9 @@ int scan_inner_poison(struct scan *scan, struct scan_damage *damage);
 int scan_leaf_poison(struct scan *scan, struct scan_damage *damage);
 /* Names what of a version reads as an error. */
 void scan_lost_tell(struct scan *scan, const struct check_version *version);
+/* Where no superblock is left: one from what is found.  0: there is one now, or
+ * was before; else as pool_check(). */
+int scan_super_make(struct repair *repair, struct check_report *report);
 /* As it is, but surely not to be mistaken for a page. */
 int scan_leave(struct scan *scan, struct scan_damage *damage);
 

@@ -71,13 +71,19 @@ fill(uint64_t offset, uint64_t length, int byte)
 	assert_int_equal(rig_fill(&rig, bs, offset, length, byte), 0);
 }
 
-__attribute__((unused)) static struct volume *
-snapshot(const char *name)
+static struct volume *
+snapshot_of(struct volume *of, const char *name)
 {
 	struct volume *made;
 
-	assert_int_equal(rig_snapshot(&rig, volume, name, &made), 0);
+	assert_int_equal(rig_snapshot(&rig, of, name, &made), 0);
 	return made;
+}
+
+static struct volume *
+snapshot(const char *name)
+{
+	return snapshot_of(volume, name);
 }
 
 /* ---- what volumes hold ---- */
@@ -342,6 +348,46 @@ an_inner_page_is_made_of_its_children(void **state)
 	}
 }
 
+/* ---- superblocks ---- */
+
+static void
+supers_lose(void)
+{
+	static const uint8_t zeros[FMT_BLOCK];
+
+	held_all(before, &before_count);
+	assert_int_equal(rig_close(&rig), 0);
+	for (unsigned slot = 0; slot < FMT_SUPER_SLOTS; slot++)
+		rig_poke(&rig, 0, fmt_super_offset(slot), zeros, FMT_BLOCK);
+}
+
+static void
+a_superblock_is_made_of_the_newest_roots(void **state)
+{
+	(void)state;
+	fill(0, MiB, 1);
+	fill(20 * MiB, MiB, 2);
+	snapshot("one");
+	fill(4 * KiB, 64 * KiB, 3);
+	rig_close_bs(&rig, bs);
+	supers_lose();
+	is_repaired();
+	nothing_is_lost();
+	assert_non_null(strstr(said, "scan.super no superblock was left"));
+	/* and it goes on */
+	bs = volume_open(volume_find(rig.pool, "web01"));
+	fill(8 * MiB, MiB, 4);
+	snapshot_of(volume_find(rig.pool, "web01"), "two");
+	fill(8 * MiB, 64 * KiB, 5);
+	rig_close_bs(&rig, bs);
+	held_all(before, &before_count);
+	assert_int_equal(rig_close(&rig), 0);
+	assert_int_equal(scan_repair(), 0);
+	assert_string_equal(said, "");
+	reopen();
+	nothing_is_lost();
+}
+
 /* ---- any page ---- */
 
 static uint64_t seed_random;
@@ -591,6 +637,7 @@ main(void)
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
 	    T(an_inner_page_is_made_of_its_children),
+	    T(a_superblock_is_made_of_the_newest_roots),
 	    cmocka_unit_test(no_page_that_is_lost_makes_wrong_data),
 	};
 #undef T
