@@ -193,46 +193,62 @@ destroy(const struct check *check, uint64_t address)
 		    garbage, FMT_BLOCK);
 }
 
-/* Every page that the trees reach is asked for. */
 struct wanted {
 	uint8_t type, level;
 	uint64_t index;
-	const char *version; /* its name; NULL: any */
+	unsigned
+	    nth; /* by gen, from the newest on; there are no more: the last */
 };
 
-static uint64_t
-page_wanted(struct check *check, const struct wanted *wanted)
+static bool
+page_is_wanted(const struct check *check, const struct wanted *wanted,
+    uint64_t at, uint32_t *ret_gen)
 {
 	uint64_t per = le32_get(&check->super.region_blocks);
-	uint64_t best = 0;
-	uint32_t gen = 0;
+	const struct check_region *region = &check->region[at / per];
+	struct fmt_page page;
 
-	for (uint64_t at = per; at < check->blocks; at++) {
-		const struct check_region *region = &check->region[at / per];
-		struct fmt_page page;
-		if (region->class != FMT_REGION_META ||
-		    !bits_get(&check->seen, at))
-			continue;
-		rig_peek(&rig, 0,
-		    FMT_DEVICE_HEAD +
-			(region->device_region * per + at % per) * FMT_BLOCK,
-		    &page, sizeof(page));
-		if (le32_get(&page.magic) != FMT_PAGE_MAGIC ||
-		    page.type != wanted->type || page.level != wanted->level ||
-		    le64_get(&page.index) != wanted->index)
-			continue;
-		if (best == 0 || le32_get(&page.gen) > gen) {
-			best = at;
-			gen = le32_get(&page.gen);
-		}
+	if (region->class != FMT_REGION_META || !bits_get(&check->seen, at))
+		return false;
+	rig_peek(&rig, 0,
+	    FMT_DEVICE_HEAD +
+		(region->device_region * per + at % per) * FMT_BLOCK,
+	    &page, sizeof(page));
+	*ret_gen = le32_get(&page.gen);
+	return le32_get(&page.magic) == FMT_PAGE_MAGIC &&
+	       page.type == wanted->type && page.level == wanted->level &&
+	       le64_get(&page.index) == wanted->index;
+}
+
+static uint64_t
+page_wanted(const struct check *check, const struct wanted *wanted)
+{
+	uint64_t best = 0, before_that = 0;
+	uint32_t gen, newest, below_gen = UINT32_MAX;
+
+	for (unsigned n = 0; n <= wanted->nth; n++) {
+		newest = 0;
+		best = 0;
+		for (uint64_t at = 0; at < check->blocks; at++)
+			if (page_is_wanted(check, wanted, at, &gen) &&
+			    gen < below_gen && gen > newest) {
+				newest = gen;
+				best = at;
+			}
+		if (best == 0)
+			return before_that;
+		before_that = best;
+		below_gen = newest;
 	}
 	return best;
 }
 
-/* Closes the pool, and the newest such page is gone. */
+/* Closes the pool, and such a page that the trees reach is gone. */
 static void
-lose(uint8_t type, uint8_t level, uint64_t index)
+lose_nth(uint8_t type, uint8_t level, uint64_t index, unsigned nth)
 {
+	const struct wanted wanted = {
+	    .type = type, .level = level, .index = index, .nth = nth};
 	struct check_report report;
 	struct check check;
 	uint64_t address;
@@ -242,11 +258,16 @@ lose(uint8_t type, uint8_t level, uint64_t index)
 		assert_int_equal(rig_close(&rig), 0);
 	}
 	open_check(&check, &report);
-	address = page_wanted(&check,
-	    &(struct wanted){.type = type, .level = level, .index = index});
+	address = page_wanted(&check, &wanted);
 	assert_int_not_equal(address, 0);
 	destroy(&check, address);
 	check_done(&check);
+}
+
+static void
+lose(uint8_t type, uint8_t level, uint64_t index)
+{
+	lose_nth(type, level, index, 0);
 }
 
 /* ---- repairing it ---- */
@@ -346,6 +367,233 @@ an_inner_page_is_made_of_its_children(void **state)
 		is_repaired();
 		nothing_is_lost();
 	}
+}
+
+static bool
+was_said(const char *code)
+{
+	return strstr(said, code) != NULL;
+}
+
+static unsigned
+blocks_lost(const struct held *like)
+{
+	const struct held *now = held_find(after, after_count, like);
+	unsigned lost = 0;
+
+	assert_non_null(now);
+	for (unsigned i = 0; i < BLOCKS; i++) {
+		if (now->block[i] != LOST)
+			assert_int_equal(now->block[i], like->block[i]);
+		lost += now->block[i] == LOST;
+	}
+	return lost;
+}
+
+/* The one of a snapshot, of which its volume has only a part. */
+static void
+it_is_made_of_what_its_clone_and_its_parent_share(void **state)
+{
+	(void)state;
+	fill(0, 2 * MiB, 1);
+	fill(20 * MiB, MiB, 2);
+	snapshot("one");
+	fill(MiB, 64 * KiB, 3);
+	snapshot("two");
+	fill(30 * MiB, 64 * KiB, 4);
+	rig_close_bs(&rig, bs);
+	for (uint8_t level = 1; level < FMT_MAP_LEVELS_MIN; level++)
+		for (unsigned n = 0; n < 3; n++) {
+			lose_nth(FMT_PAGE_MAP, level, 0, n);
+			is_repaired();
+			nothing_is_lost();
+		}
+}
+
+/* Of leaf 1 nothing is left: whether that page was all there was below, the
+ * counts do not say any more. */
+static void
+what_nothing_proves_reads_as_an_error(void **state)
+{
+	(void)state;
+	fill(0, MiB, 1);
+	fill(20 * MiB, MiB, 2);
+	rig_close_bs(&rig, bs);
+	lose(FMT_PAGE_MAP, 0, 1);
+	lose(FMT_PAGE_MAP, 1, 0);
+	is_repaired();
+	assert_true(was_said("scan.lost"));
+	assert_int_equal(blocks_lost(&before[0]), BLOCKS - FMT_LEAF_BLOCKS);
+}
+
+/* ---- leaves and fine pages ---- */
+
+static void
+a_leaf_without_an_older_copy_reads_as_an_error(void **state)
+{
+	(void)state;
+	fill(0, MiB, 1);
+	fill(20 * MiB, MiB, 2);
+	rig_close_bs(&rig, bs);
+	lose(FMT_PAGE_MAP, 0, 0);
+	is_repaired();
+	assert_true(was_said("scan.lost"));
+	assert_false(was_said("scan.older"));
+	assert_int_equal(blocks_lost(&before[0]), FMT_LEAF_BLOCKS);
+}
+
+/* Chunk 1 was written in place since then, chunk 2 was not there. */
+static void
+an_older_leaf_serves_where_its_blocks_are_its_own_yet(void **state)
+{
+	(void)state;
+	fill(0, 128 * KiB, 1);
+	assert_int_equal(rig_checkpoint(&rig), 0);
+	fill(64 * KiB, 64 * KiB, 2);
+	fill(192 * KiB, 64 * KiB, 3);
+	rig_close_bs(&rig, bs);
+	lose(FMT_PAGE_MAP, 0, 0);
+	is_repaired();
+	assert_true(was_said("scan.older"));
+	assert_true(was_said("scan.lost"));
+	assert_int_equal(
+	    blocks_lost(&before[0]), FMT_LEAF_BLOCKS - 2 * FMT_CHUNK_BLOCKS);
+}
+
+/* The counts say that nothing is missing. */
+static void
+an_older_leaf_that_has_all_there_is_is_taken_whole(void **state)
+{
+	(void)state;
+	fill(0, 128 * KiB, 1);
+	fill(MiB, 64 * KiB, 1);
+	assert_int_equal(rig_checkpoint(&rig), 0);
+	assert_int_equal(rig_unmap(&rig, bs, MiB, 64 * KiB), 0);
+	assert_int_equal(rig_checkpoint(&rig), 0);
+	fill(MiB, 64 * KiB, 2);
+	rig_close_bs(&rig, bs);
+	lose(FMT_PAGE_MAP, 0, 0);
+	is_repaired();
+	assert_true(was_said("scan.older"));
+}
+
+/* What the volume shares with its snapshot, the snapshot has. */
+static void
+a_leaf_of_a_snapshot_has_what_its_volume_shares(void **state)
+{
+	unsigned lost;
+
+	(void)state;
+	fill(0, MiB, 1);
+	snapshot("one");
+	fill(64 * KiB, 64 * KiB, 2);
+	fill(128 * KiB, 4 * KiB, 3);
+	rig_close_bs(&rig, bs);
+	lose_nth(FMT_PAGE_MAP, 0, 0, 1);
+	is_repaired();
+	assert_true(was_said("scan.lost"));
+	assert_int_equal(blocks_lost(&before[0]), 0);
+	lost = blocks_lost(&before[1]);
+	assert_true(lost >= FMT_CHUNK_BLOCKS + 1);
+	for (unsigned i = 0; i < 256; i++)
+		if (i / 16 != 1 && i != 32)
+			assert_int_equal(
+			    held_find(after, after_count, &before[1])->block[i],
+			    1);
+}
+
+/* The leaf says which blocks there are, so holes stay holes; but not which of
+ * them are the snapshot's yet. */
+static void
+a_fine_page_loses_no_more_than_the_blocks_in_it(void **state)
+{
+	(void)state;
+	fill(0, 32 * KiB, 1);
+	snapshot("one");
+	fill(4 * KiB, 8 * KiB, 2);
+	rig_close_bs(&rig, bs);
+	lose(FMT_PAGE_FINE, 0, 0);
+	is_repaired();
+	assert_int_equal(blocks_lost(&before[0]), 8);
+	assert_int_equal(blocks_lost(&before[1]), 0);
+}
+
+static void
+an_older_fine_page_has_what_was_not_redirected_since(void **state)
+{
+	(void)state;
+	fill(0, 64 * KiB, 1);
+	snapshot("one");
+	fill(4 * KiB, 8 * KiB, 2);
+	assert_int_equal(rig_checkpoint(&rig), 0);
+	fill(64 * KiB - 4 * KiB, 4 * KiB, 3);
+	rig_close_bs(&rig, bs);
+	lose(FMT_PAGE_FINE, 0, 0);
+	is_repaired();
+	assert_true(was_said("scan.older"));
+	/* the parent still has the block that was redirected */
+	assert_int_equal(
+	    held_find(after, after_count, &before[0])->block[1], 2);
+	assert_int_equal(blocks_lost(&before[1]), 0);
+}
+
+/* ---- tables ---- */
+
+/* The records have changed since the copy: the roots are found. */
+static void
+a_page_of_versions_is_an_older_one_with_new_roots(void **state)
+{
+	(void)state;
+	fill(0, MiB, 1);
+	assert_int_equal(rig_checkpoint(&rig), 0);
+	fill(2 * MiB, MiB, 2);
+	rig_close_bs(&rig, bs);
+	lose(FMT_PAGE_VERSIONS, 0, 0);
+	is_repaired();
+	assert_true(was_said("scan.older version table"));
+	nothing_is_lost();
+}
+
+static void
+a_page_of_regions_is_an_older_one_with_what_is_in_use(void **state)
+{
+	(void)state;
+	fill(0, MiB, 1);
+	assert_int_equal(rig_checkpoint(&rig), 0);
+	fill(2 * MiB, 8 * MiB, 2);
+	rig_close_bs(&rig, bs);
+	lose(FMT_PAGE_REGIONS, 0, 0);
+	is_repaired();
+	assert_true(was_said("scan.older region map"));
+	nothing_is_lost();
+}
+
+static void
+losses_are_counted_again(void **state)
+{
+	(void)state;
+	fill(0, MiB, 1);
+	snapshot("one");
+	fill(0, 512 * KiB, 2);
+	rig_close_bs(&rig, bs);
+	lose(FMT_PAGE_LOST, 0, 0);
+	is_repaired();
+	nothing_is_lost();
+}
+
+static void
+bookmarks_that_are_gone_are_forgotten(void **state)
+{
+	(void)state;
+	fill(0, MiB, 1);
+	assert_int_equal(
+	    rig_bookmark(&rig, volume, snapshot("one"), "mark"), 0);
+	fill(0, 512 * KiB, 2);
+	rig_close_bs(&rig, bs);
+	lose(FMT_PAGE_BOOKMARKS, 0, 0);
+	is_repaired();
+	assert_true(was_said("table of bookmarks"));
+	nothing_is_lost();
 }
 
 /* ---- superblocks ---- */
@@ -637,6 +885,18 @@ main(void)
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
 	    T(an_inner_page_is_made_of_its_children),
+	    T(it_is_made_of_what_its_clone_and_its_parent_share),
+	    T(what_nothing_proves_reads_as_an_error),
+	    T(a_leaf_without_an_older_copy_reads_as_an_error),
+	    T(an_older_leaf_serves_where_its_blocks_are_its_own_yet),
+	    T(an_older_leaf_that_has_all_there_is_is_taken_whole),
+	    T(a_leaf_of_a_snapshot_has_what_its_volume_shares),
+	    T(a_fine_page_loses_no_more_than_the_blocks_in_it),
+	    T(an_older_fine_page_has_what_was_not_redirected_since),
+	    T(a_page_of_versions_is_an_older_one_with_new_roots),
+	    T(a_page_of_regions_is_an_older_one_with_what_is_in_use),
+	    T(losses_are_counted_again),
+	    T(bookmarks_that_are_gone_are_forgotten),
 	    T(a_superblock_is_made_of_the_newest_roots),
 	    cmocka_unit_test(no_page_that_is_lost_makes_wrong_data),
 	};
