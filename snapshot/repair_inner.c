@@ -68,8 +68,8 @@ child_of_map(struct scan *scan, struct scan_damage *damage,
 	if (choice->page != NULL &&
 	    choice->page->birth > epoch_of(child->parent)) {
 		pointer_to(choice->page, ret_ptr);
-		damage->chosen |= choice->several;
-		return !scan_use_is_known(scan, choice->page->address);
+		return choice->several ||
+		       !scan_use_is_known(scan, choice->page->address);
 	}
 	if (child->parent != NULL &&
 	    scan_pointer(

@@ -20,6 +20,7 @@ struct leaf_make {
 	uint32_t epoch; /* of the effective parent */
 	struct scan_side parent, heir[HEIRS_MAX], own;
 	unsigned heirs;
+	const struct fmt_fine *fine_at;        /* the one that is made */
 	struct fmt_fine *fresh[FMT_LEAF_FINE]; /* pages that there were not */
 	uint64_t fresh_address[FMT_LEAF_FINE];
 	bool bad; /* what is known cannot be said by the page */
@@ -198,13 +199,15 @@ chunk_older(struct leaf_make *m, unsigned c, struct fmt_entry *entry)
 		le64_set(&old->word, fmt_entry_word(FMT_FINE, 0, mask));
 	word = le64_get(&old->word);
 	*entry = *old;
-	m->damage->holes[c] = fmt_word_mask(word) != 0xffff;
+	m->damage->holes[c] =
+	    fmt_word_mask(word) != 0xffff || le32_get(&old->birth) <= m->epoch;
 	if (fmt_word_type(word) == FMT_HOLE && m->damage->older) {
 		le64_set(&entry->word, 0);
 		if (le32_get(&entry->birth) < le32_get(&m->damage->ptr.birth) &&
 		    m->epoch != 0)
 			entry->birth = m->damage->ptr.birth;
 	} else if (fmt_word_type(word) == FMT_FINE) {
+		/* its page is the one in use: it was found by that */
 		m->damage->holes[c] = m->unit != 1;
 		le32_set(&entry->birth, 0);
 		if (!has_fine || mask == 0 || !subs_are_ours(m, c, &m->own))
@@ -213,24 +216,6 @@ chunk_older(struct leaf_make *m, unsigned c, struct fmt_entry *entry)
 		   !coarse_is_ours(m, c, old)) {
 		entry_poison(m, c, entry);
 	}
-}
-
-/* Does the chunk of the older copy have what the heirs have of it? */
-static bool
-chunk_is_as_heirs(struct leaf_make *m, unsigned c, const struct fmt_entry *old)
-{
-	uint64_t word = le64_get(&old->word);
-	const struct fmt_entry *ignored;
-	struct scan_block block;
-
-	for (unsigned i = 0; i < FMT_CHUNK_BLOCKS; i++)
-		if (block_of_heir(m, c, i, &block, &ignored) &&
-		    (fmt_word_type(word) != FMT_COARSE ||
-			block.address != fmt_word_address(word) + i ||
-			block.birth != le32_get(&old->birth) ||
-			(block.valid && !(fmt_word_mask(word) >> i & 1))))
-			return false;
-	return true;
 }
 
 static void
@@ -260,7 +245,23 @@ fresh_page(struct leaf_make *m, unsigned slot)
 	return m->fresh[slot];
 }
 
-/* FINE, with what heirs have from us; the rest is unreadable. */
+/* Of a chunk that heirs share in part: what they have from us, or the older
+ * copy has and nobody else. */
+static bool
+block_find(
+    struct leaf_make *m, unsigned c, unsigned i, struct scan_block *ret_block)
+{
+	const struct fmt_entry *ignored;
+
+	if (block_of_heir(m, c, i, ret_block, &ignored))
+		return true;
+	return m->unit == 1 && scan_side_block(&m->own, c, i, ret_block) &&
+	       ret_block->valid && ret_block->address != 0 &&
+	       ret_block->birth > m->epoch &&
+	       block_is_ours(m, c, i, ret_block->address, ret_block->birth);
+}
+
+/* FINE; what is not found is unreadable. */
 static void
 chunk_of_heirs(struct leaf_make *m, unsigned c, struct fmt_entry *entry)
 {
@@ -272,15 +273,14 @@ chunk_of_heirs(struct leaf_make *m, unsigned c, struct fmt_entry *entry)
 	m->bad |= fine == NULL;
 	for (unsigned i = 0; i < FMT_CHUNK_BLOCKS && !m->bad; i++) {
 		struct fmt_sub *sub = &fine->sub[n + i / m->unit];
-		const struct fmt_entry *ignored;
 		struct scan_block block;
-		bool known = block_of_heir(m, c, i, &block, &ignored);
-		m->damage->lost[c] |= !known;
-		if (known)
+		bool found = block_find(m, c, i, &block);
+		m->damage->lost[c] |= !found;
+		if (found)
 			block_take(m, block.address, block.birth);
-		if (!known || block.valid)
+		if (!found || block.valid)
 			mask |= (uint16_t)(1u << i);
-		if (i % m->unit == 0 && known)
+		if (i % m->unit == 0 && found)
 			sub_set(sub, block.address, block.birth);
 		else if (i % m->unit == 0)
 			sub_set(sub, FMT_SUB_POISON,
@@ -288,7 +288,6 @@ chunk_of_heirs(struct leaf_make *m, unsigned c, struct fmt_entry *entry)
 	}
 	le64_set(&entry->word, fmt_entry_word(FMT_FINE, 0, mask));
 	le32_set(&entry->birth, 0);
-	m->damage->holes[c] = 0;
 }
 
 static void
@@ -309,17 +308,10 @@ chunk_make(struct leaf_make *m, unsigned c, struct fmt_entry *entry)
 			    birth);
 		return;
 	}
-	if (!shared) {
+	if (shared)
+		chunk_of_heirs(m, c, entry);
+	else
 		chunk_older(m, c, entry);
-		return;
-	}
-	if (chunk_is_as_heirs(m, c, &m->own.leaf->entry[c])) {
-		chunk_older(m, c, entry);
-		if (!m->damage->lost[c])
-			return;
-		m->damage->lost[c] = 0;
-	}
-	chunk_of_heirs(m, c, entry);
 }
 
 /* ---- a leaf ---- */
@@ -505,8 +497,11 @@ sub_make(struct leaf_make *m, unsigned c, unsigned i, const struct fmt_sub *old,
 	for (unsigned n = 0; n < m->unit && ours; n++)
 		ours = block_is_ours(m, c, i + n, address + n, birth);
 	if (ours) {
+		unsigned at = sub - m->fine_at->sub;
 		sub_set(sub, address, birth);
 		m->damage->older = true;
+		if (birth <= m->epoch)
+			m->damage->doubt[at / 8] |= (uint8_t)(1u << at % 8);
 		for (unsigned n = 0; n < m->unit; n++)
 			block_take(m, address + n, birth);
 		return;
@@ -545,6 +540,7 @@ fine_fill(struct leaf_make *m, struct fmt_fine *fine)
 	unsigned slot = m->damage->index % FMT_LEAF_FINE;
 	bool there = older != NULL && scan_read(m->scan, older, &old) == 0;
 
+	m->fine_at = fine;
 	for (unsigned c = slot * 27 * m->unit;
 	     c < (slot + 1) * 27 * m->unit && c < FMT_LEAF_CHUNKS; c++)
 		fine_chunk_make(m, c, there ? &old : NULL, fine);
@@ -565,4 +561,29 @@ scan_fine_make(struct scan *scan, struct scan_damage *damage)
 	damage->fate = m.bad ? SCAN_LEFT : SCAN_MADE;
 	sides_done(&m);
 	return r < 0 || m.bad ? r : scan_write(scan, damage, &fine);
+}
+
+/* What was the parent's may have been redirected. */
+int
+scan_fine_poison(struct scan *scan, struct scan_damage *damage)
+{
+	_Alignas(FMT_BLOCK) struct fmt_leaf leaf;
+	_Alignas(FMT_BLOCK) struct fmt_fine fine;
+	const struct check_version *version = scan_version(scan, damage);
+	struct check_walk walk = {.check = scan->check,
+	    .type = FMT_PAGE_FINE,
+	    .family = damage->family};
+
+	if (version == NULL ||
+	    !scan_page_of(
+		scan, version, 0, damage->index / FMT_LEAF_FINE, &leaf) ||
+	    !walk_read_again(
+		&walk, &damage->ptr, 0, damage->index, (uint8_t *)&fine))
+		return scan_leave(scan, damage);
+	for (unsigned n = 0; n < FMT_FINE_SUBS; n++)
+		if (damage->doubt[n / 8] >> n % 8 & 1)
+			sub_set(&fine.sub[n], FMT_SUB_POISON,
+			    le32_get(&damage->ptr.birth));
+	le32_set(&fine.page.used, subs_used(&fine));
+	return scan_write(scan, damage, &fine);
 }

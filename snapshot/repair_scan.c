@@ -271,6 +271,15 @@ has_doubts(const struct scan_damage *damage)
 		   memcmp(damage->holes, none, sizeof(damage->holes)) != 0);
 }
 
+static int
+damage_poison(struct scan *scan, struct scan_damage *damage)
+{
+	if (damage->type == FMT_PAGE_FINE)
+		return scan_fine_poison(scan, damage);
+	return damage->level > 0 ? scan_inner_poison(scan, damage)
+				 : scan_leaf_poison(scan, damage);
+}
+
 /* Judged before anything is changed: proof is of all that was made. */
 static int
 doubts_end(struct scan *scan)
@@ -288,8 +297,7 @@ doubts_end(struct scan *scan)
 	for (uint32_t i = 0; i < scan->damage_count && r == 0; i++) {
 		struct scan_damage *damage = &scan->damage[i];
 		if (has_doubts(damage))
-			r = damage->level > 0 ? scan_inner_poison(scan, damage)
-					      : scan_leaf_poison(scan, damage);
+			r = damage_poison(scan, damage);
 	}
 	check_done(&check);
 	return r;
@@ -355,13 +363,10 @@ static void
 map_tell(struct scan *scan, const struct scan_damage *damage)
 {
 	if (damage->fate == SCAN_MADE)
-		check_find(scan->check,
-		    damage->chosen ? CHECK_DAMAGE : CHECK_NOTE,
-		    damage->chosen ? "scan.choice" : "scan.made",
-		    "version %llu: %s (level %u, index %llu) was made%s",
+		check_find(scan->check, CHECK_NOTE, "scan.made",
+		    "version %llu: %s (level %u, index %llu) was made anew",
 		    (unsigned long long)damage->version, type_name(damage),
-		    damage->level, (unsigned long long)damage->index,
-		    damage->chosen ? " from the newest of several pages" : "");
+		    damage->level, (unsigned long long)damage->index);
 	for (uint32_t i = 0; i < scan->check->version_count; i++)
 		if (version_has(scan, &scan->check->version[i], damage))
 			older_tell(scan, &scan->check->version[i], damage);

@@ -28,8 +28,8 @@
  *	   used by the bitmap of the checkpoint, and reached by nothing else.
  *	   (Not bounded by P's birth: a page that is changed is born again only
  *	   if it was shared, so that its children may be younger.)  Of several
- *	   the one with the newest gen is taken, and that is reported; not if it
- *	   has the same gen as another, or fits two damaged pages
+ *	   the one with the newest gen is taken, in doubt; none, if two have
+ *	   the same gen, or one fits two damaged pages
  *	3  V's effective parent has something there: the same, in doubt
  *	4  a hole, in doubt
  *
@@ -39,13 +39,16 @@
  *
  * Of leaves and fine pages rule 2 is another: an entry of the newest older copy
  * (header as above, gen below P's) counts if the blocks that it has are marked
- * used and nothing else has them.  What no rule says anything of is POISON.  A
+ * used and nothing else has them, or, in doubt, if they are the parent's; and a
+ * hole of it, in doubt.  What no rule says anything of is POISON.  A
  * page whose repair would contradict any other is left as it is, which reads
  * as an error as well.
  *
  * Pages of tables: inner ones by rule 2, without births; others become the
- * newest older copy.  Losses are counted anew.  What a record of a version says
- * of its root is then found by rule 2.
+ * newest older copy.  Losses are counted anew.  What an older record of a
+ *version says of its root is found by rule 2: if it is not as recorded, or
+ *there are several, the newest is taken, and all of the version is reported as
+ *in doubt.
  */
 #ifndef SNAPSHOT_REPAIR_SCAN_H
 #define SNAPSHOT_REPAIR_SCAN_H
@@ -75,10 +78,10 @@ struct scan_damage {
 		SCAN_MADE,
 		SCAN_LEFT, /* as it is */
 	} fate;
-	bool older;                     /* of a copy that was older */
-	bool chosen;                    /* one page of several that fit */
-	uint8_t doubt[FMT_FANOUT];      /* inner: pointers */
-	uint8_t lost[FMT_LEAF_CHUNKS];  /* leaf, fine: chunks of the leaf */
+	bool older;                    /* of a copy that was older */
+	bool chosen;                   /* one page of several that fit */
+	uint8_t doubt[FMT_FANOUT];     /* inner: pointers; fine: bits of subs */
+	uint8_t lost[FMT_LEAF_CHUNKS]; /* leaf, fine: chunks of the leaf */
 	uint8_t holes[FMT_LEAF_CHUNKS]; /* leaf: in doubt */
 };
 
@@ -193,6 +196,7 @@ int scan_regions_mend(struct scan *scan, bool *ret_made);
 /* What is in doubt becomes unreadable. */
 int scan_inner_poison(struct scan *scan, struct scan_damage *damage);
 int scan_leaf_poison(struct scan *scan, struct scan_damage *damage);
+int scan_fine_poison(struct scan *scan, struct scan_damage *damage);
 /* Names what of a version reads as an error. */
 void scan_lost_tell(struct scan *scan, const struct check_version *version);
 /* Where no superblock is left: one from what is found.  0: there is one now, or

@@ -63,21 +63,51 @@ parent_epoch(struct scan *scan, struct fmt_version_page *page,
 	return elsewhere != NULL ? elsewhere->epoch : 0;
 }
 
-/* It has no map any more: what stood on it stands on its parent. */
+/* What stood on it stands on its parent. */
 static void
-record_drop(
-    struct scan *scan, struct fmt_version_page *page, struct fmt_version *gone)
+record_drop(struct scan *scan, struct fmt_version_page *page,
+    struct fmt_version *gone, bool several)
 {
 	uint64_t id = le64_get(&gone->id);
 
 	check_find(scan->check, CHECK_DAMAGE, "scan.version",
-	    "version %llu (%.63s) of an older table has no map any more: left"
-	    " out",
-	    (unsigned long long)id, gone->name);
+	    "version %llu (%.63s) of an older table: %s: left out",
+	    (unsigned long long)id, gone->name,
+	    several ? "more than one map may be its own"
+		    : "it has no map any more");
 	for (unsigned i = 0; i < FMT_PAGE_VERSIONS_COUNT; i++)
 		if (le64_get(&page->version[i].parent) == id)
 			page->version[i].parent = gone->parent;
 	memset(gone, 0, sizeof(*gone));
+}
+
+/* A version that was made since the copy may have taken the place of this one:
+ * all of it is in doubt. */
+static void
+root_tell(struct scan *scan, const struct fmt_version *v, bool several)
+{
+	check_find(scan->check, CHECK_DAMAGE, "scan.choice",
+	    "version %llu (%.63s): bytes 0 to %llu: its map is %s of its"
+	    " family that no other version has",
+	    (unsigned long long)le64_get(&v->id), v->name,
+	    (unsigned long long)le64_get(&v->size) - 1,
+	    several ? "the newest" : "the only one");
+}
+
+/* A snapshot's is what it was.  A volume's may be what a snapshot has now, if
+ * there is another that may be its own. */
+static bool
+root_stays(struct scan *scan, const struct fmt_version *v,
+    const struct scan_choice *choice)
+{
+	uint64_t address = fmt_ptr_address(&v->root);
+
+	if (v->state == FMT_VERSION_HEAD &&
+	    (choice->twins ||
+		(choice->page != NULL &&
+		    (choice->several || choice->page->address != address))))
+		return false;
+	return root_is_right(scan, v);
 }
 
 static void
@@ -88,15 +118,21 @@ root_find(
 	    root_place(scan, v, parent_epoch(scan, page, v));
 	struct scan_choice choice;
 
-	if (v->levels == 0 || v->levels > FMT_MAP_LEVELS_MAX ||
-	    root_is_right(scan, v))
+	if (v->levels == 0 || v->levels > FMT_MAP_LEVELS_MAX)
 		return;
 	scan_choose(scan, &place, v->levels - 1u, 0, 1, false, &choice);
-	if (choice.page == NULL)
-		record_drop(scan, page, v);
-	else
-		fmt_ptr_set(&v->root, choice.page->address, choice.page->birth,
-		    choice.page->gen);
+	if (root_stays(scan, v, &choice))
+		return;
+	if (choice.page == NULL) {
+		record_drop(scan, page, v, choice.twins);
+		return;
+	}
+	root_tell(scan, v, choice.several);
+	fmt_ptr_set(&v->root, choice.page->address, choice.page->birth,
+	    choice.page->gen);
+	/* not to be found for another, too */
+	if (!bits_put(&scan->check->seen, choice.page->address, true))
+		scan->check->error = -ENOMEM;
 }
 
 static void

@@ -531,9 +531,8 @@ an_older_fine_page_has_what_was_not_redirected_since(void **state)
 	lose(FMT_PAGE_FINE, 0, 0);
 	is_repaired();
 	assert_true(was_said("scan.older"));
-	/* the parent still has the block that was redirected */
-	assert_int_equal(
-	    held_find(after, after_count, &before[0])->block[1], 2);
+	/* which of the snapshot's was redirected cannot be told */
+	assert_int_equal(blocks_lost(&before[0]), 14);
 	assert_int_equal(blocks_lost(&before[1]), 0);
 }
 
@@ -714,7 +713,8 @@ work_step(unsigned n)
 	case 2:
 		if (s != NULL && below(3) == 0) {
 			assert_int_equal(rig_delete(&rig, s), 0);
-			rig_settle_jobs(&rig);
+			if (below(2))
+				rig_settle_jobs(&rig);
 		}
 		break;
 	case 3: assert_int_equal(rig_checkpoint(&rig), 0); break;
@@ -751,6 +751,14 @@ static struct {
 	unsigned lost, older, same, left, dropped, tables;
 } tally;
 
+/* What is an older copy, or the one of several, may be anything. */
+static bool
+is_in_doubt(const struct held *held, unsigned block)
+{
+	return is_reported(held, block, "scan.older") ||
+	       is_reported(held, block, "scan.choice");
+}
+
 static bool
 is_as_said(struct held *was, struct held *now, uint64_t seed)
 {
@@ -760,7 +768,7 @@ is_as_said(struct held *was, struct held *now, uint64_t seed)
 		if (now->block[i] == was->block[i] ||
 		    (lost && is_reported(was, i, "scan.lost")))
 			continue;
-		if (is_reported(was, i, "scan.older")) {
+		if (is_in_doubt(was, i)) {
 			tally.older++;
 			continue;
 		}
@@ -805,9 +813,11 @@ pool_at_random(uint64_t seed)
 	held_all(before, &before_count);
 }
 
+/* Any, or one of the table of versions. */
 static void
-case_at_random(uint64_t seed, unsigned pages)
+case_at_random(uint64_t seed, unsigned pages, bool versions)
 {
+	const struct wanted table = {.type = FMT_PAGE_VERSIONS};
 	struct check_report report;
 	struct check check;
 	int r;
@@ -822,7 +832,8 @@ case_at_random(uint64_t seed, unsigned pages)
 	}
 	open_check(&check, &report);
 	for (unsigned i = 0; i < pages; i++)
-		destroy(&check, any_page(&check));
+		destroy(&check,
+		    versions ? page_wanted(&check, &table) : any_page(&check));
 	check_done(&check);
 	r = scan_repair();
 	if (r == 0 && strstr(said, "scan.lost") == NULL &&
@@ -851,7 +862,7 @@ case_at_random(uint64_t seed, unsigned pages)
 	for (unsigned i = 0; i < before_count; i++) {
 		struct held *now = held_find(after, after_count, &before[i]);
 		assert_true(now != NULL || table_is_older());
-		if (now != NULL && !table_is_older())
+		if (now != NULL)
 			assert_true(is_as_said(&before[i], now, seed));
 	}
 	if (table_is_older())
@@ -870,7 +881,7 @@ no_page_that_is_lost_makes_wrong_data(void **state)
 
 	(void)state;
 	for (uint64_t seed = first; seed < first + count; seed++) {
-		case_at_random(seed, 1);
+		case_at_random(seed, seed % 4 == 0 ? 3 : 1, seed % 10 == 9);
 		teardown(NULL);
 	}
 	print_message("%u as before, %u with blocks lost, %u blocks older, %u "
