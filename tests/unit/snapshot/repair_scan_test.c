@@ -43,17 +43,23 @@ static bool log_dropped;
 
 /* ---- a pool ---- */
 
-static int
-setup(void **state)
+static void
+pool_make(uint64_t size)
 {
 	const struct pool_params params = {
 	    .name = "tank", .region_bytes = MiB, .log_bytes = 8 * MiB};
 
-	(void)state;
-	rig_init(&rig, DISK, 4096, true);
+	rig_init(&rig, size, 4096, true);
 	assert_int_equal(rig_create(&rig, &params, false), 0);
 	assert_int_equal(rig_volume(&rig, "web01", SIZE, 512, &volume), 0);
 	bs = volume_open(volume);
+}
+
+static int
+setup(void **state)
+{
+	(void)state;
+	pool_make(DISK);
 	return 0;
 }
 
@@ -101,7 +107,7 @@ held_read(struct held *held, struct backstore *of)
 {
 	uint8_t *data = aligned_alloc(FMT_BLOCK, FMT_CHUNK);
 
-	for (uint64_t at = 0; at < BLOCKS; at += 16) {
+	for (uint64_t at = 0; at < of->size / FMT_BLOCK; at += 16) {
 		int r =
 		    rig_io(&rig, of, BS_READ, at * FMT_BLOCK, data, FMT_CHUNK);
 		for (unsigned i = 0; i < 16; i++) {
@@ -126,6 +132,7 @@ held_take(
 
 	assert_true(*count < VOLUMES_MAX);
 	held += (*count)++;
+	memset(held, 0, sizeof(*held));
 	volume_stat_get(one, &stat);
 	snprintf(held->name, sizeof(held->name), "%s", stat.name);
 	snprintf(held->of, sizeof(held->of), "%s", of);
@@ -567,6 +574,35 @@ a_page_of_regions_is_an_older_one_with_what_is_in_use(void **state)
 	nothing_is_lost();
 }
 
+/* More versions than a page has room for, more regions too. */
+static void
+inner_pages_of_tables_are_made_of_their_children(void **state)
+{
+	char name[16];
+
+	teardown(state);
+	pool_make(200 * MiB);
+	fill(0, MiB, 1);
+	rig_close_bs(&rig, bs);
+	for (unsigned n = 0; n < 2 * FMT_PAGE_VERSIONS_COUNT; n++) {
+		struct volume *empty;
+		snprintf(name, sizeof(name), "v%u", n);
+		assert_int_equal(rig_volume(&rig, name, MiB, 512, &empty), 0);
+	}
+	for (unsigned n = 0; n < 2 * FMT_PAGE_VERSIONS_COUNT - 2; n++) {
+		snprintf(name, sizeof(name), "v%u", n);
+		assert_int_equal(
+		    rig_delete(&rig, volume_find(rig.pool, name)), 0);
+	}
+	rig_settle_jobs(&rig);
+	lose(FMT_PAGE_VERSIONS, 1, 0);
+	is_repaired();
+	nothing_is_lost();
+	lose(FMT_PAGE_REGIONS, 1, 0);
+	is_repaired();
+	nothing_is_lost();
+}
+
 static void
 losses_are_counted_again(void **state)
 {
@@ -906,6 +942,7 @@ main(void)
 	    T(an_older_fine_page_has_what_was_not_redirected_since),
 	    T(a_page_of_versions_is_an_older_one_with_new_roots),
 	    T(a_page_of_regions_is_an_older_one_with_what_is_in_use),
+	    T(inner_pages_of_tables_are_made_of_their_children),
 	    T(losses_are_counted_again),
 	    T(bookmarks_that_are_gone_are_forgotten),
 	    T(a_superblock_is_made_of_the_newest_roots),
