@@ -62,8 +62,7 @@ judge(
 		return;
 	}
 	/* of the bitmap itself: it is made anew as a whole */
-	if ((strcmp(code, "meta.page") != 0 &&
-		strcmp(code, "meta.place") != 0) ||
+	if (strncmp(code, "meta.", strlen("meta.")) != 0 ||
 	    strncmp(text, "bitmap:", strlen("bitmap:")) != 0)
 		verdict->beyond++;
 	else

@@ -88,7 +88,7 @@ on_finding(
 	struct scan *scan = arg;
 
 	(void)severity;
-	if (strcmp(code, "meta.place") == 0 &&
+	if (strncmp(code, "meta.", strlen("meta.")) == 0 &&
 	    strncmp(text, "bitmap:", strlen("bitmap:")) == 0)
 		scan->bitmap_damaged = true;
 	for (unsigned i = 0; i < ARRAY_SIZE(codes); i++)

@@ -12,8 +12,9 @@
  *	log            empty: where it went on was in the superblock alone
  *	bitmap         none: what follows makes it anew
  *
- * The newest checkpoint of which the trees can be walked counts; if there is
- * none, the newest, and the scan does what it can.
+ * The newest checkpoint counts; but if its trees cannot be walked, and those of
+ * the one before can, then that: the newest was not finished.  What was before
+ * is no pool any more, for its blocks were used again.
  */
 #include "base/assert.h"
 #include "snapshot/repair_scan.h"
@@ -23,7 +24,7 @@
 
 #define PIECE         (1u << 20)
 #define ROOTS_MAX     64u
-#define TRIES_MAX     4u
+#define TRIES_MAX     2u
 #define LOG_LSN_SPARE (1u << 20) /* more than the records of a block */
 
 /* A page with index 0 of a table, of the highest level met, may be its root. */
@@ -390,7 +391,7 @@ roots_set(struct super_find *f, uint32_t gen)
 	le64_set(&super->bitmap.count, blocks);
 	/* a pointer into the log is none: what is in use is not known */
 	fmt_ptr_set(
-	    &super->bitmap.ptr, le64_get(&super->log_start) + 1, gen, 0);
+	    &super->bitmap.ptr, le64_get(&super->log_start) + 1, 1, gen);
 }
 
 static int
@@ -434,11 +435,12 @@ super_try(struct super_find *f, struct repair *repair)
 	const struct root_page *best = NULL;
 	int r = 0;
 
-	for (unsigned i = 0; i < f->roots[FMT_PAGE_REGIONS] && i < TRIES_MAX;
-	     i++) {
+	for (unsigned i = 0, tries = 0;
+	     i < f->roots[FMT_PAGE_REGIONS] && tries < TRIES_MAX; i++) {
 		if ((i > 0 && root[i].gen == root[i - 1].gen) ||
 		    !super_make(f, &root[i], &r))
 			continue; /* its mirror, or not one of ours */
+		tries++;
 		if (r < 0 || repair_beyond(repair) == 0)
 			return r;
 		best = best == NULL ? &root[i] : best;

@@ -124,6 +124,31 @@ claim "and nothing else does" \
     varve rescue extract "$dir/luns.0" golden/beta --to "$dir/beta.raw"
 claim_equal "it holds what it held" "$(sum "$dir/beta.raw")" "$(sum_of luns beta)"
 
+# no superblock is left: the newest checkpoint is found, without the log
+for lun in one two; do
+    claim "$lun is extracted as of the checkpoint" varve rescue extract --no-log \
+        "$dir/two-devices.0" "$dir/two-devices.1" "golden/$lun" --to "$dir/$lun.was"
+done
+for device in 0 1; do
+    for block in 32 48; do
+        dd if=/dev/zero of="$dir/two-devices.$device" bs=4096 count=1 \
+            conv=notrunc status=none seek=$block
+    done
+done
+claim_exit 9 "a pool without a superblock is said" \
+    varve rescue check "$dir/two-devices.0" "$dir/two-devices.1"
+claim_exit 9 "and beyond a mere repair" varve rescue check --repair \
+    "$dir/two-devices.0" "$dir/two-devices.1"
+claim_exit 9 "a scan makes one, and says that the log is lost" varve rescue check \
+    "$dir/two-devices.0" "$dir/two-devices.1" --repair --scan --to "$dir/super"
+claim "the pool is sound" varve rescue check "$dir/super.0" "$dir/super.1"
+for lun in one two; do
+    claim "$lun is there" varve rescue extract "$dir/super.0" "$dir/super.1" \
+        "golden/$lun" --to "$dir/$lun.now"
+    claim_equal "as it was at the checkpoint" \
+        "$(sum "$dir/$lun.now")" "$(sum "$dir/$lun.was")"
+done
+
 # the bitmap is lost: it is made anew, and that is taken back
 xz -dc "$golden/luns.0.xz" >"$dir/luns.0"
 bitmap=$(varve rescue dump "$dir/luns.0" | jq '.super.bitmap.ptr.address')
