@@ -184,6 +184,7 @@ check_done(struct check *check)
 	free(check->bookmark);
 	free(check->group);
 	free(check->row);
+	free(check->counted);
 	free(check->family);
 }
 

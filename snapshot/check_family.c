@@ -346,6 +346,7 @@ map_begin(struct map_walk *map, struct check_version *version)
 	    version->parent->state == FMT_VERSION_DELETING)
 		map->other[1] = version->parent->parent;
 	map->walk.family = version->family;
+	map->walk.version = version;
 	map->losses.count = 0;
 	snprintf(map->what, sizeof(map->what), "%s %llu (%s)",
 	    state_name(version), (unsigned long long)version->id,

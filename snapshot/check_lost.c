@@ -226,15 +226,53 @@ rows_between(
 	return blocks;
 }
 
+static void
+counted_take(struct check *check, struct check_row row)
+{
+	struct check_row *room = check_grow(check, check->counted,
+	    check->counted_count, &check->counted_room, sizeof(*room));
+
+	if (room == NULL)
+		return;
+	check->counted = room;
+	check->counted[check->counted_count++] = row;
+}
+
+/* Where nothing can be counted, what is recorded stays. */
+static void
+recount(struct check *check, const struct check_version *version,
+    const struct check_losses *counted)
+{
+	const struct check_row *row;
+	uint32_t count;
+
+	if (version->parent == NULL)
+		return;
+	row = rows_of(check, version, &count);
+	if (counted != NULL && version->state != FMT_VERSION_DELETING &&
+	    epoch_unknown(version) == 0) {
+		for (uint32_t i = 0; i < counted->count; i++)
+			counted_take(check, (struct check_row){version->account,
+						counted->loss[i].birth,
+						counted->loss[i].blocks});
+		return;
+	}
+	for (uint32_t i = 0; i < count; i++)
+		if (row[i].birth != 0 && row[i].birth <= version->parent->epoch)
+			counted_take(check, row[i]);
+}
+
 /* Between the epochs of two ancestors births are not told apart. */
 void
-check_lost(struct check *check, const struct check_version *version,
+check_lost(struct check *check, struct check_version *version,
     const struct check_losses *counted)
 {
 	const struct check_version *ancestor = version->parent;
 	const struct check_row *row;
 	uint32_t count, unknown;
 
+	if (check->recount)
+		recount(check, version, counted);
 	if (!check_losses || ancestor == NULL || counted == NULL ||
 	    version->state == FMT_VERSION_DELETING)
 		return;
@@ -248,6 +286,7 @@ check_lost(struct check *check, const struct check_version *version,
 		uint64_t recorded = rows_between(row, count, after, up_to);
 		if (up_to <= unknown || blocks == recorded)
 			continue;
+		version->lost_differs = true;
 		check_find(check, CHECK_DAMAGE, "lost.counts",
 		    "losses of version %llu (%s): of those born in epochs %u"
 		    " to %u there are %llu, recorded are %llu",

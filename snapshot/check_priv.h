@@ -62,6 +62,7 @@ struct check_version {
 	uint64_t live, held;  /* as its record says */
 	struct check_sum sum; /* as its map says */
 	uint32_t account;     /* of its losses */
+	bool lost_differs;    /* what was counted is not what is recorded */
 	uint8_t uuid[16];
 	char name[FMT_NAME];
 };
@@ -104,6 +105,8 @@ struct check_losses {
 	uint32_t count, room;
 };
 
+struct check_walk;
+
 struct check {
 	struct backstore **bs;
 	unsigned bs_count;
@@ -116,6 +119,10 @@ struct check {
 	uint64_t
 	    gen_max; /* superblocks that are newer do not count; 0: all do */
 	int error;   /* that ends it: -EIO, -ENOMEM, -ECANCELED */
+	/* Of each page that was found damaged; may be NULL. */
+	void (*damaged)(struct check_walk *walk, const struct fmt_ptr *ptr,
+	    unsigned level, uint64_t index);
+	void *damaged_arg;
 
 	struct fmt_label label[FMT_DEVICE_MAX]; /* of bs[] */
 	bool labelled[FMT_DEVICE_MAX];
@@ -134,6 +141,9 @@ struct check {
 	uint32_t group_count, group_room;
 	struct check_row *row; /* of losses */
 	uint32_t row_count, row_room;
+	bool recount;              /* repair: what the losses should be */
+	struct check_row *counted; /* ... in no order */
+	uint32_t counted_count, counted_room;
 	struct check_family *family; /* what the maps came to */
 	uint32_t family_count, family_room;
 
@@ -192,7 +202,8 @@ struct check_walk {
 	bool raw;       /* level 0 has no header */
 	bool by_device; /* addresses are fmt_device_address() */
 	uint64_t family;
-	uint64_t count; /* pages on level 0 */
+	const struct check_version *version; /* maps: whose; else NULL */
+	uint64_t count;                      /* pages on level 0 */
 	/* A level 0 page, verified. */
 	void (*leaf)(
 	    struct check_walk *walk, uint64_t index, const uint8_t *page);
@@ -274,7 +285,7 @@ void check_losses_add(
 /* The rows by themselves. */
 void check_lost_table(struct check *check);
 /* Those of a version with what was counted. */
-void check_lost(struct check *check, const struct check_version *version,
+void check_lost(struct check *check, struct check_version *version,
     const struct check_losses *counted);
 
 /* ---- check_space.c ---- */

@@ -216,6 +216,8 @@ walk_read_page(struct check_walk *walk, const struct fmt_ptr *ptr,
 	    "%s: page at %llu (level %u, index %llu): %s", walk->what,
 	    (unsigned long long)address, level, (unsigned long long)index,
 	    wrong);
+	if (check->damaged != NULL)
+		check->damaged(walk, ptr, level, index);
 	return false;
 }
 

@@ -19,12 +19,28 @@ static const char *const mended[] = {"bitmap.free", "bitmap.leak",
     "bitmap.class", "bitmap.beyond", "region.counts", "super.counts",
     "version.counts", "label.copy", "super.copy"};
 
+/* ... and a scan does. */
+static const char *const mended_lost[] = {"lost.counts", "lost.record"};
+static const char *const mended_marks[] = {
+    "bookmark.epoch", "version.group", "bookmark.record"};
+
 struct verdict {
 	int result;
-	unsigned beyond; /* findings that a repair does not mend */
-	unsigned mend;   /* ... and that it does, but for notes */
+	bool scan;
+	bool lost, marks; /* are among them */
+	unsigned beyond;  /* findings that a repair does not mend */
+	unsigned mend;    /* ... and that it does, but for notes */
 	uint64_t log_records;
 };
+
+static bool
+code_is_in(const char *code, const char *const *codes, unsigned count)
+{
+	for (unsigned i = 0; i < count; i++)
+		if (strcmp(code, codes[i]) == 0)
+			return true;
+	return false;
+}
 
 static void
 judge(
@@ -35,13 +51,18 @@ judge(
 	(void)text;
 	if (severity == CHECK_NOTE)
 		return;
-	for (unsigned i = 0; i < ARRAY_SIZE(mended); i++)
-		if (strcmp(code, mended[i]) == 0) {
-			verdict->mend++;
-			return;
-		}
+	bool lost = verdict->scan &&
+		    code_is_in(code, mended_lost, ARRAY_SIZE(mended_lost));
+	bool marks = verdict->scan &&
+		     code_is_in(code, mended_marks, ARRAY_SIZE(mended_marks));
+	verdict->lost |= lost;
+	verdict->marks |= marks;
+	if (lost || marks || code_is_in(code, mended, ARRAY_SIZE(mended))) {
+		verdict->mend++;
+		return;
+	}
 	/* of the bitmap itself: it is made anew as a whole */
-	if (strcmp(code, "meta.page") != 0 ||
+	if (strncmp(code, "meta.", strlen("meta.")) != 0 ||
 	    strncmp(text, "bitmap:", strlen("bitmap:")) != 0)
 		verdict->beyond++;
 	else
@@ -64,7 +85,7 @@ check_of(struct repair *repair, struct check_report *report)
 static struct verdict
 verdict_of(struct repair *repair, uint64_t gen_max, struct fmt_super *ret_super)
 {
-	struct verdict verdict = {.beyond = 0};
+	struct verdict verdict = {.scan = repair->scan};
 	struct check_report report = {.finding = judge, .arg = &verdict};
 	struct check check = check_of(repair, &report);
 
@@ -80,10 +101,19 @@ verdict_of(struct repair *repair, uint64_t gen_max, struct fmt_super *ret_super)
 	return verdict;
 }
 
+unsigned
+repair_beyond(struct repair *repair)
+{
+	struct fmt_super super;
+	struct verdict verdict = verdict_of(repair, 0, &super);
+
+	return verdict.result < 0 ? 1 : verdict.beyond;
+}
+
 static int
 rebuild(struct repair *repair, unsigned flags)
 {
-	struct verdict verdict = {.beyond = 0};
+	struct verdict verdict = {.scan = repair->scan};
 	struct check_report report = {.finding = judge, .arg = &verdict};
 	struct check check = check_of(repair, &report);
 	int r = check_open(&check);
@@ -99,9 +129,8 @@ rebuild(struct repair *repair, unsigned flags)
 
 /* ---- the superblock ---- */
 
-/* Its copies would be the newest again. */
-static int
-super_wipe(struct repair *repair, const struct fmt_super *super)
+int
+repair_super_wipe(struct repair *repair, const struct fmt_super *super)
 {
 	struct check_report report = {.finding = NULL};
 	struct check check = check_of(repair, &report);
@@ -135,7 +164,7 @@ super_choose(struct repair *repair, struct verdict *ret_verdict)
 		return ret_verdict->result;
 	repair->older = true;
 	*ret_verdict = other;
-	return super_wipe(repair, &newest);
+	return repair_super_wipe(repair, &newest);
 }
 
 /* ---- labels ---- */
@@ -220,18 +249,35 @@ repair_init(struct repair *repair)
 	return 0;
 }
 
+/* Nothing is freed while it is not known what there is. */
+static unsigned
+flags_of(
+    const struct repair *repair, const struct verdict *verdict, unsigned flags)
+{
+	/* a log that cannot be applied keeps the pool closed: without a scan,
+	 * something better may be found yet */
+	if (verdict->beyond > 0)
+		flags = REBUILD_KEEP | (repair->scan ? flags : 0);
+	if (repair->keep)
+		flags |= REBUILD_KEEP;
+	if (verdict->lost)
+		flags |= REBUILD_LOST;
+	if (verdict->marks)
+		flags |= REBUILD_MARKS;
+	return flags;
+}
+
 static int
 repair_log(struct repair *repair, const struct verdict *verdict)
 {
-	int r = rebuild(repair, REBUILD_KEEP);
+	int r = rebuild(repair, flags_of(repair, verdict, REBUILD_KEEP));
 
 	if (r == 0)
 		r = log_apply(repair);
 	if (r <= 0)
 		return r;
 	repair->log_dropped = true;
-	return rebuild(
-	    repair, verdict->beyond > 0 ? REBUILD_KEEP : REBUILD_NO_LOG);
+	return rebuild(repair, flags_of(repair, verdict, REBUILD_NO_LOG));
 }
 
 /* After the log, or without one. */
@@ -243,24 +289,34 @@ repair_rest(struct repair *repair)
 
 	if (verdict.result < 0 || verdict.mend == 0)
 		return verdict.result;
-	return rebuild(repair, verdict.beyond > 0 ? REBUILD_KEEP : 0);
+	return rebuild(repair, flags_of(repair, &verdict, 0));
 }
 
-int
-pool_repair(struct backstore **bs, unsigned count, void (*step)(void *arg),
-    void *step_arg, struct repair *ret_repair)
+/* What a scan cannot make whole is no reason to go back to what was before. */
+static int
+scan_first(struct repair *repair, struct check_report *report,
+    struct scan **ret_scan, struct verdict *ret_verdict)
 {
-	struct repair *repair = ret_repair;
-	struct verdict verdict;
-	int r;
+	struct fmt_super super;
+	int r = repair_scan(repair, report, ret_scan);
 
-	assert(count > 0);
-	assert(count <= FMT_DEVICE_MAX);
-	*repair = (struct repair){
-	    .count = count, .base = bs, .step = step, .step_arg = step_arg};
-	r = repair_init(repair);
+	if (r < 0)
+		return r;
+	*ret_verdict = verdict_of(repair, 0, &super);
+	return ret_verdict->result;
+}
+
+/* report: NULL, without a scan. */
+static int
+repair_run(struct repair *repair, struct check_report *report)
+{
+	struct verdict verdict;
+	struct scan *scan = NULL;
+	int r = repair_init(repair);
+
 	if (r == 0)
-		r = super_choose(repair, &verdict);
+		r = repair->scan ? scan_first(repair, report, &scan, &verdict)
+				 : super_choose(repair, &verdict);
 	if (r == 0)
 		repair->log_records = verdict.log_records;
 	if (r == 0 && verdict.log_records > 0)
@@ -269,7 +325,37 @@ pool_repair(struct backstore **bs, unsigned count, void (*step)(void *arg),
 		r = repair_rest(repair);
 	if (r == 0)
 		r = labels_mend(repair);
+	if (r == 0 && scan != NULL)
+		r = repair_scan_end(scan);
+	repair_scan_free(scan);
 	return r;
+}
+
+static struct repair
+repair_of(struct backstore **bs, unsigned count, void (*step)(void *arg),
+    void *step_arg)
+{
+	assert(count > 0);
+	assert(count <= FMT_DEVICE_MAX);
+	return (struct repair){
+	    .count = count, .base = bs, .step = step, .step_arg = step_arg};
+}
+
+int
+pool_repair(struct backstore **bs, unsigned count, void (*step)(void *arg),
+    void *step_arg, struct repair *ret_repair)
+{
+	*ret_repair = repair_of(bs, count, step, step_arg);
+	return repair_run(ret_repair, NULL);
+}
+
+int
+pool_repair_scan(struct backstore **bs, unsigned count, void (*step)(void *arg),
+    void *step_arg, struct check_report *report, struct repair *ret_repair)
+{
+	*ret_repair = repair_of(bs, count, step, step_arg);
+	ret_repair->scan = true;
+	return repair_run(ret_repair, report);
 }
 
 /* ---- what is to be written ---- */
@@ -292,15 +378,18 @@ block_differs(void *arg, uint64_t offset)
 	struct repair *repair = d->repair;
 	uint64_t left = repair->base[d->n]->size - offset;
 	uint32_t length = left < FMT_BLOCK ? (uint32_t)left : FMT_BLOCK;
+	bool unreadable;
 	int r;
 
 	memset(d->old, 0, FMT_BLOCK);
 	memset(d->new, 0, FMT_BLOCK);
-	r = check_read(&d->check, repair->base[d->n], offset, d->old, length);
-	if (r == 0)
-		r = check_read(
-		    &d->check, repair->bs[d->n], offset, d->new, length);
-	if (r < 0 || memcmp(d->old, d->new, FMT_BLOCK) == 0)
+	/* what cannot be read is lost to the undo file, too */
+	unreadable = check_read(&d->check, repair->base[d->n], offset, d->old,
+			 length) < 0;
+	if (unreadable)
+		memset(d->old, 0, FMT_BLOCK);
+	r = check_read(&d->check, repair->bs[d->n], offset, d->new, length);
+	if (r < 0 || (!unreadable && memcmp(d->old, d->new, FMT_BLOCK) == 0))
 		return r;
 	return d->each(d->arg, d->n, offset, d->old, d->new);
 }

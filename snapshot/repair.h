@@ -15,6 +15,11 @@
  * Not repaired: pages of maps and tables, entries, what two hold at once,
  * losses.  It all ends in a new superblock, after pages that it alone names, so
  * the old state is there until that one is.
+ *
+ * With a scan, pages of maps and tables that are damaged in all copies are made
+ * anew in their places before all that, by the rules of repair_scan.h, and
+ * losses are counted again.  Then the newest superblock counts, and if there is
+ * none, one is made.  Labels are not: each device needs one of its four.
  */
 #ifndef SNAPSHOT_REPAIR_H
 #define SNAPSHOT_REPAIR_H
@@ -28,10 +33,12 @@ struct repair {
 	bool older;           /* the superblock before the newest counts */
 	uint64_t log_records; /* that were applied, or dropped */
 	bool log_dropped;
+	bool keep; /* an old table may have missed some: nothing is freed */
 	unsigned count;                       /* as bs[] was given */
 	struct backstore *bs[FMT_DEVICE_MAX]; /* the pool as repaired */
 
 	/* repair's own */
+	bool scan;
 	struct backstore **base;
 	struct backstore *low[FMT_DEVICE_MAX];
 	struct overlay *overlay[2][FMT_DEVICE_MAX];
@@ -44,6 +51,13 @@ struct repair {
  * for new pages.  repair_done() in any case. */
 int pool_repair(struct backstore **bs, unsigned count, void (*step)(void *arg),
     void *step_arg, struct repair *ret_repair);
+
+/* As that, with a scan.  report->finding is told what was made anew (notes),
+ * and what is lost or may be out of date (damage); the rest of *report is
+ * neither read nor set.  Memory: 48 bytes for each block of metadata. */
+int pool_repair_scan(struct backstore **bs, unsigned count,
+    void (*step)(void *arg), void *step_arg, struct check_report *report,
+    struct repair *ret_repair);
 
 /* Every block of 4 KiB that is to be changed: device n as given, what it holds
  * and what it shall hold. */

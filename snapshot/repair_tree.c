@@ -30,6 +30,8 @@ struct rebuild {
 	bool convert;          /* regions that are free, too */
 	uint32_t gen;
 	struct tree_new regions, versions, bitmap;
+	struct tree_new lost; /* no levels: it stays */
+	uint64_t lost_slots;
 	int error;
 };
 
@@ -252,8 +254,40 @@ regions_fill(struct rebuild *r, struct fmt_super *super)
 	le64_set(&super->meta_blocks, meta);
 }
 
+static uint32_t
+newest_bookmark(const struct check *check, uint64_t volume)
+{
+	uint32_t newest = 0;
+
+	for (uint32_t i = 0; i < check->bookmark_count; i++)
+		if (check->bookmark[i].volume == volume &&
+		    check->bookmark[i].epoch > newest)
+			newest = check->bookmark[i].epoch;
+	return newest;
+}
+
+static bool
+group_exists(const struct check *check, uint64_t id)
+{
+	for (uint32_t i = 0; i < check->group_count; i++)
+		if (check->group[i] == id)
+			return true;
+	return false;
+}
+
+/* What a record says of marks that are gone. */
 static void
-versions_fill(struct rebuild *r)
+version_fill_marks(struct rebuild *r, struct fmt_version *v)
+{
+	if (v->state == FMT_VERSION_HEAD)
+		le32_set(&v->bookmark_epoch,
+		    newest_bookmark(r->check, le64_get(&v->id)));
+	if (!group_exists(r->check, le64_get(&v->group)))
+		le64_set(&v->group, 0);
+}
+
+static void
+versions_fill(struct rebuild *r, unsigned flags)
 {
 	for (uint64_t i = 0; i < r->versions.count[0]; i++) {
 		struct fmt_version_page *page = (void *)r->versions.page[0][i];
@@ -262,12 +296,32 @@ versions_fill(struct rebuild *r)
 			struct fmt_version *v = &page->version[n];
 			const struct check_version *seen =
 			    check_version_find(r->check, le64_get(&v->id));
+			if (flags & REBUILD_MARKS)
+				version_fill_marks(r, v);
 			if (seen == NULL || !seen->sum.known ||
 			    v->state == FMT_VERSION_DELETING)
 				continue;
 			le64_set(&v->live_blocks, seen->sum.live);
 			le64_set(&v->held_blocks, seen->sum.held);
 		}
+	}
+}
+
+static void
+lost_fill(struct rebuild *r)
+{
+	struct check *check = r->check;
+
+	for (uint32_t i = 0; i < check->counted_count && r->error == 0; i++) {
+		struct fmt_lost_page *page =
+		    (void *)tree_page(r, &r->lost, 0, i / FMT_PAGE_LOST_COUNT);
+		struct fmt_lost *lost;
+		if (page == NULL)
+			return;
+		lost = &page->lost[i % FMT_PAGE_LOST_COUNT];
+		le32_set(&lost->account, check->counted[i].account);
+		le32_set(&lost->birth, check->counted[i].birth);
+		le64_set(&lost->blocks, check->counted[i].blocks);
 	}
 }
 
@@ -289,14 +343,16 @@ place_of(struct rebuild *r, uint64_t address, unsigned *ret_device)
 static unsigned
 page_used(const struct tree_new *tree, unsigned level, const uint8_t *page)
 {
-	const size_t size = level > 0 ? sizeof(struct fmt_ptr)
-			    : tree->type == FMT_PAGE_REGIONS
-				? sizeof(struct fmt_region)
-				: sizeof(struct fmt_version);
-	const unsigned count = level > 0 ? FMT_FANOUT
-			       : tree->type == FMT_PAGE_REGIONS
-				   ? FMT_PAGE_REGIONS_COUNT
-				   : FMT_PAGE_VERSIONS_COUNT;
+	const size_t size =
+	    level > 0                        ? sizeof(struct fmt_ptr)
+	    : tree->type == FMT_PAGE_REGIONS ? sizeof(struct fmt_region)
+	    : tree->type == FMT_PAGE_LOST    ? sizeof(struct fmt_lost)
+					     : sizeof(struct fmt_version);
+	const unsigned count =
+	    level > 0                        ? FMT_FANOUT
+	    : tree->type == FMT_PAGE_REGIONS ? FMT_PAGE_REGIONS_COUNT
+	    : tree->type == FMT_PAGE_LOST    ? FMT_PAGE_LOST_COUNT
+					     : FMT_PAGE_VERSIONS_COUNT;
 	static const uint8_t nothing[sizeof(struct fmt_version)];
 	unsigned used = 0;
 
@@ -384,6 +440,10 @@ super_write(struct rebuild *r, struct fmt_super *super)
 	root_set(&super->regions, &r->regions);
 	root_set(&super->versions, &r->versions);
 	root_set(&super->bitmap, &r->bitmap);
+	if (r->lost.levels > 0) {
+		root_set(&super->lost, &r->lost);
+		le64_set(&super->lost.count, r->lost_slots);
+	}
 	le64_set(&super->gen, gen);
 	fmt_super_seal(super);
 	memcpy(block, super, sizeof(*super));
@@ -399,7 +459,7 @@ super_write(struct rebuild *r, struct fmt_super *super)
 /* The maps and tables that stay are claimed alone: those that are written anew
  * are the old ones. */
 static int
-rebuild_load(struct rebuild *r)
+rebuild_load(struct rebuild *r, unsigned flags)
 {
 	struct check *check = r->check;
 	const struct fmt_super *super = &check->super;
@@ -414,12 +474,36 @@ rebuild_load(struct rebuild *r)
 		error = tree_init(&r->bitmap, FMT_PAGE_BITMAP,
 		    check->seen.pages, super->bitmap.levels);
 	r->bitmap.raw = true;
+	if (error == 0 && (flags & REBUILD_LOST) != 0) {
+		uint64_t leaves =
+		    (check->counted_count + FMT_PAGE_LOST_COUNT - 1) /
+		    FMT_PAGE_LOST_COUNT;
+		r->lost_slots = leaves * FMT_PAGE_LOST_COUNT;
+		error = tree_init(
+		    &r->lost, FMT_PAGE_LOST, leaves, super->lost.levels);
+	}
 	return error;
+}
+
+/* With new losses their old pages go, too. */
+static void
+lost_reach(struct rebuild *r, unsigned flags)
+{
+	struct check *check = r->check;
+	struct check_bits seen = check->seen;
+
+	if (flags & REBUILD_LOST)
+		check->seen = r->old;
+	check_lost_table(check);
+	if (flags & REBUILD_LOST) {
+		r->old = check->seen;
+		check->seen = seen;
+	}
 }
 
 /* What the maps reach, without the trees of which there will be new ones. */
 static int
-rebuild_reach(struct rebuild *r)
+rebuild_reach(struct rebuild *r, unsigned flags)
 {
 	struct check *check = r->check;
 
@@ -429,11 +513,12 @@ rebuild_reach(struct rebuild *r)
 	r->old = check->seen;
 	if (bits_init(&check->seen, check->blocks) < 0)
 		return -ENOMEM;
+	check->recount = true;
 	check_groups(check);
 	check_bookmarks(check);
 	check_version_tree(check);
 	if (check->error == 0)
-		check_lost_table(check);
+		lost_reach(r, flags);
 	if (check->error == 0)
 		check_families(check);
 	return check->error;
@@ -461,17 +546,21 @@ rebuild_write(struct rebuild *r, unsigned flags)
 	struct fmt_super super = r->check->super;
 
 	bitmap_shape(r);
+	if (flags & REBUILD_LOST)
+		lost_fill(r);
 	tree_place(r, &r->regions);
 	tree_place(r, &r->versions);
 	tree_place(r, &r->bitmap);
+	tree_place(r, &r->lost);
 	if (r->error < 0)
 		return;
 	bitmap_fill(r);
 	regions_fill(r, &super);
-	versions_fill(r);
+	versions_fill(r, flags);
 	tree_write(r, &r->regions);
 	tree_write(r, &r->versions);
 	tree_write(r, &r->bitmap);
+	tree_write(r, &r->lost);
 	if (flags & REBUILD_NO_LOG)
 		le64_set(&super.log_incarnation,
 		    le64_get(&super.log_incarnation) + 1);
@@ -484,7 +573,7 @@ repair_rebuild(struct check *check, unsigned flags)
 {
 	struct rebuild r = {
 	    .check = check, .gen = (uint32_t)le64_get(&check->super.gen) + 1};
-	int error = rebuild_reach(&r);
+	int error = rebuild_reach(&r, flags);
 
 	if (error == 0 && (flags & REBUILD_KEEP) != 0)
 		error = keep_used(&r);
@@ -494,7 +583,7 @@ repair_rebuild(struct check *check, unsigned flags)
 		if (bits_init(&check->seen, check->blocks) < 0)
 			error = -ENOMEM;
 		if (error == 0)
-			error = rebuild_load(&r);
+			error = rebuild_load(&r, flags);
 		bits_free(&check->seen);
 		check->seen = seen;
 	}
@@ -505,6 +594,7 @@ repair_rebuild(struct check *check, unsigned flags)
 	tree_free(&r.regions);
 	tree_free(&r.versions);
 	tree_free(&r.bitmap);
+	tree_free(&r.lost);
 	bits_free(&r.old);
 	return error;
 }

@@ -96,6 +96,7 @@ run_rescue_repair(struct cli *cli, enum api_exit *ret_exit)
 	    .paths = json_object_get(params, "devices"),
 	    .undo = json_string_value(json_object_get(params, "undo")),
 	    .to = json_string_value(json_object_get(params, "to")),
+	    .scan = json_is_true(json_object_get(params, "scan")),
 	    .progress = isatty(STDERR_FILENO) && !globals->quiet,
 	};
 	_cleanup_(json_decrefpp) json_t *result = NULL;
@@ -139,9 +140,10 @@ run_rescue_check(struct cli *cli, enum api_exit *ret_exit)
 	if (json_is_true(json_object_get(params, "repair")))
 		return run_rescue_repair(cli, ret_exit);
 	if (json_object_get(params, "undo") != NULL ||
-	    json_object_get(params, "to") != NULL)
+	    json_object_get(params, "to") != NULL ||
+	    json_is_true(json_object_get(params, "scan")))
 		return problem_new(API_USAGE, "usage.option",
-		    "--undo and --to belong to --repair");
+		    "--scan, --undo and --to belong to --repair");
 	problem =
 	    rescue_check(json_object_get(params, "devices"), progress, &result);
 	if (problem != NULL)

@@ -20,14 +20,30 @@
 
 /* ---- what the check says while it runs ---- */
 
+/* A page that is damaged in all copies, and no other is made of it by a mere
+ * repair: the first says what may. */
+static bool
+names_scan(struct rescue *rescue, const char *code, const char *text)
+{
+	if (rescue->scan_named || strcmp(code, "meta.page") != 0 ||
+	    strncmp(text, "bitmap:", strlen("bitmap:")) == 0)
+		return false;
+	rescue->scan_named = true;
+	return true;
+}
+
 void
 rescue_finding(
     void *arg, enum check_severity severity, const char *code, const char *text)
 {
 	struct rescue *rescue = arg;
+	json_t *item = finding_json(severity, code, text);
 
-	json_array_append_new(
-	    rescue->findings, finding_json(severity, code, text));
+	if (names_scan(rescue, code, text))
+		json_object_set_new(item, "fix",
+		    json_string(
+			"varve rescue check DEVICE... --repair --scan"));
+	json_array_append_new(rescue->findings, item);
 }
 
 static void

@@ -20,10 +20,11 @@ struct rescue_repair_params {
 	const json_t *paths;
 	const char *undo; /* write in place, and there what was overwritten */
 	const char *to;   /* write a copy: of several devices PATH.0, PATH.1 */
+	bool scan;        /* for pages that are damaged in all copies */
 	bool progress;
 };
-/* Neither undo nor to: what would come of it.  item: what was done; items: the
- * findings that are left. */
+/* Neither undo nor to: what would come of it.  item: what was done; items: what
+ * a scan has put in and what is lost, and the findings that are left. */
 json_t *rescue_repair(
     const struct rescue_repair_params *params, json_t **ret_result);
 /* Writes back what a repair has overwritten.  item.blocks: how many. */

@@ -21,8 +21,9 @@ struct rescue {
 	int (*work)(struct rescue *rescue);
 	struct backstore *stores[POOL_DEVICE_MAX];
 	unsigned count, closed;
-	bool write;        /* open them for writing */
-	bool progress;     /* show it */
+	bool write;      /* open them for writing */
+	bool progress;   /* show it */
+	bool scan_named; /* it was said that a scan may help, or one was made */
 	uint64_t shown_ns; /* when it was last */
 	struct check_report report;
 	json_t *findings, *families;

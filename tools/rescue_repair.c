@@ -325,14 +325,24 @@ write_problem(const struct repairing *r)
 }
 
 static json_t *
-repair_problem(int error)
+beyond_repair(bool scan)
+{
+	json_t *problem =
+	    problem_why(problem_new(API_FINDINGS, "rescue.beyond-repair",
+			    "the pool cannot be repaired"),
+		"a superblock or table is damaged, so that there is "
+		"nothing to build on; extract may still find data");
+
+	return scan ? problem
+		    : problem_fix(problem,
+			  "varve rescue check DEVICE... --repair --scan");
+}
+
+static json_t *
+repair_problem(int error, bool scan)
 {
 	if (error == -EBADMSG)
-		return problem_why(
-		    problem_new(API_FINDINGS, "rescue.beyond-repair",
-			"the pool cannot be repaired"),
-		    "a superblock or table is damaged, so that there is "
-		    "nothing to build on; extract may still find data");
+		return beyond_repair(scan);
 	if (error == -ENOSPC)
 		return problem_new(API_NO_SPACE, "rescue.beyond-repair",
 		    "the pool has no room for the pages of a repair");
@@ -358,6 +368,19 @@ conclude(struct repairing *r)
 }
 
 static int
+repair_make(struct repairing *r)
+{
+	struct rescue *rescue = &r->rescue;
+	struct check_report scan = {.finding = rescue_finding, .arg = rescue};
+
+	rescue->scan_named = r->params->scan;
+	return r->params->scan ? pool_repair_scan(rescue->stores, rescue->count,
+				     rescue_step, rescue, &scan, &r->repair)
+			       : pool_repair(rescue->stores, rescue->count,
+				     rescue_step, rescue, &r->repair);
+}
+
+static int
 work(struct rescue *rescue)
 {
 	struct repairing *r = container_of(rescue, struct repairing, rescue);
@@ -368,10 +391,9 @@ work(struct rescue *rescue)
 	    rescue->stores, rescue->count, rescue_step, rescue, &r->before);
 	if (ret < 0 && ret != -EBADMSG)
 		return ret;
-	ret = pool_repair(
-	    rescue->stores, rescue->count, rescue_step, rescue, &r->repair);
+	ret = repair_make(r);
 	if (ret < 0)
-		rescue->problem = repair_problem(ret);
+		rescue->problem = repair_problem(ret, r->params->scan);
 	else
 		ret = conclude(r);
 	repair_done(&r->repair);

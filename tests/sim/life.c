@@ -73,8 +73,8 @@ life_create_volumes(struct world *world)
 		return false;
 	while (volumes_present(world) < world->scenario->volumes) {
 		uint64_t less = below(world, 4) == 0 ? 4096 : 0;
-		const struct sim_volume *made = control_create(
-		    world, world->scenario->volume_bytes - less);
+		const struct sim_volume *made =
+		    control_create(world, world->scenario->volume_bytes - less);
 		if (made == NULL)
 			return true;
 		if (!control_wait(world))

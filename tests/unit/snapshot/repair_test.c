@@ -289,6 +289,28 @@ nothing_on_disk_harms_repair(void **state)
 	image_scribble(image, 200, it_ends);
 }
 
+static void
+a_scan_ends(struct image *scribbled)
+{
+	struct check_report said = {.finding = NULL};
+
+	(void)scribbled;
+	report = (struct check_report){.finding = NULL};
+	if (pool_repair_scan(
+		&image->bs, 1, image_step, image->loop, &said, &repair) == 0)
+		pool_check(
+		    repair.bs, repair.count, image_step, image->loop, &report);
+	repair_done(&repair);
+	repair = (struct repair){.count = 0};
+}
+
+static void
+nothing_on_disk_harms_a_scan(void **state)
+{
+	(void)state;
+	image_scribble(image, 200, a_scan_ends);
+}
+
 int
 main(void)
 {
@@ -307,6 +329,7 @@ main(void)
 	    T(a_region_table_that_is_damaged_is_nothing_to_build_on),
 	    T(a_family_is_repaired_like_a_volume),
 	    T(nothing_on_disk_harms_repair),
+	    T(nothing_on_disk_harms_a_scan),
 	};
 #undef T
 

@@ -102,7 +102,7 @@ rig_close(struct rig *rig)
 	return result;
 }
 
-static void *grave[64];
+static void *grave[1024];
 static unsigned graves;
 
 struct backstore *
