@@ -187,12 +187,24 @@ check_answer(const struct house_check *check)
 }
 
 static void
+check_loop_free(struct house_check *check)
+{
+	loop_join(check->loop);
+	loop_free(check->loop);
+	check->loop = NULL;
+}
+
+/* The reactor posts its answers to the loop and wakes it after that.  The last
+ * one may have come, and the check have ended, before it was done with that: so
+ * the loop stays until the reactor has had another task. */
+static void
 unpin_done(struct call *call)
 {
 	struct house_check *check =
 	    container_of(call, struct house_check, call);
 	int result = check->checked;
 
+	check_loop_free(check);
 	if (result == -ECANCELED && check->lost < 0)
 		result = check->lost;
 	if (result == 0)
@@ -302,20 +314,11 @@ check_run(struct loop_task *task)
 }
 
 static void
-check_loop_free(struct house_check *check)
-{
-	loop_join(check->loop);
-	loop_free(check->loop);
-	check->loop = NULL;
-}
-
-static void
 check_at_home(struct loop_task *task)
 {
 	struct house_check *check =
 	    container_of(task, struct house_check, ended);
 
-	check_loop_free(check);
 	check_unpin(check);
 }
 
