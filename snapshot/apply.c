@@ -105,6 +105,10 @@ region_apply(struct pool *pool, struct record *r)
 				  : space_set_mirror(pool, r->a, other - 1);
 	if (class == FMT_REGION_FREE && region->class == FMT_REGION_MIRROR)
 		return space_drop_mirror(pool, r->a);
+	if (class == FMT_REGION_EVACUATING ||
+	    region->class == FMT_REGION_EVACUATING)
+		return space_hold_back(
+		    pool, r->a, class == FMT_REGION_EVACUATING);
 	result = space_set_class(pool, r->a, class);
 	if (result == 0 && class == FMT_REGION_META && other != 0) {
 		result = space_set_mirror(pool, other - 1, r->a);

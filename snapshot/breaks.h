@@ -55,6 +55,15 @@ struct engine_breaks {
 	bool reserve_ignored;    /* others get what is set aside */
 	bool pin_ignored;        /* what a pinned checkpoint has is used again
 				  * like all else */
+
+	/* regions that move (move.h) */
+	bool move_no_copy;   /* the places are exchanged before the copy is
+			      * durable: without one */
+	bool move_one_place; /* writes go only to the old place while the
+			      * region is copied */
+	bool move_no_gate;   /* ... and do not wait while their part is */
+	bool move_no_wait;   /* the old place is let go before the table that
+			      * names the new one is durable */
 };
 
 extern struct engine_breaks engine_breaks;

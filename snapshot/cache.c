@@ -16,8 +16,9 @@ struct page_load {
 	struct list link;
 	struct pool *pool;
 	struct page *page;
-	bool mirror; /* the second copy is being read */
-	int error;   /* ... since this came of the first, which lies there: */
+	unsigned place; /* its side in pool->places */
+	bool mirror;    /* the second copy is being read */
+	int error; /* ... since this came of the first, which lies there: */
 	struct device *device;
 	uint64_t offset;
 	struct bs_io io;
@@ -286,6 +287,7 @@ load_complete(struct bs_io *io, int result)
 		mirror_mend(pool, load->device, load->offset, page->data);
 	if (result < 0 && load->mirror)
 		result = load->error;
+	barrier_leave(&pool->places, load->place);
 	load->page = NULL;
 	list_add_tail(&pool->cache.loads_free, &load->link);
 	page_read_done(page, result);
@@ -300,6 +302,7 @@ load_begin(struct pool *pool, struct page_load *load, struct page *page)
 	load->pool = pool;
 	load->page = page;
 	load->mirror = false;
+	load->place = barrier_enter(&pool->places);
 	if (page->tree->physical)
 		load->device =
 		    device_locate(pool, page->address, &load->offset);

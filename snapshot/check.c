@@ -54,7 +54,7 @@ check_move(struct check *check, struct backstore *bs, enum bs_op op,
 	struct iovec iov = {buf, length};
 	struct check_io one = {.done = false};
 
-	if (offset > bs->size || length > bs->size - offset)
+	if (bs == NULL || offset > bs->size || length > bs->size - offset)
 		return -EIO;
 	bs_io_init(&one.io);
 	one.io.op = op;

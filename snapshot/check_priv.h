@@ -192,6 +192,8 @@ bool bits_put(struct check_bits *bits, uint64_t block, bool value);
 /* Finds the pool and its newest superblock: 0, -ENOENT, -ENODEV, -EBADMSG,
  * -EPROTO, -EIO. */
 int check_find_super(struct check *check);
+/* Then there is no check->device[] of it. */
+bool check_device_removed(const struct check *check, unsigned device);
 
 /* ---- check_walk.c ---- */
 
@@ -312,7 +314,8 @@ bool check_log(struct check *check);
 struct overlay;
 
 struct check_recovery {
-	struct backstore *bs[FMT_DEVICE_MAX]; /* what came of it */
+	struct backstore *base[FMT_DEVICE_MAX]; /* what they lie over */
+	struct backstore *bs[FMT_DEVICE_MAX];   /* what came of it */
 	struct overlay *overlay[FMT_DEVICE_MAX];
 	unsigned count;
 };

@@ -43,10 +43,14 @@ overlays_open(struct check *check, struct check_recovery *recovery)
 	unsigned devices = le32_get(&check->super.device_count);
 
 	for (unsigned i = 0; i < devices; i++) {
-		recovery->overlay[i] = overlay_new(check->device[i]);
-		if (recovery->overlay[i] == NULL)
+		unsigned n = recovery->count;
+		if (check->device[i] == NULL)
+			continue; /* removed */
+		recovery->base[n] = check->device[i];
+		recovery->overlay[n] = overlay_new(check->device[i]);
+		if (recovery->overlay[n] == NULL)
 			return -ENOMEM;
-		recovery->bs[i] = overlay_open(recovery->overlay[i]);
+		recovery->bs[n] = overlay_open(recovery->overlay[n]);
 		recovery->count++;
 	}
 	return 0;

@@ -50,8 +50,12 @@ region_is_sane(
 	if (mirror != FMT_NO_DEVICE && !region_place_is_sane(check, mirror,
 					   le32_get(&region->mirror_region)))
 		return false;
-	return region_place_is_sane(
-	    check, le16_get(&region->device), le32_get(&region->device_region));
+	if (!region_place_is_sane(check, le16_get(&region->device),
+		le32_get(&region->device_region)))
+		return false;
+	/* nothing is on a device that is not there any more */
+	return (region->class == FMT_REGION_BAD) ==
+	       check_device_removed(check, le16_get(&region->device));
 }
 
 static void

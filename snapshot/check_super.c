@@ -69,13 +69,13 @@ struct super_search {
 
 static void
 super_consider(struct check *check, struct backstore *bs, unsigned slot,
-    struct super_search *search)
+    bool expected, struct super_search *search)
 {
 	struct fmt_super super;
 	uint64_t gen, newest;
 
 	if (!super_read(check, bs, slot, search->uuid, &super)) {
-		search->bad++;
+		search->bad += expected;
 		return;
 	}
 	if (check->gen_max != 0 && le64_get(&super.gen) > check->gen_max)
@@ -99,6 +99,13 @@ super_consider(struct check *check, struct backstore *bs, unsigned slot,
 
 /* ---- devices ---- */
 
+bool
+check_device_removed(const struct check *check, unsigned device)
+{
+	return le32_get(&check->super.device[device].state) ==
+	       FMT_DEVICE_REMOVED;
+}
+
 static void
 device_assign(struct check *check, unsigned n)
 {
@@ -108,6 +115,7 @@ device_assign(struct check *check, unsigned n)
 	const struct fmt_device *device = &check->super.device[index];
 
 	if (index >= le32_get(&check->super.device_count) ||
+	    check_device_removed(check, index) ||
 	    memcmp(device->uuid, label->device_uuid, 16) != 0) {
 		check_find(check, CHECK_NOTE, "device.stranger",
 		    "%s has a label of this pool but is not part of it",
@@ -133,6 +141,15 @@ devices_verify(struct check *check)
 
 	for (uint32_t i = 0; i < le32_get(&super->device_count); i++) {
 		const struct fmt_device *device = &super->device[i];
+		if (le32_get(&device->state) >= FMT_DEVICE_STATE_COUNT) {
+			check_find(check, CHECK_DAMAGE, "device.state",
+			    "device %u has an impossible state", i);
+			return -EBADMSG;
+		}
+		if (check_device_removed(check, i)) {
+			regions += le64_get(&device->regions);
+			continue;
+		}
 		if (check->device[i] == NULL)
 			return -ENODEV;
 		if (check->device[i]->size < le64_get(&device->size)) {
@@ -176,12 +193,15 @@ super_take_pinned(struct check *check, struct super_search *search)
 static void
 super_search(struct check *check, struct super_search *search)
 {
+	/* those with higher numbers may have one, if others were removed */
 	for (unsigned i = 0; i < check->bs_count; i++) {
-		if (!label_is_of(check, i, search->uuid) ||
-		    le32_get(&check->label[i].index) >= FMT_SUPER_DEVICES)
+		bool expected =
+		    le32_get(&check->label[i].index) < FMT_SUPER_DEVICES;
+		if (!label_is_of(check, i, search->uuid))
 			continue;
 		for (unsigned slot = 0; slot < FMT_SUPER_SLOTS; slot++)
-			super_consider(check, check->bs[i], slot, search);
+			super_consider(
+			    check, check->bs[i], slot, expected, search);
 	}
 	if (search->bad > 0 && search->found)
 		check_find(check, CHECK_NOTE, "super.copy",

@@ -68,7 +68,8 @@ page_fetch_at(struct check_walk *walk, const struct fmt_ptr *ptr,
 	uint64_t device = address >> FMT_DEVICE_SHIFT;
 	uint64_t block = address & ((1ull << FMT_DEVICE_SHIFT) - 1);
 
-	if (device >= le32_get(&check->super.device_count))
+	if (device >= le32_get(&check->super.device_count) ||
+	    check_device_removed(check, (unsigned)device))
 		return "names a device that does not exist";
 	if (check_read(check, check->device[device], block * FMT_BLOCK, buf,
 		FMT_BLOCK) < 0)

@@ -411,10 +411,14 @@ super_begin(struct pool *pool)
 	assert(fmt_super_check(&ckpt->super) == NULL);
 	memcpy(ckpt->block, &ckpt->super, FMT_BLOCK);
 	batch_begin(&ckpt->batch, super_done);
-	for (unsigned i = 0; i < pool->device_count && i < FMT_SUPER_DEVICES;
-	     i++)
+	for (unsigned i = 0, n = 0;
+	     i < pool->device_count && n < FMT_SUPER_DEVICES; i++) {
+		if (device_is_removed(&pool->device[i]))
+			continue;
+		n++;
 		batch_add(&ckpt->batch, pool->device[i].bs, BS_WRITE,
 		    fmt_super_offset(slot), ckpt->block, FMT_BLOCK, true);
+	}
 	batch_run(&ckpt->batch);
 }
 

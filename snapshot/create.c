@@ -537,6 +537,7 @@ grow_regions(struct operation *op)
 	space_set_reserve(pool);
 	space_level(pool);
 	mirror_fill_start(pool);
+	evacuate_start(pool);
 	pool->needs_write = true;
 	return operation_checkpoint(op, operation_done);
 }
@@ -599,7 +600,9 @@ grow_devices(struct operation *op, uint64_t region_bytes, uint64_t *ret_count)
 		uint64_t regions =
 		    device_regions(device->bs->size, region_bytes);
 		g->old_regions[i] = i < known ? device->regions : 0;
-		if (regions > device->regions) {
+		/* what is to go does not grow */
+		if (regions > device->regions &&
+		    device->state == FMT_DEVICE_MEMBER) {
 			device->regions = regions;
 			device->size = device->bs->size;
 			if (device_map_init(device, g->old_regions[i]) < 0)

@@ -17,6 +17,7 @@
 #include "snapshot/format.h"
 #include "snapshot/map_page.h"
 #include "snapshot/mirror.h"
+#include "snapshot/move.h"
 #include "snapshot/page.h"
 #include "snapshot/pin.h"
 #include "snapshot/pool.h"
@@ -38,6 +39,7 @@ struct device {
 	uint64_t flushed_seq; /* all up to here is durable */
 	uint64_t data_seq;    /* of the newest write of data */
 	bool missing;         /* bs fails everything */
+	uint8_t state;        /* FMT_DEVICE_...; REMOVED: missing, too */
 	uint32_t *region_of; /* n-th region of the device: region of the pool */
 };
 
@@ -124,6 +126,19 @@ struct fill_job {
 	struct window window;
 	struct waiter waiter;
 	struct loop_timer timer;
+};
+
+/* Devices that are being emptied, and mirrors that go to another device:
+ * evacuate.c. */
+struct evacuate_job {
+	bool running, stop, changed;
+	bool spread_tried; /* no more mirrors to spread were found */
+	uint64_t done;     /* regions */
+	uint64_t unmovable;
+	uint32_t region; /* that moves */
+	struct waiter waiter;
+	struct loop_timer timer;
+	struct list waiting; /* for a move to end */
 };
 
 /* All metadata is read and compared: scrub.c. */
@@ -223,6 +238,10 @@ struct pool {
 	bool closing;
 	struct delete_job delete_job;
 	struct fill_job fill;
+	struct move move;
+	struct barrier places; /* of all that has looked up where a region is:
+				* I/O of volumes, reads and mends of pages */
+	struct evacuate_job evacuate;
 	struct rewriter rewriter;
 	struct scrub_job scrub;
 	unsigned diffs; /* under way */
@@ -380,8 +399,41 @@ int replay_step(struct replay *replay, struct waiter *waiter);
 uint64_t replay_records(const struct replay *replay);
 const char *replay_problem(const struct replay *replay);
 
-/* ---- scrub.c ---- */
 struct pool_job_stat;
+
+static inline bool
+device_is_removed(const struct device *device)
+{
+	return device->state == FMT_DEVICE_REMOVED;
+}
+
+/* The region whose place the writes to this one go to as well, or NO_REGION. */
+static inline uint32_t
+move_twin(const struct pool *pool, uint64_t region)
+{
+	return __builtin_expect(pool->move.region != region, true)
+		   ? NO_REGION
+		   : pool->move.target;
+}
+
+/* Must a write of these bytes of data wait? */
+static inline bool
+move_gates(const struct pool *pool, uint64_t address, uint64_t bytes)
+{
+	uint64_t end = address + (bytes + FMT_BLOCK - 1) / FMT_BLOCK;
+
+	return __builtin_expect(pool->move.gate_end > address, false) &&
+	       pool->move.gate < end;
+}
+
+/* ---- evacuate.c ---- */
+/* Goes on with devices that are being emptied, and puts mirrors on another
+ * device, in the background; at open, and when something may have come. */
+void evacuate_start(struct pool *pool);
+void evacuate_stop(struct pool *pool);
+bool evacuate_stat(const struct pool *pool, struct pool_job_stat *ret_stat);
+
+/* ---- scrub.c ---- */
 void scrub_stop(struct pool *pool);
 bool scrub_stat(const struct pool *pool, struct pool_job_stat *ret_stat);
 

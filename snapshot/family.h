@@ -183,8 +183,9 @@ void family_stat_get(struct volume *volume, struct family_stat *ret_stat);
 enum pool_job_kind {
 	POOL_JOB_DELETE,
 	POOL_JOB_FLATTEN,
-	POOL_JOB_MIRROR, /* second copies of metadata are being made */
-	POOL_JOB_SCRUB,  /* all metadata is read and compared */
+	POOL_JOB_MIRROR,   /* second copies of metadata are being made */
+	POOL_JOB_SCRUB,    /* all metadata is read and compared */
+	POOL_JOB_EVACUATE, /* regions go to other devices */
 };
 
 struct pool_job_stat {

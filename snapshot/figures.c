@@ -66,6 +66,8 @@ pool_job_get(struct pool *pool, unsigned index, struct pool_job_stat *ret_stat)
 		return true;
 	if (scrub_stat(pool, ret_stat) && index-- == 0)
 		return true;
+	if (evacuate_stat(pool, ret_stat) && index-- == 0)
+		return true;
 	return flatten_stat(pool, index, ret_stat);
 }
 

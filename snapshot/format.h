@@ -9,7 +9,7 @@
  *	0          label            end - 128K   label
  *	64K        label            end - 64K    label
  *	128K       superblock A     (on the first 4 devices)
- *	192K       superblock B
+ *	192K       superblock B     (that are not removed)
  *	1M         region 0 of this device, region 1, ...
  *
  * Addresses.  A pool address is a block number of 40 bits.  Region r of the
@@ -68,11 +68,19 @@
  *be read.  A page that is not as expected in one copy is taken from the other;
  *a log block too.
  *
+ * Moves.  A region can be copied to the place of another one, with which it
+ * then exchanges places: no address changes.  That becomes durable by a
+ * checkpoint alone; until it is, every write goes to both places, so that
+ * whichever table counts after a crash names a place that has all.  The other
+ * one is of class EVACUATING meanwhile: empty, and not to be handed out.  So
+ * are all empty regions on a device in state EVACUATING.  Those of a REMOVED
+ * device are BAD: they keep their numbers, their places are gone.
+ *
  * Checkpoint and log.  Superblock gen g goes to slot g % 2 of the first four
- * devices, after everything it refers to is durable.  The newest valid one
- * names a state of all trees, as of record checkpoint_lsn, and the place in
- * the log ring from which records continue.  The state of the pool is: that
- * state, with every further record of the log applied in order.
+ * devices that are not REMOVED, after everything it refers to is durable.  The
+ *newest valid one names a state of all trees, as of record checkpoint_lsn, and
+ *the place in the log ring from which records continue.  The state of the pool
+ *is: that state, with every further record of the log applied in order.
  *
  * The log ring is log_blocks blocks from address log_start on, in regions of
  * class LOG.  It holds log blocks of 1 to 256 blocks; one never wraps: its
@@ -111,7 +119,8 @@
  *	FREE       a = address, b = run
  *	    Clears run bits of the bitmap.  The run stays within one region.
  *	REGION     a = region, b = class | (1 + other) << 8
- *	    From FREE to DATA or META, or from DATA to FREE, all of it free.  To
+ *	    From FREE to DATA or META, or from DATA to FREE, all of it free.
+ *	    From either to EVACUATING, and from there to FREE.  To
  *	    META with another: that goes from FREE to MIRROR, and is a whole
  *	    mirror of the region.  From FREE to MIRROR: of the other, a META or
  *	    LOG without a mirror, and not whole.  From MIRROR to FREE: it had
@@ -223,7 +232,9 @@
 
 /* there are regions of class MIRROR */
 #define FMT_INCOMPAT_MIRRORS (1ull << 0)
-#define FMT_INCOMPAT_KNOWN   FMT_INCOMPAT_MIRRORS
+/* a device is being emptied, or was removed: regions may be EVACUATING, BAD */
+#define FMT_INCOMPAT_DEVICES (1ull << 1)
+#define FMT_INCOMPAT_KNOWN   (FMT_INCOMPAT_MIRRORS | FMT_INCOMPAT_DEVICES)
 /* there are snapshots, clones, bookmarks or FINE entries */
 #define FMT_RO_COMPAT_SNAPSHOTS (1ull << 0)
 /* what this version can also write */
@@ -459,8 +470,8 @@ enum fmt_region_class {
 	FMT_REGION_DATA,
 	FMT_REGION_META,
 	FMT_REGION_LOG,
-	FMT_REGION_BAD,        /* reserved: not to be used */
-	FMT_REGION_EVACUATING, /* reserved */
+	FMT_REGION_BAD,        /* on a device that was removed */
+	FMT_REGION_EVACUATING, /* empty, and to stay so: see Moves */
 	FMT_REGION_MIRROR,     /* the place of a second copy */
 	FMT_REGION_CLASS_COUNT,
 };
@@ -623,11 +634,18 @@ _Static_assert(sizeof(struct fmt_dead) == 64, "dead subtree");
 /* The pool is not to get mirrors by itself. */
 #define FMT_SUPER_NO_MIRROR (1u << 0)
 
+enum fmt_device_state {
+	FMT_DEVICE_MEMBER,
+	FMT_DEVICE_EVACUATING, /* what is on it goes to others */
+	FMT_DEVICE_REMOVED,    /* its number stays taken, it is not needed */
+	FMT_DEVICE_STATE_COUNT,
+};
+
 struct fmt_device {
 	uint8_t uuid[16];
-	struct le64 size;    /* bytes that the pool uses of it */
-	struct le64 regions; /* how many it holds */
-	struct le32 flags, state;
+	struct le64 size;         /* bytes that the pool uses of it */
+	struct le64 regions;      /* how many it holds */
+	struct le32 flags, state; /* FMT_DEVICE_... */
 	uint8_t reserved[8];
 };
 _Static_assert(sizeof(struct fmt_device) == 48, "device");

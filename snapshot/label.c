@@ -73,7 +73,7 @@ static void
 supers_transfer(struct labels *labels, enum bs_op op, struct waiter *waiter)
 {
 	labels_begin(labels, waiter);
-	for (unsigned i = 0; i < labels->count && i < FMT_SUPER_DEVICES; i++)
+	for (unsigned i = 0; i < labels->count; i++)
 		for (unsigned n = 0; n < FMT_SUPER_SLOTS; n++)
 			batch_add(&labels->batch, labels->bs[i], op,
 			    fmt_super_offset(n), labels_slot(labels, i, n),
@@ -103,9 +103,26 @@ labels_write(struct labels *labels, struct pool *pool, unsigned first,
 	labels->batch.pool = pool;
 	for (unsigned i = first; i < first + count; i++)
 		for (unsigned n = 0; n < FMT_LABELS; n++)
+			if (!device_is_removed(&pool->device[i]))
+				batch_add(&labels->batch, labels->bs[i],
+				    BS_WRITE,
+				    fmt_label_offset(n, pool->device[i].size),
+				    labels_slot(labels, i, 0), FMT_BLOCK, true);
+	batch_run(&labels->batch);
+}
+
+void
+labels_wipe(struct labels *labels, struct waiter *waiter)
+{
+	memset(
+	    labels->blocks, 0, (size_t)labels->count * FMT_LABELS * FMT_BLOCK);
+	labels_begin(labels, waiter);
+	for (unsigned i = 0; i < labels->count; i++)
+		for (unsigned n = 0; n < FMT_LABELS; n++)
 			batch_add(&labels->batch, labels->bs[i], BS_WRITE,
-			    fmt_label_offset(n, pool->device[i].size),
-			    labels_slot(labels, i, 0), FMT_BLOCK, true);
+			    fmt_label_offset(
+				n, labels->bs[i]->size / FMT_BLOCK * FMT_BLOCK),
+			    labels_slot(labels, i, n), FMT_BLOCK, true);
 	batch_run(&labels->batch);
 }
 

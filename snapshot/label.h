@@ -23,6 +23,8 @@ void labels_free(struct labels *labels); /* NULL: nothing */
 void labels_read(struct labels *labels, struct waiter *waiter);
 void labels_read_supers(struct labels *labels, struct waiter *waiter);
 void labels_wipe_supers(struct labels *labels, struct waiter *waiter);
+/* All copies of the labels of all devices. */
+void labels_wipe(struct labels *labels, struct waiter *waiter);
 /* Slot 0 of each device, to all four places, and made durable. */
 void labels_write(struct labels *labels, struct pool *pool, unsigned first,
     unsigned count, struct waiter *waiter);

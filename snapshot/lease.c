@@ -127,16 +127,22 @@ region_check_empty(struct pool *pool, uint64_t number)
 	    region->free_blocks == space->region_blocks &&
 	    (space->making == NULL || space->making->region != number) &&
 	    pool->state == POOL_ONLINE)
-		region_record(pool, number, FMT_REGION_FREE);
+		region_record(pool, number,
+		    space_is_leaving(pool, region) ? FMT_REGION_EVACUATING
+						   : FMT_REGION_FREE);
 }
 
 bool
-lease_is_making_data(const struct space *space)
+lease_is_making_data(const struct pool *pool)
 {
-	const struct lease *lease = space->making;
+	const struct lease *lease = pool->space.making;
+	const struct region *region;
 
-	return lease != NULL &&
-	       space->regions[lease->region].class == FMT_REGION_DATA;
+	if (lease == NULL)
+		return false;
+	region = &pool->space.regions[lease->region];
+	return region->class == FMT_REGION_DATA &&
+	       !space_is_leaving(pool, region);
 }
 
 void

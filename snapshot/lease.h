@@ -21,7 +21,7 @@ void lease_settle(struct pool *pool, struct lease *lease, uint32_t run);
 /* Blocks of the region, marked busy or idle. */
 void lease_mark(struct lease *lease, uint32_t block, uint32_t run, bool busy);
 /* The lease of the region that is waited for, if it is one for data. */
-bool lease_is_making_data(const struct space *space);
+bool lease_is_making_data(const struct pool *pool);
 
 /* Logs that the region is of that class (and has that mirror) from now on. */
 void region_record(struct pool *pool, uint64_t region, uint64_t class);

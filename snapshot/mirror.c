@@ -105,20 +105,25 @@ mirror_trouble(
 	checkpoint_again(pool);
 }
 
-static void
-places_exchange(struct pool *pool, uint32_t a, uint32_t b)
+/* Where the region moves.  From the exchange on this may be what the durable
+ * table names, so there must be another copy. */
+static bool
+twin_failed(struct pool *pool, struct region *region, int error)
 {
-	struct space *space = &pool->space;
-	struct region *one = &space->regions[a], *two = &space->regions[b];
-	uint64_t offset = one->offset;
-	uint16_t device = one->device;
+	return move_twin_failed(pool, pool->move.region, error) == 0 ||
+	       (region->mirror != NO_REGION &&
+		   region->mirror_state == MIRROR_WHOLE);
+}
 
-	one->offset = two->offset;
-	one->device = two->device;
-	two->offset = offset;
-	two->device = device;
-	region_place_set(pool, a);
-	region_place_set(pool, b);
+static bool
+mirror_is_there(const struct pool *pool, const struct region *region,
+    const struct device *device, uint64_t base)
+{
+	if (region->mirror == NO_REGION)
+		return false;
+	region = &pool->space.regions[region->mirror];
+	return &pool->device[region->device] == device &&
+	       region->offset == base;
 }
 
 /* A write to the copy of a region that lies there failed.  True: the other one
@@ -132,6 +137,10 @@ copy_failed(struct pool *pool, uint64_t number, struct device *device,
 	bool first =
 	    &pool->device[region->device] == device && region->offset == base;
 
+	if (move_is_twin(pool, number, (unsigned)(device - pool->device), base))
+		return twin_failed(pool, region, error);
+	if (!first && !mirror_is_there(pool, region, device, base))
+		return true; /* it moved away */
 	if (region->mirror == NO_REGION)
 		return false;
 	if (region->mirror_state == MIRROR_BAD)
@@ -139,7 +148,9 @@ copy_failed(struct pool *pool, uint64_t number, struct device *device,
 	if (first && region->mirror_state != MIRROR_WHOLE)
 		return false;
 	if (first)
-		places_exchange(pool, (uint32_t)number, region->mirror);
+		region_places_exchange(pool, number, region->mirror);
+	if (pool->move.region == number || pool->move.region == region->mirror)
+		move_leave(pool);
 	region->mirror_state = MIRROR_BAD;
 	regions_touch(pool);
 	region_store(pool, number);
@@ -175,6 +186,25 @@ device_is_dispensable(const struct pool *pool, unsigned device)
 	return true;
 }
 
+/* The one region that moves may have been written there, too. */
+static bool
+move_survives(struct pool *pool, struct device *device, int error)
+{
+	struct space *space = &pool->space;
+	const struct region *region, *twin;
+	uint32_t number = pool->move.region;
+
+	if (number == NO_REGION)
+		return true;
+	region = &space->regions[number];
+	twin = &space->regions[pool->move.target];
+	if (&pool->device[twin->device] != device)
+		return true;
+	if (region->class == FMT_REGION_MIRROR)
+		number = region->mirror;
+	return copy_failed(pool, number, device, twin->offset, error);
+}
+
 bool
 mirror_survives_flush(struct pool *pool, struct device *device, int error)
 {
@@ -184,6 +214,8 @@ mirror_survives_flush(struct pool *pool, struct device *device, int error)
 	if (device->data_seq > device->flushed_seq || pool->read_only ||
 	    pool->state != POOL_ONLINE || space->regions == NULL ||
 	    !device_is_dispensable(pool, index))
+		return false;
+	if (!move_survives(pool, device, error))
 		return false;
 	for (uint64_t i = 0; i < space->count; i++) {
 		struct region *region = &space->regions[i];
@@ -202,20 +234,25 @@ mirror_survives_flush(struct pool *pool, struct device *device, int error)
 
 /* ---- writing ---- */
 
+/* 0: all copies that count have it. */
 static int
 write_outcome(struct mirror_write *write)
 {
-	int first = write->io[0].result;
-	int second = write->copies > 1 ? write->io[1].result : first;
-	unsigned bad = first < 0 ? 0 : 1;
-	int error = first < 0 ? first : second;
+	int error = 0;
+	unsigned good = 0;
 
-	if (first == 0 && second == 0)
-		return 0;
-	if ((first < 0 && second < 0) ||
-	    !copy_failed(write->pool, write->region, write->device[bad],
-		write->base[bad], error))
-		return error;
+	for (unsigned n = 0; n < write->copies; n++) {
+		int result = write->io[n].result;
+		good += result == 0;
+		if (error == 0)
+			error = result;
+	}
+	for (unsigned n = 0; n < write->copies; n++)
+		if (write->io[n].result < 0 &&
+		    (good == 0 || !copy_failed(write->pool, write->region,
+				      write->device[n], write->base[n],
+				      write->io[n].result)))
+			return error;
 	return 0;
 }
 
@@ -223,13 +260,16 @@ static void
 write_complete(struct bs_io *io, int result)
 {
 	struct mirror_write *write = io->priv;
-	unsigned copy = io == &write->io[0] ? 0 : 1;
+	unsigned copy = (unsigned)(io - write->io);
 
 	if (result == 0 && !io->fua)
 		write->device[copy]->written_seq++;
 	assert(write->pending > 0);
-	if (--write->pending == 0)
-		write->done(write, write_outcome(write));
+	if (--write->pending > 0)
+		return;
+	result = write_outcome(write);
+	barrier_leave(&write->pool->places, write->place);
+	write->done(write, result);
 }
 
 static void
@@ -249,6 +289,35 @@ copy_prepare(struct mirror_write *write, unsigned copy, uint64_t offset,
 	io->priv = write;
 }
 
+static void
+copy_add(struct mirror_write *write, uint32_t number)
+{
+	const struct region *region = &write->pool->space.regions[number];
+	unsigned n = write->copies++;
+
+	assert(n < MIRROR_COPIES);
+	write->device[n] = &write->pool->device[region->device];
+	write->base[n] = region->offset;
+}
+
+/* The region, its mirror if that is written, and where one of them moves. */
+static void
+copies_find(struct mirror_write *write, uint32_t number)
+{
+	struct pool *pool = write->pool;
+	const struct region *region = &pool->space.regions[number];
+	uint32_t twin = move_twin(pool, number);
+
+	copy_add(write, number);
+	if (region->mirror != NO_REGION && region->mirror_state != MIRROR_BAD) {
+		copy_add(write, region->mirror);
+		if (twin == NO_REGION)
+			twin = move_twin(pool, region->mirror);
+	}
+	if (twin != NO_REGION)
+		copy_add(write, twin);
+}
+
 void
 mirror_write(struct mirror_write *write, struct pool *pool, uint64_t address,
     const struct iovec *iov, unsigned iov_count, uint64_t length, bool fua)
@@ -256,25 +325,18 @@ mirror_write(struct mirror_write *write, struct pool *pool, uint64_t address,
 	struct space *space = &pool->space;
 	uint64_t number = address >> space->region_shift;
 	uint64_t within = (address & (space->region_blocks - 1)) * FMT_BLOCK;
-	const struct region *region = &space->regions[number];
 
 	assert(write->pending == 0);
 	assert(within + length <= (uint64_t)space->region_blocks * FMT_BLOCK);
 	write->pool = pool;
 	write->region = number;
 	write->copies = 0;
-	for (;;) {
-		unsigned n = write->copies++;
-		write->device[n] = &pool->device[region->device];
-		write->base[n] = region->offset;
-		copy_prepare(write, n, region->offset + within, iov, iov_count,
+	copies_find(write, (uint32_t)number);
+	for (unsigned n = 0; n < write->copies; n++)
+		copy_prepare(write, n, write->base[n] + within, iov, iov_count,
 		    length, fua);
-		if (n == 1 || region->mirror == NO_REGION ||
-		    region->mirror_state == MIRROR_BAD)
-			break;
-		region = &space->regions[region->mirror];
-	}
 	write->pending = write->copies;
+	write->place = barrier_enter(&pool->places);
 	for (unsigned n = 0; n < write->copies; n++)
 		bs_submit(write->device[n]->bs, &write->io[n]);
 }
@@ -302,6 +364,7 @@ meta_hold_drop(struct pool *pool)
 
 struct mend {
 	struct pool *pool;
+	unsigned place; /* its side in pool->places */
 	struct bs_io io;
 	struct iovec iov;
 	uint8_t *data;
@@ -324,8 +387,9 @@ mend_complete(struct bs_io *io, int result)
 
 	if (result == 0)
 		pool->counters.mends++;
-	mend_free(mend);
 	pool->mends--;
+	barrier_leave(&pool->places, mend->place);
+	mend_free(mend);
 	checkpoint_unheld(pool);
 }
 
@@ -357,5 +421,6 @@ mirror_mend(
 	mend->io.iov_count = 1;
 	mend->io.complete = mend_complete;
 	pool->mends++;
+	mend->place = barrier_enter(&pool->places);
 	bs_submit(device->bs, &mend->io);
 }

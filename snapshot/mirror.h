@@ -22,6 +22,9 @@ struct device;
 struct page;
 struct pool;
 
+/* The region, its mirror, and where one of both moves (move.h). */
+#define MIRROR_COPIES 3u
+
 /* A write to one region of metadata, in all its copies. */
 struct mirror_write {
 	struct pool *pool;
@@ -29,9 +32,10 @@ struct mirror_write {
 	uint64_t region;
 	unsigned pending; /* 0: not in flight */
 	unsigned copies;
-	struct device *device[2];
-	uint64_t base[2]; /* where the region lies on it */
-	struct bs_io io[2];
+	unsigned place; /* its side in pool->places */
+	struct device *device[MIRROR_COPIES];
+	uint64_t base[MIRROR_COPIES]; /* where the region lies on it */
+	struct bs_io io[MIRROR_COPIES];
 };
 
 /* Writes length bytes at address, which lie in one region.  done once, later:

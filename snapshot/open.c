@@ -93,7 +93,7 @@ super_newest(struct opening *o, const uint8_t uuid[16])
 {
 	const struct fmt_super *best = NULL;
 
-	for (unsigned i = 0; i < o->labels->count && i < FMT_SUPER_DEVICES; i++)
+	for (unsigned i = 0; i < o->labels->count; i++)
 		for (unsigned n = 0; n < FMT_SUPER_SLOTS; n++) {
 			const struct fmt_super *super =
 			    labels_slot(o->labels, i, n);
@@ -181,18 +181,54 @@ missing_check(struct operation *op)
 	return 0;
 }
 
+/* Its number stays taken.  One that is here all the same, since power went
+ * before its label was wiped, is no member. */
+static int
+device_was_removed(
+    struct operation *op, const struct fmt_super *super, unsigned i)
+{
+	struct opening *o = op->detail;
+	struct pool *pool = op->pool;
+	struct device *device = &pool->device[i];
+
+	if (o->bs[i] != NULL)
+		pool->extra[pool->extra_count++] = o->bs[i];
+	device->bs =
+	    missing_new(pool->loop, i, le64_get(&super->device[i].size));
+	device->missing = device->bs != NULL;
+	return device->bs == NULL ? -ENOMEM : 0;
+}
+
+static int
+device_get(struct operation *op, const struct fmt_super *super, unsigned i)
+{
+	struct opening *o = op->detail;
+	struct device *device = &op->pool->device[i];
+	uint32_t state = le32_get(&super->device[i].state);
+
+	if (state >= FMT_DEVICE_STATE_COUNT) {
+		operation_problem(op, "the superblock is damaged");
+		return -EBADMSG;
+	}
+	device->state = (uint8_t)state;
+	if (device_is_removed(device))
+		return device_was_removed(op, super, i);
+	device->bs = o->bs[i];
+	return device->bs == NULL ? device_is_missing(op, super, i) : 0;
+}
+
 static int
 device_take(struct operation *op, const struct fmt_super *super, unsigned i)
 {
-	struct opening *o = op->detail;
 	struct device *device = &op->pool->device[i];
 	const struct fmt_device *from = &super->device[i];
 	uint64_t region_bytes =
 	    (uint64_t)le32_get(&super->region_blocks) * FMT_BLOCK;
 
-	device->bs = o->bs[i];
-	if (device->bs == NULL && device_is_missing(op, super, i) < 0)
-		return -ENODEV;
+	int result = device_get(op, super, i);
+
+	if (result < 0)
+		return result;
 	device->size = le64_get(&from->size);
 	device->regions = le64_get(&from->regions);
 	memcpy(device->uuid, from->uuid, sizeof(device->uuid));
@@ -263,6 +299,7 @@ background_start(struct pool *pool)
 {
 	delete_jobs_start(pool);
 	mirror_fill_start(pool);
+	evacuate_start(pool);
 }
 
 static void
@@ -386,6 +423,7 @@ open_regions(struct operation *op)
 	if (missing_check(op) < 0)
 		return -ENODEV;
 	space_count(pool, 0);
+	space_count_leaving(pool);
 	space_set_reserve(pool);
 	op->run = open_versions;
 	return 0;
@@ -595,11 +633,11 @@ pool_idle(const struct pool *pool)
 {
 	if (pool->delete_job.volume != NULL || !rewriter_idle(pool) ||
 	    pool->fill.running || pool->scrub.running ||
-	    pool->redo.task.queued || pool->suspect_task.queued ||
-	    pool->redo.write.pending > 0 || pool->mends > 0 ||
-	    pool->redo.batch.running || pool->checkpoint.batch.running ||
-	    pool->checkpoint.task.queued || pool->space.task.queued ||
-	    !list_empty(&pool->cache.loads_waiting))
+	    pool->evacuate.running || pool->redo.task.queued ||
+	    pool->suspect_task.queued || pool->redo.write.pending > 0 ||
+	    pool->mends > 0 || pool->redo.batch.running ||
+	    pool->checkpoint.batch.running || pool->checkpoint.task.queued ||
+	    pool->space.task.queued || !list_empty(&pool->cache.loads_waiting))
 		return false;
 	for (unsigned i = 0; i < pool->device_count; i++)
 		if (pool->device[i].bs != NULL &&
@@ -652,6 +690,7 @@ close_run(struct operation *op)
 	}
 	delete_jobs_stop(pool);
 	mirror_fill_stop(pool);
+	evacuate_stop(pool);
 	rewriter_stop(pool);
 	scrub_stop(pool);
 	pin_lose(pool, -ECANCELED);

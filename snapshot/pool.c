@@ -177,6 +177,8 @@ pool_new(struct loop *loop, const struct pool_limits *limits)
 	list_init(&pool->space.waiting);
 	list_init(&pool->space.meta);
 	list_init(&pool->space.retired);
+	list_init(&pool->evacuate.waiting);
+	move_init(pool);
 	if (pool->hints == NULL ||
 	    cache_init(pool, pool->limits.cache_bytes) < 0 ||
 	    redo_init(pool) < 0 || checkpoint_init(pool) < 0 ||
@@ -241,7 +243,9 @@ stat_space(struct pool *pool, struct pool_stat *stat)
 	uint64_t mirrors = space->class_count[FMT_REGION_MIRROR]
 			   << space->region_shift;
 
-	stat->size = (space->count << space->region_shift) * FMT_BLOCK;
+	stat->size = ((space->count - space->class_count[FMT_REGION_BAD])
+			 << space->region_shift) *
+		     FMT_BLOCK;
 	stat->free = pool->read_only ? space->data_free * FMT_BLOCK
 				     : space_free_bytes(pool);
 	stat->allocated = (data - space->data_free) * FMT_BLOCK;
@@ -305,7 +309,8 @@ pool_stat_get(struct pool *pool, struct pool_stat *ret_stat)
 	    sizeof(ret_stat->quota_name));
 	ret_stat->state = pool->state;
 	ret_stat->promised = pool->promised;
-	ret_stat->devices = pool->device_count;
+	for (unsigned i = 0; i < pool->device_count; i++)
+		ret_stat->devices += !device_is_removed(&pool->device[i]);
 	ret_stat->volumes = pool->volume_count;
 	ret_stat->soft_percent = pool->soft_percent;
 	ret_stat->hard_percent = pool->hard_percent;

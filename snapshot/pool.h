@@ -104,6 +104,51 @@ void pool_close(struct pool *pool, struct pool_request *request);
 void pool_grow(
     struct pool *pool, struct backstore *bs, struct pool_request *request);
 
+/* ---- devices ----
+ *
+ * By number, from 0 to the highest that was ever given; that of a device which
+ * is removed is not given again. */
+
+/* Empties a device: all that is on it goes to others, in the background
+ * (POOL_JOB_EVACUATE), while volumes are in use; nothing new goes there.  It
+ * goes on after a crash or a close.  done: it has begun, durably.  Again: tries
+ * what could not be moved.  -ENOENT: no such device; -ENOSPC: the others have
+ * too little room, and problem has the figures; -EBUSY: the only device. */
+void pool_evacuate(
+    struct pool *pool, unsigned device, struct pool_request *request);
+
+/* It stays a device as before; what has gone stays where it is.  done: that is
+ * durable.  -ENOENT: no such device; -EINVAL: it is not being emptied. */
+void pool_evacuate_cancel(
+    struct pool *pool, unsigned device, struct pool_request *request);
+
+/* Takes a device with nothing on it out of the pool, which then never asks for
+ * it; its labels are overwritten and its backstore is closed.  done: so it is,
+ * durably.  -ENOENT: no such device; -EBUSY: something is on it, see
+ * pool_evacuate(). */
+void pool_device_remove(
+    struct pool *pool, unsigned device, struct pool_request *request);
+
+enum pool_device_state {
+	POOL_DEVICE_MEMBER,
+	POOL_DEVICE_EVACUATING,
+	POOL_DEVICE_EMPTY, /* nothing is on it, or will be: to be removed */
+	POOL_DEVICE_MISSING,
+	POOL_DEVICE_REMOVED,
+};
+
+struct pool_device_stat {
+	enum pool_device_state state;
+	const struct backstore *bs; /* it is; NULL: missing or removed */
+	uuid_t uuid;
+	uint64_t size;  /* bytes */
+	uint64_t used;  /* bytes of the regions that something is in */
+	uint64_t stuck; /* ... that could not be moved: they cannot be read */
+};
+/* False: no such number was ever given.  O(regions). */
+bool pool_device_get(
+    struct pool *pool, unsigned device, struct pool_device_stat *ret_stat);
+
 /* Gives a pool made without them second copies of metadata and log, in the
  * background; what a version 0.1 can read no more.  done: it has begun. */
 void pool_mirror(struct pool *pool, struct pool_request *request);

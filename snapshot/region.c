@@ -33,6 +33,37 @@ region_place_set(struct pool *pool, uint64_t number)
 }
 
 void
+region_places_exchange(struct pool *pool, uint64_t a, uint64_t b)
+{
+	struct region *one = &pool->space.regions[a];
+	struct region *two = &pool->space.regions[b];
+	uint64_t offset = one->offset;
+	uint16_t device = one->device;
+
+	one->offset = two->offset;
+	one->device = two->device;
+	two->offset = offset;
+	two->device = device;
+	region_place_set(pool, a);
+	region_place_set(pool, b);
+}
+
+void
+space_exchange(struct pool *pool, uint64_t a, uint64_t b)
+{
+	const struct region *region = &pool->space.regions[a];
+
+	region_places_exchange(pool, a, b);
+	region_store(pool, a);
+	region_store(pool, b);
+	if (region->class == FMT_REGION_MIRROR)
+		region_store(pool, region->mirror); /* it names the place */
+	if (region->class != FMT_REGION_DATA)
+		regions_touch(pool);
+	space_count_leaving(pool);
+}
+
+void
 regions_touch(struct pool *pool)
 {
 	uint64_t pages = (pool->space.count + FMT_PAGE_REGIONS_COUNT - 1) /
@@ -110,6 +141,8 @@ region_load(struct pool *pool, uint64_t number)
 	    device >= pool->device_count ||
 	    place >= pool->device[device].regions ||
 	    pool->device[device].region_of[place] != UINT32_MAX ||
+	    (record->class == FMT_REGION_BAD) !=
+		device_is_removed(&pool->device[device]) ||
 	    le32_get(&record->free_blocks) > space->region_blocks ||
 	    le32_get(&record->free_chunks) >
 		space->region_blocks / FMT_CHUNK_BLOCKS)
@@ -292,6 +325,9 @@ space_account(
 	if (region->class == FMT_REGION_DATA)
 		space->data_free =
 		    (uint64_t)((int64_t)space->data_free + blocks);
+	if (region->class == FMT_REGION_DATA && space_is_leaving(pool, region))
+		space->held_free =
+		    (uint64_t)((int64_t)space->held_free + blocks);
 	if (region->class == FMT_REGION_META)
 		space->meta_free =
 		    (uint64_t)((int64_t)space->meta_free + blocks);
@@ -386,7 +422,8 @@ class_change(struct pool *pool, uint64_t number, unsigned class)
 {
 	struct space *space = &pool->space;
 	struct region *region = &space->regions[number];
-	uint32_t blocks = class == FMT_REGION_MIRROR ? 0 : space->region_blocks;
+	bool none = class == FMT_REGION_MIRROR || class == FMT_REGION_BAD;
+	uint32_t blocks = none ? 0 : space->region_blocks;
 
 	space->class_count[region->class]--;
 	space->class_count[class]++;
@@ -400,6 +437,39 @@ class_change(struct pool *pool, uint64_t number, unsigned class)
 	region->free_blocks = blocks;
 	region->free_chunks = blocks / FMT_CHUNK_BLOCKS;
 	region_store(pool, number);
+	if (space_is_leaving(pool, region))
+		space_count_leaving(pool);
+}
+
+static bool
+region_is_empty(const struct space *space, const struct region *region)
+{
+	return (region->class == FMT_REGION_FREE ||
+		   region->class == FMT_REGION_DATA) &&
+	       region->free_blocks == space->region_blocks;
+}
+
+int
+space_hold_back(struct pool *pool, uint64_t number, bool hold)
+{
+	struct space *space = &pool->space;
+
+	if (number >= space->count)
+		return -EBADMSG;
+	if (hold ? !region_is_empty(space, &space->regions[number])
+		 : space->regions[number].class != FMT_REGION_EVACUATING)
+		return -EBADMSG;
+	class_change(
+	    pool, number, hold ? FMT_REGION_EVACUATING : FMT_REGION_FREE);
+	return 0;
+}
+
+void
+space_give_up(struct pool *pool, uint64_t number)
+{
+	assert(pool->space.regions[number].class == FMT_REGION_FREE ||
+	       pool->space.regions[number].class == FMT_REGION_EVACUATING);
+	class_change(pool, number, FMT_REGION_BAD);
 }
 
 int
@@ -411,10 +481,7 @@ space_set_class(struct pool *pool, uint64_t number, unsigned class)
 	if (number >= space->count || class > FMT_REGION_META)
 		return -EBADMSG;
 	region = &space->regions[number];
-	if (region->class != FMT_REGION_FREE &&
-	    region->class != FMT_REGION_DATA)
-		return -EBADMSG;
-	if (region->free_blocks != space->region_blocks)
+	if (!region_is_empty(space, region))
 		return -EBADMSG;
 	class_change(pool, number, class);
 	return 0;

@@ -201,12 +201,11 @@ labels_mend(struct repair *repair)
 
 /* What recovery worked on is in the pool's order; as given again. */
 static void
-views_take(struct repair *repair, const struct check *check,
-    struct check_recovery *recovery)
+views_take(struct repair *repair, struct check_recovery *recovery)
 {
 	for (unsigned i = 0; i < recovery->count; i++)
 		for (unsigned n = 0; n < repair->count; n++)
-			if (repair->low[n] == check->device[i]) {
+			if (repair->low[n] == recovery->base[i]) {
 				repair->overlay[1][n] = recovery->overlay[i];
 				repair->bs[n] = recovery->bs[i];
 			}
@@ -227,7 +226,7 @@ log_apply(struct repair *repair)
 		if (check.error < 0)
 			r = check.error;
 		if (r == 0)
-			views_take(repair, &check, &recovery);
+			views_take(repair, &recovery);
 		recovery_done(&check, &recovery);
 	}
 	check_done(&check);

@@ -447,11 +447,15 @@ super_write(struct rebuild *r, struct fmt_super *super)
 	le64_set(&super->gen, gen);
 	fmt_super_seal(super);
 	memcpy(block, super, sizeof(*super));
-	for (unsigned d = 0; d < le32_get(&super->device_count) &&
-			     d < FMT_SUPER_DEVICES && r->error == 0;
-	     d++)
+	for (unsigned d = 0, n = 0; d < le32_get(&super->device_count) &&
+				    n < FMT_SUPER_DEVICES && r->error == 0;
+	     d++) {
+		if (check_device_removed(r->check, d))
+			continue;
+		n++;
 		r->error = check_write(r->check, r->check->device[d],
 		    fmt_super_offset(gen % FMT_SUPER_SLOTS), block, FMT_BLOCK);
+	}
 }
 
 /* ---- all of it ---- */

@@ -35,30 +35,48 @@ meta_aside(const struct pool *pool, uint64_t map_pages)
 	return map_pages + pool->dirty_hard - pool->credits;
 }
 
+/* FREE regions that are not promised to what leaves its device; negative: so
+ * many are missing. */
+static int64_t
+free_regions(const struct space *space)
+{
+	return (int64_t)space->class_count[FMT_REGION_FREE] -
+	       (int64_t)space->leaving;
+}
+
 bool
 space_meta_room(struct pool *pool, uint64_t pages, bool is_aside)
 {
 	struct space *space = &pool->space;
+	int64_t free = free_regions(space);
 
 	if (!is_aside)
 		pages += meta_aside(pool, pool->aside_pages);
 	return meta_needed(pool) + pages + space->reserve <=
-	       meta_reach(space, space->class_count[FMT_REGION_FREE]);
+	       meta_reach(space, free > 0 ? (uint64_t)free : 0);
+}
+
+/* FREE regions that metadata must find. */
+static uint64_t
+meta_regions(const struct pool *pool, uint64_t map_pages)
+{
+	const struct space *space = &pool->space;
+	uint64_t want =
+	    meta_needed(pool) + space->reserve + meta_aside(pool, map_pages);
+	uint64_t have = meta_reach(space, 0);
+
+	if (have >= want)
+		return 0;
+	return ((want - have + space->region_blocks - 1) >>
+		   space->region_shift) *
+	       space_meta_copies(space);
 }
 
 int64_t
 space_spare_with(struct pool *pool, uint64_t map_pages)
 {
-	struct space *space = &pool->space;
-	uint64_t want =
-	    meta_needed(pool) + space->reserve + meta_aside(pool, map_pages);
-	int64_t free = (int64_t)space->class_count[FMT_REGION_FREE];
-	uint64_t have = meta_reach(space, 0), more;
-
-	if (have >= want)
-		return free;
-	more = (want - have + space->region_blocks - 1) >> space->region_shift;
-	return free - (int64_t)(more * space_meta_copies(space));
+	return free_regions(&pool->space) -
+	       (int64_t)meta_regions(pool, map_pages);
 }
 
 uint64_t
@@ -74,7 +92,7 @@ space_free_bytes(struct pool *pool)
 {
 	struct space *space = &pool->space;
 
-	return (space->data_free +
+	return (space->data_free - space->held_free +
 		   (space_spare_regions(pool) << space->region_shift))
 	       << FMT_BLOCK_SHIFT;
 }
@@ -83,7 +101,8 @@ void
 space_set_reserve(struct pool *pool)
 {
 	struct space *space = &pool->space;
-	uint64_t bytes = (space->count << space->region_shift) * FMT_BLOCK;
+	uint64_t regions = space->count - space->class_count[FMT_REGION_BAD];
+	uint64_t bytes = (regions << space->region_shift) * FMT_BLOCK;
 	uint64_t limit = bytes / 128;
 
 	if (limit < 512 << 10)
@@ -116,6 +135,70 @@ space_level(struct pool *pool)
 		return;
 	space->level = level;
 	pool_event_send(pool, POOL_EVENT_LEVEL);
+}
+
+/* ---- devices that are being emptied ---- */
+
+bool
+space_is_leaving(const struct pool *pool, const struct region *region)
+{
+	return pool->device[region->device].state == FMT_DEVICE_EVACUATING;
+}
+
+static bool
+region_has_something(const struct region *region)
+{
+	return region->class != FMT_REGION_FREE &&
+	       region->class != FMT_REGION_EVACUATING &&
+	       region->class != FMT_REGION_BAD;
+}
+
+void
+space_count_leaving(struct pool *pool)
+{
+	struct space *space = &pool->space;
+
+	space->leaving = space->held_free = 0;
+	for (uint64_t i = 0; i < space->count; i++) {
+		const struct region *region = &space->regions[i];
+		if (!space_is_leaving(pool, region) ||
+		    !region_has_something(region))
+			continue;
+		space->leaving++;
+		if (region->class == FMT_REGION_DATA)
+			space->held_free += region->free_blocks;
+	}
+}
+
+uint64_t
+space_lacking(struct pool *pool, unsigned device, uint64_t *ret_needed)
+{
+	struct space *space = &pool->space;
+	uint64_t needed = 0, there = 0, take;
+
+	for (uint64_t i = 0; i < space->count; i++) {
+		const struct region *region = &space->regions[i];
+		if (region->device == device)
+			needed += region_has_something(region);
+		else
+			there += region->class == FMT_REGION_FREE;
+	}
+	*ret_needed = needed;
+	take = needed + space->leaving + meta_regions(pool, pool->aside_pages);
+	return take > there ? take - there : 0;
+}
+
+uint64_t
+device_used_regions(const struct pool *pool, unsigned device)
+{
+	const struct space *space = &pool->space;
+	uint64_t used = 0;
+
+	for (uint64_t i = 0; i < space->count; i++)
+		used += space->regions[i].device == device &&
+			(region_has_something(&space->regions[i]) ||
+			    pool->move.target == i);
+	return used;
 }
 
 /* ---- life ---- */

@@ -56,6 +56,7 @@ struct region {
 	uint32_t mirror_gen;
 	uint32_t free_blocks, free_chunks; /* as on disk */
 	uint32_t quarantined;              /* blocks */
+	bool unmovable; /* it cannot be read: evacuation has tried */
 	/* a lease of it had no chunk when the quarantine's tail, + 1, was
 	 * here: nothing has come since */
 	uint32_t barren;
@@ -79,6 +80,9 @@ struct space {
 	uint64_t meta_free;  /* clear bits in META regions */
 	uint64_t meta_idle;  /* not busy in leases of META regions */
 	bool mirrored;       /* new META regions get a mirror */
+	uint64_t leaving;    /* regions with something in them, on devices that
+			      * are being emptied: each takes a FREE one */
+	uint64_t held_free;  /* of data_free, on those: not to be had now */
 	uint64_t reserve;    /* blocks that data must leave: engine.md 3.10 */
 	struct lease *data;  /* current */
 	struct lease *fine;  /* ... for holes in chunks that are in use */
@@ -111,6 +115,8 @@ int regions_load(struct pool *pool, struct waiter *waiter);
 void region_store(struct pool *pool, uint64_t region);
 /* The place of a region has changed: device->region_of follows. */
 void region_place_set(struct pool *pool, uint64_t region);
+/* ... of two: each has the other's; nothing of it is stored. */
+void region_places_exchange(struct pool *pool, uint64_t a, uint64_t b);
 /* All pages of the table are to be written anew, since they name places. */
 void regions_touch(struct pool *pool);
 /* Makes regions [from, count) known to the counters. */
@@ -127,6 +133,21 @@ int space_bitmap(struct pool *pool, uint64_t address, bool create,
 int space_set(struct pool *pool, uint64_t address, uint32_t run);
 int space_clear(struct pool *pool, uint64_t address, uint32_t run);
 int space_set_class(struct pool *pool, uint64_t region, unsigned class);
+/* From FREE to EVACUATING and back: a region that is empty. */
+int space_hold_back(struct pool *pool, uint64_t region, bool hold);
+/* The device it was on is gone: EVACUATING or FREE to BAD. */
+void space_give_up(struct pool *pool, uint64_t region);
+/* Two regions exchange their places, with what else names these.  Not durable
+ * before the next checkpoint. */
+void space_exchange(struct pool *pool, uint64_t a, uint64_t b);
+/* Computes `leaving` and `held_free` anew.  O(regions). */
+void space_count_leaving(struct pool *pool);
+/* Regions with something in them on the device, or about to have. */
+uint64_t device_used_regions(const struct pool *pool, unsigned device);
+/* FREE regions that are lacking to empty the device; 0: there are enough.
+ * *ret_needed: so many it takes.  O(regions). */
+uint64_t space_lacking(
+    struct pool *pool, unsigned device, uint64_t *ret_needed);
 /* From FREE to MIRROR of another region, and back. */
 int space_set_mirror(struct pool *pool, uint64_t region, uint64_t of);
 int space_drop_mirror(struct pool *pool, uint64_t region);
@@ -146,6 +167,9 @@ void space_unreserve(struct pool *pool, uint64_t address, uint32_t run);
 void space_installed(struct pool *pool, uint64_t address, uint32_t run);
 /* Are these bits all set?  Their bitmap pages are in memory. */
 bool space_are_set(struct pool *pool, uint64_t address, uint64_t run);
+/* Lets go of all that is reserved ahead and leased for data: what comes next is
+ * picked anew. */
+void space_leave(struct pool *pool);
 /* Gives back what volume reserved ahead. */
 void space_window_drop(struct pool *pool, struct volume *volume);
 
@@ -171,6 +195,9 @@ void quarantine_add(
 /* Something became durable or ended: see what may be used again. */
 void quarantine_release(struct pool *pool);
 void quarantine_release_later(struct pool *pool);
+
+/* What is found empty on a device that is being emptied stays so. */
+bool space_is_leaving(const struct pool *pool, const struct region *region);
 
 static inline bool
 region_may_have_mirror(const struct region *region)

@@ -37,6 +37,8 @@ data_pick(struct pool *pool, uint64_t *ret_region)
 
 	for (uint64_t i = 0; i < space->count; i++) {
 		const struct region *region = &space->regions[i];
+		if (space_is_leaving(pool, region))
+			continue;
 		if (region->class == FMT_REGION_FREE && fresh == UINT64_MAX)
 			fresh = i;
 		if (region->class != FMT_REGION_DATA || region->lease != NULL ||
@@ -63,7 +65,7 @@ data_lease(struct pool *pool, struct waiter *waiter)
 	uint64_t region;
 	int result;
 
-	if (lease_is_making_data(space)) {
+	if (lease_is_making_data(pool)) {
 		region = space->making->region;
 	} else {
 		result = data_pick(pool, &region);
@@ -156,6 +158,16 @@ data_recall(struct pool *pool)
 		return true;
 	}
 	return false;
+}
+
+void
+space_leave(struct pool *pool)
+{
+	struct space *space = &pool->space;
+
+	windows_reclaim(pool);
+	lease_retire(pool, &space->data);
+	lease_retire(pool, &space->fine);
 }
 
 /* Nothing is free now.  What is in quarantine will be when a commit is

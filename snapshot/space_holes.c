@@ -44,14 +44,15 @@ fine_lease(struct pool *pool, uint64_t least, struct fine_tried *tried,
 		const struct region *region = &space->regions[i];
 		uint64_t holes = region_holes(region);
 		if (region->class != FMT_REGION_DATA || region->lease != NULL ||
-		    holes <= best_holes || !is_untried(tried, holes, i))
+		    space_is_leaving(pool, region) || holes <= best_holes ||
+		    !is_untried(tried, holes, i))
 			continue;
 		best = i;
 		best_holes = holes;
 	}
 	if (best_holes < least)
 		return -ENOSPC;
-	if (lease_is_making_data(space) &&
+	if (lease_is_making_data(pool) &&
 	    space->regions[space->making->region].lease == NULL)
 		return lease_make(
 		    pool, space->making->region, waiter, &space->fine);

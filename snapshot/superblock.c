@@ -26,6 +26,7 @@ devices_store(const struct pool *pool, struct fmt_super *super)
 		memcpy(to->uuid, pool->device[i].uuid, sizeof(to->uuid));
 		le64_set(&to->size, pool->device[i].size);
 		le64_set(&to->regions, pool->device[i].regions);
+		le32_set(&to->state, pool->device[i].state);
 	}
 	le32_set(&super->device_count, pool->device_count);
 }

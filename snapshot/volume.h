@@ -53,6 +53,13 @@ struct seg {
 	uint16_t copied; /* mapping a whole chunk: what of it is valid */
 	uint8_t *bounce; /* instead of the caller's memory */
 	struct device *device;
+	uint64_t to; /* address where the I/O begins */
+	uint16_t in_block;
+	uint8_t copies; /* of the I/O, in flight */
+	uint8_t place;  /* its side in pool->places */
+	int result;
+	struct bs_io twin; /* the same write to where the region moves */
+	struct device *twin_device;
 	struct waiter waiter;
 	uint64_t block, block_count; /* of the volume, if mapping */
 	uint64_t address;            /* of block */
@@ -278,6 +285,8 @@ bool vio_in_place(struct vio *vio, uint64_t *bytes);
 /* Submits seg for [offset of the request, + length) at address + in_block. */
 void seg_submit(struct seg *seg, enum bs_op op, uint64_t address,
     unsigned in_block, uint64_t length);
+/* A write that had to wait for a region's move goes on. */
+void seg_go_on(struct seg *seg);
 /* How much of length bytes at address can be one device I/O. */
 uint64_t seg_limit(
     struct pool *pool, uint64_t address, unsigned in_block, uint64_t length);

@@ -81,15 +81,23 @@ add(struct dumping *d, const char *array, json_t *value)
 static json_t *
 devices(const struct fmt_super *super)
 {
+	static const char *const states[FMT_DEVICE_STATE_COUNT] = {
+	    [FMT_DEVICE_MEMBER] = "member",
+	    [FMT_DEVICE_EVACUATING] = "evacuating",
+	    [FMT_DEVICE_REMOVED] = "removed",
+	};
 	json_t *array = json_array();
 
 	for (uint32_t i = 0; i < le32_get(&super->device_count); i++) {
 		const struct fmt_device *device = &super->device[i];
+		uint32_t state = le32_get(&device->state);
 		json_array_append_new(
-		    array, json_pack("{s:o, s:o, s:o}", "uuid",
+		    array, json_pack("{s:o, s:o, s:o, s:s}", "uuid",
 			       uuid_text(device->uuid), "size",
 			       number(le64_get(&device->size)), "regions",
-			       number(le64_get(&device->regions))));
+			       number(le64_get(&device->regions)), "state",
+			       state < FMT_DEVICE_STATE_COUNT ? states[state]
+							      : "unknown"));
 	}
 	return array;
 }

@@ -237,6 +237,34 @@ rig_grow(struct rig *rig, struct backstore *bs)
 }
 
 int
+rig_evacuate(struct rig *rig, unsigned device)
+{
+	return ASK(rig, pool_evacuate, rig->pool, device);
+}
+
+int
+rig_evacuate_cancel(struct rig *rig, unsigned device)
+{
+	return ASK(rig, pool_evacuate_cancel, rig->pool, device);
+}
+
+int
+rig_device_remove(struct rig *rig, unsigned device, unsigned disk)
+{
+	int result = ASK(rig, pool_device_remove, rig->pool, device);
+
+	if (result < 0)
+		return result;
+	rig->disks--;
+	for (unsigned i = disk; i < rig->disks; i++) {
+		rig->disk[i] = rig->disk[i + 1];
+		rig->platter[i] = rig->platter[i + 1];
+	}
+	rig->disk[rig->disks] = rig->platter[rig->disks] = NULL;
+	return 0;
+}
+
+int
 rig_levels(struct rig *rig, unsigned soft, unsigned hard)
 {
 	return ASK(rig, pool_set_levels, rig->pool, soft, hard);

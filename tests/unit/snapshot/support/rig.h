@@ -10,7 +10,7 @@
 #include "snapshot/family.h"
 #include "snapshot/pin.h"
 
-#define RIG_DISKS 3
+#define RIG_DISKS 6
 
 struct rig {
 	struct loop *loop;
@@ -52,6 +52,10 @@ int rig_limits(
     struct rig *rig, struct volume *volume, uint64_t quota, uint64_t reserve);
 int rig_rename(struct rig *rig, struct volume *volume, const char *name);
 int rig_grow(struct rig *rig, struct backstore *bs);
+int rig_evacuate(struct rig *rig, unsigned device);
+int rig_evacuate_cancel(struct rig *rig, unsigned device);
+/* disk is its place in the rig; those behind it move up. */
+int rig_device_remove(struct rig *rig, unsigned device, unsigned disk);
 int rig_levels(struct rig *rig, unsigned soft, unsigned hard);
 int rig_checkpoint(struct rig *rig);
 int rig_mirror(struct rig *rig);
