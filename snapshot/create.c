@@ -451,18 +451,59 @@ pool_create(struct loop *loop, struct backstore **bs, unsigned count,
 
 struct growth {
 	struct labels *labels;
+	bool held;      /* no checkpoint may come into it */
+	unsigned known; /* devices; 0: nothing is changed yet */
 	uint64_t first; /* new region */
 	uint64_t old_regions[POOL_DEVICE_MAX];
 };
+
+/* A device of which not all is known to the table must not become durable: the
+ * pool is as it was when it is opened again. */
+static void
+grow_failed(struct operation *op)
+{
+	struct growth *g = op->detail;
+	struct pool *pool = op->pool;
+
+	if (g->known == 0)
+		return;
+	pool->device_count = g->known; /* the new one stays the caller's */
+	pool_suspect(pool, "the pool has grown by half of a device");
+}
 
 static void
 grow_cleanup(struct operation *op, int result)
 {
 	struct growth *g = op->detail;
 
-	(void)result;
+	if (result < 0)
+		grow_failed(op);
+	if (g->held)
+		meta_hold_drop(op->pool);
 	labels_free(g->labels);
 	free(g);
+}
+
+static void
+grow_again(struct loop_timer *timer)
+{
+	operation_run(container_of(timer, struct operation, timer));
+}
+
+/* From here to the end of the table no checkpoint begins: it would write
+ * regions that have no place yet. */
+static bool
+grow_holds(struct operation *op)
+{
+	struct growth *g = op->detail;
+
+	if (!g->held)
+		g->held = meta_hold_try(op->pool);
+	if (g->held)
+		return true;
+	op->timer.expire = grow_again;
+	loop_timer_arm(op->pool->loop, &op->timer, NSEC_PER_MSEC);
+	return false;
 }
 
 /* The table of regions gets room for count in all. */
@@ -539,6 +580,9 @@ grow_regions(struct operation *op)
 	mirror_fill_start(pool);
 	evacuate_start(pool);
 	pool->needs_write = true;
+	g->known = 0;
+	g->held = false;
+	meta_hold_drop(pool);
 	return operation_checkpoint(op, operation_done);
 }
 
@@ -620,6 +664,7 @@ grow_scanned(struct operation *op)
 	struct pool *pool = op->pool;
 	struct backstore *all[POOL_DEVICE_MAX];
 	const struct fmt_label *label;
+	unsigned known = pool->device_count;
 	uint64_t count;
 	int result;
 
@@ -636,6 +681,8 @@ grow_scanned(struct operation *op)
 		labels_free(g->labels);
 		g->labels = NULL;
 	}
+	if (!grow_holds(op))
+		return -EAGAIN;
 	result = grow_devices(
 	    op, (uint64_t)pool->space.region_blocks * FMT_BLOCK, &count);
 	if (result < 0)
@@ -646,6 +693,7 @@ grow_scanned(struct operation *op)
 	for (unsigned i = 0; i < pool->device_count; i++)
 		all[i] = pool->device[i].bs;
 	g->labels = labels_new(all, pool->device_count);
+	g->known = known;
 	if (g->labels == NULL || table_grow(pool, count) < 0)
 		return -ENOMEM;
 	op->run = grow_pages;

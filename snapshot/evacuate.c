@@ -56,8 +56,8 @@ is_to_leave(const struct pool *pool, uint32_t number)
 {
 	const struct region *region = &pool->space.regions[number];
 
-	return space_is_leaving(pool, region) &&
-	       region->class != FMT_REGION_EVACUATING && !region->unmovable;
+	return space_is_leaving(pool, region) && region_has_something(region) &&
+	       !region->unmovable;
 }
 
 /* Metadata first. */
@@ -208,6 +208,7 @@ moved(struct pool *pool, int result)
 		pool->space.regions[job->region].unmovable = true;
 		job->unmovable++;
 	}
+	region_check_empty(pool, job->region); /* not while it moved */
 	waiters_wake(&job->waiting, 0);
 	evacuate_later(pool, result == -ENOSPC ? NO_ROOM_NS : 0);
 }

@@ -123,7 +123,7 @@ region_check_empty(struct pool *pool, uint64_t number)
 	struct region *region = &space->regions[number];
 
 	if (region->class == FMT_REGION_DATA && region->lease == NULL &&
-	    region->quarantined == 0 &&
+	    region->quarantined == 0 && pool->move.region != number &&
 	    region->free_blocks == space->region_blocks &&
 	    (space->making == NULL || space->making->region != number) &&
 	    pool->state == POOL_ONLINE)

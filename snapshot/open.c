@@ -11,12 +11,20 @@
 #include <stdlib.h>
 #include <string.h>
 
+struct device_id {
+	uint32_t index;
+	uint8_t uuid[16];
+};
+
 struct opening {
 	struct labels *labels;
+	struct device_id id[POOL_DEVICE_MAX]; /* of bs[], as the labels say */
 	struct replay *replay;
 	struct pool_limits limits;
 	struct backstore *bs[POOL_DEVICE_MAX];
 	unsigned count;
+	struct backstore *extra[POOL_DEVICE_MAX]; /* no members */
+	unsigned extra_count;
 	bool read_only, missing;
 	uint32_t next_slot;
 	uint64_t began;
@@ -52,29 +60,55 @@ open_cleanup(struct operation *op, int result)
 
 /* ---- labels ---- */
 
+/* All must be of one pool. */
 static int
-devices_sort(struct operation *op, uint8_t uuid[16])
+labels_check(struct operation *op, uint8_t uuid[16])
 {
 	struct opening *o = op->detail;
-	struct backstore *sorted[POOL_DEVICE_MAX] = {NULL};
-	bool any = false;
 
 	for (unsigned i = 0; i < o->count; i++) {
 		const struct fmt_label *label = labels_best(o->labels, i);
-		uint32_t index;
 		if (label == NULL) {
 			operation_problem(
 			    op, "%s holds no pool", o->bs[i]->name);
 			return -ENOENT;
 		}
-		if (any && memcmp(uuid, label->pool_uuid, 16) != 0) {
+		if (i > 0 && memcmp(uuid, label->pool_uuid, 16) != 0) {
 			operation_problem(op, "%s belongs to another pool, %s",
 			    o->bs[i]->name, label->pool_name);
 			return -EINVAL;
 		}
 		memcpy(uuid, label->pool_uuid, 16);
-		any = true;
-		index = le32_get(&label->index);
+		o->id[i].index = le32_get(&label->index);
+		memcpy(o->id[i].uuid, label->device_uuid, 16);
+	}
+	return 0;
+}
+
+static bool
+is_member(const struct device_id *id, const struct fmt_super *super)
+{
+	const struct fmt_device *device = &super->device[id->index];
+
+	return id->index < le32_get(&super->device_count) &&
+	       le32_get(&device->state) != FMT_DEVICE_REMOVED &&
+	       memcmp(id->uuid, device->uuid, 16) == 0;
+}
+
+/* By number, with gaps.  What the superblock does not know is no member: its
+ * addition was cut short, or its removal before its label was wiped. */
+static int
+devices_sort(struct operation *op, const struct fmt_super *super)
+{
+	struct opening *o = op->detail;
+	struct backstore *sorted[POOL_DEVICE_MAX] = {NULL};
+
+	for (unsigned i = 0; i < o->count; i++) {
+		uint32_t index = o->id[i].index;
+		if (!is_member(&o->id[i], super)) {
+			o->extra[o->extra_count++] = o->bs[i];
+			continue;
+		}
 		if (sorted[index] != NULL) {
 			operation_problem(op, "%s and %s are the same device",
 			    sorted[index]->name, o->bs[i]->name);
@@ -82,7 +116,7 @@ devices_sort(struct operation *op, uint8_t uuid[16])
 		}
 		sorted[index] = o->bs[i];
 	}
-	memcpy(o->bs, sorted, sizeof(o->bs)); /* by index, with gaps */
+	memcpy(o->bs, sorted, sizeof(o->bs));
 	return 0;
 }
 
@@ -181,18 +215,14 @@ missing_check(struct operation *op)
 	return 0;
 }
 
-/* Its number stays taken.  One that is here all the same, since power went
- * before its label was wiped, is no member. */
+/* Its number stays taken. */
 static int
 device_was_removed(
     struct operation *op, const struct fmt_super *super, unsigned i)
 {
-	struct opening *o = op->detail;
 	struct pool *pool = op->pool;
 	struct device *device = &pool->device[i];
 
-	if (o->bs[i] != NULL)
-		pool->extra[pool->extra_count++] = o->bs[i];
 	device->bs =
 	    missing_new(pool->loop, i, le64_get(&super->device[i].size));
 	device->missing = device->bs != NULL;
@@ -467,13 +497,9 @@ open_pool(struct operation *op, const struct fmt_super *super)
 	}
 	pool_from_super(pool, super);
 	pool->may_mend = !o->read_only;
-	for (unsigned i = 0; i < POOL_DEVICE_MAX; i++) {
-		if (i >= pool->device_count && o->bs[i] != NULL) {
-			pool->extra[pool->extra_count++] = o->bs[i];
-			continue;
-		}
-		if (i >= pool->device_count)
-			continue;
+	memcpy(pool->extra, o->extra, sizeof(pool->extra));
+	pool->extra_count = o->extra_count;
+	for (unsigned i = 0; i < pool->device_count; i++) {
 		result = device_take(op, super, i);
 		if (result < 0)
 			return result;
@@ -503,6 +529,8 @@ open_supers(struct operation *op)
 		return -EBADMSG;
 	}
 	result = features_check(op, super);
+	if (result == 0)
+		result = devices_sort(op, super);
 	return result < 0 ? result : open_pool(op, super);
 }
 
@@ -510,21 +538,12 @@ static int
 open_labels(struct operation *op)
 {
 	struct opening *o = op->detail;
-	struct backstore *present[POOL_DEVICE_MAX];
-	unsigned count = 0;
 	int result = o->labels->error;
 
 	if (result == 0)
-		result = devices_sort(op, op->params.uuid);
+		result = labels_check(op, op->params.uuid);
 	if (result < 0)
 		return result;
-	for (unsigned i = 0; i < POOL_DEVICE_MAX; i++)
-		if (o->bs[i] != NULL)
-			present[count++] = o->bs[i];
-	labels_free(o->labels);
-	o->labels = labels_new(present, count);
-	if (o->labels == NULL)
-		return -ENOMEM;
 	op->run = open_supers;
 	labels_read_supers(o->labels, &op->waiter);
 	return -EAGAIN;

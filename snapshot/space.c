@@ -145,14 +145,6 @@ space_is_leaving(const struct pool *pool, const struct region *region)
 	return pool->device[region->device].state == FMT_DEVICE_EVACUATING;
 }
 
-static bool
-region_has_something(const struct region *region)
-{
-	return region->class != FMT_REGION_FREE &&
-	       region->class != FMT_REGION_EVACUATING &&
-	       region->class != FMT_REGION_BAD;
-}
-
 void
 space_count_leaving(struct pool *pool)
 {

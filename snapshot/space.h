@@ -199,6 +199,15 @@ void quarantine_release_later(struct pool *pool);
 /* What is found empty on a device that is being emptied stays so. */
 bool space_is_leaving(const struct pool *pool, const struct region *region);
 
+/* BAD is also what has no place yet, while a pool grows. */
+static inline bool
+region_has_something(const struct region *region)
+{
+	return region->class != FMT_REGION_FREE &&
+	       region->class != FMT_REGION_EVACUATING &&
+	       region->class != FMT_REGION_BAD;
+}
+
 static inline bool
 region_may_have_mirror(const struct region *region)
 {

@@ -3,6 +3,7 @@
  * The administrators: one at a time creates, deletes, renames, resizes, adds a
  * device, asks for a checkpoint, while the hosts go on.
  */
+#include "tests/sim/device.h"
 #include "tests/sim/family.h"
 #include <errno.h>
 #include <inttypes.h>
@@ -326,6 +327,7 @@ done_add_device(struct world *world, struct sim_volume *volume)
 {
 	(void)volume;
 	world_count_members(world);
+	world->disk[world->disks - 1].member = true;
 }
 
 /* ---- the kinds ---- */
@@ -350,6 +352,12 @@ static const struct control_kind kinds[CONTROL_COUNT] = {
     [CONTROL_SHRINK] = {"shrink", start_shrink, shrink_now, false, done_resize},
     [CONTROL_ADD_DEVICE] = {"add a device", start_add_device, NULL, false,
 	done_add_device},
+    [CONTROL_EVACUATE] = {"evacuate a device", start_evacuate, NULL, false,
+	done_evacuate},
+    [CONTROL_EVACUATE_CANCEL] = {"cancel an evacuation", start_evacuate_cancel,
+	NULL, false, done_evacuate_cancel},
+    [CONTROL_REMOVE_DEVICE] = {"remove a device", start_remove_device, NULL,
+	false, done_remove_device},
     [CONTROL_REOPEN] = {"reopen", start_reopen, NULL, false, NULL},
     [CONTROL_SNAPSHOT] = {"snapshot", start_snapshot, NULL, false,
 	done_snapshot},
@@ -453,6 +461,14 @@ may_lack_space(const struct world *world)
 	}
 }
 
+/* The others have too little room, or it is the last. */
+static bool
+may_stay_full(const struct world *world, int result)
+{
+	return world->control == CONTROL_EVACUATE &&
+	       (result == -ENOSPC || result == -EBUSY);
+}
+
 /* Flattening is refused beyond the hard threshold, and to those that have
  * snapshots of their own; unless all they stand on are such. */
 static bool
@@ -476,7 +492,7 @@ control_end(struct world *world, int result)
 	else if (result < 0 && result == world->control_refusal)
 		control_undo(world);
 	else if ((result == -ENOSPC && may_lack_space(world)) ||
-		 may_stay_clone(world, result))
+		 may_stay_clone(world, result) || may_stay_full(world, result))
 		control_undo(world);
 	else
 		request_failed(world, result);

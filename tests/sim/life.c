@@ -105,6 +105,7 @@ life_end(struct world *world)
 	if (!world_reopen(world))
 		life_survive(world);
 	world_empty(world);
+	devices_end(world);
 	if (!world_reopen(world))
 		life_survive(world);
 }

@@ -18,8 +18,9 @@
  * of 512 or 4096 byte blocks; several volumes with many reads, writes of parts
  * of blocks, of blocks, of chunks and across chunks and leaves, UNMAP, ZERO,
  * FLUSH and FUA in flight at once; creation, deletion, renaming, growing,
- * shrinking, devices that join, checkpoints, closing and opening, meanwhile;
- * pools that fill up; logs that go round; caches of a few pages; failing disks.
+ * shrinking, devices that join, that are emptied and removed, checkpoints,
+ * closing and opening, meanwhile; pools that fill up; logs that go round;
+ * caches of a few pages; failing disks.
  * Power goes at any write, flush or discard of any device, in the middle of
  * recovery too (random), or at each one in turn (exhaustive).  What was not
  * flushed survives in part, torn at 512 bytes.  After each cut pool_check must
@@ -509,6 +510,14 @@ static const struct mutation {
 	.seeds = 32),
     M(pin_ignored, "what is pinned stays while it is checked",
 	.directed = "pinned"),
+    M(move_no_copy, "a region is copied before its places are exchanged",
+	.scenario = "evacuate", .seeds = 4),
+    M(move_one_place, "writes go to both places while a region is copied",
+	.scenario = "evacuate", .seeds = 4),
+    M(move_no_gate, "writes wait while their part of a region is copied",
+	.scenario = "evacuate", .seeds = 8),
+    M(move_no_wait, "both places until the table with the new one is durable",
+	.scenario = "evacuate", .seeds = 8),
 #undef M
     {"no_ack_ring", "killed: all acknowledged writes are there",
 	&world_without_ring, .scenario = "kill", .seeds = 4},
@@ -701,6 +710,8 @@ main(int argc, char **argv)
 	printf("%" PRIu64 " power cuts, %" PRIu64 " checks, %" PRIu64
 	       " MiB verified\n",
 	    tally->cuts, tally->checks, tally->verified_bytes >> 20);
+	if (tally->removals > 0)
+		printf("%" PRIu64 " devices removed\n", tally->removals);
 	if (tally->snapshots > 0)
 		printf("%" PRIu64 " snapshots, %" PRIu64 " clones, %" PRIu64
 		       " rollbacks, %" PRIu64 " flattened, %" PRIu64

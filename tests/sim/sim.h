@@ -15,7 +15,7 @@
 #include "snapshot/pin.h"
 #include "tests/sim/oracle.h"
 
-#define DEVICES_MAX  4u
+#define DEVICES_MAX  8u
 #define VOLUMES_MAX  6u
 #define GROUPS_MAX   3u
 #define SLOTS_MAX    48u
@@ -46,7 +46,10 @@ enum control {
 	CONTROL_ENLARGE,
 	CONTROL_SHRINK,
 	CONTROL_ADD_DEVICE,
-	CONTROL_REOPEN, /* close in good order, check, open */
+	CONTROL_EVACUATE, /* a device: it is to become empty */
+	CONTROL_EVACUATE_CANCEL,
+	CONTROL_REMOVE_DEVICE, /* that is empty */
+	CONTROL_REOPEN,        /* close in good order, check, open */
 	CONTROL_SNAPSHOT,
 	CONTROL_GROUP_SNAPSHOT, /* of several volumes at one instant */
 	CONTROL_DELETE_SNAPSHOT,
@@ -93,6 +96,7 @@ struct scenario {
 	unsigned snapshots;     /* at most so many; 0: there is no such thing */
 	bool cow_units;         /* volumes of any cow_unit, not 4K alone */
 	bool ordered;           /* the ordered writer of ordered.c */
+	unsigned background;    /* percent; 0: as the engine does */
 	bool check_off;         /* pool_check is not run */
 	enum fault fault;
 	unsigned work[WORK_COUNT];
@@ -110,13 +114,16 @@ struct tally {
 	uint64_t cuts, cuts_in_open, steps, ios, flushes, controls, reopens,
 	    full, errors, checks, verified_bytes, snapshots, clones, rollbacks,
 	    flattened, deletions, diffs, diff_blocks, marks, pairs, quotas,
-	    reserves, online_checks, online_lost;
+	    reserves, online_checks, online_lost, removals;
 };
 
 struct disk {
 	struct backstore *platter; /* bs_powercut: survives everything */
 	struct backstore *top;     /* what the pool is given */
 	struct backstore *error;   /* the fault layer, or NULL */
+	bool member;               /* of the pool, or was one */
+	bool leaving;              /* is being emptied */
+	bool removed;
 };
 
 /* A bookmark. */
@@ -232,6 +239,7 @@ struct world {
 	struct pool_request request;
 	enum control control; /* CONTROL_COUNT: none under way */
 	struct sim_volume *control_volume;
+	struct disk *control_disk; /* of what is about a device */
 	uint64_t control_started;
 	int control_refusal;   /* the answer must be this */
 	uint64_t control_size; /* what to shrink to; 0: at random */
@@ -338,6 +346,12 @@ struct backstore *disk_shell_new(struct loop *loop, struct backstore *below,
 void disk_shell_hold(
     struct backstore *shell, enum bs_op op, uint64_t offset, uint64_t length);
 void disk_shell_release(struct backstore *shell);
+
+/* ---- device.c ---- */
+/* After a restart: the devices are members, leaving or gone as promised. */
+void devices_verify(struct world *world);
+/* What is to become empty does. */
+void devices_end(struct world *world);
 
 /* ---- work.c ---- */
 

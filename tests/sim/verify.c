@@ -195,6 +195,7 @@ world_verify(struct world *world)
 	struct sim_volume *v = NULL;
 
 	verify_list(world);
+	devices_verify(world);
 	control_settle(world);
 	order_restarted(world);
 	if (world->only_kills)

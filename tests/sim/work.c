@@ -687,6 +687,8 @@ work_step(struct world *world)
 void
 work_round(struct world *world, unsigned steps)
 {
+	if (world->scenario->background > 0)
+		pool_set_background(world->pool, world->scenario->background);
 	for (unsigned i = 0; i < steps && !round_is_over(world); i++) {
 		work_step(world);
 		if (!world->power_failed)

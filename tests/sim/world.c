@@ -47,6 +47,7 @@ draw_disk(struct world *world)
 	uint64_t total = 0, drawn;
 	unsigned i = 0;
 
+	/* a removed one is not written any more: its ticks stay */
 	for (unsigned k = 0; k < world->members; k++)
 		total += bs_powercut_ticks(world->disk[k].platter);
 	if (total == 0 || chance(world, 100))
@@ -267,10 +268,16 @@ disks_plug(
 void
 world_count_members(struct world *world)
 {
-	struct pool_stat stat;
+	struct pool_device_stat stat;
 
-	pool_stat_get(world->pool, &stat);
-	world->members = stat.devices;
+	for (unsigned i = 0; pool_device_get(world->pool, i, &stat); i++)
+		for (unsigned k = 0; k < world->disks; k++)
+			if (stat.bs == world->disk[k].top &&
+			    k >= world->members)
+				world->members = k + 1;
+	/* what moves is to move under load, not while all is verified */
+	if (world->scenario->background > 0)
+		pool_set_background(world->pool, 1);
 }
 
 struct backstore *
@@ -332,6 +339,7 @@ world_create(struct world *world)
 		    waited.request.problem);
 	world->pool = waited.request.pool;
 	world->created = true;
+	world_count_members(world);
 	return true;
 }
 
