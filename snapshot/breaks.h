@@ -53,6 +53,8 @@ struct engine_breaks {
 				  * that came before it */
 	bool rewrite_stale;      /* it is installed whatever came between */
 	bool reserve_ignored;    /* others get what is set aside */
+	bool grow_early;         /* new regions are taken before the table that
+				  * has them is durable */
 	bool pin_ignored;        /* what a pinned checkpoint has is used again
 				  * like all else */
 

@@ -534,6 +534,7 @@ table_grow(struct pool *pool, uint64_t count)
 		regions[i].mirror = NO_REGION;
 	}
 	memset(&table[old], 0, (pages - old) * sizeof(table[0]));
+	space->class_count[FMT_REGION_BAD] += count - space->count;
 	space->count = count;
 	tree_raise(&pool->regions, fmt_tree_levels(pages));
 	tree_raise(&pool->bitmap,
@@ -555,6 +556,37 @@ volumes_see_device(struct pool *pool, const struct backstore *bs)
 	}
 }
 
+/* As FREE, for when the pool is opened again; but until then nobody takes it. */
+static void
+new_region_store(struct pool *pool, uint64_t number)
+{
+	region_record_fill(pool, number);
+	pool->space.regions[number].class = FMT_REGION_BAD;
+}
+
+/* Only now: a record of the log that names a region which no durable table has
+ * would be a contradiction after a crash. */
+static int
+grow_usable(struct operation *op)
+{
+	struct growth *g = op->detail;
+	struct pool *pool = op->pool;
+	struct space *space = &pool->space;
+
+	for (uint64_t i = g->first; i < space->count; i++)
+		space->regions[i].class = FMT_REGION_FREE;
+	space->class_count[FMT_REGION_BAD] -= space->count - g->first;
+	space_count(pool, g->first);
+	if (pool->device_count > 1 &&
+	    !(le32_get(&pool->super.flags) & FMT_SUPER_NO_MIRROR))
+		space->mirrored = true;
+	space_set_reserve(pool);
+	space_level(pool);
+	mirror_fill_start(pool);
+	evacuate_start(pool);
+	return OP_DONE;
+}
+
 /* Regions that the devices have more than the pool knows, in one go. */
 static int
 grow_regions(struct operation *op)
@@ -570,20 +602,16 @@ grow_regions(struct operation *op)
 		number += pool->device[i].regions - g->old_regions[i];
 	}
 	for (uint64_t i = g->first; i < pool->space.count; i++)
-		region_record_fill(pool, i);
-	space_count(pool, g->first);
-	if (pool->device_count > 1 &&
-	    !(le32_get(&pool->super.flags) & FMT_SUPER_NO_MIRROR))
-		pool->space.mirrored = true;
-	space_set_reserve(pool);
-	space_level(pool);
-	mirror_fill_start(pool);
-	evacuate_start(pool);
+		new_region_store(pool, i);
 	pool->needs_write = true;
 	g->known = 0;
 	g->held = false;
 	meta_hold_drop(pool);
-	return operation_checkpoint(op, operation_done);
+	if (engine_breaks.grow_early) {
+		grow_usable(op);
+		return operation_checkpoint(op, operation_done);
+	}
+	return operation_checkpoint(op, grow_usable);
 }
 
 static int

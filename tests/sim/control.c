@@ -255,7 +255,7 @@ control_resize(struct world *world, struct sim_volume *volume, uint64_t size)
 	volume_resize(world->pool, volume->volume, size, &world->request);
 }
 
-static bool
+bool
 start_add_device(struct world *world)
 {
 	const struct scenario *scenario = world->scenario;

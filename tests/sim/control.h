@@ -37,6 +37,9 @@ struct sim_volume *control_draw_volume(struct world *world);
 /* A volume that does not exist, or NULL. */
 struct sim_volume *control_absent(struct world *world);
 
+/* The pool gets one more, if the scenario has one. */
+bool start_add_device(struct world *world);
+
 /* ---- reserve.c ---- */
 bool start_reserve(struct world *world);
 bool reserve_may_be(

@@ -136,8 +136,9 @@ space_under_a_read_is_not_reused(struct world *world)
 void
 directed_hold_superblocks(struct world *world)
 {
-	disk_shell_hold(world->disk[0].top, BS_WRITE, fmt_super_offset(0),
-	    FMT_SUPER_SLOTS * FMT_SUPER_STRIDE);
+	for (unsigned i = 0; i < world->disks; i++)
+		disk_shell_hold(world->disk[i].top, BS_WRITE,
+		    fmt_super_offset(0), FMT_SUPER_SLOTS * FMT_SUPER_STRIDE);
 }
 
 /* One commit per write, so many that the ring goes round, while the superblock
@@ -235,6 +236,34 @@ directed_run_for(struct world *world, unsigned events)
 	}
 }
 
+/* ---- growth ---- */
+
+/* The pool is full when it gets a device, and what waits for space takes it at
+ * once; but the checkpoint that has the device is not durable before power
+ * goes.  No record of the log may name a region that the pool does not know. */
+static void
+new_regions_wait_for_their_table(struct world *world)
+{
+	struct sim_volume *volume = directed_begin(world);
+
+	if (!life_create_volumes(world))
+		sim_fail(world, "power failed though nobody cut it");
+	for (uint64_t at = 0; at < volume->size; at += CHUNK)
+		directed_write(world, volume, at);
+	if (!start_add_device(world))
+		sim_fail(world, "no device is to join");
+	directed_hold_superblocks(world);
+	directed_run_for(world, 4000);
+	/* more than the region that was left for metadata until now */
+	for (uint64_t at = CHUNK; at <= 80 * CHUNK; at += CHUNK) {
+		in_flight_falls_to(world, 16);
+		work_submit(world, volume, BS_WRITE, volume->size - at, 4096,
+		    true, false);
+	}
+	in_flight_falls_to(world, 0);
+	survive(world, volume);
+}
+
 /* ---- I14 ---- */
 
 #define LEAF_BYTES (243ull * CHUNK)
@@ -294,6 +323,7 @@ another_page_is_noticed(struct world *world)
 }
 
 const struct directed directed_tests[] = {
+    {"growth", new_regions_wait_for_their_table, 0},
     {"other-page", another_page_is_noticed, 0},
     {"reuse-in-flight", space_under_a_read_is_not_reused, 0},
     {"log-not-cut-early", log_is_not_cut_before_the_superblock, 0},

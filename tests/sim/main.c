@@ -510,6 +510,8 @@ static const struct mutation {
 	.seeds = 32),
     M(pin_ignored, "what is pinned stays while it is checked",
 	.directed = "pinned"),
+    M(grow_early, "no record names a region before the table has it",
+	.directed = "growth"),
     M(move_no_copy, "a region is copied before its places are exchanged",
 	.scenario = "evacuate", .seeds = 4),
     M(move_one_place, "writes go to both places while a region is copied",

@@ -224,7 +224,7 @@ const struct scenario scenarios[] = {
 },
 {
 	.name = "directed", .what = "what the directed tests start from; no seeds of its own",
-	.devices = 1, .device_bytes = 64 * MiB, .device_block = 512, .leave_bytes = 2 * MiB, .may_fill = true,
+	.devices = 1, .devices_later = 1, .device_bytes = 64 * MiB, .device_block = 512, .leave_bytes = 2 * MiB, .may_fill = true,
 	.one_copy = true, .volumes = 1, .volume_bytes = 16 * MiB, .depth = 1, .work = {1}, .cut_ticks = 1,
 },
 {
