@@ -556,7 +556,8 @@ volumes_see_device(struct pool *pool, const struct backstore *bs)
 	}
 }
 
-/* As FREE, for when the pool is opened again; but until then nobody takes it. */
+/* As FREE, for when the pool is opened again; but until then nobody takes it.
+ */
 static void
 new_region_store(struct pool *pool, uint64_t number)
 {

@@ -17,6 +17,7 @@
 #include "snapshot/engine.h"
 #include "snapshot/family.h"
 #include "snapshot/lease.h"
+#include "snapshot/reserve.h"
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -117,7 +118,7 @@ beside_next(struct pool *pool)
 {
 	struct space *space = &pool->space;
 
-	if (members(pool) < 2 || space_spare_regions(pool) == 0)
+	if (members(pool) < 2 || reserve_spare_regions(pool) == 0)
 		return NO_REGION;
 	for (uint32_t i = 0; i < space->count; i++) {
 		uint32_t target;

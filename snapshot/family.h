@@ -190,8 +190,8 @@ enum pool_job_kind {
 
 struct pool_job_stat {
 	enum pool_job_kind kind;
-	uuid_t uuid;                  /* of the version it works on */
-	char name[POOL_NAME_MAX + 1]; /* the version had */
+	uuid_t uuid;                  /* of the version it works on, or pool */
+	char name[POOL_NAME_MAX + 1]; /* the version had, or the pool has */
 	bool running;                 /* else it waits */
 	uint64_t done, total;         /* bytes of its address space */
 	uint64_t freed;               /* bytes, since the pool is open */

@@ -14,6 +14,7 @@
  */
 #include "snapshot/engine.h"
 #include "snapshot/family.h"
+#include "snapshot/reserve.h"
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -156,7 +157,7 @@ fill_make(struct pool *pool, uint64_t number)
 	struct fmt_record record = {.type = FMT_REGION};
 	uint32_t mirror = mirror_pick(pool, number);
 
-	if (mirror == NO_REGION || space_spare_regions(pool) == 0) {
+	if (mirror == NO_REGION || reserve_spare_regions(pool) == 0) {
 		pool->fill.lacking++;
 		return false;
 	}
@@ -280,6 +281,7 @@ mirror_fill_stat(const struct pool *pool, struct pool_job_stat *ret_stat)
 	    .done = pool->fill.done,
 	    .total = pool->fill.total,
 	};
+	uuid_copy(ret_stat->uuid, pool->uuid);
 	snprintf(ret_stat->name, sizeof(ret_stat->name), "%s", pool->name);
 	return true;
 }

@@ -195,7 +195,8 @@ gate_close(struct pool *pool, uint64_t from, uint64_t bytes,
 
 /* ---- metadata ---- */
 
-/* Not while somebody has looked up where a page lies to write there. */
+/* Not while somebody has looked up where a page lies to write there; and a
+ * pinned checkpoint is read where its own table says. */
 static void
 meta_exchange(struct pool *pool)
 {
@@ -204,7 +205,7 @@ meta_exchange(struct pool *pool)
 	if (result < 0)
 		move_end(pool, result);
 	else if (pool->checkpoint.state > CKPT_PREPARE ||
-		 pool->meta_holds > 0 || pool->mends > 0)
+		 pool->meta_holds > 0 || pool->mends > 0 || pool->held != NULL)
 		move_later(pool, RETRY_NS, meta_exchange);
 	else
 		exchange(pool);

@@ -12,6 +12,7 @@
 #include <string.h>
 
 struct device_id {
+	bool blank; /* it has no label */
 	uint32_t index;
 	uint8_t uuid[16];
 };
@@ -60,29 +61,41 @@ open_cleanup(struct operation *op, int result)
 
 /* ---- labels ---- */
 
+static int
+blank_problem(struct operation *op)
+{
+	struct opening *o = op->detail;
+
+	for (unsigned i = 0; i < o->count; i++)
+		if (o->id[i].blank)
+			operation_problem(
+			    op, "%s holds no pool", o->bs[i]->name);
+	return -ENOENT;
+}
+
 /* All must be of one pool. */
 static int
 labels_check(struct operation *op, uint8_t uuid[16])
 {
 	struct opening *o = op->detail;
+	bool any = false;
 
 	for (unsigned i = 0; i < o->count; i++) {
 		const struct fmt_label *label = labels_best(o->labels, i);
-		if (label == NULL) {
-			operation_problem(
-			    op, "%s holds no pool", o->bs[i]->name);
-			return -ENOENT;
-		}
-		if (i > 0 && memcmp(uuid, label->pool_uuid, 16) != 0) {
+		o->id[i].blank = label == NULL;
+		if (label == NULL)
+			continue;
+		if (any && memcmp(uuid, label->pool_uuid, 16) != 0) {
 			operation_problem(op, "%s belongs to another pool, %s",
 			    o->bs[i]->name, label->pool_name);
 			return -EINVAL;
 		}
 		memcpy(uuid, label->pool_uuid, 16);
+		any = true;
 		o->id[i].index = le32_get(&label->index);
 		memcpy(o->id[i].uuid, label->device_uuid, 16);
 	}
-	return 0;
+	return any ? 0 : blank_problem(op);
 }
 
 static bool
@@ -90,9 +103,25 @@ is_member(const struct device_id *id, const struct fmt_super *super)
 {
 	const struct fmt_device *device = &super->device[id->index];
 
-	return id->index < le32_get(&super->device_count) &&
+	return !id->blank && id->index < le32_get(&super->device_count) &&
 	       le32_get(&device->state) != FMT_DEVICE_REMOVED &&
 	       memcmp(id->uuid, device->uuid, 16) == 0;
+}
+
+/* Those without a label may be devices that were removed: whoever names them
+ * has not heard of it.  More of them are a mistake. */
+static int
+blanks_check(struct operation *op, const struct fmt_super *super)
+{
+	struct opening *o = op->detail;
+	unsigned blank = 0, removed = 0;
+
+	for (unsigned i = 0; i < o->count; i++)
+		blank += o->id[i].blank;
+	for (unsigned i = 0; i < le32_get(&super->device_count); i++)
+		removed +=
+		    le32_get(&super->device[i].state) == FMT_DEVICE_REMOVED;
+	return blank <= removed ? 0 : blank_problem(op);
 }
 
 /* By number, with gaps.  What the superblock does not know is no member: its
@@ -529,6 +558,8 @@ open_supers(struct operation *op)
 		return -EBADMSG;
 	}
 	result = features_check(op, super);
+	if (result == 0)
+		result = blanks_check(op, super);
 	if (result == 0)
 		result = devices_sort(op, super);
 	return result < 0 ? result : open_pool(op, super);

@@ -123,17 +123,22 @@ pin_now(struct operation *op)
 {
 	struct pool *pool = op->pool;
 	struct pool_pin *pin = op->detail;
-	struct held *held = calloc(1, sizeof(*held));
+	struct held *held;
 
+	/* the last one may name what is about to be let go (move.h) */
+	if (pool->state == POOL_ONLINE && pool->move.exchanged)
+		return operation_checkpoint(op, pin_now);
+	held = calloc(1, sizeof(*held));
 	if (held == NULL || !held_copy(held, &pool->space)) {
 		held_free(held);
 		return -ENOMEM;
 	}
 	held->pin = pin;
 	pin->super = pool->super;
-	pin->count = pool->device_count;
+	pin->count = 0;
 	for (unsigned i = 0; i < pool->device_count; i++)
-		pin->bs[i] = pool->device[i].bs;
+		if (!device_is_removed(&pool->device[i]))
+			pin->bs[pin->count++] = pool->device[i].bs;
 	pin->pool = pool;
 	pin->lost = 0;
 	pool->held = held;

@@ -25,7 +25,7 @@
 /* The caller's, until pool_unpin(). */
 struct pool_pin {
 	struct fmt_super super; /* of the checkpoint */
-	unsigned count;         /* of its devices */
+	unsigned count;         /* of its devices, in their order */
 	/* pin.c's */
 	struct backstore *bs[POOL_DEVICE_MAX]; /* the pool's; gone when lost */
 	struct pool *pool; /* NULL: it is not pinned any more */

@@ -83,7 +83,8 @@ void pool_create(struct loop *loop, struct backstore **bs, unsigned count,
     bool force, struct pool_request *request);
 
 /* Opens: labels, newest valid superblock, replay of the log, then a checkpoint
- * before anything is appended.  Ownership as for pool_create.  -ENOENT no
+ * before anything is appended.  Ownership as for pool_create.  A device that
+ * was removed from it may be named all the same: it is not used.  -ENOENT no
  * label; -EBADMSG damaged (problem says what and where); -EPROTO unknown
  * incompatible feature or newer version; -ENODEV a device is missing
  * (with mirrors of all metadata the pool is opened for reading instead, and

@@ -101,6 +101,10 @@ remove_check(struct operation *op)
 		    op, "the pool has no device %" PRIu32, op->slot);
 		return -ENOENT;
 	}
+	if (pool->held != NULL) {
+		operation_problem(op, "a check of the pool reads it");
+		return -EINPROGRESS;
+	}
 	used = device_used_regions(pool, op->slot);
 	if (used == 0)
 		return 0;

@@ -67,7 +67,7 @@ left_blocks(struct pool *pool, struct aside aside)
 {
 	int64_t spare = space_spare_with(pool, aside.pages);
 
-	return (int64_t)pool->space.data_free +
+	return (int64_t)(pool->space.data_free - pool->space.held_free) +
 	       (spare * (int64_t)pool->space.region_blocks) -
 	       (int64_t)pool->pending_blocks -
 	       (int64_t)aside_total(pool, aside);
@@ -132,6 +132,22 @@ reserve_ask(struct pool *pool, uint64_t aside, uint64_t want, unsigned unit)
 	if (left > 0)
 		aside += (uint64_t)left;
 	return aside < want ? aside / unit * unit : want;
+}
+
+uint64_t
+reserve_spare_regions(struct pool *pool)
+{
+	uint64_t spare = space_spare_regions(pool);
+	int64_t left;
+
+	if (pool->aside_pages == 0)
+		return spare;
+	left = left_blocks(pool,
+		   (struct aside){pool->aside_blocks, pool->aside_pages}) >>
+	       pool->space.region_shift;
+	if (left <= 0)
+		return 0;
+	return (uint64_t)left < spare ? (uint64_t)left : spare;
 }
 
 /* Pages cannot be where data is, however much of that is free. */

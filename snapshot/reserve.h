@@ -48,6 +48,9 @@ uint64_t reserve_ask(
 /* Blocks set aside for all, maps included. */
 uint64_t reserve_total(const struct pool *pool);
 
+/* FREE regions that neither metadata needs nor anybody has been promised. */
+uint64_t reserve_spare_regions(struct pool *pool);
+
 /* Blocks that are missing if a volume (NULL: a new one) is to have this. */
 uint64_t reserve_lacks(struct pool *pool, const struct volume *volume,
     uint64_t bytes, uint64_t size);

@@ -432,6 +432,7 @@ scrub_stat(const struct pool *pool, struct pool_job_stat *ret_stat)
 	    .done = pool->scrub.block * FMT_BLOCK,
 	    .total = (space->count << space->region_shift) * FMT_BLOCK,
 	};
+	uuid_copy(ret_stat->uuid, pool->uuid);
 	snprintf(ret_stat->name, sizeof(ret_stat->name), "%s", pool->name);
 	return true;
 }

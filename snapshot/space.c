@@ -4,6 +4,7 @@
  */
 #include "snapshot/engine.h"
 #include "snapshot/lease.h"
+#include "snapshot/reserve.h"
 #include <stdlib.h>
 
 /* Blocks of metadata in use or surely needed by the next checkpoint. */
@@ -35,20 +36,32 @@ meta_aside(const struct pool *pool, uint64_t map_pages)
 	return map_pages + pool->dirty_hard - pool->credits;
 }
 
+/* The region that is moving has got the one that was promised to it. */
+static bool
+move_is_served(const struct pool *pool)
+{
+	const struct move *move = &pool->move;
+
+	return move->region != NO_REGION && !move->exchanged &&
+	       space_is_leaving(pool, &pool->space.regions[move->region]);
+}
+
 /* FREE regions that are not promised to what leaves its device; negative: so
  * many are missing. */
 static int64_t
-free_regions(const struct space *space)
+free_regions(const struct pool *pool)
 {
+	const struct space *space = &pool->space;
+
 	return (int64_t)space->class_count[FMT_REGION_FREE] -
-	       (int64_t)space->leaving;
+	       (int64_t)space->leaving + move_is_served(pool);
 }
 
 bool
 space_meta_room(struct pool *pool, uint64_t pages, bool is_aside)
 {
 	struct space *space = &pool->space;
-	int64_t free = free_regions(space);
+	int64_t free = free_regions(pool);
 
 	if (!is_aside)
 		pages += meta_aside(pool, pool->aside_pages);
@@ -75,8 +88,7 @@ meta_regions(const struct pool *pool, uint64_t map_pages)
 int64_t
 space_spare_with(struct pool *pool, uint64_t map_pages)
 {
-	return free_regions(&pool->space) -
-	       (int64_t)meta_regions(pool, map_pages);
+	return free_regions(pool) - (int64_t)meta_regions(pool, map_pages);
 }
 
 uint64_t
@@ -162,22 +174,54 @@ space_count_leaving(struct pool *pool)
 	}
 }
 
+/* What would be left of FREE regions, and of blocks free in DATA ones, if the
+ * device were leaving too. */
+struct left {
+	int64_t regions, blocks;
+};
+
+static struct left
+left_without(struct pool *pool, unsigned device, uint64_t *ret_needed)
+{
+	struct space *space = &pool->space;
+	struct left left = {
+	    .regions = -(int64_t)space->leaving -
+		       (int64_t)meta_regions(pool, pool->aside_pages),
+	    .blocks = (int64_t)(space->data_free - space->held_free)};
+
+	*ret_needed = 0;
+	for (uint64_t i = 0; i < space->count; i++) {
+		const struct region *region = &space->regions[i];
+		if (region->device != device)
+			left.regions += region->class == FMT_REGION_FREE;
+		else if (region_has_something(region))
+			(*ret_needed)++;
+		if (region->device == device &&
+		    region->class == FMT_REGION_DATA)
+			left.blocks -= (int64_t)region->free_blocks;
+	}
+	left.regions -= (int64_t)*ret_needed;
+	return left;
+}
+
 uint64_t
 space_lacking(struct pool *pool, unsigned device, uint64_t *ret_needed)
 {
 	struct space *space = &pool->space;
-	uint64_t needed = 0, there = 0, take;
+	struct left left = left_without(pool, device, ret_needed);
+	int64_t lacks = -left.regions;
+	/* what is promised to volumes stays there for them all the time */
+	int64_t aside =
+	    pool->aside_pages == 0
+		? 0
+		: (int64_t)(reserve_total(pool) + pool->pending_blocks) -
+		      left.blocks;
+	int64_t for_aside =
+	    (aside + space->region_blocks - 1) >> space->region_shift;
 
-	for (uint64_t i = 0; i < space->count; i++) {
-		const struct region *region = &space->regions[i];
-		if (region->device == device)
-			needed += region_has_something(region);
-		else
-			there += region->class == FMT_REGION_FREE;
-	}
-	*ret_needed = needed;
-	take = needed + space->leaving + meta_regions(pool, pool->aside_pages);
-	return take > there ? take - there : 0;
+	if (aside > 0)
+		lacks += for_aside;
+	return lacks > 0 ? (uint64_t)lacks : 0;
 }
 
 uint64_t

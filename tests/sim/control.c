@@ -469,6 +469,14 @@ may_stay_full(const struct world *world, int result)
 	       (result == -ENOSPC || result == -EBUSY);
 }
 
+/* ... while the pool is checked. */
+static bool
+may_stay_read(const struct world *world, int result)
+{
+	return world->control == CONTROL_REMOVE_DEVICE &&
+	       result == -EINPROGRESS && world->online != ONLINE_NOT;
+}
+
 /* Flattening is refused beyond the hard threshold, and to those that have
  * snapshots of their own; unless all they stand on are such. */
 static bool
@@ -492,7 +500,8 @@ control_end(struct world *world, int result)
 	else if (result < 0 && result == world->control_refusal)
 		control_undo(world);
 	else if ((result == -ENOSPC && may_lack_space(world)) ||
-		 may_stay_clone(world, result) || may_stay_full(world, result))
+		 may_stay_clone(world, result) ||
+		 may_stay_full(world, result) || may_stay_read(world, result))
 		control_undo(world);
 	else
 		request_failed(world, result);

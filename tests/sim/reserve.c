@@ -88,16 +88,29 @@ under_way(const struct world *world, const struct sim_volume *volume)
 	return bytes;
 }
 
+/* What is asked for may be so already. */
+static uint64_t
+reserve_least(const struct world *world, const struct sim_volume *volume)
+{
+	bool asked = world->control == CONTROL_RESERVE &&
+		     world->control_volume == volume;
+
+	return asked && volume->new_reserve < volume->reserve
+		   ? volume->new_reserve
+		   : volume->reserve;
+}
+
 static void
 reserve_look_at(struct world *world, struct sim_volume *volume)
 {
 	struct family_stat family;
 	struct volume_stat stat;
-	uint64_t target;
+	uint64_t target = reserve_least(world, volume);
 
 	volume_stat_get(volume->volume, &stat);
 	family_stat_get(volume->volume, &family);
-	target = volume->reserve < stat.size ? volume->reserve : stat.size;
+	if (target > stat.size)
+		target = stat.size;
 	if (family.exclusive + under_way(world, volume) >= target ||
 	    (stat.quota != 0 && stat.quota < target))
 		volume->reserve_had = world->clock;

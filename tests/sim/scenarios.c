@@ -50,11 +50,12 @@ const struct scenario scenarios[] = {
 {
 	.name = "evacuate", .what = "devices are emptied under load, removed, and others join",
 	.devices = 3, .devices_later = 5, .device_bytes = 40 * MiB, .late_permille = 10, .background = 100,
-	.volumes = 2, .volume_bytes = 10 * MiB, .spread = true, .may_fill = true,
+	.volumes = 2, .volume_bytes = 10 * MiB, .snapshots = 4, .spread = true, .may_fill = true,
 	.depth = 24, .fua_percent = 10, .cut_ticks = 600,
 	.work = {30, 10, 16, 12, 4, 1, 6, 10, 1},
 	.control_permille = 6,
 	.control = {[CONTROL_EVACUATE] = 8, [CONTROL_EVACUATE_CANCEL] = 4, [CONTROL_REMOVE_DEVICE] = 2, [CONTROL_ADD_DEVICE] = 3,
+		    [CONTROL_CHECK_ONLINE] = 3, [CONTROL_RESERVE] = 2, [CONTROL_SNAPSHOT] = 3, [CONTROL_DELETE_SNAPSHOT] = 3,
 		    [CONTROL_CHECKPOINT] = 2, [CONTROL_CREATE] = 1, [CONTROL_DELETE] = 1, [CONTROL_REOPEN] = 1},
 	.cuts_per_seed = 25, .seeds = 40,
 },

@@ -8,6 +8,7 @@
  */
 #include "snapshot/engine.h"
 #include "snapshot/family.h"
+#include "snapshot/pin.h"
 #include "tests/unit/snapshot/support/rig.h"
 #include <errno.h>
 #include <setjmp.h>
@@ -517,6 +518,27 @@ a_removed_device_that_comes_back_is_no_member(void **state)
 	expect_of(volume_open(volume_find(rig.pool, "disk")), 0);
 }
 
+/* Who named it before does so again. */
+static void
+a_removed_device_may_still_be_named(void **state)
+{
+	(void)state;
+	pool_with(2);
+	volume_with_data();
+	empty(0);
+	assert_int_equal(rig_device_remove(&rig, 0, 0), 0);
+	rig_cut(&rig);
+	rig.disk[1] = rig_disk(&rig, 96 * MiB, 512, true);
+	rig.disk[2] = rig_disk(&rig, 96 * MiB, 512, true);
+	rig.disks = 3;
+	assert_int_equal(rig_open(&rig, false), -ENOENT); /* one too many */
+	assert_non_null(strstr(rig.problem, "holds no pool"));
+	rig_close_bs(&rig, rig.disk[2]);
+	rig.disks = 2;
+	assert_int_equal(rig_open(&rig, false), 0);
+	expect_of(volume_open(volume_find(rig.pool, "disk")), 0);
+}
+
 /* ---- mirrors ---- */
 
 static void
@@ -535,6 +557,86 @@ mirrors_go_to_a_second_device(void **state)
 	assert_int_equal(rig_checkpoint(&rig), 0);
 	assert_false(incompat_on_disk(0) & FMT_INCOMPAT_DEVICES);
 	cut_and_expect(0);
+}
+
+/* ---- a check beside ---- */
+
+static unsigned
+pages_on(unsigned number)
+{
+	const struct space *space = &rig.pool->space;
+	unsigned count = 0;
+
+	for (uint64_t i = 0; i < space->count; i++)
+		count += space->regions[i].device == number &&
+			 space->regions[i].class == FMT_REGION_META;
+	return count;
+}
+
+/* A pinned checkpoint is read where its own table says. */
+static void
+pages_stay_while_they_are_checked(void **state)
+{
+	static struct pool_pin pin;
+	unsigned pages, device_of_pages;
+
+	(void)state;
+	pool_with(2);
+	volume_with_data();
+	device_of_pages = pages_on(0) > 0 ? 0 : 1;
+	pages = pages_on(device_of_pages);
+	assert_true(pages > 0);
+	assert_int_equal(rig_pin(&rig, &pin), 0);
+	assert_int_equal(rig_evacuate(&rig, device_of_pages), 0);
+	rig_settle(&rig, 20 * NSEC_PER_SEC);
+	assert_int_equal(pool_pin_lost(&pin), 0);
+	assert_int_equal(pages_on(device_of_pages), pages);
+	pool_unpin(&pin);
+	settle();
+	assert_int_equal(pages_on(device_of_pages), 0);
+	assert_int_equal(device(device_of_pages).state, POOL_DEVICE_EMPTY);
+	cut_and_expect(0);
+}
+
+static void
+a_device_that_is_checked_is_not_taken_out(void **state)
+{
+	static struct pool_pin pin;
+
+	(void)state;
+	pool_with(2);
+	volume_with_data();
+	empty(0);
+	assert_int_equal(rig_pin(&rig, &pin), 0);
+	assert_int_equal(rig_device_remove(&rig, 0, 0), -EINPROGRESS);
+	pool_unpin(&pin);
+	assert_int_equal(rig_device_remove(&rig, 0, 0), 0);
+	cut_and_expect(0);
+}
+
+/* ---- reservations ---- */
+
+/* What is promised to a volume is there for it while a device is emptied, and
+ * when it is gone. */
+static void
+what_is_reserved_needs_room_elsewhere(void **state)
+{
+	struct volume *volume;
+	struct backstore *bs;
+
+	(void)state;
+	pool_with(2);
+	assert_int_equal(rig_volume(&rig, "kept", 110 * MiB, 512, &volume), 0);
+	assert_int_equal(rig_limits(&rig, volume, 0, 110 * MiB), 0);
+	assert_int_equal(rig_evacuate(&rig, 0), -ENOSPC);
+	assert_int_equal(rig_limits(&rig, volume, 0, 20 * MiB), 0);
+	assert_int_equal(rig_evacuate(&rig, 0), 0);
+	assert_int_equal(rig_limits(&rig, volume, 0, 110 * MiB), -ENOSPC);
+	settle();
+	assert_int_equal(rig_device_remove(&rig, 0, 0), 0);
+	bs = volume_open(volume);
+	for (unsigned i = 0; i < 20; i++)
+		assert_int_equal(rig_fill(&rig, bs, i * MiB, MiB, 5), 0);
 }
 
 #define TEST(name) cmocka_unit_test_teardown(name, teardown)
@@ -559,7 +661,11 @@ main(void)
 	    TEST(one_that_is_empty_needs_no_evacuation),
 	    TEST(superblocks_go_on_when_the_first_devices_are_gone),
 	    TEST(a_removed_device_that_comes_back_is_no_member),
+	    TEST(a_removed_device_may_still_be_named),
 	    TEST(mirrors_go_to_a_second_device),
+	    TEST(pages_stay_while_they_are_checked),
+	    TEST(a_device_that_is_checked_is_not_taken_out),
+	    TEST(what_is_reserved_needs_room_elsewhere),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
