@@ -22,6 +22,7 @@
 /* clang-format off */
 const struct api_command api_commands[] = {
 #include "target/api_pool.def"
+#include "target/api_device.def"
 #include "target/api_lun.def"
 #include "target/api_snap.def"
 #include "target/api_keep.def"

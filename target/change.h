@@ -52,7 +52,9 @@ struct change {
 	char name[REF_NAME_MAX], old_name[REF_NAME_MAX], lun_name[REF_NAME_MAX];
 	uint64_t size, quota, reserve;
 	uint32_t block_size;
-	unsigned warn_at, stop_at; /* percent */
+	unsigned warn_at, stop_at;     /* percent */
+	const struct backstore *store; /* of a device, to be compared only */
+	const char *path;              /* ... the request's */
 	bool flag;
 	struct lun *lun;         /* served: it may have another size then */
 	struct volume_stat stat; /* of pool_request.volume, when it is done */

@@ -152,6 +152,8 @@ struct loop *house_next_reactor(struct house *house);
 struct house_pool *house_pool_add(
     struct house *house, const struct state_pool *row, struct loop *loop);
 int house_pool_add_device(struct house_pool *hp, const char *path);
+/* Its store is closed already. */
+void house_pool_remove_device(struct house_pool *hp, unsigned index);
 struct pool_work;
 /* Takes over the pool that work has opened or made on hp->loop. */
 void house_pool_opened(struct house_pool *hp, struct pool_work *work);

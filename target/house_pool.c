@@ -101,6 +101,19 @@ house_pool_add_device(struct house_pool *hp, const char *path)
 	return 0;
 }
 
+void
+house_pool_remove_device(struct house_pool *hp, unsigned index)
+{
+	unsigned left = --hp->device_count - index;
+
+	free(hp->devices[index]);
+	memmove(&hp->devices[index], &hp->devices[index + 1],
+	    left * sizeof(hp->devices[0]));
+	memmove(&hp->stores[index], &hp->stores[index + 1],
+	    left * sizeof(hp->stores[0]));
+	hp->stores[hp->device_count] = NULL;
+}
+
 static void
 insert_by_name(struct house_pool *hp)
 {

@@ -20,6 +20,9 @@
 	M("pool.open", method_pool_open)                                       \
 	M("pool.remove", method_pool_remove)                                   \
 	M("pool.check", method_pool_check)                                     \
+	M("device.list", method_device_list)                                   \
+	M("device.evacuate", method_device_evacuate)                           \
+	M("device.remove", method_device_remove)                               \
 	M("lun.create", method_lun_create)                                     \
 	M("lun.list", method_lun_list)                                         \
 	M("lun.show", method_lun_show)                                         \
@@ -129,6 +132,12 @@ struct survey_pool *method_pool(const struct request *request);
 bool method_levels_fit(
     struct request *request, unsigned warn_at, unsigned stop_at);
 struct survey_lun *method_lun(const struct request *request);
+/* Paths of the pool's devices that are being emptied, or are empty. */
+json_t *devices_leaving(
+    const struct survey_pool *sp, const struct house_pool *hp);
+/* "flatten-5f2a9c01": the id of a job; JOB_ID_MAX with its 0. */
+#define JOB_ID_MAX 24
+void job_id(const struct house_job *job, char id[JOB_ID_MAX]);
 /* Of the snapshots of the LUN that was surveyed, or NULL. */
 struct survey_lun *method_snap_find(
     const struct request *request, const char *snap);

@@ -8,8 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define JOB_ID_MAX 24
-
 static const char *
 job_kind(const struct house_job *job)
 {
@@ -18,13 +16,14 @@ job_kind(const struct house_job *job)
 	    [POOL_JOB_FLATTEN] = "flatten",
 	    [POOL_JOB_MIRROR] = "mirror",
 	    [POOL_JOB_SCRUB] = "scrub",
+	    [POOL_JOB_EVACUATE] = "evacuate",
 	};
 
 	assert(job->stat.kind < ARRAY_SIZE(kinds));
 	return job->kind != NULL ? job->kind : kinds[job->stat.kind];
 }
 
-static void
+void
 job_id(const struct house_job *job, char id[JOB_ID_MAX])
 {
 	char uuid[STATE_UUID_TEXT];
@@ -33,13 +32,16 @@ job_id(const struct house_job *job, char id[JOB_ID_MAX])
 	snprintf(id, JOB_ID_MAX, "%s-%.8s", job_kind(job), uuid);
 }
 
-/* What it works on: a LUN, or the pool itself. */
+/* What it works on: a LUN or snapshot, or all of a pool. */
 static json_t *
 job_name(const struct house_job *job)
 {
-	if (job->kind != NULL)
-		return json_text(job->pool);
-	return json_textf("%s/%s", job->pool, job->stat.name);
+	bool volume =
+	    job->kind == NULL && (job->stat.kind == POOL_JOB_DELETE ||
+				     job->stat.kind == POOL_JOB_FLATTEN);
+
+	return volume ? json_textf("%s/%s", job->pool, job->stat.name)
+		      : json_text(job->pool);
 }
 
 static const char *

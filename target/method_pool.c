@@ -126,6 +126,8 @@ pool_item(struct house *house, const struct survey_pool *sp)
 	}
 	if (hp != NULL)
 		item_identity(item, hp);
+	if (hp != NULL && sp->open)
+		json_object_set_new(item, "leaving", devices_leaving(sp, hp));
 	return item;
 }
 

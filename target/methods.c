@@ -141,7 +141,7 @@ method_survey_pools(struct request *request, const char *only,
 	struct survey *survey = method_survey_new(request);
 
 	survey->without_luns = true;
-	survey->also = SURVEY_TOTALS;
+	survey->also = SURVEY_TOTALS | SURVEY_DEVICES;
 	snprintf(survey->only_pool, sizeof(survey->only_pool), "%s", only);
 	request->next = next;
 	survey_run(survey, surveyed, request);

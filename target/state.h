@@ -65,6 +65,9 @@ void state_pools_free(struct state_pool *pools, unsigned count);
 int state_pool_add(struct state *state, struct state_pool *pool);
 int state_pool_add_device(
     struct state *state, int64_t pool_id, const char *path);
+/* -ENOENT: it has none of that path. */
+int state_pool_remove_device(
+    struct state *state, int64_t pool_id, const char *path);
 /* With its targets and exports. */
 int state_pool_remove(struct state *state, int64_t pool_id);
 

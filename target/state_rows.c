@@ -145,8 +145,19 @@ state_pool_add_device(struct state *state, int64_t pool_id, const char *path)
 	assert(state->changing);
 	return sql_run(state,
 	    "INSERT INTO pool_devices (pool, position, path) SELECT ?1, "
-	    "count(*), ?2 FROM pool_devices WHERE pool = ?1",
+	    "coalesce(max(position) + 1, 0), ?2 FROM pool_devices "
+	    "WHERE pool = ?1",
 	    NULL, NULL, "is", pool_id, path);
+}
+
+int
+state_pool_remove_device(struct state *state, int64_t pool_id, const char *path)
+{
+	assert(state->changing);
+	return must_change(
+	    state, sql_run(state,
+		       "DELETE FROM pool_devices WHERE pool = ? AND path = ?",
+		       NULL, NULL, "is", pool_id, path));
 }
 
 int

@@ -33,6 +33,7 @@ survey_free(struct survey *survey)
 		free(survey->pools[i].groups);
 		free(survey->pools[i].bookmarks);
 		free(survey->pools[i].jobs);
+		free(survey->pools[i].devices);
 		free(survey->pools[i].served);
 	}
 	free(survey->pools);

@@ -42,6 +42,7 @@ enum {
 	SURVEY_BOOKMARKS = 1 << 3,
 	SURVEY_JOBS = 1 << 4,
 	SURVEY_TOTALS = 1 << 5,
+	SURVEY_DEVICES = 1 << 6,
 };
 
 struct survey_pool {
@@ -58,7 +59,8 @@ struct survey_pool {
 	char (*groups)[REF_NAME_MAX];
 	struct survey_bookmark *bookmarks;
 	struct pool_job_stat *jobs;
-	unsigned group_count, bookmark_count, job_count;
+	struct pool_device_stat *devices; /* by their numbers */
+	unsigned group_count, bookmark_count, job_count, device_count;
 	struct survey_totals totals;
 	/* survey.c's */
 	struct pool *pool;

@@ -162,6 +162,21 @@ jobs_look(struct survey_pool *sp)
 	return 0;
 }
 
+static int
+devices_look(struct survey_pool *sp)
+{
+	struct pool_device_stat device;
+
+	for (unsigned i = 0; pool_device_get(sp->pool, i, &device); i++) {
+		int ret =
+		    grow(&sp->devices, sp->device_count, sizeof(*sp->devices));
+		if (ret < 0)
+			return ret;
+		sp->devices[sp->device_count++] = device;
+	}
+	return 0;
+}
+
 /* clang-format off */
 static const struct {
 	unsigned flag;
@@ -174,6 +189,7 @@ static const struct {
 	{ SURVEY_TRASH,     NULL,              trash_look },
 	{ SURVEY_GROUPS,    NULL,              groups_look },
 	{ SURVEY_JOBS,      NULL,              jobs_look },
+	{ SURVEY_DEVICES,   NULL,              devices_look },
 };
 /* clang-format on */
 
