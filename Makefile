@@ -128,7 +128,7 @@ bench: deps
 	BUILD=$(BUILD) tests/bench/run.py
 
 bench-snapshots: deps
-	$(MAKE) all
+	$(MAKE) all $(BUILD)/tests/scale/run
 	BUILD=$(BUILD) tests/bench/snapshots.py
 
 soak: deps

@@ -12,6 +12,7 @@
              NBD (qemu-storage-daemon), against its own overwrite
     space    24 snapshots, 2 % of the LUN in scattered 4 KiB writes after each
     delete   a wholly diverged snapshot is deleted under random writes
+    delete_big  the same with 100 GiB, of which the map is synthetic
     clones   500 clones of one snapshot, which is deleted with its LUN
 
 The LUN is fully written first; figures are of one run, ratios within it.
@@ -260,6 +261,50 @@ def step_delete(peer, control, options):
     return {"alone": alone, "under": under, "seconds": took}
 
 
+def windows(log):
+    """fio's log of IOPS: (seconds since its begin, IOPS) for each window."""
+    rows = (line.split(",") for line in log.read_text().splitlines())
+    return [(int(row[0]) / 1000, int(row[1])) for row in rows]
+
+
+def mean_between(rows, begin, end):
+    inside = [iops for at, iops in rows if begin <= at <= end]
+    return statistics.mean(inside) if inside else 0
+
+
+def step_delete_big(peer, control, options):
+    """A snapshot of 100 GiB that shares nothing; its map is synthetic, the file sparse."""
+    directory = peer.varved.directory.parent
+    run(BUILD / "tests/scale/run", "keep", "100G", directory)
+    peer.varved.varve("pool", "import", directory / "scale.pool")
+    export = peer.varved.varve("export", "add", "scale/lun", "--host", "fio")["item"]
+    url = f"iscsi://{peer.varved.portal()}/{export['iqn']}/{export['lun']}"
+    job = [*peer.fio(url), f"--size={options.gib}g"]
+    fio_run([*job, "--rw=write", "--bs=1m", "--iodepth=8"], None)
+    log, lead = directory / "big", 3
+
+    def delete():
+        mine = Control(peer.varved)
+        time.sleep(lead)
+        begun = time.monotonic()
+        mine.ask("snap.delete", snap="scale/lun@base")
+        wait_jobs(mine)
+        return time.monotonic() - begun
+
+    pin(peer.pid, {1})
+    _, took = beside(lambda: fio_run(
+        [*job, "--rw=randwrite", "--bs=4k", "--iodepth=32", "--time_based=1", "--runtime=30",
+         f"--write_iops_log={log}", "--log_avg_msec=100"], "0"), delete)
+    rows = windows(directory / "big_iops.1.log")
+    # fio takes up to a second to begin: its clock is a little behind ours
+    under = mean_between(rows, lead, lead + took)
+    after = mean_between(rows, lead + took + 1, 30)
+    say(f"delete of 100 GiB that nothing shares: gone in {took:.1f} s; "
+        f"{under / 1000:.1f}k IOPS meanwhile, {after / 1000:.1f}k after it, "
+        f"ratio {under / after:.2f}")
+    return {"seconds": took, "under": under, "after": after}
+
+
 def step_clones(peer, control, options):
     delete_snapshots(control)
     control.ask("lun.create", name="bench/golden", size=GiB)
@@ -276,7 +321,7 @@ def step_clones(peer, control, options):
 
 
 STEPS = {"load": step_load, "deep": step_deep, "after": step_after, "space": step_space,
-         "delete": step_delete, "clones": step_clones}
+         "delete": step_delete, "delete_big": step_delete_big, "clones": step_clones}
 
 
 def main():

@@ -8,6 +8,8 @@
  *	run                       small ones, counts only: for make test
  *	run SIZE... [DIR]         tables with times; the pool is in memory, or
  *	                          in a file in DIR.  SIZE: 1G, 100G, 10T
+ *	run keep SIZE DIR         leaves DIR/scale.pool behind: a LUN and its
+ *	                          snapshot "base" that share nothing
  *
  * Not here: I/O of hosts meanwhile (tests/bench/snapshots.py).
  */
@@ -460,15 +462,21 @@ is_sound(struct scale *s)
 }
 
 static void
+diverge(struct scale *s)
+{
+	snapshot(s, "base");
+	map_all(s); /* anew */
+	checkpoint(s);
+	claim(s, allocated(s) == 2 * s->size, "the snapshot shares nothing");
+}
+
+static void
 deletion_survives(struct scale *s)
 {
 	struct pool_job_stat job;
 	double began;
 
-	snapshot(s, "base");
-	map_all(s); /* anew */
-	checkpoint(s);
-	claim(s, allocated(s) == 2 * s->size, "the snapshot shares nothing");
+	diverge(s);
 	delete_base(s);
 	began = now();
 	for (unsigned kill = 1; kill <= s->kills; kill++) {
@@ -497,6 +505,26 @@ deletion_task(struct loop_task *task)
 	map_all(s);
 	printf("%" PRIu64 " GiB in a snapshot of its own\n", s->size >> 30);
 	deletion_survives(s);
+	loop_stop(s->loop);
+}
+
+static void
+keep_task(struct loop_task *task)
+{
+	struct scale *s = container_of(task, struct scale, task);
+	struct wait wait;
+	int r;
+
+	store_open(s);
+	pool_make(s);
+	map_all(s);
+	diverge(s);
+	wait_init(&wait);
+	pool_close(s->pool, &wait.request);
+	r = wait_end(s, &wait);
+	if (r < 0)
+		die("close", r);
+	s->path[0] = 0; /* it stays */
 	loop_stop(s->loop);
 }
 
@@ -557,6 +585,10 @@ main(int argc, char **argv)
 	const char *dir = NULL;
 	unsigned failed = 0, sizes = 0;
 
+	if (argc == 4 && strcmp(argv[1], "keep") == 0 &&
+	    size_parse(argv[2]) != 0)
+		return scale_run(
+			   keep_task, size_parse(argv[2]), argv[3], 0, 1) > 0;
 	for (int i = 1; i < argc; i++)
 		if (size_parse(argv[i]) == 0)
 			dir = argv[i];
