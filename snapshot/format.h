@@ -98,7 +98,8 @@
  * ever appended behind a torn block and old blocks never count again.
  *
  * Records with FMT_RECORD_MORE belong together with the next one; a group is
- * never divided between blocks.  What a record does:
+ * never divided between blocks; one without records fills the end of the ring
+ * or of a region where the next group has no room.  What a record does:
  *
  *	MAP_COARSE volume, a = chunk, b = address, mask
  *	    If the entry of the chunk is COARSE at that address: mask is or-ed

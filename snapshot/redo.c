@@ -51,6 +51,18 @@ block_written(struct mirror_write *write, int result)
 	commit_write(pool);
 }
 
+/* Records of the group that comes next. */
+static uint64_t
+group_count(const struct redo *redo)
+{
+	uint64_t lsn = redo->written_lsn;
+
+	while (lsn + 1 < redo->sealed_lsn &&
+	       redo_record(redo, lsn)->flags & FMT_RECORD_MORE)
+		lsn++;
+	return lsn + 1 - redo->written_lsn;
+}
+
 /* As many records as go into length bytes, without dividing a group. */
 static unsigned
 block_fill(struct redo *redo, uint32_t length)
@@ -68,7 +80,6 @@ block_fill(struct redo *redo, uint32_t length)
 	       redo_record(redo, redo->written_lsn + count - 1)->flags &
 		   FMT_RECORD_MORE)
 		count--;
-	assert(count > 0);
 	for (unsigned i = 0; i < count; i++) {
 		unsigned from =
 		    engine_breaks.i11_record_order ? count - 1 - i : i;
@@ -77,6 +88,7 @@ block_fill(struct redo *redo, uint32_t length)
 	return count;
 }
 
+/* One without records fills the end of the ring where a group has no room. */
 static void
 block_seal(struct pool *pool, uint32_t length)
 {
@@ -100,26 +112,38 @@ block_seal(struct pool *pool, uint32_t length)
 	redo->written_lsn += count;
 }
 
+static uint64_t
+blocks_for(uint64_t records)
+{
+	uint64_t bytes =
+	    sizeof(struct fmt_log_block) + records * sizeof(struct fmt_record);
+
+	return (bytes + FMT_BLOCK - 1) / FMT_BLOCK;
+}
+
 /* Bytes of the next block: what is sealed needs, what a block, the ring up to
- * its end, the region and the free part of the ring allow.  0: no room. */
+ * its end, the region and the free part of the ring allow.  0: no room for the
+ * group that comes next. */
 static uint32_t
 block_length(struct pool *pool, uint64_t run)
 {
 	struct redo *redo = &pool->redo;
-	uint64_t bytes =
-	    sizeof(struct fmt_log_block) +
-	    (redo->sealed_lsn - redo->written_lsn) * sizeof(struct fmt_record);
-	uint64_t blocks = (bytes + FMT_BLOCK - 1) / FMT_BLOCK;
-	uint64_t at = redo->head % redo->blocks;
+	uint64_t blocks = blocks_for(redo->sealed_lsn - redo->written_lsn);
+	uint64_t to_end = redo->blocks - redo->head % redo->blocks;
+	uint64_t free = redo->blocks - redo_used_blocks(redo);
+	uint64_t least = blocks_for(group_count(redo));
 
+	assert(least <= FMT_LOG_BLOCK_MAX / FMT_BLOCK);
+	if (least > free && !engine_breaks.i11_group_torn)
+		return 0;
 	if (blocks > FMT_LOG_BLOCK_MAX / FMT_BLOCK)
 		blocks = FMT_LOG_BLOCK_MAX / FMT_BLOCK;
 	if (blocks > run)
 		blocks = run;
-	if (blocks > redo->blocks - at)
-		blocks = redo->blocks - at;
-	if (blocks > redo->blocks - redo_used_blocks(redo))
-		blocks = redo->blocks - redo_used_blocks(redo);
+	if (blocks > to_end)
+		blocks = to_end;
+	if (blocks > free)
+		blocks = free;
 	return (uint32_t)(blocks * FMT_BLOCK);
 }
 
