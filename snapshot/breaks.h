@@ -64,6 +64,8 @@ struct engine_breaks {
 	bool move_one_place; /* writes go only to the old place while the
 			      * region is copied */
 	bool move_no_gate;   /* ... and do not wait while their part is */
+	bool move_any_order; /* writes that overlap end in one order here and
+			      * in another there */
 	bool move_no_wait;   /* the old place is let go before the table that
 			      * names the new one is durable */
 };

@@ -412,6 +412,8 @@ move_init(struct pool *pool)
 
 	move->region = move->target = NO_REGION;
 	list_init(&move->gated);
+	list_init(&move->flying);
+	list_init(&move->overlapping);
 	waiter_init(&move->waiter, wait_ended);
 	move->timer.expire = timer_ended;
 	barrier_init(&pool->places);

@@ -32,6 +32,8 @@
  * the log moves too, and the table of regions must be right before the log can
  * be read.
  *
+ * Writes that overlap go to both places in the same order (seg.c).
+ *
  * A write that fails at the new place spoils the copy: the region stays where
  * it is.  From the exchange on a write that fails at either place fails, but
  * of metadata if the other copy has it.
@@ -56,7 +58,9 @@ struct move {
 	bool unneeded;           /* asked to leave the region where it is */
 	uint64_t at;             /* bytes that are copied */
 	uint64_t gate, gate_end; /* addresses that writes of data wait for */
-	struct list gated;       /* struct seg, by link */
+	/* struct seg, by link: waiting for the gate; written to both places;
+	 * waiting since they overlap one of these */
+	struct list gated, flying, overlapping;
 	uint64_t barrier, began;
 	void (*step)(struct pool *pool); /* what comes when the wait ends */
 	struct window window;

@@ -285,8 +285,11 @@ bool vio_in_place(struct vio *vio, uint64_t *bytes);
 /* Submits seg for [offset of the request, + length) at address + in_block. */
 void seg_submit(struct seg *seg, enum bs_op op, uint64_t address,
     unsigned in_block, uint64_t length);
-/* A write that had to wait for a region's move goes on. */
+/* Sends it to where its address lies now; a write may have to wait for the move
+ * of its region, and comes here again. */
 void seg_go_on(struct seg *seg);
+/* All its copies have ended: seg->result. */
+void seg_completed(struct seg *seg);
 /* How much of length bytes at address can be one device I/O. */
 uint64_t seg_limit(
     struct pool *pool, uint64_t address, unsigned in_block, uint64_t length);

@@ -362,8 +362,7 @@ seg_end(struct seg *seg, int result)
 	vio_advance(vio);
 }
 
-/* All its copies have ended. */
-static void
+void
 seg_completed(struct seg *seg)
 {
 	struct vio *vio = seg->vio;
@@ -393,87 +392,6 @@ seg_completed(struct seg *seg)
 		seg_end(seg, result);
 }
 
-static void
-copy_completed(
-    struct seg *seg, struct device *device, const struct bs_io *io, int result)
-{
-	if (io->op != BS_READ && result == 0 && !io->fua)
-		device->data_seq = ++device->written_seq;
-	if (seg->result == 0)
-		seg->result = result;
-	if (--seg->copies == 0)
-		seg_completed(seg);
-}
-
-static void
-seg_complete(struct bs_io *io, int result)
-{
-	struct seg *seg = container_of(io, struct seg, io);
-
-	copy_completed(seg, seg->device, io, result);
-}
-
-static void
-twin_complete(struct bs_io *io, int result)
-{
-	struct seg *seg = container_of(io, struct seg, twin);
-	struct pool *pool = vio_pool(seg->vio);
-
-	if (result < 0)
-		result = move_twin_failed(
-		    pool, seg->to >> pool->space.region_shift, result);
-	copy_completed(seg, seg->twin_device, io, result);
-}
-
-/* The same to the place where the region moves. */
-static void
-twin_prepare(struct seg *seg, uint32_t twin)
-{
-	struct pool *pool = vio_pool(seg->vio);
-	const struct region *region = &pool->space.regions[twin];
-	uint64_t block = seg->to & (pool->space.region_blocks - 1);
-
-	bs_io_init(&seg->twin);
-	seg->twin.op = seg->io.op;
-	seg->twin.fua = seg->io.fua;
-	seg->twin.offset =
-	    region->offset + (block << FMT_BLOCK_SHIFT) + seg->in_block;
-	seg->twin.length = seg->io.length;
-	seg->twin.iov = seg->io.iov;
-	seg->twin.iov_count = seg->io.iov_count;
-	seg->twin.complete = twin_complete;
-	seg->twin_device = &pool->device[region->device];
-	seg->copies = 2;
-}
-
-/* Where its address lies now. */
-static void
-seg_send(struct seg *seg)
-{
-	struct pool *pool = vio_pool(seg->vio);
-	struct bs_io *io = &seg->io;
-	uint32_t twin = move_twin(pool, seg->to >> pool->space.region_shift);
-	uint64_t offset, run;
-
-	seg->device = pool_locate(pool, seg->to, &offset, &run);
-	io->offset = offset + seg->in_block;
-	seg->place = (uint8_t)barrier_enter(&pool->places);
-	seg->result = 0;
-	seg->copies = 1;
-	if (twin != NO_REGION && io->op != BS_READ &&
-	    !engine_breaks.move_one_place)
-		twin_prepare(seg, twin);
-	if (seg->copies == 2)
-		bs_submit(seg->twin_device->bs, &seg->twin);
-	bs_submit(seg->device->bs, io);
-}
-
-void
-seg_go_on(struct seg *seg)
-{
-	seg_send(seg);
-}
-
 void
 seg_submit(struct seg *seg, enum bs_op op, uint64_t address, unsigned in_block,
     uint64_t length)
@@ -489,7 +407,6 @@ seg_submit(struct seg *seg, enum bs_op op, uint64_t address, unsigned in_block,
 	io->fua = op != BS_READ && vio->io->fua;
 	io->may_unmap = false;
 	io->length = length;
-	io->complete = seg_complete;
 	io->iov = NULL;
 	io->iov_count = 0;
 	if (seg->bounce != NULL && op != BS_ZERO) {
@@ -510,10 +427,7 @@ seg_submit(struct seg *seg, enum bs_op op, uint64_t address, unsigned in_block,
 		vio->parity = (uint8_t)grace_enter(&pool->space);
 	if (op != BS_READ)
 		writing_begin(seg);
-	if (op != BS_READ && move_gates(pool, address, in_block + length))
-		list_add_tail(&pool->move.gated, &seg->link);
-	else
-		seg_send(seg);
+	seg_go_on(seg);
 }
 
 /* ---- reading ---- */

@@ -67,6 +67,8 @@ struct raw_io {
 	struct bs_io io; /* first */
 	bool done;
 	int result;
+	struct iovec iov;
+	_Alignas(4096) uint8_t buf[4096];
 };
 
 static void
@@ -78,27 +80,63 @@ raw_complete(struct bs_io *io, int result)
 	raw->result = result;
 }
 
+/* One block, of this byte if it is written. */
+static void
+raw_begin(struct raw_io *raw, struct sim_volume *volume, enum bs_op op,
+    uint64_t offset, int byte)
+{
+	memset(raw->buf, byte, sizeof(raw->buf));
+	raw->iov = (struct iovec){raw->buf, sizeof(raw->buf)};
+	raw->done = false;
+	bs_io_init(&raw->io);
+	raw->io.op = op;
+	raw->io.complete = raw_complete;
+	if (op == BS_WRITE || op == BS_READ) {
+		raw->io.offset = offset;
+		raw->io.length = sizeof(raw->buf);
+		raw->io.iov = &raw->iov;
+		raw->io.iov_count = 1;
+	}
+	bs_submit(volume->bs, &raw->io);
+}
+
+static int
+raw_end(struct world *world, struct raw_io *raw)
+{
+	world_run_until(world, &raw->done);
+	return raw->result;
+}
+
 static int
 raw_run(struct world *world, struct sim_volume *volume, enum bs_op op,
     uint64_t offset)
 {
-	static _Alignas(4096) uint8_t buf[4096] = "a write of a directed test";
-	static struct iovec iov = {buf, sizeof(buf)};
 	static struct raw_io raw;
 
-	bs_io_init(&raw.io);
-	raw.done = false;
-	raw.io.op = op;
-	raw.io.complete = raw_complete;
-	if (op == BS_WRITE || op == BS_READ) {
-		raw.io.offset = offset;
-		raw.io.length = sizeof(buf);
-		raw.io.iov = &iov;
-		raw.io.iov_count = 1;
-	}
-	bs_submit(volume->bs, &raw.io);
-	world_run_until(world, &raw.done);
-	return raw.result;
+	raw_begin(&raw, volume, op, offset, 'r');
+	return raw_end(world, &raw);
+}
+
+/* Nothing of what the volume holds is verified. */
+static void
+open_after_cut(struct world *world, struct sim_volume *volume)
+{
+	world_cut(world);
+	if (!world_open(world))
+		sim_fail(world, "the pool does not open");
+	volume->volume = volume_find(world->pool, volume->name);
+	volume_bring_up(world, volume);
+}
+
+static uint8_t
+raw_byte(struct world *world, struct sim_volume *volume, uint64_t offset)
+{
+	static struct raw_io raw;
+
+	raw_begin(&raw, volume, BS_READ, offset, 0);
+	if (raw_end(world, &raw) < 0)
+		sim_fail(world, "a block cannot be read");
+	return raw.buf[0];
 }
 
 /* ---- I7 ---- */
@@ -264,6 +302,78 @@ new_regions_wait_for_their_table(struct world *world)
 	survive(world, volume);
 }
 
+/* ---- moves ---- */
+
+static void
+run_until_data_moves(struct world *world)
+{
+	const struct pool *pool = world->pool;
+
+	for (unsigned i = 0; i < 1000000; i++) {
+		if (pool->move.region != NO_REGION &&
+		    pool->space.regions[pool->move.region].class ==
+			FMT_REGION_DATA)
+			return;
+		directed_run_for(world, 1);
+	}
+	sim_fail(world, "no data moves");
+}
+
+/* No checkpoint begins from here on, so both places are written. */
+static void
+run_until_exchanged(struct world *world)
+{
+	for (unsigned i = 0; !meta_hold_try(world->pool); i++) {
+		if (i == 100000)
+			sim_fail(world, "a checkpoint never ends");
+		directed_run_for(world, 1);
+	}
+	for (unsigned i = 0; !world->pool->move.exchanged; i++) {
+		if (i == 1000000)
+			sim_fail(world, "the places are not exchanged");
+		directed_run_for(world, 1);
+	}
+}
+
+/* Two writes to one block are in flight at once, while its region moves, and
+ * get to the two devices in different orders, if they may.  What is read then
+ * from the new place must be what is there after a cut, when the old one
+ * counts. */
+static void
+overlapping_writes_end_alike(struct world *world)
+{
+	static struct raw_io first, second;
+	struct sim_volume *volume = directed_begin(world);
+	struct backstore *old = world->disk[0].top;
+	uint8_t seen;
+
+	raw_run(world, volume, BS_WRITE, CHUNK);
+	if (!start_add_device(world))
+		sim_fail(world, "no device is to join");
+	control_wait(world);
+	world->control_disk = &world->disk[0];
+	control_begin(world, CONTROL_EVACUATE, NULL);
+	pool_evacuate(world->pool, 0, &world->request);
+	control_wait(world);
+	run_until_data_moves(world);
+	run_until_exchanged(world);
+
+	disk_shell_hold(old, BS_WRITE, 0, old->size);
+	raw_begin(&first, volume, BS_WRITE, CHUNK, 1);
+	directed_run_for(world, 200);
+	disk_shell_hold(old, BS_WRITE, 0, 0); /* only what is held already */
+	raw_begin(&second, volume, BS_WRITE, CHUNK, 2);
+	directed_run_for(world, 200);
+	disk_shell_release(old);
+	raw_end(world, &first);
+	raw_end(world, &second);
+	seen = raw_byte(world, volume, CHUNK);
+	raw_run(world, volume, BS_FLUSH, 0);
+	open_after_cut(world, volume);
+	if (raw_byte(world, volume, CHUNK) != seen)
+		sim_fail(world, "the two places are not alike");
+}
+
 /* ---- I14 ---- */
 
 #define LEAF_BYTES (243ull * CHUNK)
@@ -311,11 +421,7 @@ another_page_is_noticed(struct world *world)
 	}
 	if (found == 0)
 		sim_fail(world, "the leaf is not on the disk");
-	world_cut(world);
-	if (!world_open(world))
-		sim_fail(world, "the pool does not open");
-	volume->volume = volume_find(world->pool, volume->name);
-	volume_bring_up(world, volume);
+	open_after_cut(world, volume);
 	if (raw_run(world, volume, BS_READ, 0) == 0)
 		sim_fail(world, "another page of the map was taken for it");
 	if (raw_run(world, volume, BS_READ, LEAF_BYTES) != 0)
@@ -323,6 +429,7 @@ another_page_is_noticed(struct world *world)
 }
 
 const struct directed directed_tests[] = {
+    {"move-order", overlapping_writes_end_alike, 0},
     {"growth", new_regions_wait_for_their_table, 0},
     {"other-page", another_page_is_noticed, 0},
     {"reuse-in-flight", space_under_a_read_is_not_reused, 0},

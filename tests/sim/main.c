@@ -518,6 +518,8 @@ static const struct mutation {
 	.scenario = "evacuate", .seeds = 4),
     M(move_no_gate, "writes wait while their part of a region is copied",
 	.scenario = "evacuate", .seeds = 8),
+    M(move_any_order, "overlapping writes end alike in both places",
+	.directed = "move-order"),
     M(move_no_wait, "both places until the table with the new one is durable",
 	.scenario = "evacuate", .seeds = 8),
 #undef M
