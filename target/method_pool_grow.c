@@ -198,11 +198,36 @@ extend_file(struct request *request, struct growth *growth,
 
 /* ---- the method ---- */
 
+/* Of what is to be added, that which the pool has already: NULL: none. */
+static const char *
+own_device(const struct house_pool *hp, const json_t *paths)
+{
+	for (size_t i = 0; i < json_array_size(paths); i++)
+		for (unsigned n = 0; n < hp->device_count; n++) {
+			const char *path =
+			    json_string_value(json_array_get(paths, i));
+			if (strcmp(hp->devices[n], path) == 0)
+				return path;
+		}
+	return NULL;
+}
+
+static json_t *
+own_device_fault(const struct house_pool *hp, const char *path)
+{
+	json_t *fault = fault_new("pool.device-exists",
+	    "cannot grow the pool %s: it has %s already", hp->name, path);
+
+	return fault_fix(fault,
+	    "make it larger (truncate -s SIZE %s), then: varve pool grow %s",
+	    path, hp->name);
+}
+
 static struct growth *
-growth_new(struct request *request, const struct house_pool *hp)
+growth_new(
+    struct request *request, const struct house_pool *hp, const json_t *paths)
 {
 	struct growth *growth = calloc(1, sizeof(*growth));
-	const json_t *paths = json_object_get(request->params, "devices");
 
 	assert(growth != NULL);
 	growth->work = pool_work_new(
@@ -224,13 +249,23 @@ void
 method_pool_grow(struct request *request)
 {
 	uint64_t size = (uint64_t)param_int(request->params, "size", 0);
+	const json_t *paths = json_object_get(request->params, "devices");
 	struct growth *growth;
 	struct house_pool *hp;
+	const char *own;
 
 	if (!method_find_open_pool(
 		request, param_text(request->params, "pool"), &hp))
 		return;
-	growth = growth_new(request, hp);
+	own = own_device(hp, paths);
+	if (own != NULL && size > 0 && hp->device_count == 1 &&
+	    json_array_size(paths) == 1) {
+		paths = NULL; /* the only file grows */
+	} else if (own != NULL) {
+		request_fail(request, own_device_fault(hp, own));
+		return;
+	}
+	growth = growth_new(request, hp, paths);
 	if (growth->work->kind == POOL_WORK_EXTEND && size > 0) {
 		extend_file(request, growth, hp, size);
 	} else if (growth->work->kind == POOL_WORK_EXTEND) {

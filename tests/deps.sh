@@ -9,6 +9,7 @@
 #
 #   deps.sh          packages and source headers
 #   deps.sh source NAME...   only unpack these source packages (the bench: fio)
+#   deps.sh kernel           only unpack Debian's kernel, which guests boot
 set -eu
 cd "$(dirname "$0")/.."
 deps=$PWD/build/deps
@@ -17,7 +18,8 @@ build_packages="build-essential pkg-config clang liburing-dev libisal-dev
     uuid-dev libjansson-dev libsqlite3-dev libinih-dev libgnutls28-dev
     libsystemd-dev systemtap-sdt-dev uthash-dev scdoc"
 test_packages="libcmocka-dev libiscsi-dev libiscsi-bin qemu-utils
-    qemu-block-extra qemu-system-common fuse3 fio e2fsprogs sg3-utils python3 jq sqlite3 bash-completion
+    qemu-block-extra qemu-system-common
+    qemu-system-x86 busybox-static kmod cpio fuse3 fio e2fsprogs sg3-utils python3 jq sqlite3 bash-completion
     clang-format tgt util-linux"
 source_packages="tcmu libvirt"
 
@@ -108,6 +110,35 @@ unpack_sources() {
     rm -rf "$deps/tmp"
 }
 
+fetch_kernel() {
+    local package
+    package=$(apt-cache depends linux-image-amd64 | sed -n 's/.*Depends: //p' | head -1)
+    [ -n "$package" ] && apt-get download -qq -o APT::Sandbox::User=root "$package"
+}
+
+# Debian's kernel, not installed: what it needs to run in QEMU, of its modules all
+# but those for hardware that no guest has.  kernel/version is there when it is whole.
+unpack_kernel() {
+    local version
+    [ ! -e "$deps/kernel/version" ] || return 0
+    say "unpacking Debian's kernel"
+    rm -rf "$deps/kernel" && mkdir -p "$deps/kernel/tmp"
+    (cd "$deps/kernel/tmp" && { fetch_kernel || { as_root apt-get update -qq && fetch_kernel; }; }) ||
+        die "cannot fetch Debian's kernel"
+    dpkg-deb --fsys-tarfile "$deps"/kernel/tmp/*.deb | tar -x -C "$deps/kernel" \
+        --exclude='*/kernel/sound' --exclude='*/kernel/drivers/gpu' \
+        --exclude='*/kernel/drivers/media' --exclude='*/kernel/drivers/net/*' \
+        ./boot ./lib/modules
+    rm -rf "$deps/kernel/tmp"
+    version=$(ls "$deps/kernel/lib/modules")
+    depmod -b "$deps/kernel" "$version"
+    printf '%s\n' "$version" >"$deps/kernel/version"
+}
+
+if [ "${1:-}" = kernel ]; then
+    unpack_kernel
+    exit
+fi
 if [ "${1:-}" = source ]; then
     shift
     unpack_sources "$@"
@@ -116,3 +147,4 @@ fi
 install_packages
 # shellcheck disable=SC2086
 unpack_sources $source_packages
+unpack_kernel

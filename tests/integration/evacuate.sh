@@ -74,6 +74,8 @@ claim_text "with the figures" "MiB are on it"
 claim_exit 4 "an unknown device is" varve device evacuate vms "$c"
 claim_exit 5 "one in use is not removed" varve device remove vms "$a"
 claim_text "and the way is said" "varve device evacuate vms $a"
+claim_exit 5 "a device it has already is not added" varve pool grow vms "$b"
+claim_text "but may be made larger" "truncate -s SIZE $b"
 claim "a third device joins" varve pool grow vms "$c" --size 1G
 
 claim "emptying begins" varve device evacuate vms "$a" --no-wait
