@@ -5,6 +5,7 @@
  */
 #include "tests/sim/directed.h"
 #include "snapshot/engine.h"
+#include "tests/sim/control.h"
 #include <stdlib.h>
 #include <string.h>
 
