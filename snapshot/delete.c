@@ -329,13 +329,13 @@ static void
 delete_later(struct pool *pool)
 {
 	struct delete_job *job = &pool->delete_job;
-	unsigned percent = pool->background_percent;
+	uint64_t rest = background_rest(pool, job->began, leaf_cost(pool));
 
-	if (percent >= 100)
+	job->began = 0;
+	if (rest == 0)
 		loop_defer(pool->loop, &job->task);
 	else
-		loop_timer_arm(pool->loop, &job->timer,
-		    leaf_cost(pool) * (100 - percent) / percent);
+		loop_timer_arm(pool->loop, &job->timer, rest);
 }
 
 static void
@@ -359,6 +359,8 @@ delete_task(struct loop_task *task)
 		job->volume = NULL;
 		return;
 	}
+	if (job->began == 0)
+		job->began = loop_now(pool->loop);
 	result = delete_leaf(pool);
 	if (result == -EAGAIN)
 		return;
@@ -424,6 +426,7 @@ delete_next(struct pool *pool)
 	    pool->read_only)
 		return;
 	job->volume = delete_pick(pool);
+	job->began = 0;
 	if (job->volume != NULL && !job->task.queued)
 		loop_defer(pool->loop, &job->task);
 }

@@ -101,11 +101,14 @@ struct delete_job {
 	struct waiter waiter;
 	struct loop_task task;
 	struct loop_timer timer;
+	uint64_t began; /* the leaf at hand; 0: none */
 	uint64_t freed; /* blocks, since open */
 };
 
-/* Background work takes so much of the time of the loop. */
+/* Background work takes so much of the time of the loop and of the devices. */
 #define BACKGROUND_PERCENT 25u
+/* A step that took longer has waited for something else, a checkpoint say. */
+#define BACKGROUND_STEP_MAX (20 * NSEC_PER_MSEC)
 
 /* Small tables, all in memory: table.c. */
 enum { TABLE_BOOKMARKS, TABLE_GROUPS, TABLE_LOST, TABLES };
@@ -425,6 +428,12 @@ move_gates(const struct pool *pool, uint64_t address, uint64_t bytes)
 	return __builtin_expect(pool->move.gate_end > address, false) &&
 	       pool->move.gate < end;
 }
+
+/* ---- figures.c ---- */
+/* How long background work rests after a step, in nanoseconds.  least: what the
+ * step takes of the loop's time at least; a simulated loop knows no other. */
+uint64_t background_rest(
+    const struct pool *pool, uint64_t began, uint64_t least);
 
 /* ---- evacuate.c ---- */
 /* Goes on with devices that are being emptied, and puts mirrors on another

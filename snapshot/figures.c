@@ -71,6 +71,19 @@ pool_job_get(struct pool *pool, unsigned index, struct pool_job_stat *ret_stat)
 	return flatten_stat(pool, index, ret_stat);
 }
 
+uint64_t
+background_rest(const struct pool *pool, uint64_t began, uint64_t least)
+{
+	unsigned percent = pool->background_percent;
+	uint64_t took = loop_now(pool->loop) - began;
+
+	if (took > BACKGROUND_STEP_MAX)
+		took = BACKGROUND_STEP_MAX;
+	if (took < least)
+		took = least;
+	return took * (100 - percent) / percent;
+}
+
 void
 pool_set_background(struct pool *pool, unsigned percent)
 {

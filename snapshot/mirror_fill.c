@@ -90,8 +90,6 @@ fill_copied(struct window *window, int result)
 	struct pool *pool = container_of(window, struct pool, fill.window);
 	struct fill_job *job = &pool->fill;
 	struct region *region = &pool->space.regions[job->region];
-	uint64_t now = loop_now(pool->loop);
-	unsigned percent = pool->background_percent;
 
 	meta_hold_drop(pool);
 	if (fill_stops(pool)) {
@@ -109,8 +107,7 @@ fill_copied(struct window *window, int result)
 	if (job->at == region_bytes(pool))
 		fill_whole(pool, region);
 	else
-		fill_later(
-		    pool, (now - job->began) * (100 - percent) / percent);
+		fill_later(pool, background_rest(pool, job->began, 0));
 }
 
 static void

@@ -224,8 +224,6 @@ copied(struct window *window, int result)
 {
 	struct pool *pool = container_of(window, struct pool, move.window);
 	struct move *move = &pool->move;
-	unsigned percent = pool->background_percent;
-	uint64_t took = loop_now(pool->loop) - move->began;
 
 	if (is_data(pool))
 		gate_open(pool);
@@ -236,7 +234,7 @@ copied(struct window *window, int result)
 		return;
 	}
 	move->at += window->length;
-	move_later(pool, took * (100 - percent) / percent, copy_step);
+	move_later(pool, background_rest(pool, move->began, 0), copy_step);
 }
 
 /* What is first is always right: a mirror is copied from there.  What cannot

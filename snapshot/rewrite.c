@@ -230,6 +230,8 @@ work_step(struct pool *pool)
 	struct rewriter *rw = &pool->rewriter;
 	int result = STEP_NONE;
 
+	if (rw->began == 0)
+		rw->began = loop_now(pool->loop);
 	rw->turn = !rw->turn;
 	if (rw->turn)
 		result = promote_step(pool);
@@ -237,6 +239,8 @@ work_step(struct pool *pool)
 		result = flatten_step(pool, &rw->waiter);
 	if (result == STEP_NONE && !rw->turn)
 		result = promote_step(pool);
+	if (result == STEP_NONE)
+		rw->began = 0;
 	return result;
 }
 
@@ -244,13 +248,13 @@ static void
 work_later(struct pool *pool)
 {
 	struct rewriter *rw = &pool->rewriter;
-	unsigned percent = pool->background_percent;
+	uint64_t rest = background_rest(pool, rw->began, REWRITE_COST);
 
-	if (percent >= 100)
+	rw->began = 0;
+	if (rest == 0)
 		loop_defer(pool->loop, &rw->task);
 	else
-		loop_timer_arm(pool->loop, &rw->timer,
-		    (uint64_t)REWRITE_COST * (100 - percent) / percent);
+		loop_timer_arm(pool->loop, &rw->timer, rest);
 }
 
 static void

@@ -74,6 +74,7 @@ struct rewriter {
 	struct waiter waiter;
 	struct loop_task task;
 	struct loop_timer timer; /* between two steps */
+	uint64_t began;          /* the one at hand; 0: none */
 	struct loop_timer due;   /* for candidates */
 	struct list leaving;     /* wait for the running rewrite to end */
 	uint64_t done;           /* rewrites, since open */

@@ -219,15 +219,13 @@ static void
 window_end(struct pool *pool)
 {
 	struct scrub_job *job = &pool->scrub;
-	unsigned percent = pool->background_percent;
-	uint64_t took = loop_now(pool->loop) - job->began;
 
 	meta_hold_drop(pool);
 	job->block += job->count;
 	if (scrub_stops(pool))
 		scrub_end(pool);
 	else
-		scrub_later(pool, took * (100 - percent) / percent);
+		scrub_later(pool, background_rest(pool, job->began, 0));
 }
 
 static void
