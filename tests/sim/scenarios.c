@@ -57,7 +57,7 @@ const struct scenario scenarios[] = {
 	.control = {[CONTROL_EVACUATE] = 8, [CONTROL_EVACUATE_CANCEL] = 4, [CONTROL_REMOVE_DEVICE] = 2, [CONTROL_ADD_DEVICE] = 3,
 		    [CONTROL_CHECK_ONLINE] = 3, [CONTROL_RESERVE] = 2, [CONTROL_SNAPSHOT] = 3, [CONTROL_DELETE_SNAPSHOT] = 3,
 		    [CONTROL_CHECKPOINT] = 2, [CONTROL_CREATE] = 1, [CONTROL_DELETE] = 1, [CONTROL_REOPEN] = 1},
-	.cuts_per_seed = 25, .seeds = 40,
+	.cuts_per_seed = 25, .seeds = 24,
 },
 {
 	.name = "full", .what = "LUNs that promise more than the pool has",
