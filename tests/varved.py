@@ -66,10 +66,10 @@ class Varved:
     def portal(self):
         return self.varve("portal", "list")["items"][0]["address"]
 
-    def lun(self, name, size, host, block_size=512):
+    def lun(self, name, size, host, block_size=512, export=()):
         """Makes a LUN, exports it to host, returns its iscsi:// URL."""
         self.varve("lun", "create", name, "--size", size, "--block-size", block_size)
-        export = self.varve("export", "add", name, "--host", host)["item"]
+        export = self.varve("export", "add", name, "--host", host, *export)["item"]
         return f"iscsi://{self.portal()}/{export['iqn']}/{export['lun']}"
 
     def kill(self):

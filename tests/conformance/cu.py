@@ -29,6 +29,13 @@ LIMIT = 30  # seconds a family may take; the longest takes 2
 ONE_BY_ONE = {"Reserve6"}
 
 
+# Families that want two paths to the LUN: here two portals.
+TWO_PATHS = {"MultipathIO"}
+
+# Families that are for a LUN that may not be written.
+READ_ONLY = {"ReadOnly"}
+
+
 # It provokes errors, and its helper logs each as FAILED before the test asserts that
 # there was one: here CUnit's word counts.
 PROVOKES = {"iSCSIDataSnInvalid"}
@@ -125,17 +132,22 @@ def main():
         varved.varve("pool", "create", "cu", directory + "/pool.img", "--size", "4G")
         for number, iqn in enumerate((INITIATOR, INITIATOR + "-2")):
             varved.varve("host", "add", f"cu{number}", "--iqn", iqn, "--no-chap")
+        second = varved.varve("portal", "add", "127.0.0.1:0")["item"]["address"]
         for family in options.family or families():
             name = f"cu/{family.lower()}"
-            url = varved.lun(name, "64M", "cu0", options.block_size)
+            url = varved.lun(name, "64M", "cu0", options.block_size,
+                             ["--read-only"] if family in READ_ONLY else [])
             varved.varve("export", "add", name, "--host", "cu1", "--lun",
                          url.rpartition("/")[2])
+            paths = [url]
+            if family in TWO_PATHS:
+                paths.append(re.sub("//[^/]*", "//" + second, url))
             if options.full:
                 subprocess.run(["qemu-img", "bench", "-w", "-f", "raw", "-s", "1M", "-S",
                                 "1M", "-c", "64", url], check=True, capture_output=True)
             results = {}
             for part in runs_of(family):
-                results.update(run_family(part, [url], options))
+                results.update(run_family(part, paths, options))
             for test, result in results.items():
                 test = f"{family}.{test}"
                 word = result.split(":")[0].split(" ")[0]
