@@ -3,7 +3,7 @@
 """iscsi-test-cu, a judge no one here wrote, against varve: one run per family on a
 fresh LUN, each result compared with tests/conformance/expected.txt.
 
-    cu.py --block-size 512|4096 [--full] [--chap] [--digest] [--family F]...
+    cu.py --block-size 512|4096 [--full] [--target varve|tgt] [--family F]...
 
 A skipped test counts as passed in CUnit's own summary and in its exit status, so
 the text is read: the lines between "Test: NAME ..." and the next one.
@@ -12,9 +12,11 @@ import argparse
 import os
 import pathlib
 import re
+import socket
 import subprocess
 import sys
 import tempfile
+import time
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
@@ -117,8 +119,111 @@ def judge(name, result, table):
     return f"{name}: expected {outcome}, got {result}"
 
 
-def main():
+class Varve:
+    """A varved of its own, a fresh LUN for each family."""
+
+    def __init__(self, directory, block_size):
+        self.block_size = block_size
+        self.varved = varved = Varved(directory + "/varved")
+        varved.varve("pool", "create", "cu", directory + "/pool.img", "--size", "4G")
+        for number, iqn in enumerate((INITIATOR, INITIATOR + "-2")):
+            varved.varve("host", "add", f"cu{number}", "--iqn", iqn, "--no-chap")
+        self.second = varved.varve("portal", "add", "127.0.0.1:0")["item"]["address"]
+
+    def lun(self, family):
+        """The URLs to judge."""
+        self.name = f"cu/{family.lower()}"
+        url = self.varved.lun(self.name, "64M", "cu0", self.block_size,
+                              ["--read-only"] if family in READ_ONLY else [])
+        self.varved.varve("export", "add", self.name, "--host", "cu1", "--lun",
+                          url.rpartition("/")[2])
+        other = re.sub("//[^/]*", "//" + self.second, url)
+        return [url, other] if family in TWO_PATHS else [url]
+
+    def lun_end(self):
+        for host in ("cu0", "cu1"):
+            self.varved.varve("export", "remove", self.name, "--host", host)
+        self.varved.varve("lun", "delete", self.name)
+
+    def stop(self):
+        """Its exit status."""
+        return self.varved.stop()
+
+
+class Tgt:
+    """Debian's tgt as a peer; its rdwr backend has the most commands."""
+
+    def __init__(self, directory, block_size):
+        self.directory, self.block_size, self.tid = directory, block_size, 0
+        self.environment = dict(os.environ, TGT_IPC_SOCKET=directory + "/tgt.sock")
+        ports = [free_port(), free_port()]
+        self.control = str(ports[0] % 32768)
+        self.addresses = [f"127.0.0.1:{port}" for port in ports]
+        self.process = subprocess.Popen(
+            ["tgtd", "-f", "-C", self.control, "--iscsi", f"portal={self.addresses[0]}"],
+            env=self.environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        time.sleep(1)
+        self.admin("--mode", "portal", "--op", "new", "--param",
+                   f"portal={self.addresses[1]}")
+
+    def admin(self, *arguments):
+        subprocess.run(["tgtadm", "-C", self.control, "--lld", "iscsi", *arguments],
+                       env=self.environment, check=True)
+
+    def lun(self, family):
+        self.tid += 1
+        tid, path = str(self.tid), f"{self.directory}/{family}.img"
+        iqn = f"iqn.2026-01.local.tgt:{family.lower()}"
+        with open(path, "wb") as image:
+            image.truncate(64 << 20)
+        self.admin("--mode", "target", "--op", "new", "--tid", tid, "-T", iqn)
+        self.admin("--mode", "logicalunit", "--op", "new", "--tid", tid, "--lun", "1",
+                   "-b", path, "--bstype", "rdwr", "--blocksize", str(self.block_size))
+        self.admin("--mode", "logicalunit", "--op", "update", "--tid", tid, "--lun", "1",
+                   "--params", "thin_provisioning=1,readonly=%d" % (family in READ_ONLY))
+        self.admin("--mode", "target", "--op", "bind", "--tid", tid, "-I", "ALL")
+        urls = [f"iscsi://{address}/{iqn}/1" for address in self.addresses]
+        return urls if family in TWO_PATHS else urls[:1]
+
+    def lun_end(self):
+        pass
+
+    def stop(self):
+        self.process.kill()  # it does not end on SIGTERM while a target exists
+        self.process.wait()
+        return 0
+
+
+TARGETS = {"varve": Varve, "tgt": Tgt}
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def fill(url):
+    subprocess.run(["qemu-img", "bench", "-w", "-f", "raw", "-s", "1M", "-S", "1M", "-c",
+                    "64", url], check=True, capture_output=True)
+
+
+def run_all(target, options):
+    """{FAMILY.TEST: result}, in the order they ran, and told on the way by yield."""
+    for family in options.family or families():
+        urls, results = target.lun(family), {}
+        if options.full:
+            fill(urls[0])
+        for part in runs_of(family):
+            results.update(run_family(part, urls, options))
+        for test, result in results.items():
+            yield f"{family}.{test}", result
+        target.lun_end()
+
+
+def arguments():
     parser = argparse.ArgumentParser()
+    parser.add_argument("--target", choices=TARGETS, default="varve")
     parser.add_argument("--block-size", type=int, default=512)
     parser.add_argument("--full", action="store_true", help="write the LUN first")
     parser.add_argument("--sanitize", action="store_true")
@@ -126,30 +231,16 @@ def main():
     parser.add_argument("--verbose", action="store_true")
     options = parser.parse_args()
     options.environment = dict(os.environ)
+    return options
+
+
+def main():
+    options = arguments()
     table, wrong, totals = expectations(options.block_size), [], {}
-    with tempfile.TemporaryDirectory() as directory, \
-            Varved(directory + "/varved") as varved:
-        varved.varve("pool", "create", "cu", directory + "/pool.img", "--size", "4G")
-        for number, iqn in enumerate((INITIATOR, INITIATOR + "-2")):
-            varved.varve("host", "add", f"cu{number}", "--iqn", iqn, "--no-chap")
-        second = varved.varve("portal", "add", "127.0.0.1:0")["item"]["address"]
-        for family in options.family or families():
-            name = f"cu/{family.lower()}"
-            url = varved.lun(name, "64M", "cu0", options.block_size,
-                             ["--read-only"] if family in READ_ONLY else [])
-            varved.varve("export", "add", name, "--host", "cu1", "--lun",
-                         url.rpartition("/")[2])
-            paths = [url]
-            if family in TWO_PATHS:
-                paths.append(re.sub("//[^/]*", "//" + second, url))
-            if options.full:
-                subprocess.run(["qemu-img", "bench", "-w", "-f", "raw", "-s", "1M", "-S",
-                                "1M", "-c", "64", url], check=True, capture_output=True)
-            results = {}
-            for part in runs_of(family):
-                results.update(run_family(part, paths, options))
-            for test, result in results.items():
-                test = f"{family}.{test}"
+    with tempfile.TemporaryDirectory() as directory:
+        target = TARGETS[options.target](directory, options.block_size)
+        try:
+            for test, result in run_all(target, options):
                 word = result.split(":")[0].split(" ")[0]
                 totals[word] = totals.get(word, 0) + 1
                 verdict = judge(test, result, table)
@@ -157,10 +248,8 @@ def main():
                       flush=True)
                 if verdict:
                     wrong.append(verdict)
-            for host in ("cu0", "cu1"):
-                varved.varve("export", "remove", name, "--host", host)
-            varved.varve("lun", "delete", name)
-        stopped = varved.stop()
+        finally:
+            stopped = target.stop()
     if stopped != 0:
         wrong.append(f"varved ended with status {stopped}")
     print("\n".join(wrong))
