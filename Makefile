@@ -131,6 +131,10 @@ bench-snapshots: deps
 	$(MAKE) all $(BUILD)/tests/scale/run
 	BUILD=$(BUILD) tests/bench/snapshots.py
 
+conformance: deps
+	$(MAKE) all
+	BUILD=$(BUILD) tests/conformance/report.py
+
 soak: deps
 	$(MAKE) tests
 	BUILD=$(BUILD) tests/soak.sh
@@ -167,6 +171,7 @@ help:
 	@echo 'make demo       make a pool and a LUN, serve it on 127.0.0.1, say how to connect'
 	@echo 'make test       every test that fits in minutes; ends with N passed, N failed'
 	@echo 'make soak|fuzz|bench   hours of simulation, fuzzing; speed against peers'
+	@echo 'make conformance        docs/conformance.md anew, from iscsi-test-cu and a peer'
 	@echo 'make tidy       house rules;  make install  PREFIX=$(PREFIX) DESTDIR='
 	@echo 'SAN=asan|ubsan|tsan  CC=clang  V=1  BUILD=dir  CI=1 (warnings are errors)'
 
@@ -175,7 +180,7 @@ clean:
 distclean: clean
 	rm -f config.mak
 
-.PHONY: all tests deps demo test tidy bench bench-snapshots soak fuzz man install help clean distclean
+.PHONY: all tests deps demo test tidy bench bench-snapshots conformance soak fuzz man install help clean distclean
 .SECONDARY:
 .DELETE_ON_ERROR:
 # not of the sources that deps unpacks: theirs are no makefiles, or not ours
