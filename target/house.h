@@ -178,6 +178,19 @@ void house_lun_close(struct house_lun *hl, void (*done)(void *arg), void *arg);
 /* For all exports of hp in the state. */
 void house_luns_open(struct house_pool *hp, void (*done)(void *arg), void *arg);
 
+/* ---- persistent reservations (house_reserve.c) ---- */
+
+/* struct lun_params.keep: writes the registry into the state; the keeper is a
+ * struct house_lun. */
+void house_lun_keep(void *keeper, struct lun_keep *keep);
+/* What the initiator, or with NULL everyone, has registered and reserved is
+ * taken away; done gets how many registrations went, or -errno. */
+void house_lun_take(struct house_lun *hl, const char *initiator,
+    void (*done)(void *arg, int result), void *arg);
+/* The same of one initiator with every LUN that is served. */
+void house_take(struct house *house, const char *initiator,
+    void (*done)(void *arg), void *arg);
+
 /* By its uuid, on the pool's loop: a LUN, a snapshot, or what is in the trash;
  * NULL: none. */
 struct volume *house_volume_find(struct pool *pool, const uuid_t uuid);

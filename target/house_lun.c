@@ -74,6 +74,7 @@ struct lun_open {
 	struct house_lun *hl;
 	struct pool *pool;
 	char name[STATE_LUN_NAME_MAX];
+	struct registry *registry; /* NULL: nothing was kept */
 	void (*done)(void *arg, int result);
 	void *arg;
 };
@@ -128,7 +129,10 @@ lun_open_run(struct call *call)
 	    .serial = hl->serial,
 	    .label = hl->label,
 	    .read_only = volume_is_snapshot(volume),
-	    .write_cache = true};
+	    .write_cache = true,
+	    .registry = open->registry,
+	    .keep = house_lun_keep,
+	    .keeper = hl};
 	lun_naa_from_uuid(hl->uuid, params.naa);
 	if (lun_new(&params, &hl->lun) < 0)
 		bs_close(hl->bs, lun_close_unused, call);
@@ -181,17 +185,38 @@ lun_open_done(struct call *call)
 			name_learn(house, open);
 	}
 	open->done(open->arg, call->result);
+	registry_free(open->registry);
 	free(open);
 }
 
 static void
-lun_open_fail(struct loop_task *task)
+lun_open_failed(struct loop_task *task)
 {
 	struct call *call = container_of(task, struct call, task);
 	struct lun_open *open = container_of(call, struct lun_open, call);
 
-	open->done(open->arg, -ENOMEM);
+	open->done(open->arg, call->result);
 	free(open);
+}
+
+static void
+lun_open_fail(struct lun_open *open, struct house *house, int error)
+{
+	free(open->hl);
+	open->call.result = error;
+	open->call.task.run = lun_open_failed;
+	loop_defer(house->home, &open->call.task);
+}
+
+/* Without what was reserved it would be open to everyone: not served then. */
+static int
+lun_open_registry(struct lun_open *open)
+{
+	const struct house_lun *hl = open->hl;
+	int ret = state_registry_get(
+	    hl->pool->house->state, hl->pool->id, hl->serial, &open->registry);
+
+	return ret == -ENOENT ? 0 : ret;
 }
 
 void
@@ -208,13 +233,17 @@ house_lun_open(struct house_pool *hp, const uuid_t uuid,
 	open->pool = hp->pool;
 	open->hl = calloc(1, sizeof(*open->hl));
 	if (open->hl == NULL) {
-		open->call.task.run = lun_open_fail;
-		loop_defer(hp->house->home, &open->call.task);
+		lun_open_fail(open, hp->house, -ENOMEM);
 		return;
 	}
 	open->hl->pool = hp;
 	uuid_copy(open->hl->uuid, uuid);
 	uuid_unparse_lower(uuid, open->hl->serial);
+	int ret = lun_open_registry(open);
+	if (ret < 0) {
+		lun_open_fail(open, hp->house, ret);
+		return;
+	}
 	open->call.run = lun_open_run;
 	open->call.done = lun_open_done;
 	call_start(&open->call, hp->house->home, hp->loop);

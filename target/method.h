@@ -33,6 +33,8 @@
 	M("lun.rollback", method_lun_rollback)                                 \
 	M("lun.flatten", method_lun_flatten)                                   \
 	M("lun.delete", method_lun_delete)                                     \
+	M("lun.reservations", method_lun_reservations)                         \
+	M("lun.release", method_lun_release)                                   \
 	M("snap.create", method_snap_create)                                   \
 	M("snap.list", method_snap_list)                                       \
 	M("snap.show", method_snap_show)                                       \

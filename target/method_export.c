@@ -3,6 +3,7 @@
  * export add, list, remove.  One command makes all that a host needs: the LUN
  * object, the target, the LUN number, the access.
  */
+#include "base/log.h"
 #include "target/method.h"
 #include <errno.h>
 #include <stdlib.h>
@@ -402,6 +403,7 @@ method_export_add(struct request *request)
 
 struct removal {
 	struct state_export row;
+	char initiator[NAMING_IQN_MAX + 1];
 	bool last_of_target, last_of_lun;
 };
 
@@ -441,13 +443,41 @@ removal_find(struct request *request, struct removal *removal)
 }
 
 static void
-remove_lun_closed(void *arg)
+remove_done(struct request *request)
 {
-	struct request *request = arg;
-
 	request_answer(request, json_incref(request->item));
 }
 
+/* It may have registered once more while it was being taken away. */
+static void
+remove_lun_closed(void *arg)
+{
+	struct request *request = arg;
+	const struct removal *removal = request->own;
+	const struct registry nothing = {.count = 0};
+
+	if (state_registry_put(request->house->state, removal->row.pool_id,
+		removal->row.lun_uuid, &nothing) < 0)
+		log_error("%s/%s: its registrations are not forgotten",
+		    removal->row.pool, removal->row.lun_name);
+	remove_done(request);
+}
+
+static void
+remove_taken(void *arg, int result)
+{
+	struct request *request = arg;
+	const struct removal *removal = request->own;
+
+	if (result < 0)
+		log_error("%s/%s: what host %s has reserved is not taken from "
+			  "it: %s",
+		    removal->row.pool, removal->row.lun_name, removal->row.host,
+		    strerror(-result));
+	remove_done(request);
+}
+
+/* The host has no way any more to give back what it has reserved. */
 static void
 remove_published(struct publish_wait *wait)
 {
@@ -456,13 +486,28 @@ remove_published(struct publish_wait *wait)
 	struct house_lun *hl = NULL;
 	uuid_t uuid;
 
-	if (removal->last_of_lun &&
-	    uuid_parse(removal->row.lun_uuid, uuid) == 0)
+	if (uuid_parse(removal->row.lun_uuid, uuid) == 0)
 		hl = house_lun_find(request->house, uuid);
 	if (hl == NULL)
-		remove_lun_closed(request);
-	else
+		remove_done(request);
+	else if (removal->last_of_lun)
 		house_lun_close(hl, remove_lun_closed, request);
+	else
+		house_lun_take(hl, removal->initiator, remove_taken, request);
+}
+
+static int
+remove_rows(struct state *state, const struct removal *removal)
+{
+	const struct state_export *row = &removal->row;
+	int ret = state_export_remove(state, row->id);
+
+	if (ret == 0 && removal->last_of_target)
+		ret = state_target_remove(state, row->target_id);
+	if (ret == 0)
+		ret = state_registry_forget(state, row->lun_uuid,
+		    removal->last_of_lun ? NULL : removal->initiator);
+	return ret;
 }
 
 static void
@@ -477,9 +522,7 @@ remove_write(struct request *request)
 		    request, fault_internal("the state is not written", ret));
 		return;
 	}
-	ret = state_export_remove(state, removal->row.id);
-	if (ret == 0 && removal->last_of_target)
-		ret = state_target_remove(state, removal->row.target_id);
+	ret = remove_rows(state, removal);
 	if (ret < 0) {
 		request_state_failed(request, ret);
 		return;
@@ -523,10 +566,15 @@ void
 method_export_remove(struct request *request)
 {
 	struct removal *removal = calloc(1, sizeof(*removal));
+	struct state_host host;
 
 	assert(removal != NULL);
 	request->own = removal;
 	request->own_free = free;
-	if (removal_find(request, removal))
-		method_survey_pools(request, "", remove_go);
+	if (!removal_find(request, removal) ||
+	    !method_find_host(request, removal->row.host, &host))
+		return;
+	memcpy(removal->initiator, host.iqn, sizeof(removal->initiator));
+	explicit_bzero(&host, sizeof(host));
+	method_survey_pools(request, "", remove_go);
 }

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #define MUTUAL_USER_DEFAULT "varve"
 
@@ -107,6 +108,7 @@ method_host_show(struct request *request)
 /* What of a host's proofs a request makes; each secret made is shown once. */
 struct proof {
 	struct state_host host;
+	char before[NAMING_IQN_MAX + 1]; /* host set: its initiator name */
 	bool made_chap, made_mutual;
 };
 
@@ -302,10 +304,46 @@ taken_fault(const struct state_host *host, int error)
 	    "varve host list");
 }
 
+static bool
+renames(const struct proof *proof)
+{
+	return proof->before[0] != '\0' &&
+	       strcasecmp(proof->before, proof->host.iqn) != 0;
+}
+
+static void
+rename_taken(void *arg)
+{
+	struct request *request = arg;
+
+	request_answer(request, json_incref(request->item));
+}
+
+/* The old initiator is logged out; nobody can give back what it reserved. */
+static void
+rename_published(struct publish_wait *wait)
+{
+	struct request *request = container_of(wait, struct request, publish);
+	const struct proof *proof = request->own;
+
+	house_take(request->house, proof->before, rename_taken, request);
+}
+
+static void
+proof_publish(struct request *request)
+{
+	if (!renames(request->own)) {
+		request_publish_and_answer(request);
+		return;
+	}
+	request->publish.done = rename_published;
+	house_publish(request->house, &request->publish);
+}
+
 /* A dry run tries it too, and takes it back. */
 static void
 proof_write(struct request *request,
-    int (*write)(struct state *state, struct state_host *host))
+    int (*write)(struct state *state, struct proof *proof))
 {
 	struct proof *proof = request->own;
 	struct state *state = request->house->state;
@@ -316,7 +354,7 @@ proof_write(struct request *request,
 		    request, fault_internal("the state is not written", ret));
 		return;
 	}
-	ret = write(state, &proof->host);
+	ret = write(state, proof);
 	if (ret == -EEXIST || ret == -EADDRINUSE) {
 		state_rollback(state);
 		request_fail(request, taken_fault(&proof->host, ret));
@@ -335,7 +373,13 @@ proof_write(struct request *request,
 	}
 	request->item = proof_item(proof);
 	if (request_commit(request, request->item))
-		request_publish_and_answer(request);
+		proof_publish(request);
+}
+
+static int
+host_add(struct state *state, struct proof *proof)
+{
+	return state_host_add(state, &proof->host);
 }
 
 void
@@ -357,13 +401,17 @@ method_host_add(struct request *request)
 	if (fault != NULL)
 		request_fail(request, fault);
 	else
-		proof_write(request, state_host_add);
+		proof_write(request, host_add);
 }
 
 static int
-host_write(struct state *state, struct state_host *host)
+host_write(struct state *state, struct proof *proof)
 {
-	return state_host_update(state, host);
+	int ret = state_host_update(state, &proof->host);
+
+	if (ret == 0 && renames(proof))
+		ret = state_registry_forget(state, NULL, proof->before);
+	return ret;
 }
 
 static unsigned
@@ -387,6 +435,7 @@ method_host_set(struct request *request)
 	if (!method_find_host(
 		request, param_text(request->params, "host"), &proof->host))
 		return;
+	memcpy(proof->before, proof->host.iqn, sizeof(proof->before));
 	if (settings_given(request) == 0)
 		fault = fault_new("request.argument",
 		    "nothing was given to change on host %s", proof->host.name);

@@ -148,6 +148,20 @@ state_begin(struct state *state)
 }
 
 int
+sql_commit(struct state *state)
+{
+	int ret;
+
+	assert(state->changing);
+	ret = sql_run(state, "COMMIT", NULL, NULL, "");
+	if (ret < 0)
+		state_rollback(state);
+	else
+		state->changing = false;
+	return ret;
+}
+
+int
 state_commit(struct state *state)
 {
 	int ret;
@@ -157,15 +171,14 @@ state_commit(struct state *state)
 	    "INSERT OR REPLACE INTO meta (key, value) VALUES "
 	    "('generation', ?)",
 	    NULL, NULL, "i", state->generation + 1);
-	if (ret == 0)
-		ret = sql_run(state, "COMMIT", NULL, NULL, "");
 	if (ret < 0) {
 		state_rollback(state);
 		return ret;
 	}
-	state->changing = false;
-	state->generation++;
-	return 0;
+	ret = sql_commit(state);
+	if (ret == 0)
+		state->generation++;
+	return ret;
 }
 
 void

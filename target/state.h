@@ -15,10 +15,11 @@
 #include "snapshot/pool.h"
 #include "target/forecast.h"
 #include "target/naming.h"
+#include "target/scsi/registry.h"
 #include <jansson.h>
 #include <limits.h>
 
-#define STATE_VERSION       2
+#define STATE_VERSION       3
 #define STATE_PROBLEM_MAX   512
 #define STATE_ADDRESS_MAX   NAMING_ADDRESS_MAX
 #define STATE_UUID_TEXT     37
@@ -160,6 +161,20 @@ int state_sample_add(
     struct state *state, int64_t pool_id, int64_t at, uint64_t used);
 int state_samples(
     struct state *state, int64_t pool_id, struct forecast *ret_forecast);
+
+/* ---- persistent reservations ---- */
+
+/* What was put; -ENOENT: nothing is.  Its generation is 0. */
+int state_registry_get(struct state *state, int64_t pool_id,
+    const char *lun_uuid, struct registry **ret_registry);
+/* In place of what was there; one without APTPL is not kept.  Its own
+ * transaction; does not count as a change: no administrator made it. */
+int state_registry_put(struct state *state, int64_t pool_id,
+    const char *lun_uuid, const struct registry *registry);
+/* What an initiator, or with NULL all, have registered with a LUN, or with NULL
+ * with all; in the open transaction.  What that one held is released. */
+int state_registry_forget(
+    struct state *state, const char *lun_uuid, const char *initiator);
 
 /* ---- what was done ---- */
 

@@ -64,7 +64,17 @@ static const char step_2[] =
 "  REFERENCES pools(id) ON DELETE CASCADE, at INTEGER NOT NULL,"
 "  used INTEGER NOT NULL, PRIMARY KEY (pool, at)) STRICT;";
 
-static const char *const steps[] = { step_1, step_2 };
+static const char step_3[] =
+/* Persistent reservations with APTPL.  holds: the type of the reservation that
+ * it holds, alone or with all others; 0: none */
+"CREATE TABLE registrations (pool INTEGER NOT NULL"
+"  REFERENCES pools(id) ON DELETE CASCADE, lun_uuid TEXT NOT NULL,"
+"  position INTEGER NOT NULL, key INTEGER NOT NULL,"
+"  initiator TEXT NOT NULL COLLATE NOCASE, target TEXT NOT NULL,"
+"  port INTEGER NOT NULL, all_ports INTEGER NOT NULL,"
+"  holds INTEGER NOT NULL, PRIMARY KEY (pool, lun_uuid, position)) STRICT;";
+
+static const char *const steps[] = { step_1, step_2, step_3 };
 /* clang-format on */
 static_assert(ARRAY_SIZE(steps) == STATE_VERSION, "a step for each version");
 

@@ -33,6 +33,9 @@ struct sql_rows {
 };
 int sql_collect(sqlite3_stmt *stmt, void *rows);
 
+/* Ends the transaction without counting it as a change. */
+int sql_commit(struct state *state);
+
 int64_t sql_inserted(const struct state *state);
 int sql_changed(const struct state *state); /* rows of the last statement */
 

@@ -26,7 +26,8 @@ confirm(const struct api_command *command, const char *object)
 		    problem_why(problem_new(API_CONFIRM, "confirm.needed",
 				    "%s %s %s needs to be confirmed",
 				    command->noun, command->verb, object),
-			"it destroys data, and there is no terminal to ask on; "
+			"it cannot be undone, and there is no terminal to ask "
+			"on; "
 			"nothing was done"),
 		    "varve %s %s %s%s%s --yes", command->noun, command->verb,
 		    object, command->asks_with != NULL ? " --" : "",

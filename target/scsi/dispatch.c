@@ -111,16 +111,6 @@ check_operation(struct scsi_task *task)
 	return sense;
 }
 
-static bool
-is_reserved_by_other(const struct scsi_task *task)
-{
-	const struct lun *lun = task->lun;
-
-	return lun != NULL && lun->reserved_by != NULL &&
-	       lun->reserved_by != task->mapping &&
-	       !(task->op->flags & OP_RESERVED);
-}
-
 static enum scsi_status
 dispatch(struct scsi_task *task, struct scsi_sense *ret_sense)
 {
@@ -133,7 +123,7 @@ dispatch(struct scsi_task *task, struct scsi_sense *ret_sense)
 	*ret_sense = unknown;
 	if (!sense_is_good(ret_sense))
 		return SCSI_CHECK_CONDITION;
-	if (is_reserved_by_other(task))
+	if (reserve_conflicts(task))
 		return SCSI_RESERVATION_CONFLICT;
 	*ret_sense = check_operation(task);
 	if (!sense_is_good(ret_sense))

@@ -21,6 +21,15 @@ ANSWER(spc_request_sense);
 RUN(reserve_take);
 RUN(reserve_release);
 
+CHECK(pr_read_keys_check);
+ANSWER(pr_read_keys);
+ANSWER(pr_read_reservation);
+ANSWER(pr_report_capabilities);
+CHECK(pr_read_full_status_check);
+ANSWER(pr_read_full_status);
+CHECK(pr_out_check);
+RUN(pr_out);
+
 CHECK(mode_sense_check);
 ANSWER(mode_sense);
 CHECK(mode_select_check);

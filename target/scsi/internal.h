@@ -33,6 +33,18 @@ enum scsi_op_flags {
 	OP_PARAMETERS = 1 << 6, /* Data-Out is a parameter list */
 	OP_ACTION = 1 << 7,     /* has a service action */
 	OP_EXCLUSIVE = 1 << 8,  /* nothing else runs meanwhile */
+	OP_PERSISTENT = 1 << 9, /* conflicts with any RESERVE of SPC-2 */
+};
+
+/* Who may give a command through a persistent reservation that keeps something
+ * from him: a column of SPC-4 table 52 and SBC-3 table 13.  The holder, and
+ * whoever is registered where that is enough, may give all. */
+enum scsi_pass {
+	PASS_ANYONE, /* also where the command itself says who may */
+	PASS_READER, /* unless access is exclusive */
+	PASS_NONE,   /* it writes, or changes what others see */
+	PASS_START,  /* anyone may start the unit, nobody else stop it */
+	PASS_ALLOW,  /* anyone may allow removal, nobody else prevent it */
 };
 
 /* What an answer handler fills in.  Data starts as zeros. */
@@ -47,6 +59,7 @@ struct scsi_answer {
 struct scsi_op {
 	const char *name;
 	uint8_t opcode, action;
+	enum scsi_pass pass;
 	uint16_t flags;
 	uint8_t length;           /* of the CDB */
 	uint8_t allocation_at;    /* ALLOCATION LENGTH: first byte ... */
@@ -85,6 +98,9 @@ enum attention {
 	ATTENTION_DEVICE_RESET,
 	ATTENTION_NEXUS_LOSS,
 	ATTENTION_COMMANDS_CLEARED,
+	ATTENTION_RESERVATIONS_PREEMPTED,
+	ATTENTION_REGISTRATIONS_PREEMPTED,
+	ATTENTION_RESERVATIONS_RELEASED,
 	ATTENTION_CAPACITY,
 	ATTENTION_MODE,
 	ATTENTION_LUNS,
@@ -100,6 +116,8 @@ struct scsi_mapping {
 	struct list link;         /* lun->mappings */
 	struct list closing_link; /* nexus->closing_mappings */
 	uint32_t attentions;      /* bit per enum attention */
+	int registration;         /* index in the registry, or -1 */
+	bool may_all;             /* no reservation is in its way */
 	unsigned task_count;
 	bool closing;
 	void (*done)(void *arg);
@@ -148,6 +166,14 @@ struct lun {
 	struct lun_mode mode, mode_default;
 	bool stopped;
 	struct scsi_mapping *reserved_by; /* RESERVE(6), RESERVE(10) */
+
+	/* persist.c */
+	struct registry *registry;
+	struct list registry_changes; /* the first is being made */
+	struct list registry_aborts;  /* made; wait for tasks to end */
+	struct loop_task registry_turn;
+	void (*keep)(void *keeper, struct lun_keep *keep);
+	void *keeper;
 
 	struct list tasks; /* oldest first; HEAD OF QUEUE before all */
 	unsigned task_count;
@@ -217,8 +243,61 @@ uint64_t abort_ticket(void);
 void abort_task(
     struct scsi_task *task, enum abort_manner manner, uint64_t ticket);
 void abort_mapping(struct scsi_mapping *mapping, uint64_t ticket);
+/* PREEMPT AND ABORT: all of the mapping but the command that asks for it. */
+void abort_preempted(struct scsi_mapping *mapping,
+    const struct scsi_task *except, uint64_t ticket);
+/* Is a task being aborted by this ticket, or an earlier one? */
+bool lun_aborts(const struct lun *lun, uint64_t ticket);
 /* A task of this LUN has ended that was being aborted. */
 void tmf_check(struct lun *lun);
+
+/* ---- persist.c: changes of the registry ---- */
+
+/* One change, from its turn to its end.
+ *
+ *	queued    others are before it
+ *	begin     its turn: fills in what is to be, then calls
+ *	          registry_change_make, or registry_change_leave: no change
+ *	keeping   on its way to the keeper, if it has to outlive a power loss
+ *	made      what is to be is; others hear of it; tasks are aborted
+ *	end       called once they are gone, or with -errno: nothing was made
+ */
+struct registry_change {
+	struct list link;
+	struct lun *lun;
+	struct scsi_task *task; /* whose command it is; NULL: none */
+	void (*begin)(struct registry_change *change);
+	void (*end)(struct registry_change *change, int result);
+	void *arg;
+	/* what is to be: begin's */
+	struct registry *next;
+	enum attention lost; /* for who loses a registration; COUNT: none */
+	bool released;       /* others who stay hear that */
+	bool abort;          /* the tasks of those who lose theirs */
+	/* persist.c's */
+	const struct scsi_mapping *by;
+	struct lun_keep keep;
+	uint64_t ticket;
+};
+
+/* NULL: no memory. */
+struct registry_change *registry_change_new(
+    struct lun *lun, struct scsi_task *task);
+void registry_change_free(struct registry_change *change);
+/* Its begin is called from inside, or from the loop. */
+void registry_change_start(struct registry_change *change);
+void registry_change_make(struct registry_change *change);
+void registry_change_leave(struct registry_change *change);
+/* The task is being aborted and its change not begun: it is gone. */
+void registry_change_cancel(struct scsi_task *task);
+/* Tasks have ended that a change may have waited for. */
+void registry_check_aborts(struct lun *lun);
+/* The mapping is new. */
+void registry_see(struct scsi_mapping *mapping);
+
+/* ---- reserve.c ---- */
+
+bool reserve_conflicts(const struct scsi_task *task);
 
 /* ---- dispatch.c ---- */
 

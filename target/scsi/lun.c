@@ -75,6 +75,15 @@ lun_new(const struct lun_params *params, struct lun **ret_lun)
 		free(lun);
 		return -EINVAL;
 	}
+	lun->registry = params->registry != NULL
+			    ? registry_copy(params->registry)
+			    : registry_new();
+	if (lun->registry == NULL) {
+		free(lun);
+		return -ENOMEM;
+	}
+	lun->keep = params->keep;
+	lun->keeper = params->keeper;
 	lun->magic = LUN_MAGIC;
 	lun->bs = params->bs;
 	lun->loop = bs->loop;
@@ -85,12 +94,15 @@ lun_new(const struct lun_params *params, struct lun **ret_lun)
 	list_init(&lun->aborting);
 	list_init(&lun->tmfs);
 	list_init(&lun->mappings);
+	list_init(&lun->registry_changes);
+	list_init(&lun->registry_aborts);
 	lun_reset(lun);
 	*ret_lun = lun;
 	return 0;
 }
 
-/* SPC-4: a reset brings back the saved values, which here are the defaults. */
+/* SPC-4: a reset brings back the saved values, which here are the defaults.
+ * Registrations and what they hold stay (5.12.1). */
 void
 lun_reset(struct lun *lun)
 {
@@ -108,6 +120,7 @@ lun_closed(struct loop_task *later)
 
 	assert(lun->task_count == 0);
 	lun->magic = 0;
+	registry_free(lun->registry);
 	free(lun);
 	if (done != NULL)
 		done(arg);
@@ -117,7 +130,8 @@ void
 lun_close_check(struct lun *lun)
 {
 	if (!lun->closing || lun->later.queued || lun->flush.in_flight ||
-	    !list_empty(&lun->mappings) || !list_empty(&lun->tmfs))
+	    !list_empty(&lun->mappings) || !list_empty(&lun->tmfs) ||
+	    !list_empty(&lun->registry_changes) || lun->registry_turn.queued)
 		return;
 	lun->later.run = lun_closed;
 	loop_defer(lun->loop, &lun->later);

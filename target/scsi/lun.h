@@ -7,9 +7,23 @@
 #ifndef TARGET_SCSI_LUN_H
 #define TARGET_SCSI_LUN_H
 
+#include "target/scsi/registry.h"
 #include "target/scsi/task.h"
 
 #define LUN_NUMBER_MAX 16383 /* flat space addressing, SAM-5 4.7.7.4 */
+
+/* A registry on its way to where it outlives a loss of power. */
+struct lun_keep {
+	const struct registry *registry; /* without aptpl, or empty: what was
+					    kept before is to be forgotten */
+	/* On the LUN's loop, exactly once, not from inside keep(): it is
+	 * durable, or -errno and what was kept before still is. */
+	void (*done)(struct lun_keep *keep, int result);
+	/* the keeper's */
+	void *keeper;
+	int result;
+	struct loop_task task;
+};
 
 struct lun_params {
 	struct backstore *bs; /* stays the caller's; closed after
@@ -23,6 +37,12 @@ struct lun_params {
 	const char *label;    /* for logs and VPD 83h: "vms/web01" */
 	bool read_only;
 	bool write_cache; /* WCE as it starts; true is normal */
+
+	/* Persistent reservations: what was kept, or NULL; and who keeps
+	 * changes, on the LUN's loop.  NULL: nobody, APTPL is refused. */
+	const struct registry *registry;
+	void (*keep)(void *keeper, struct lun_keep *keep);
+	void *keeper;
 };
 
 void lun_naa_from_uuid(const uint8_t uuid[16], uint8_t ret_naa[8]);
@@ -46,6 +66,18 @@ struct lun_stat {
 };
 void lun_stat_get(const struct lun *lun, struct lun_stat *ret_stat);
 const char *lun_label(const struct lun *lun);
+
+/* Who has registered, and what is held: a copy for the caller to free, or NULL:
+ * no memory.  *ret_reserved_by: the initiator port that has the unit by
+ * RESERVE (SPC-2), or NULL; valid until the loop goes on. */
+struct registry *lun_registry_get(
+    const struct lun *lun, const char **ret_reserved_by);
+/* Takes from an initiator device, or with NULL from all, what it has registered
+ * and reserved, as if preempted.  done on the LUN's loop, maybe from inside:
+ * how many registrations went, or -errno: it could not be made durable, and
+ * nothing has changed. */
+void lun_registry_take(struct lun *lun, const char *initiator,
+    void (*done)(void *arg, int result), void *arg);
 
 /* ---- nexus ---- */
 

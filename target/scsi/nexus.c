@@ -120,6 +120,7 @@ scsi_nexus_map(struct scsi_nexus *nexus, unsigned number, struct lun *lun,
 	nexus->mappings[number] = mapping;
 	nexus->mapping_count++;
 	attention_set(mapping, ATTENTION_POWER_ON);
+	registry_see(mapping);
 	if (announce)
 		nexus_announce(nexus, mapping);
 	return 0;

@@ -15,11 +15,12 @@ enum op_row {
 };
 
 #define ROW(                                                                   \
-    id, code, sa, name_, flags_, at, bytes, check_, run_, answer_, ...)        \
+    id, code, sa, name_, pass_, flags_, at, bytes, check_, run_, answer_, ...) \
 	[ROW_##id] = {                                                         \
 	    .name = (name_),                                                   \
 	    .opcode = (code),                                                  \
 	    .action = (sa),                                                    \
+	    .pass = PASS_##pass_,                                              \
 	    .flags = (flags_),                                                 \
 	    .length = sizeof((uint8_t[]){(code), __VA_ARGS__}),                \
 	    .allocation_at = (at),                                             \
@@ -29,10 +30,10 @@ enum op_row {
 	    .run = (run_),                                                     \
 	    .answer = (answer_),                                               \
 	},
-#define OP(id, code, name, flags, ...)                                         \
-	ROW(id, code, 0, name, flags, __VA_ARGS__)
-#define OP_SA(id, code, sa, name, flags, ...)                                  \
-	ROW(id, code, sa, name, (flags) | OP_ACTION, __VA_ARGS__)
+#define OP(id, code, name, pass, flags, ...)                                   \
+	ROW(id, code, 0, name, pass, flags, __VA_ARGS__)
+#define OP_SA(id, code, sa, name, pass, flags, ...)                            \
+	ROW(id, code, sa, name, pass, (flags) | OP_ACTION, __VA_ARGS__)
 const struct scsi_op scsi_ops[] = {
 #include "target/scsi/opcodes.def"
 };

@@ -29,6 +29,7 @@ task_reset(struct scsi_task *task)
 	task->sense_length = 0;
 	task->aborted = task->aborting = task->detached = false;
 	task->dormant = task->waiting = task->starting = false;
+	task->queued = false;
 	task->abort_status = SCSI_GOOD;
 	task->lba = task->block_count = task->cursor = 0;
 	task->step = 0;
@@ -359,6 +360,10 @@ abort_task(struct scsi_task *task, enum abort_manner manner, uint64_t ticket)
 	} else if (task->waiting) {
 		buf_wait_cancel(task->loop->bufs, &task->waiter);
 		task->waiting = false;
+		task_finish_later(task);
+	} else if (task->queued) {
+		registry_change_cancel(task);
+		task->queued = false;
 		task_finish_later(task);
 	}
 }

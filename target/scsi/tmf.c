@@ -29,6 +29,23 @@ abort_mapping(struct scsi_mapping *mapping, uint64_t ticket)
 	}
 }
 
+/* SAM-5 5.6: another nexus has asked, so TAS decides whether they are told. */
+void
+abort_preempted(struct scsi_mapping *mapping, const struct scsi_task *except,
+    uint64_t ticket)
+{
+	enum abort_manner manner =
+	    mapping->lun->mode.task_aborted_status && mapping != except->mapping
+		? ABORT_WITH_STATUS
+		: ABORT_SILENTLY;
+	struct scsi_task *task, *tmp;
+
+	list_for_each_safe (task, tmp, &mapping->lun->tasks, link) {
+		if (task->mapping == mapping && task != except)
+			abort_task(task, manner, ticket);
+	}
+}
+
 /* Everything in the unit.  Others learn of it by TASK ABORTED status (TAS), or
  * by a unit attention: SAM-5 5.3.1, 5.6. */
 static void
@@ -184,7 +201,7 @@ static const struct {
 
 /* ---- waiting for what was aborted ---- */
 
-static bool
+bool
 lun_aborts(const struct lun *lun, uint64_t ticket)
 {
 	const struct scsi_task *first =
@@ -250,6 +267,7 @@ tmf_check(struct lun *lun)
 			next = nexus_aborts(request->nexus, request->ticket);
 		tmf_wait(request, next);
 	}
+	registry_check_aborts(lun);
 	lun_close_check(lun);
 }
 

@@ -9,21 +9,22 @@
  *
  *	0  begin      length and CDB, expected out and in (16 bits each, in
  *	              units of 64 bytes), attribute, nexus, LUN, data byte,
- *	              then up to 64 bytes of data
+ *	              then up to 192 bytes of data
  *	1  execute    the oldest begun task
  *	2  drop       the oldest begun task
  *	3  run        so many events
  *	4  TMF        function, nexus, tag
- *	5  event      capacity, threshold, map, unmap
+ *	5  event      capacity, threshold, map, unmap, reservations are broken
  *
- * The first byte chooses block size, thin, cache, and the size of the pool of
- * buffers.
+ * The first byte chooses block size, thin, cache, the size of the pool of
+ * buffers, and whether registrations are kept; each fourth time that fails.
  */
 #include "backstores/stores.h"
 #include "backstores/testing.h"
 #include "base/buf.h"
 #include "base/simloop.h"
 #include "target/scsi/lun.h"
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -31,7 +32,7 @@
 #define TMFS     4
 #define SIZE     (8ull << 20)
 #define UNIT     64u
-#define DATA_MAX 64u
+#define DATA_MAX 192u
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -62,6 +63,7 @@ static struct {
 	struct scsi_nexus *nexus[2];
 	struct slot slots[TASKS];
 	struct tmf tmfs[TMFS];
+	unsigned keeps, takes, taken;
 } f;
 
 /* ---- input ---- */
@@ -211,6 +213,9 @@ drop(void)
 
 /* ---- task management, events ---- */
 
+static const char *const initiators[] = {
+    "iqn.2026-01.x:a,i,0x000000000001", "iqn.2026-01.x:b,i,0x000000000002"};
+
 static void
 tmf_done(struct scsi_tmf_request *request)
 {
@@ -243,12 +248,43 @@ manage(void)
 }
 
 static void
+keep_run(struct loop_task *task)
+{
+	struct lun_keep *keep = container_of(task, struct lun_keep, task);
+
+	keep->done(keep, ++f.keeps % 4 == 0 ? -EIO : 0);
+}
+
+static void
+keep(void *keeper, struct lun_keep *keep)
+{
+	assert(keep->registry->count <= REGISTRY_MAX);
+	(void)keeper;
+	keep->task.run = keep_run;
+	loop_post(f.loop, &keep->task);
+}
+
+static void
+taken(void *arg, int result)
+{
+	(void)arg;
+	assert(result >= -EIO);
+	f.taken++;
+}
+
+static void
 event(void)
 {
 	uint8_t what = take();
 	struct scsi_nexus *nexus = f.nexus[what >> 2 & 1];
 	unsigned number = what >> 3 & 3;
 
+	if (what & 0x40) {
+		f.takes++;
+		lun_registry_take(f.lun[number & 1],
+		    what & 1 ? initiators[what >> 2 & 1] : NULL, taken, NULL);
+		return;
+	}
 	switch (what & 3) {
 	case 0: lun_capacity_changed(f.lun[number & 1]); break;
 	case 1: lun_threshold_reached(f.lun[number & 1]); break;
@@ -270,7 +306,7 @@ run(unsigned events)
 /* ---- set up and tear down ---- */
 
 static struct lun *
-open_lun(unsigned number, bool write_cache)
+open_lun(unsigned number, bool write_cache, bool kept)
 {
 	struct lun *lun;
 	const struct lun_params params = {
@@ -279,6 +315,7 @@ open_lun(unsigned number, bool write_cache)
 	    .serial = number == 0 ? "0" : "1",
 	    .label = "fuzz/lun",
 	    .write_cache = write_cache,
+	    .keep = kept ? keep : NULL,
 	};
 	if (lun_new(&params, &lun) < 0)
 		abort();
@@ -290,7 +327,7 @@ open_nexus(unsigned i)
 {
 	const struct scsi_nexus_params params = {
 	    .loop = f.loop,
-	    .initiator_port = "i",
+	    .initiator_port = initiators[i],
 	    .target_port = "t",
 	    .target_name = "t",
 	    .relative_port = 1,
@@ -317,7 +354,7 @@ set_up(uint8_t how)
 	f.bs->thin = !(how & 2);
 	f.bs->volatile_cache = how & 4;
 	for (unsigned i = 0; i < 2; i++)
-		f.lun[i] = open_lun(i, how & 16);
+		f.lun[i] = open_lun(i, how & 16, how & 32);
 	for (unsigned i = 0; i < 2; i++)
 		open_nexus(i);
 }
@@ -346,6 +383,7 @@ tear_down(void)
 	for (unsigned i = 0; i < TMFS; i++)
 		assert(!f.tmfs[i].busy);
 	assert(gone == 4);
+	assert(f.taken == f.takes);
 	bs_close(f.bs, count, &gone);
 	run(UINT32_MAX);
 	assert(gone == 5);

@@ -32,6 +32,8 @@ claim_equal "its name deletes it" "$status" 0
 claim_exit 4 "it is gone" varve lun show vms/a
 
 varve lun create vms/c --size 1G >/dev/null
+claim_exit 10 "without a terminal no reservation is broken" varve lun release vms/c
+claim "with --yes it is" varve lun release vms/c --yes
 claim "what the trash can bring back is not asked about" varve lun delete vms/c
 claim_text "and it says how it comes back" "varve trash restore vms/c"
 claim_exit 10 "what is deleted from there is" varve trash delete vms/c

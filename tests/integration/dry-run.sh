@@ -22,6 +22,7 @@ claim "a host is not added" \
 claim "a host is not removed" varve -n host remove h
 claim "a LUN is not exported" varve -n export add vms/a --host h
 claim "a pool warns where it did" varve -n pool set vms --warn-at 50%
+claim "reservations are not broken, and nobody is asked" varve -n lun release vms/a
 claim "a portal is not added" varve -n portal add 127.0.0.1:0
 claim "a pool is not removed" varve -n pool remove vms
 

@@ -436,6 +436,127 @@ what_is_exported_is_not_taken_away(void **unused)
 	done("pool.remove", "{\"pool\":\"vms\"}");
 }
 
+/* What initiators reserve: tests/integration/reservations.py. */
+static void
+a_lun_without_reservations_has_none_to_list_or_break(void **unused)
+{
+	(void)unused;
+	pool("vms");
+	LUN("vms/a", 4096);
+	HOST("h1");
+	for (unsigned exported = 0; exported < 2; exported++) {
+		assert_int_equal(json_array_size(done("lun.reservations",
+				     "{\"lun\":\"vms/a\"}")),
+		    0);
+		done("lun.release", "{\"lun\":\"vms/a\",\"dry_run\":true}");
+		assert_int_equal(number("registrations"), 0);
+		done("lun.release", "{\"lun\":\"vms/a\",\"host\":\"h1\"}");
+		assert_string_equal(text("name"), "vms/a");
+		assert_true(json_is_null(json_object_get(result, "released")));
+		if (exported == 0)
+			EXPORT("vms/a", "h1");
+	}
+	refused("lun.reservations", "{\"lun\":\"vms/b\"}", "lun.not-found");
+	refused("lun.release", "{\"lun\":\"vms/b\"}", "lun.not-found");
+	refused("lun.release", "{\"lun\":\"vms/a\",\"host\":\"h2\"}",
+	    "host.not-found");
+}
+
+/* ---- what initiators reserve, put into the state as if one had ---- */
+
+static struct registry *reserved;
+static char reserved_uuid[64];
+
+static struct state *
+state_at_rest(const struct config *config)
+{
+	char path[128], problem[STATE_PROBLEM_MAX];
+	struct state *state;
+
+	(void)config;
+	snprintf(path, sizeof(path), "%s/varve.db", served.directory);
+	assert_int_equal(state_open(path, &state, problem), 0);
+	return state;
+}
+
+static void
+put_reserved(struct config *config)
+{
+	struct state *state = state_at_rest(config);
+
+	assert_int_equal(
+	    state_registry_put(state, 1, reserved_uuid, reserved), 0);
+	state_close(state);
+	registry_free(reserved);
+	reserved = NULL;
+}
+
+static void
+get_reserved(struct config *config)
+{
+	struct state *state = state_at_rest(config);
+
+	(void)state_registry_get(state, 1, reserved_uuid, &reserved);
+	state_close(state);
+}
+
+static void
+restart_with(void (*change)(struct config *config))
+{
+	close(reader);
+	talk_restart(change);
+	reader = served_client(&served, ROLE_READ);
+}
+
+static void
+make_reserved(void)
+{
+	struct registration r = {.key = 10, .port = 1, .target = "iqn.x"};
+
+	reserved = registry_new();
+	strcpy(r.initiator, "iqn.2026-01.x:h1,i,0x000000000001");
+	assert_int_equal(registry_register(reserved, &r), 0);
+	strcpy(r.initiator, "iqn.2026-01.x:h2,i,0x000000000001");
+	assert_int_equal(registry_register(reserved, &r), 1);
+	reserved->aptpl = true;
+	reserved->type = REGISTRY_EXCLUSIVE_ACCESS;
+}
+
+static void
+what_was_reserved_is_kept_until_its_host_or_lun_is_gone(void **unused)
+{
+	const json_t *items;
+
+	(void)unused;
+	pool("vms");
+	LUN("vms/a", 4096);
+	snprintf(reserved_uuid, sizeof(reserved_uuid), "%s", text("uuid"));
+	HOST("h1");
+	HOST("h2");
+	EXPORT("vms/a", "h1");
+	EXPORT("vms/a", "h2");
+	make_reserved();
+	restart_with(put_reserved);
+
+	items = done("lun.reservations", "{\"lun\":\"vms/a\"}");
+	assert_int_equal(json_array_size(items), 2);
+	assert_string_equal(text_in(json_array_get(items, 0), "host"), "h1");
+	assert_string_equal(
+	    text_in(json_array_get(items, 0), "holds"), "exclusive-access");
+	done("host.set", "{\"host\":\"h1\",\"iqn\":\"iqn.2026-01.x:new\"}");
+	items = done("lun.reservations", "{\"lun\":\"vms/a\"}");
+	assert_int_equal(json_array_size(items), 1);
+	assert_string_equal(text_in(json_array_get(items, 0), "host"), "h2");
+	done("export.remove", "{\"name\":\"vms/a\",\"host\":\"h1\"}");
+	restart_with(get_reserved);
+	assert_int_equal(reserved->count, 1);
+	registry_free(reserved);
+	reserved = NULL;
+	done("export.remove", "{\"name\":\"vms/a\",\"host\":\"h2\"}");
+	restart_with(get_reserved);
+	assert_null(reserved);
+}
+
 static void
 all_is_served_again_after_a_restart(void **unused)
 {
@@ -742,6 +863,8 @@ main(void)
 	    claim(lun_numbers_are_the_lowest_free_and_the_same_for_all),
 	    claim(an_own_target_comes_and_goes_with_its_exports),
 	    claim(what_is_exported_is_not_taken_away),
+	    claim(a_lun_without_reservations_has_none_to_list_or_break),
+	    claim(what_was_reserved_is_kept_until_its_host_or_lun_is_gone),
 	    claim(all_is_served_again_after_a_restart),
 	    claim(portals_keep_the_port_they_got),
 	    claim(health_tells_what_is_wrong),

@@ -439,13 +439,147 @@ an_older_database_is_taken_along(void **unused)
 	add_host("kvm1", "iqn.2026-01.x:1", &host);
 	assert_int_equal(add_export(target, host, UUID_1, 0), 0);
 	execute("ALTER TABLE exports DROP COLUMN expires; DROP TABLE flattens;"
-		"DROP TABLE samples; DELETE FROM migrations WHERE version = 2;"
+		"DROP TABLE samples; DROP TABLE registrations;"
+		"DELETE FROM migrations WHERE version > 1;"
 		"PRAGMA user_version = 1");
 	reopen();
 	assert_int_equal(state_exports(state, &rows, &count), 0);
 	assert_int_equal(count, 1);
 	assert_int_equal(rows[0].expires_unix, 0);
 	free(rows);
+}
+
+/* ---- persistent reservations ---- */
+
+static struct registration
+registration_of(const char *initiator, uint64_t key)
+{
+	struct registration r = {.key = key, .port = 1};
+
+	snprintf(r.initiator, sizeof(r.initiator), "%s", initiator);
+	snprintf(r.target, sizeof(r.target), "iqn.2026-01.local:vms");
+	return r;
+}
+
+#define PORT_1 "iqn.2026-01.x:1,i,0x000000000001"
+#define PORT_2 "iqn.2026-01.x:1,i,0x000000000002"
+#define PORT_3 "iqn.2026-01.x:10,i,0x000000000001"
+
+/* Three registrations, the second of which holds. */
+static void
+put_registry(int64_t pool, const char *uuid, enum registry_type type)
+{
+	const char *const ports[] = {PORT_1, PORT_3, PORT_2};
+	struct registry *registry = registry_new();
+
+	for (unsigned i = 0; i < 3; i++) {
+		struct registration r =
+		    registration_of(ports[i], UINT64_MAX - i);
+		r.all_ports = i == 2;
+		assert_int_equal(registry_register(registry, &r), i);
+	}
+	registry->aptpl = true;
+	registry->generation = 7;
+	registry->type = type;
+	registry->holder = registry_type_is_held_by_all(type) ? 0 : 1;
+	assert_int_equal(state_registry_put(state, pool, uuid, registry), 0);
+	registry_free(registry);
+}
+
+static void
+a_registry_is_there_again(void **unused)
+{
+	const enum registry_type types[] = {REGISTRY_NONE,
+	    REGISTRY_EXCLUSIVE_ACCESS,
+	    REGISTRY_WRITE_EXCLUSIVE_ALL_REGISTRANTS};
+	struct registry *registry;
+	char device[] = "/a";
+	int64_t target, pool = add_pool("vms", UUID_1, device, &target);
+	int64_t generation = state_generation(state);
+
+	(void)unused;
+	for (unsigned i = 0; i < ARRAY_SIZE(types); i++) {
+		put_registry(pool, UUID_2, types[i]);
+		reopen();
+		assert_int_equal(
+		    state_registry_get(state, pool, UUID_2, &registry), 0);
+		assert_true(registry->aptpl);
+		assert_int_equal(registry->generation, 0);
+		assert_int_equal(registry->count, 3);
+		assert_int_equal(registry->type, types[i]);
+		assert_int_equal(registry->holder, i == 1);
+		assert_string_equal(registry->list[1].initiator, PORT_3);
+		assert_true(registry->list[0].key == UINT64_MAX);
+		assert_true(registry->list[2].all_ports);
+		registry_free(registry);
+	}
+	/* an initiator's change is not an administrator's */
+	assert_int_equal(state_generation(state), generation);
+	assert_int_equal(
+	    state_registry_get(state, pool, UUID_1, &registry), -ENOENT);
+}
+
+static void
+one_without_aptpl_is_not_kept(void **unused)
+{
+	struct registry *registry = registry_new(), *read;
+	struct registration r = registration_of(PORT_1, 1);
+	char device[] = "/a";
+	int64_t target, pool = add_pool("vms", UUID_1, device, &target);
+
+	(void)unused;
+	put_registry(pool, UUID_2, REGISTRY_WRITE_EXCLUSIVE);
+	registry_register(registry, &r);
+	assert_int_equal(state_registry_put(state, pool, UUID_2, registry), 0);
+	assert_int_equal(
+	    state_registry_get(state, pool, UUID_2, &read), -ENOENT);
+	registry_free(registry);
+}
+
+static void
+an_initiator_is_forgotten_with_what_it_held(void **unused)
+{
+	struct registry *registry;
+	char device[] = "/a";
+	int64_t target, pool = add_pool("vms", UUID_1, device, &target);
+
+	(void)unused;
+	put_registry(pool, UUID_1, REGISTRY_WRITE_EXCLUSIVE);
+	put_registry(pool, UUID_2, REGISTRY_EXCLUSIVE_ACCESS_ALL_REGISTRANTS);
+	state_begin(state);
+	assert_int_equal(
+	    state_registry_forget(state, UUID_1, "IQN.2026-01.x:10"), 0);
+	assert_int_equal(
+	    state_registry_forget(state, NULL, "iqn.2026-01.x:1"), 0);
+	state_commit(state);
+	assert_int_equal(
+	    state_registry_get(state, pool, UUID_1, &registry), -ENOENT);
+	assert_int_equal(state_registry_get(state, pool, UUID_2, &registry), 0);
+	assert_int_equal(registry->count, 1);
+	assert_int_equal(
+	    registry->type, REGISTRY_EXCLUSIVE_ACCESS_ALL_REGISTRANTS);
+	registry_free(registry);
+	state_begin(state);
+	assert_int_equal(state_registry_forget(state, UUID_2, NULL), 0);
+	state_commit(state);
+	assert_int_equal(
+	    state_registry_get(state, pool, UUID_2, &registry), -ENOENT);
+}
+
+static void
+registries_go_with_their_pool(void **unused)
+{
+	struct registry *registry;
+	char device[] = "/a";
+	int64_t target, pool = add_pool("vms", UUID_1, device, &target);
+
+	(void)unused;
+	put_registry(pool, UUID_2, REGISTRY_WRITE_EXCLUSIVE);
+	state_begin(state);
+	assert_int_equal(state_pool_remove(state, pool), 0);
+	state_commit(state);
+	assert_int_equal(
+	    state_registry_get(state, pool, UUID_2, &registry), -ENOENT);
 }
 
 /* The names of a LUN's snapshots begin with its own. */
@@ -561,6 +695,10 @@ main(void)
 	    claim(an_answer_is_remembered_by_its_request),
 	    claim(only_the_newest_answers_are_kept),
 	    claim(an_older_database_is_taken_along),
+	    claim(a_registry_is_there_again),
+	    claim(one_without_aptpl_is_not_kept),
+	    claim(an_initiator_is_forgotten_with_what_it_held),
+	    claim(registries_go_with_their_pool),
 	    claim(a_renamed_lun_takes_the_names_of_its_snapshots_along),
 	    claim(what_is_to_be_flattened_is_known_again),
 	    claim(samples_of_the_last_30_days_are_kept),

@@ -21,6 +21,10 @@ cmd_of(struct cmd *cmd, struct rig *rig, const struct scsi_op *op)
 		cdb[op->length - (op->length == 10 ? 2 : 3)] = 1;
 	if (op->answer == mode_sense)
 		cdb[2] = 0x3f;
+	if (op->run == pr_out) {
+		cdb[2] = 0x01; /* write exclusive */
+		cdb[8] = 24;
+	}
 	cmd_init(cmd, rig, cdb, op->length);
 	/* what WRITE SAME wants of it; COMPARE AND WRITE of nothing, none */
 	if (op->run != sbc_compare_and_write)
@@ -165,8 +169,9 @@ a_reservation_stops_the_other_nexus(void **state)
 			    cmd.task.status, SCSI_RESERVATION_CONFLICT);
 		drop_or_release(&cmd);
 		cmd_of(&cmd, rig, op);
-		assert_true(cmd_begin(&cmd));
-		scsi_task_drop(&cmd.task);
+		/* SPC-2 5.5.1: persistent ones conflict with one's own */
+		assert_int_equal(cmd_begin(&cmd), !(op->flags & OP_PERSISTENT));
+		drop_or_release(&cmd);
 	}
 }
 

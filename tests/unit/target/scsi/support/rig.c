@@ -2,26 +2,73 @@
 #include "tests/unit/target/scsi/support/rig.h"
 #include "backstores/stores.h"
 #include "base/simloop.h"
+#include <stdio.h>
 #include <stdlib.h>
 
 static uint8_t buffer[CMD_DATA_MAX];
 
 /* ---- the rig ---- */
 
-static void
-open_nexus(struct rig *rig, unsigned i)
+void
+rig_nexus(struct rig *rig, unsigned i, const char *initiator_port,
+    const char *target, uint16_t port)
 {
+	char target_port[256];
 	const struct scsi_nexus_params params = {
 	    .loop = rig->loop,
-	    .initiator_port = i == 0 ? "iqn.2024-01.org.example:a,i,0x1"
-				     : "iqn.2024-01.org.example:b,i,0x2",
-	    .target_port = "iqn.2024-01.org.example:t,t,0x0001",
-	    .target_name = "iqn.2024-01.org.example:t",
-	    .relative_port = 1,
+	    .initiator_port = initiator_port,
+	    .target_port = target_port,
+	    .target_name = target,
+	    .relative_port = port,
 	};
+	assert_true(i < RIG_NEXUSES && rig->nexus[i] == NULL);
+	snprintf(target_port, sizeof(target_port), "%s,t,0x%04x", target, port);
 	assert_int_equal(scsi_nexus_new(&params, &rig->nexus[i]), 0);
 	assert_int_equal(
 	    scsi_nexus_map(rig->nexus[i], 0, rig->lun, false, false), 0);
+}
+
+/* ---- the keeper ---- */
+
+static void
+keep_run(struct loop_task *task)
+{
+	struct lun_keep *keep = container_of(task, struct lun_keep, task);
+	struct rig *rig = keep->keeper;
+
+	if (rig->keep_error == 0) {
+		registry_free(rig->kept);
+		rig->kept = keep->registry->aptpl
+				? registry_copy(keep->registry)
+				: registry_new();
+		assert_non_null(rig->kept);
+	}
+	keep->done(keep, rig->keep_error);
+}
+
+static void
+keep(void *keeper, struct lun_keep *keep)
+{
+	struct rig *rig = keeper;
+
+	assert_null(rig->keep_held);
+	rig->keeps++;
+	keep->task.run = keep_run;
+	if (rig->keep_hold)
+		rig->keep_held = keep;
+	else
+		loop_defer(rig->loop, &keep->task);
+}
+
+void
+rig_keep(struct rig *rig)
+{
+	struct lun_keep *held = rig->keep_held;
+
+	assert_non_null(held);
+	rig->keep_held = NULL;
+	loop_defer(rig->loop, &held->task);
+	rig_drain(rig);
 }
 
 void
@@ -48,11 +95,14 @@ rig_open(struct rig *rig, const struct rig_params *params)
 	    .label = "pool/lun",
 	    .read_only = params->read_only,
 	    .write_cache = !params->write_through,
+	    .registry = params->registry,
+	    .keep = params->keep ? keep : NULL,
+	    .keeper = rig,
 	};
 	lun_naa_from_uuid(uuid, lun.naa);
 	assert_int_equal(lun_new(&lun, &rig->lun), 0);
-	open_nexus(rig, 0);
-	open_nexus(rig, 1);
+	rig_nexus(rig, 0, RIG_A, RIG_TARGET, 1);
+	rig_nexus(rig, 1, RIG_B, RIG_TARGET, 1);
 	if (!params->keep_attentions)
 		rig_clear_attentions(rig);
 }
@@ -82,21 +132,23 @@ set_true(void *arg)
 void
 rig_close(struct rig *rig)
 {
-	bool done[4] = {0};
+	bool done[RIG_NEXUSES + 2] = {0};
 
 	spy_release_all(rig->spy);
-	for (unsigned i = 0; i < 2; i++) {
+	for (unsigned i = 0; i < RIG_NEXUSES; i++) {
 		if (rig->nexus[i] != NULL)
 			scsi_nexus_free(rig->nexus[i], set_true, &done[i]);
 		else
 			done[i] = true;
 	}
-	lun_free(rig->lun, set_true, &done[2]);
+	lun_free(rig->lun, set_true, &done[RIG_NEXUSES]);
 	rig_drain(rig);
-	assert_true(done[0] && done[1] && done[2]);
-	bs_close(&rig->spy->bs, set_true, &done[3]);
+	for (unsigned i = 0; i <= RIG_NEXUSES; i++)
+		assert_true(done[i]);
+	bs_close(&rig->spy->bs, set_true, &done[RIG_NEXUSES + 1]);
 	rig_drain(rig);
-	assert_true(done[3]);
+	assert_true(done[RIG_NEXUSES + 1]);
+	registry_free(rig->kept);
 	simloop_free(rig->loop);
 }
 

@@ -12,13 +12,24 @@
 #include "tests/unit/target/scsi/support/spy.h"
 #include <string.h>
 
-#define RIG_SIZE (64ull << 20)
+#define RIG_SIZE    (64ull << 20)
+#define RIG_NEXUSES 6
+
+#define RIG_TARGET "iqn.2024-01.org.example:t"
+#define RIG_A      "iqn.2024-01.org.example:a,i,0x000000000001"
+#define RIG_B      "iqn.2024-01.org.example:b,i,0x000000000002"
 
 struct rig {
 	struct loop *loop;
 	struct spy *spy;
-	struct lun *lun; /* number 0 of both */
-	struct scsi_nexus *nexus[2];
+	struct lun *lun;                       /* number 0 of all */
+	struct scsi_nexus *nexus[RIG_NEXUSES]; /* RIG_A, RIG_B, others */
+	/* who keeps the registry, if params.keep */
+	struct registry *kept;
+	unsigned keeps;
+	int keep_error;
+	bool keep_hold; /* leaves it in keep_held */
+	struct lun_keep *keep_held;
 	uint32_t block_size;
 	uint64_t blocks;
 };
@@ -31,12 +42,19 @@ struct rig_params {
 	bool read_only;
 	bool write_through;
 	bool keep_attentions; /* POWER ON is still pending */
+	bool keep;            /* registries outlive a power loss */
+	const struct registry *registry;
 };
 
 void rig_open(struct rig *rig, const struct rig_params *params);
 void rig_close(struct rig *rig);
 void rig_drain(struct rig *rig); /* until nothing is left to do */
 void rig_clear_attentions(struct rig *rig);
+/* One more, at most to RIG_NEXUSES. */
+void rig_nexus(struct rig *rig, unsigned i, const char *initiator_port,
+    const char *target, uint16_t port);
+/* Keeps what is held, or fails. */
+void rig_keep(struct rig *rig);
 
 #define CMD_DATA_MAX (9u << 20)
 
