@@ -103,7 +103,7 @@ gate_open(struct pool *pool)
 	list_init(&gated);
 	list_splice_tail(&gated, &move->gated);
 	while ((node = list_pop(&gated)) != NULL)
-		seg_go_on(list_entry(node, struct seg, link));
+		seg_go_on(list_entry(node, struct seg, moving));
 }
 
 static void

@@ -58,7 +58,7 @@ struct move {
 	bool unneeded;           /* asked to leave the region where it is */
 	uint64_t at;             /* bytes that are copied */
 	uint64_t gate, gate_end; /* addresses that writes of data wait for */
-	/* struct seg, by link: waiting for the gate; written to both places;
+	/* struct seg, by moving: waiting for the gate; written to both places;
 	 * waiting since they overlap one of these */
 	struct list gated, flying, overlapping;
 	uint64_t barrier, began;

@@ -23,7 +23,7 @@ overlapping_go_on(struct pool *pool)
 	list_init(&waiting);
 	list_splice_tail(&waiting, &pool->move.overlapping);
 	while ((node = list_pop(&waiting)) != NULL)
-		seg_go_on(list_entry(node, struct seg, link));
+		seg_go_on(list_entry(node, struct seg, moving));
 }
 
 static void
@@ -39,7 +39,7 @@ copy_completed(
 	if (--seg->copies > 0)
 		return;
 	if (seg->twin_device != NULL)
-		list_del(&seg->link);
+		list_del(&seg->moving);
 	seg_completed(seg);
 	if (!list_empty(&pool->move.overlapping))
 		overlapping_go_on(pool);
@@ -84,7 +84,7 @@ twin_prepare(struct seg *seg, uint32_t twin)
 	seg->twin.complete = twin_complete;
 	seg->twin_device = &pool->device[region->device];
 	seg->copies = 2;
-	list_add_tail(&pool->move.flying, &seg->link);
+	list_add_tail(&pool->move.flying, &seg->moving);
 }
 
 /* Where its address lies now. */
@@ -121,7 +121,7 @@ is_overlapping(const struct pool *pool, const struct seg *seg)
 	uint64_t begin = seg_begin(seg), end = begin + seg->io.length;
 	const struct seg *other;
 
-	list_for_each (other, &pool->move.flying, link)
+	list_for_each (other, &pool->move.flying, moving)
 		if (seg_begin(other) < end &&
 		    begin < seg_begin(other) + other->io.length)
 			return true;
@@ -137,10 +137,10 @@ seg_write(struct seg *seg)
 	if (engine_breaks.move_one_place)
 		twin = NO_REGION;
 	if (move_gates(pool, seg->to, seg->in_block + seg->io.length))
-		list_add_tail(&pool->move.gated, &seg->link);
+		list_add_tail(&pool->move.gated, &seg->moving);
 	else if (twin != NO_REGION && is_overlapping(pool, seg) &&
 		 !engine_breaks.move_any_order)
-		list_add_tail(&pool->move.overlapping, &seg->link);
+		list_add_tail(&pool->move.overlapping, &seg->moving);
 	else
 		seg_send(seg, twin);
 }

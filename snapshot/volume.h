@@ -44,11 +44,12 @@ struct seg {
 	struct bs_io io;
 	struct vio *vio;
 	struct list link;
-	bool mapping; /* ends in map records */
-	bool barrier; /* the vio goes on only after it */
-	bool merging; /* reads what a part of a block goes into */
-	bool fine;    /* mapping: single blocks of one chunk */
-	bool writing; /* counted in volume->barrier, on that side */
+	struct list moving; /* in a list of pool->move */
+	bool mapping;       /* ends in map records */
+	bool barrier;       /* the vio goes on only after it */
+	bool merging;       /* reads what a part of a block goes into */
+	bool fine;          /* mapping: single blocks of one chunk */
+	bool writing;       /* counted in volume->barrier, on that side */
 	uint8_t side;
 	uint16_t copied; /* mapping a whole chunk: what of it is valid */
 	uint8_t *bounce; /* instead of the caller's memory */
