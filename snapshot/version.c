@@ -103,6 +103,8 @@ volume_bs_init(struct volume *volume, uint32_t block_size)
 	    .mem_align = 1,
 	    .optimal_io = FMT_CHUNK,
 	    .max_io = 8u << 20,
+	    .atomic_max = ATOMIC_MAX,
+	    .atomic_unit = volume_unit(volume) * FMT_BLOCK,
 	    .read_only = pool->read_only || volume->state != FMT_VERSION_HEAD,
 	    .volatile_cache = true,
 	    .thin = true,
