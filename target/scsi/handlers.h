@@ -54,6 +54,9 @@ CHECK(sbc_compare_and_write_check);
 RUN(sbc_compare_and_write);
 RUN(sbc_orwrite);
 
+CHECK(sbc_write_atomic_check);
+RUN(sbc_write_atomic);
+
 CHECK(sbc_write_same_check);
 RUN(sbc_write_same);
 

@@ -33,6 +33,9 @@ enum scsi_op_flags {
 	OP_PARAMETERS = 1 << 6, /* Data-Out is a parameter list */
 	OP_ACTION = 1 << 7,     /* has a service action */
 	OP_EXCLUSIVE = 1 << 8,  /* nothing else runs meanwhile */
+	OP_BLOCKS = 1 << 9,     /* its check says which blocks it is about */
+	OP_ATOMIC = 1 << 10,    /* nothing else runs on those meanwhile; there
+				   only if the store has atomic writes */
 };
 
 /* What an answer handler fills in.  Data starts as zeros. */

@@ -170,6 +170,20 @@ unmap_limits(const struct lun *lun, uint8_t *body)
 	store_be32(&body[32 - 4], 1u << 31); /* UGAVALID, alignment 0 */
 }
 
+/* SBC-4 6.6.4: no ATOMIC BOUNDARY, so both of its limits stay zero */
+static void
+atomic_limits(const struct lun *lun, uint8_t *body)
+{
+	uint32_t unit = blocks_of(lun, lun->bs->atomic_unit);
+
+	store_be32(&body[44 - 4], blocks_of(lun, lun->bs->atomic_max));
+	if (unit <= 1)
+		return;                  /* any: said by zeros */
+	store_be32(&body[48 - 4], unit); /* ATOMIC ALIGNMENT */
+	store_be32(
+	    &body[52 - 4], unit); /* ATOMIC TRANSFER LENGTH GRANULARITY */
+}
+
 static size_t
 block_limits(const struct scsi_task *task, uint8_t *body)
 {
@@ -186,6 +200,8 @@ block_limits(const struct scsi_task *task, uint8_t *body)
 	if (bs->thin)
 		unmap_limits(lun, body);
 	store_be64(&body[36 - 4], SBC_WRITE_SAME_MAX);
+	if (bs->atomic_max > 0)
+		atomic_limits(lun, body);
 	return 0x3c;
 }
 

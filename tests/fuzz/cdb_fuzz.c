@@ -9,7 +9,7 @@
  *
  *	0  begin      length and CDB, expected out and in (16 bits each, in
  *	              units of 64 bytes), attribute, nexus, LUN, data byte,
- *	              then up to 64 bytes of data
+ *	              then up to 255 bytes of data
  *	1  execute    the oldest begun task
  *	2  drop       the oldest begun task
  *	3  run        so many events
@@ -31,7 +31,7 @@
 #define TMFS     4
 #define SIZE     (8ull << 20)
 #define UNIT     64u
-#define DATA_MAX 64u
+#define DATA_MAX 255u
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -316,6 +316,8 @@ set_up(uint8_t how)
 		abort();
 	f.bs->thin = !(how & 2);
 	f.bs->volatile_cache = how & 4;
+	f.bs->atomic_max = 1u << 20;
+	f.bs->atomic_unit = 4096;
 	for (unsigned i = 0; i < 2; i++)
 		f.lun[i] = open_lun(i, how & 16);
 	for (unsigned i = 0; i < 2; i++)

@@ -42,6 +42,8 @@ rig_open(struct rig *rig, const struct rig_params *params)
 	rig->spy = spy_new(mem);
 	rig->spy->bs.thin = !params->thick;
 	rig->spy->bs.volatile_cache = params->volatile_cache;
+	rig->spy->bs.atomic_max = RIG_ATOMIC_MAX;
+	rig->spy->bs.atomic_unit = RIG_ATOMIC_UNIT;
 	struct lun_params lun = {
 	    .bs = &rig->spy->bs,
 	    .serial = "0123456789abcdef",

@@ -12,7 +12,9 @@
 #include "tests/unit/target/scsi/support/spy.h"
 #include <string.h>
 
-#define RIG_SIZE (64ull << 20)
+#define RIG_SIZE        (64ull << 20)
+#define RIG_ATOMIC_MAX  (1u << 20)
+#define RIG_ATOMIC_UNIT 4096u
 
 struct rig {
 	struct loop *loop;

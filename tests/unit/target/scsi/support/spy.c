@@ -72,6 +72,7 @@ spy_submit(struct backstore *bs, struct bs_io *io)
 	    .length = io->length,
 	    .fua = io->fua,
 	    .may_unmap = io->may_unmap,
+	    .atomic = io->atomic,
 	    .iov_count = io->iov_count,
 	};
 	if (spy->hold)

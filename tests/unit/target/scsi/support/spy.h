@@ -13,7 +13,7 @@
 struct spy_entry {
 	enum bs_op op;
 	uint64_t offset, length;
-	bool fua, may_unmap;
+	bool fua, may_unmap, atomic;
 	unsigned iov_count;
 };
 
