@@ -76,7 +76,7 @@ check_unit(const struct scsi_task *task)
 		return SENSE_NONE;
 	if (task->lun->stopped && !(flags & OP_STOPPED))
 		return SENSE_LUN_NOT_READY_STOPPED;
-	if ((flags & OP_WRITE) && lun_is_protected(task, &sense))
+	if ((flags & OP_WRITE) && mapping_is_protected(task->mapping, &sense))
 		return sense;
 	return SENSE_NONE;
 }

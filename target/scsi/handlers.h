@@ -65,12 +65,26 @@ RUN(sbc_unmap);
 CHECK(sbc_get_lba_status_check);
 RUN(sbc_get_lba_status);
 
+CHECK(copy_check);
+RUN(copy_run);
+ANSWER(copy_status);
+ANSWER(copy_operating_parameters);
+ANSWER(copy_failed_segment);
+
 /* Limits that VPD B0 tells and the handlers keep.  What WRITE SAME(10) can say
  * is also the most WRITE SAME(16) takes: it bounds the time of one command. */
 #define SBC_COMPARE_AND_WRITE_MAX 255u /* blocks: what its CDB can say */
 #define SBC_UNMAP_DESCRIPTORS_MAX 256u
 #define SBC_WRITE_SAME_MAX        65535u /* blocks */
 #define SBC_UNMAP_GRANULARITY     4096u
-#define SBC_STEP_MAX              (256ull << 20) /* bytes of one BS_ZERO */
+/* Limits that VPD 8F and RECEIVE COPY OPERATING PARAMETERS tell. */
+#define COPY_TARGETS_MAX  16u
+#define COPY_SEGMENTS_MAX 64u
+#define COPY_LIST_MAX     4080u      /* bytes of descriptors */
+#define COPY_BLOCKS_MAX   UINT16_MAX /* of a segment: what it can say */
+#define COPY_IDENTIFIED   0xe4u      /* CSCD descriptor: identification */
+#define COPY_BLOCK_BLOCK  0x02u      /* segment: from block to block device */
+
+#define SBC_STEP_MAX (256ull << 20) /* bytes of one BS_ZERO */
 
 #endif

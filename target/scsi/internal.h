@@ -36,6 +36,7 @@ enum scsi_op_flags {
 	OP_BLOCKS = 1 << 9,     /* its check says which blocks it is about */
 	OP_ATOMIC = 1 << 10,    /* nothing else runs on those meanwhile; there
 				   only if the store has atomic writes */
+	OP_COPY = 1 << 11,      /* reads and writes media, of any unit */
 };
 
 /* What an answer handler fills in.  Data starts as zeros. */
@@ -95,6 +96,20 @@ enum attention {
 	ATTENTION_COUNT,
 };
 
+/* What RECEIVE COPY RESULTS tells of an EXTENDED COPY (copy.c). */
+struct copy_result {
+	bool used;
+	uint8_t list_id;
+	uint8_t status; /* COPY MANAGER STATUS */
+	uint16_t segments;
+	uint64_t bytes;
+	uint8_t command_status, sense_length;
+	uint8_t sense[SENSE_DATA_MAX];
+	uint64_t age;
+};
+
+#define COPY_RESULTS 4u
+
 struct scsi_mapping {
 	struct scsi_nexus *nexus;
 	struct lun *lun;
@@ -103,7 +118,9 @@ struct scsi_mapping {
 	struct list link;         /* lun->mappings */
 	struct list closing_link; /* nexus->closing_mappings */
 	uint32_t attentions;      /* bit per enum attention */
-	unsigned task_count;
+	unsigned task_count;      /* and copies that use it */
+	struct copy_result copies[COPY_RESULTS];
+	uint64_t copies_begun;
 	bool closing;
 	void (*done)(void *arg);
 	void *arg;
@@ -180,7 +197,9 @@ lun_blocks(const struct lun *lun)
 void lun_close_check(struct lun *lun);
 void lun_reset(struct lun *lun);
 void lun_flush_in_background(struct lun *lun);
-bool lun_is_protected(const struct scsi_task *task, struct scsi_sense *ret);
+/* May the initiator not write there?  And why. */
+bool mapping_is_protected(
+    const struct scsi_mapping *mapping, struct scsi_sense *ret);
 
 void attention_set(struct scsi_mapping *mapping, enum attention kind);
 void attention_set_lun(

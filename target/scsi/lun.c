@@ -153,12 +153,12 @@ lun_threshold_reached(struct lun *lun)
 }
 
 bool
-lun_is_protected(const struct scsi_task *task, struct scsi_sense *ret)
+mapping_is_protected(const struct scsi_mapping *mapping, struct scsi_sense *ret)
 {
 	*ret = SENSE_NONE;
-	if (task->lun->read_only || task->mapping->read_only)
+	if (mapping->lun->read_only || mapping->read_only)
 		*ret = SENSE_WRITE_PROTECTED;
-	else if (task->lun->mode.software_protect)
+	else if (mapping->lun->mode.software_protect)
 		*ret = SENSE_SOFTWARE_WRITE_PROTECTED;
 	return !sense_is_good(ret);
 }

@@ -79,7 +79,7 @@ static bool
 touches(const struct scsi_task *other, const struct scsi_task *atomic)
 {
 	if (!(other->op->flags & OP_BLOCKS))
-		return other->op->flags & OP_WRITE;
+		return other->op->flags & (OP_WRITE | OP_COPY);
 	return other->lba < atomic->lba + atomic->block_count &&
 	       atomic->lba < other->lba + other->block_count;
 }
