@@ -56,6 +56,13 @@ struct house_lun {
 	char serial[STATE_UUID_TEXT];
 	struct lun *lun;
 	struct backstore *bs;
+	struct house_keeping {
+		struct pool *pool;
+		struct volume *volume;
+		struct pool_request request;
+		void (*done)(void *arg, int result);
+		void *arg;
+	} keeping; /* the reactor's: SANITIZE is kept in mind by the volume */
 	struct lun_stat sample; /* top's, of sample_ns */
 	uint64_t sample_ns;
 };

@@ -65,6 +65,13 @@ RUN(sbc_unmap);
 CHECK(sbc_get_lba_status_check);
 RUN(sbc_get_lba_status);
 
+CHECK(sanitize_overwrite_check);
+RUN(sanitize_overwrite);
+RUN(sanitize_block_erase);
+RUN(sanitize_exit_failure_mode);
+CHECK(sbc_format_check);
+RUN(sbc_format);
+
 CHECK(copy_check);
 RUN(copy_run);
 ANSWER(copy_status);

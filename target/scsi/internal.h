@@ -37,6 +37,8 @@ enum scsi_op_flags {
 	OP_ATOMIC = 1 << 10,    /* nothing else runs on those meanwhile; there
 				   only if the store has atomic writes */
 	OP_COPY = 1 << 11,      /* reads and writes media, of any unit */
+	OP_SANITIZE = 1 << 12,  /* works while the unit is sanitized */
+	OP_SANITIZES = 1 << 13, /* there only if that can be kept in mind */
 };
 
 /* What an answer handler fills in.  Data starts as zeros. */
@@ -154,6 +156,26 @@ struct lun_mode {
 	bool task_aborted_status; /* TAS */
 };
 
+/* sanitize.c */
+struct lun_sanitize {
+	enum {
+		SANITIZE_NONE,
+		SANITIZE_RUNNING,
+		SANITIZE_FAILED, /* until it succeeds, or is given up */
+	} state;
+	bool exits;             /* AUSE */
+	bool keeping;           /* the keeper has been asked */
+	struct scsi_task *task; /* that waits for it, or NULL */
+	uint8_t action;
+	bool invert, immediate;
+	unsigned pass, passes;
+	uint64_t cursor;
+	uint8_t *pattern; /* PATTERN bytes of it */
+	struct bs_io io;
+	struct iovec iov[SCSI_TASK_IOV_MAX];
+	struct bs_extent extent;
+};
+
 #define LUN_MAGIC     0x10610610u
 #define LUN_TASKS_MAX 4096
 
@@ -177,6 +199,10 @@ struct lun {
 	struct list tmfs;     /* that wait for those */
 	struct list mappings;
 	unsigned mapping_count;
+
+	const struct lun_keeper *keeper;
+	void *keeper_arg;
+	struct lun_sanitize sanitize;
 
 	struct bs_io flush; /* of SYNCHRONIZE CACHE with IMMED */
 	bool flush_again;
@@ -227,6 +253,19 @@ void task_set_enter(struct scsi_task *task);
 void task_set_leave(struct scsi_task *task);
 /* May the task run?  If not it is dormant, and scsi_task_start follows. */
 bool task_set_may_run(struct scsi_task *task);
+
+/* What the task had to be alone for is done: others may run beside it. */
+void task_set_yield(struct scsi_task *task);
+
+/* ---- sanitize.c ---- */
+
+/* May the command not be, because the unit is being sanitized or that has
+ * failed? */
+bool sanitize_refuses(const struct lun *lun, const struct scsi_op *op,
+    struct scsi_sense *ret_sense);
+/* The task waits for it no longer. */
+void sanitize_forget(struct scsi_task *task);
+bool sanitize_is_busy(const struct lun *lun);
 
 /* ---- tmf.c ---- */
 

@@ -81,6 +81,11 @@ lun_new(const struct lun_params *params, struct lun **ret_lun)
 	lun->block_shift = (unsigned)__builtin_ctz(bs->block_size);
 	lun->read_only = params->read_only || bs->read_only;
 	lun->mode_default.write_cache = params->write_cache;
+	lun->keeper = params->keeper;
+	lun->keeper_arg = params->keeper_arg;
+	if (params->sanitizing)
+		lun->sanitize.state = SANITIZE_FAILED;
+	lun->sanitize.exits = params->sanitize_exits;
 	list_init(&lun->tasks);
 	list_init(&lun->aborting);
 	list_init(&lun->tmfs);
@@ -117,7 +122,8 @@ void
 lun_close_check(struct lun *lun)
 {
 	if (!lun->closing || lun->later.queued || lun->flush.in_flight ||
-	    !list_empty(&lun->mappings) || !list_empty(&lun->tmfs))
+	    sanitize_is_busy(lun) || !list_empty(&lun->mappings) ||
+	    !list_empty(&lun->tmfs))
 		return;
 	lun->later.run = lun_closed;
 	loop_defer(lun->loop, &lun->later);

@@ -11,6 +11,15 @@
 
 #define LUN_NUMBER_MAX 16383 /* flat space addressing, SAM-5 4.7.7.4 */
 
+/* Keeps in mind, past a restart, that a unit is being sanitized.  All calls on
+ * the unit's loop; done follows, once and not from inside the call. */
+struct lun_keeper {
+	/* on: -EBUSY: what the unit holds is not its alone, and would stay.
+	 * exits: the initiator may give up if it fails. */
+	void (*sanitizing)(void *arg, bool on, bool exits,
+	    void (*done)(void *done_arg, int result), void *done_arg);
+};
+
 struct lun_params {
 	struct backstore *bs; /* stays the caller's; closed after
 				 lun_free's done */
@@ -23,6 +32,11 @@ struct lun_params {
 	const char *label;    /* for logs and VPD 83h: "vms/web01" */
 	bool read_only;
 	bool write_cache; /* WCE as it starts; true is normal */
+
+	const struct lun_keeper *keeper; /* NULL: no SANITIZE */
+	void *keeper_arg;
+	bool sanitizing,
+	    sanitize_exits; /* as kept: it did not come to an end */
 };
 
 void lun_naa_from_uuid(const uint8_t uuid[16], uint8_t ret_naa[8]);

@@ -44,13 +44,16 @@ static const bool must_wait[CLASS_COUNT][CLASS_COUNT] = {
 static bool
 is_exclusive(const struct scsi_task *task)
 {
-	return task->op != NULL && task->op->flags & OP_EXCLUSIVE;
+	return task->op != NULL && task->op->flags & OP_EXCLUSIVE &&
+	       !task->yielded;
 }
 
 static unsigned
 task_class(const struct scsi_task *task)
 {
 	assert(task->attribute < ARRAY_SIZE(class_of));
+	if (task->yielded)
+		return SIMPLE;
 	return is_exclusive(task) ? ORDERED : class_of[task->attribute];
 }
 
@@ -196,4 +199,13 @@ task_set_leave(struct scsi_task *task)
 		lun->dormant--;
 	task->dormant = false;
 	task_set_wake(lun);
+}
+
+void
+task_set_yield(struct scsi_task *task)
+{
+	if (is_barrier(task))
+		task->lun->barriers--;
+	task->yielded = true;
+	task_set_wake(task->lun);
 }

@@ -255,7 +255,9 @@ block_characteristics(const struct scsi_task *task, uint8_t *body)
 {
 	/* rotation rate: 0 not reported, 1 non-rotating */
 	store_be16(&body[4 - 4], task->lun->bs->rotational ? 0 : 1);
-	body[8 - 4] = 0x01; /* VBULS: VERIFY of unmapped blocks works */
+	if (task->lun->keeper != NULL)
+		body[7 - 4] = 0x40; /* WABEREQ: reads are good after an erase */
+	body[8 - 4] = 0x01;         /* VBULS: VERIFY of unmapped blocks works */
 	return 0x3c;
 }
 

@@ -24,6 +24,7 @@
 #include "base/buf.h"
 #include "base/simloop.h"
 #include "target/scsi/lun.h"
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -54,8 +55,17 @@ struct tmf {
 	bool busy;
 };
 
+struct keeping {
+	struct loop_task task;
+	void (*done)(void *arg, int result);
+	void *arg;
+	int result;
+	unsigned asked;
+};
+
 static struct {
 	const uint8_t *at, *end;
+	struct keeping keeping[2];
 	struct loop *loop;
 	struct backstore *bs;
 	struct lun *lun[2];
@@ -269,6 +279,31 @@ run(unsigned events)
 
 /* ---- set up and tear down ---- */
 
+static void
+sanitizing_kept(struct loop_task *task)
+{
+	struct keeping *keeping = container_of(task, struct keeping, task);
+
+	keeping->done(keeping->arg, keeping->result);
+}
+
+/* Refuses every fourth that is to begin. */
+static void
+sanitizing(void *arg, bool on, bool exits,
+    void (*done)(void *done_arg, int result), void *done_arg)
+{
+	struct keeping *keeping = arg;
+
+	(void)exits;
+	keeping->done = done;
+	keeping->arg = done_arg;
+	keeping->result = on && ++keeping->asked % 4 == 0 ? -EBUSY : 0;
+	keeping->task.run = sanitizing_kept;
+	loop_defer(f.loop, &keeping->task);
+}
+
+static const struct lun_keeper keeper = {.sanitizing = sanitizing};
+
 static struct lun *
 open_lun(unsigned number, bool write_cache)
 {
@@ -279,6 +314,10 @@ open_lun(unsigned number, bool write_cache)
 	    .serial = number == 0 ? "0" : "1",
 	    .label = "fuzz/lun",
 	    .write_cache = write_cache,
+	    .keeper = &keeper,
+	    .keeper_arg = &f.keeping[number],
+	    .sanitizing = number == 1 && write_cache,
+	    .sanitize_exits = true,
 	};
 	if (lun_new(&params, &lun) < 0)
 		abort();

@@ -24,6 +24,33 @@ open_nexus(struct rig *rig, unsigned i)
 	    scsi_nexus_map(rig->nexus[i], 0, rig->lun, false, false), 0);
 }
 
+static void
+sanitizing_kept(struct loop_task *task)
+{
+	struct rig_keeping *keeping =
+	    container_of(task, struct rig_keeping, task);
+
+	keeping->done(keeping->arg, keeping->fail);
+}
+
+static void
+sanitizing(void *arg, bool on, bool exits,
+    void (*done)(void *done_arg, int result), void *done_arg)
+{
+	struct rig_keeping *keeping = arg;
+
+	if (keeping->fail == 0)
+		keeping->on = on;
+	keeping->exits = exits;
+	keeping->asked++;
+	keeping->done = done;
+	keeping->arg = done_arg;
+	keeping->task.run = sanitizing_kept;
+	loop_defer(keeping->loop, &keeping->task);
+}
+
+static const struct lun_keeper keeper = {.sanitizing = sanitizing};
+
 void
 rig_open(struct rig *rig, const struct rig_params *params)
 {
@@ -50,7 +77,12 @@ rig_open(struct rig *rig, const struct rig_params *params)
 	    .label = "pool/lun",
 	    .read_only = params->read_only,
 	    .write_cache = !params->write_through,
+	    .keeper = &keeper,
+	    .keeper_arg = &rig->keeping,
+	    .sanitizing = params->sanitizing,
+	    .sanitize_exits = params->sanitize_exits,
 	};
+	rig->keeping.loop = rig->loop;
 	lun_naa_from_uuid(uuid, lun.naa);
 	assert_int_equal(lun_new(&lun, &rig->lun), 0);
 	open_nexus(rig, 0);

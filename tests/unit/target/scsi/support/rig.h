@@ -16,6 +16,17 @@
 #define RIG_ATOMIC_MAX  (1u << 20)
 #define RIG_ATOMIC_UNIT 4096u
 
+/* What SANITIZE keeps in mind. */
+struct rig_keeping {
+	struct loop_task task;
+	struct loop *loop;
+	void (*done)(void *arg, int result);
+	void *arg;
+	bool on, exits; /* as kept */
+	int fail;       /* the answer */
+	unsigned asked;
+};
+
 struct rig {
 	struct loop *loop;
 	struct spy *spy;
@@ -23,6 +34,7 @@ struct rig {
 	struct scsi_nexus *nexus[2];
 	uint32_t block_size;
 	uint64_t blocks;
+	struct rig_keeping keeping;
 };
 
 struct rig_params {
@@ -33,6 +45,7 @@ struct rig_params {
 	bool read_only;
 	bool write_through;
 	bool keep_attentions; /* POWER ON is still pending */
+	bool sanitizing, sanitize_exits;
 };
 
 void rig_open(struct rig *rig, const struct rig_params *params);
