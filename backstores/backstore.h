@@ -120,6 +120,11 @@ struct backstore_ops {
 	void (*reserve)(struct backstore *bs, uint64_t offset, uint64_t length,
 	    void (*done)(void *arg, int result), void *arg);
 
+	/* How many bytes bs has mapped, and how many more it could have now,
+	 * shared with others.  O(1).  May be NULL: not known. */
+	void (*usage)(
+	    struct backstore *bs, uint64_t *ret_used, uint64_t *ret_free);
+
 	/* Nothing is in flight.  Frees bs; then calls done. */
 	void (*close)(struct backstore *bs, void (*done)(void *arg), void *arg);
 };

@@ -26,6 +26,9 @@ ANSWER(mode_sense);
 CHECK(mode_select_check);
 RUN(mode_select);
 
+CHECK(log_sense_check);
+ANSWER(log_sense);
+
 CHECK(report_luns_check);
 ANSWER(report_luns);
 ANSWER(report_operation_codes);
@@ -77,6 +80,8 @@ RUN(copy_run);
 ANSWER(copy_status);
 ANSWER(copy_operating_parameters);
 ANSWER(copy_failed_segment);
+
+#define THRESHOLD_SHIFT 20u /* of a threshold set: 1 MiB; VPD B2, log 0C */
 
 /* Limits that VPD B0 tells and the handlers keep.  What WRITE SAME(10) can say
  * is also the most WRITE SAME(16) takes: it bounds the time of one command. */

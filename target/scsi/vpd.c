@@ -263,12 +263,11 @@ block_characteristics(const struct scsi_task *task, uint8_t *body)
 
 /* ---- B2h logical block provisioning ---- */
 
-#define LBPU         0x80u
-#define LBPWS        0x40u
-#define LBPWS10      0x20u
-#define LBPRZ_ZEROS  0x04u
-#define TYPE_THIN    0x02u
-#define THRESHOLD_MB 20u /* threshold sets of 1 MiB */
+#define LBPU        0x80u
+#define LBPWS       0x40u
+#define LBPWS10     0x20u
+#define LBPRZ_ZEROS 0x04u
+#define TYPE_THIN   0x02u
 
 static size_t
 provisioning(const struct scsi_task *task, uint8_t *body)
@@ -277,7 +276,7 @@ provisioning(const struct scsi_task *task, uint8_t *body)
 
 	if (!lun->bs->thin)
 		return 4;
-	body[4 - 4] = (uint8_t)(THRESHOLD_MB - lun->block_shift);
+	body[4 - 4] = (uint8_t)(THRESHOLD_SHIFT - lun->block_shift);
 	body[5 - 4] = LBPU | LBPWS | LBPWS10 | LBPRZ_ZEROS;
 	body[6 - 4] = TYPE_THIN;
 	return 4;

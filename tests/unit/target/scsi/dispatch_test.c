@@ -21,6 +21,8 @@ cmd_of(struct cmd *cmd, struct rig *rig, const struct scsi_op *op)
 		cdb[op->length - (op->length == 10 ? 2 : 3)] = 1;
 	if (op->answer == mode_sense)
 		cdb[2] = 0x3f;
+	if (op->answer == log_sense)
+		cdb[2] = 0x40;
 	if (op->run == sanitize_overwrite)
 		cdb[8] = 8;
 	cmd_init(cmd, rig, cdb, op->length);

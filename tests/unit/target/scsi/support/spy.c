@@ -92,9 +92,19 @@ spy_close(struct backstore *bs, void (*done)(void *arg), void *arg)
 	bs_close(below, done, arg);
 }
 
+static void
+spy_usage(struct backstore *bs, uint64_t *ret_used, uint64_t *ret_free)
+{
+	const struct spy *spy = container_of(bs, struct spy, bs);
+
+	*ret_used = spy->used;
+	*ret_free = spy->free;
+}
+
 static const struct backstore_ops spy_ops = {
     .name = "spy",
     .submit = spy_submit,
+    .usage = spy_usage,
     .close = spy_close,
 };
 
