@@ -16,11 +16,12 @@ enum {
 	LISTS = 1 << 3,   /* has an extent array */
 	MAY_FUA = 1 << 4,
 	MAY_UNMAP = 1 << 5,
+	MAY_ATOMIC = 1 << 6,
 };
 
 static const unsigned op_traits[BS_OP_COUNT] = {
     [BS_READ] = MOVES | RANGED,
-    [BS_WRITE] = MOVES | RANGED | CHANGES | MAY_FUA,
+    [BS_WRITE] = MOVES | RANGED | CHANGES | MAY_FUA | MAY_ATOMIC,
     [BS_FLUSH] = 0,
     [BS_ZERO] = RANGED | CHANGES | MAY_FUA | MAY_UNMAP,
     [BS_DISCARD] = RANGED | CHANGES,
@@ -63,6 +64,17 @@ check_iov(const struct backstore *bs, const struct bs_io *io)
 }
 
 static void
+check_atomic(const struct backstore *bs, const struct bs_io *io)
+{
+	if (!io->atomic)
+		return;
+	assert(op_traits[io->op] & MAY_ATOMIC);
+	assert(io->length <= bs->atomic_max);
+	assert(io->offset % bs->atomic_unit == 0);
+	assert(io->length % bs->atomic_unit == 0);
+}
+
+static void
 check_submit(const struct backstore *bs, const struct bs_io *io)
 {
 	assert(io->magic == BS_IO_MAGIC);
@@ -80,6 +92,7 @@ check_submit(const struct backstore *bs, const struct bs_io *io)
 	}
 	check_range(bs, io);
 	check_iov(bs, io);
+	check_atomic(bs, io);
 }
 
 /* What fails before it reaches the implementation: 0 or -errno. */

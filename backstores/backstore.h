@@ -20,6 +20,10 @@
  * that was submitted later completed with 0; a WRITE or ZERO with fua is
  * durable when it completes.  A failed FLUSH says that any unflushed write may
  * be lost, and is never retried into a success.
+ *
+ * A WRITE with atomic is wholly there after a crash, or wholly not, whatever
+ * was made durable; and one that fails has changed nothing.  Who reads or
+ * writes the same blocks beside it may see any mixture: as above.
  */
 #ifndef BACKSTORES_BACKSTORE_H
 #define BACKSTORES_BACKSTORE_H
@@ -62,6 +66,7 @@ struct bs_io {
 	enum bs_op op;
 	bool fua;       /* WRITE, ZERO */
 	bool may_unmap; /* ZERO */
+	bool atomic;    /* WRITE: at most atomic_max, of whole atomic_units */
 	bool in_flight; /* the checker's */
 	bool in_submit; /* the checker's: inside ops->submit */
 
@@ -115,6 +120,11 @@ struct backstore_ops {
 	void (*reserve)(struct backstore *bs, uint64_t offset, uint64_t length,
 	    void (*done)(void *arg, int result), void *arg);
 
+	/* How many bytes bs has mapped, and how many more it could have now,
+	 * shared with others.  O(1).  May be NULL: not known. */
+	void (*usage)(
+	    struct backstore *bs, uint64_t *ret_used, uint64_t *ret_free);
+
 	/* Nothing is in flight.  Frees bs; then calls done. */
 	void (*close)(struct backstore *bs, void (*done)(void *arg), void *arg);
 };
@@ -127,10 +137,12 @@ struct backstore {
 	uint64_t size;       /* bytes */
 	uint32_t block_size; /* granularity of offset and length: 512..4096 */
 	uint32_t physical_block_size; /* writes of this unit are not RMW */
-	uint32_t mem_align;  /* of buffers, a power of two, at most 4096 */
-	uint32_t optimal_io; /* bytes, or 0 unknown */
-	uint32_t max_io;     /* bytes per READ/WRITE; larger is the caller's
-				to split; at least 1 MiB */
+	uint32_t mem_align;   /* of buffers, a power of two, at most 4096 */
+	uint32_t optimal_io;  /* bytes, or 0 unknown */
+	uint32_t max_io;      /* bytes per READ/WRITE; larger is the caller's
+				 to split; at least 1 MiB */
+	uint32_t atomic_max;  /* bytes of a WRITE with atomic; 0: cannot */
+	uint32_t atomic_unit; /* its offset and length are multiples of it */
 	bool read_only;
 	bool volatile_cache; /* completed writes need FLUSH to be durable */
 	bool thin;           /* ZERO with may_unmap gives space back, and

@@ -52,6 +52,10 @@ struct engine_breaks {
 	bool rewrite_no_barrier; /* a rewrite does not wait for writes in place
 				  * that came before it */
 	bool rewrite_stale;      /* it is installed whatever came between */
+	bool atomic_in_place;    /* an atomic write overwrites where it may */
+	bool atomic_torn;        /* ... is installed part by part */
+	bool atomic_unmapped;    /* ... overwrites what is unmapped, though that
+				  * may come back */
 	bool reserve_ignored;    /* others get what is set aside */
 	bool grow_early;         /* new regions are taken before the table that
 				  * has them is durable */

@@ -215,7 +215,8 @@ struct pool {
 	struct list room;          /* waiters for dirty pages or log to go */
 	struct record_group group; /* of the change at hand */
 	struct volume_io vio;
-	uint64_t credits; /* dirty pages promised to writes in flight */
+	uint64_t credits;   /* dirty pages promised to writes in flight */
+	uint64_t unmap_lsn; /* behind the newest UNMAP */
 
 	struct list volumes; /* HEAD, by name */
 	struct list trash;   /* HEAD and SNAP that are in the trash, by age */

@@ -178,6 +178,11 @@ snapshot_check(struct operation *op)
 			operation_problem(op, "%s is no volume", volume->name);
 			return -EINVAL;
 		}
+		if (volume->flags & FMT_VERSION_ERASING) {
+			operation_problem(
+			    op, "%s is being sanitized", volume->name);
+			return -EBUSY;
+		}
 		if (!version_name_free(op->pool, volume, s->identity.name)) {
 			operation_problem(op, "%s/%s@%s exists", op->pool->name,
 			    volume->name, s->identity.name);
@@ -573,6 +578,59 @@ snapshot_hold(struct pool *pool, struct volume *snapshot, bool hold,
 
 	op->flag = hold;
 	operation_queue(pool, op);
+}
+
+/* Without a parent, children and bookmarks all that it maps is its own and is
+ * overwritten where it is. */
+static bool
+is_alone(const struct volume *volume)
+{
+	return volume->state == FMT_VERSION_HEAD && volume->parent == NULL &&
+	       list_empty(&volume->children) && volume->bookmark_epoch == 0 &&
+	       volume->bookmark_held == 0;
+}
+
+static int
+erasing_run(struct operation *op)
+{
+	struct volume *volume = op->volume;
+	uint32_t flags =
+	    volume->flags & ~(FMT_VERSION_ERASING | FMT_VERSION_EXITS);
+	int result = operation_check(op);
+
+	if (result == 0 && op->flag && !is_alone(volume)) {
+		operation_problem(op,
+		    "%s has snapshots, clones, an origin or bookmarks",
+		    volume->name);
+		return -EBUSY;
+	}
+	if (result == 0 && feature_needed(op->pool))
+		return operation_checkpoint(op, erasing_run);
+	if (result == 0)
+		result = pool_room(op->pool, 8, &op->waiter);
+	if (result < 0)
+		return result;
+	if (op->flag)
+		flags |= (uint32_t)op->size; /* which of the two */
+	return flags_commit(op, flags, volume->deleted_unix);
+}
+
+void
+volume_set_erasing(struct pool *pool, struct volume *volume, bool erasing,
+    bool exits, struct pool_request *request)
+{
+	struct operation *op = operation_on(request, erasing_run, volume, NULL);
+
+	op->flag = erasing;
+	op->size = FMT_VERSION_ERASING | (exits ? FMT_VERSION_EXITS : 0);
+	operation_queue(pool, op);
+}
+
+bool
+volume_is_erasing(const struct volume *volume, bool *ret_exits)
+{
+	*ret_exits = volume->flags & FMT_VERSION_EXITS;
+	return volume->flags & FMT_VERSION_ERASING;
 }
 
 static int

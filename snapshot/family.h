@@ -46,6 +46,13 @@ struct volume *snapshot_volume(const struct volume *snapshot);
  * its own; NULL: none, or deleted. */
 struct volume *volume_parent(const struct volume *volume);
 
+/* The data of a volume is about to be erased for good, or no longer: until then
+ * it can have no snapshots.  exits: whoever erases may give up.  -EBUSY: it
+ * shares blocks, or a bookmark remembers them, and they would stay. */
+void volume_set_erasing(struct pool *pool, struct volume *volume, bool erasing,
+    bool exits, struct pool_request *request);
+bool volume_is_erasing(const struct volume *volume, bool *ret_exits);
+
 /* hold or let go: -EINVAL: not a snapshot. */
 void snapshot_hold(struct pool *pool, struct volume *snapshot, bool hold,
     struct pool_request *request);

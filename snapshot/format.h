@@ -552,6 +552,8 @@ _Static_assert(offsetof(struct fmt_version, quota) == 224, "version.quota");
 /* flags of a version */
 #define FMT_VERSION_TRASHED (1u << 0) /* shown in the trash only */
 #define FMT_VERSION_HOLD    (1u << 1) /* refuses to be deleted */
+#define FMT_VERSION_ERASING (1u << 2) /* its data is being sanitized */
+#define FMT_VERSION_EXITS   (1u << 3) /* ... and that may be given up */
 
 /* What SET may change of it. */
 #define FMT_VERSION_SET_FIRST 80u

@@ -84,7 +84,7 @@ batch_apply(struct vio *vio, struct unmap_batch *batch)
 	result = group_prepare(pool, &vio->waiter);
 	if (result < 0)
 		return result;
-	vio->lsn = group_record(pool);
+	vio->lsn = pool->unmap_lsn = group_record(pool);
 	return pool->state == POOL_ONLINE ? 0 : -EIO;
 }
 

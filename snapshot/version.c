@@ -12,9 +12,20 @@
 static void volume_close(
     struct backstore *bs, void (*done)(void *arg), void *arg);
 
+/* What a pool has for all of its volumes is free for each of them. */
+static void
+volume_usage(struct backstore *bs, uint64_t *ret_used, uint64_t *ret_free)
+{
+	const struct volume *volume = container_of(bs, struct volume, bs);
+
+	*ret_used = volume->live_blocks * FMT_BLOCK;
+	*ret_free = space_free_bytes(volume->pool);
+}
+
 static const struct backstore_ops volume_ops = {
     .name = "volume",
     .submit = volume_submit,
+    .usage = volume_usage,
     .close = volume_close,
 };
 
@@ -103,6 +114,8 @@ volume_bs_init(struct volume *volume, uint32_t block_size)
 	    .mem_align = 1,
 	    .optimal_io = FMT_CHUNK,
 	    .max_io = 8u << 20,
+	    .atomic_max = ATOMIC_MAX,
+	    .atomic_unit = volume_unit(volume) * FMT_BLOCK,
 	    .read_only = pool->read_only || volume->state != FMT_VERSION_HEAD,
 	    .volatile_cache = true,
 	    .thin = true,

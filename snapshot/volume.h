@@ -11,6 +11,9 @@
  * Writes in place, the common case, take no lock.  Who cannot have them beside
  * itself marks its lock BUSY, which makes them wait for it; then it waits at
  * the volume's barrier for those that came before.
+ *
+ * An atomic write (volume_atomic.c) holds the exclusive locks of all its chunks
+ * and what its segs have written until it can change the map in one group.
  */
 #ifndef SNAPSHOT_VOLUME_H
 #define SNAPSHOT_VOLUME_H
@@ -26,6 +29,10 @@
 #define LOCK_HASH  4096u
 #define VIO_SEGS   1024u /* segs beside those in the vios */
 
+#define ATOMIC_MAX    (1u << 20) /* bytes of one atomic write */
+#define ATOMIC_CHUNKS (ATOMIC_MAX / FMT_CHUNK + 1)
+#define ATOMICS       32u /* at once, in a pool */
+
 struct chunk_lock {
 	struct list link;
 	struct volume *volume;
@@ -39,6 +46,16 @@ struct chunk_lock {
 
 struct vio;
 struct rewrite;
+
+/* What an atomic write has until it ends. */
+struct atomic_write {
+	struct list link;
+	struct list segs; /* submitted, in the order of their blocks */
+	unsigned seg_count, written;
+	uint64_t first_chunk, blocks, credits;
+	unsigned lock_count;
+	struct chunk_lock lock[ATOMIC_CHUNKS];
+};
 
 struct seg {
 	struct bs_io io;
@@ -84,7 +101,8 @@ struct vio {
 	bool barrier;    /* waits for its seg */
 	bool locked;     /* lock is granted */
 	struct bs_io *io;
-	struct rewrite *rewrite; /* the engine's own: rewrite.h */
+	struct rewrite *rewrite;     /* the engine's own: rewrite.h */
+	struct atomic_write *atomic; /* NULL: it is none, or waits */
 	struct volume *volume;
 	uint64_t next, end; /* bytes */
 	unsigned pending;   /* segs in flight */
@@ -113,6 +131,10 @@ struct volume_io {
 	struct list vios_free, segs_free;
 	struct list vios_wanted; /* struct bs_io that wait for a vio */
 	struct list segs_wanted; /* struct vio that wait for a seg */
+	struct atomic_write *atomics;
+	struct list atomics_free;
+	struct list atomics_wanted; /* struct vio that wait for one */
+	uint64_t atomic_blocks;     /* that are being written so */
 	struct list lock[LOCK_HASH];
 	uint64_t active;
 	unsigned busy; /* locks with the mark BUSY */
@@ -295,6 +317,10 @@ void seg_completed(struct seg *seg);
 uint64_t seg_limit(
     struct pool *pool, uint64_t address, unsigned in_block, uint64_t length);
 void seg_put(struct seg *seg);
+/* Others may have waited for one that vio had. */
+void segs_wake(struct vio *vio);
+/* The device I/O of a seg has ended: what it looked up may be used again. */
+void vio_landed(struct vio *vio);
 /* The seg is done: the vio goes on. */
 void seg_end(struct seg *seg, int result);
 /* Blocks that are mapped together: 1, 4, 16. */
@@ -333,7 +359,24 @@ void vio_map_abort(struct vio *vio, struct seg *seg);
 void vio_map_end(struct vio *vio, struct seg *seg, int result);
 void vio_map_ready(struct waiter *waiter, int error);
 
-/* volume_copy.c */
+/* The seg is in vain, for what it has is in no map: gives it back. */
+void seg_release(struct vio *vio, struct seg *seg);
+/* What it reserved is in the map now, by a group that is recorded. */
+void seg_installed(struct vio *vio, struct seg *seg);
+/* What of the seg is one device I/O, and so all that it is. */
+uint64_t vio_map_bytes(struct vio *vio, struct seg *seg);
+
+/* volume_atomic.c */
+int atomics_init(struct volume_io *vios);
+void vio_atomic_step(struct vio *vio);
+/* A seg of it is written. */
+void vio_atomic_written(struct vio *vio, struct seg *seg, int result);
+/* All are submitted, or it has failed: installs, or gives back, when all are
+ * written.  May park. */
+void vio_atomic_end(struct vio *vio);
+struct chunk_lock *vio_atomic_lock(struct vio *vio, uint64_t chunk);
+/* Has it written a part of the chunk in single blocks already? */
+bool vio_atomic_divides(const struct vio *vio, uint64_t chunk);
 
 /* volume_partial.c: parts of blocks */
 void vio_partial_step(struct vio *vio);

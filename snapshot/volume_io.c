@@ -275,9 +275,10 @@ seg_put(struct seg *seg)
 
 /* Another vio may have waited for a seg: this one has just given one back,
  * its own or a shared one. */
-static void
-segs_wake(struct volume_io *vios, struct vio *self)
+void
+segs_wake(struct vio *self)
 {
+	struct volume_io *vios = &vio_pool(self)->vio;
 	struct vio *waiting;
 
 	if (list_empty(&vios->segs_wanted))
@@ -323,6 +324,13 @@ grace_end(struct vio *vio)
 		quarantine_release_later(pool);
 }
 
+void
+vio_landed(struct vio *vio)
+{
+	if (--vio->pending == 0)
+		grace_end(vio);
+}
+
 /* ---- writes in flight ---- */
 
 /* What is written in place now may belong to a snapshot a moment later; the
@@ -347,7 +355,6 @@ void
 seg_end(struct seg *seg, int result)
 {
 	struct vio *vio = seg->vio;
-	struct volume_io *vios = &vio_pool(vio)->vio;
 
 	if (result < 0)
 		vio_fail(vio, result);
@@ -356,9 +363,8 @@ seg_end(struct seg *seg, int result)
 	while (seg->lock_count > 0)
 		chunk_lock_drop(vio_pool(vio), &seg->lock[--seg->lock_count]);
 	seg_put(seg);
-	if (--vio->pending == 0)
-		grace_end(vio);
-	segs_wake(vios, vio);
+	vio_landed(vio);
+	segs_wake(vio);
 	vio_advance(vio);
 }
 
@@ -381,8 +387,7 @@ seg_completed(struct seg *seg)
 		seg->merging = false; /* a snapshot has the block: once more */
 	} else if (seg->merging && result == 0) {
 		seg->merging = false;
-		if (--vio->pending == 0)
-			grace_end(vio);
+		vio_landed(vio);
 		vio_partial_merge(vio, seg);
 		return;
 	}
@@ -552,8 +557,11 @@ vio_advance(struct vio *vio)
 		else
 			step[vio->io->op](vio);
 	}
+	if (__builtin_expect(vio->atomic != NULL, false) && !vio->parked)
+		vio_atomic_end(vio);
 	vio->advancing = false;
-	if (vio->pending == 0 && !vio->parked && !vio->barrier)
+	if (vio->pending == 0 && !vio->parked && !vio->barrier &&
+	    vio->atomic == NULL)
 		vio_finish(vio);
 }
 
@@ -721,6 +729,8 @@ volume_io_init(struct pool *pool, unsigned io_max)
 	list_init(&vios->vios_wanted);
 	list_init(&vios->segs_wanted);
 	chunk_locks_init(vios);
+	if (atomics_init(vios) < 0)
+		return -ENOMEM;
 	vios->vios = calloc(io_max, sizeof(vios->vios[0]));
 	vios->segs = calloc(VIO_SEGS, sizeof(vios->segs[0]));
 	if (vios->vios == NULL || vios->segs == NULL)
@@ -733,4 +743,5 @@ volume_io_done(struct pool *pool)
 {
 	free(pool->vio.vios);
 	free(pool->vio.segs);
+	free(pool->vio.atomics);
 }

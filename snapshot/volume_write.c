@@ -50,6 +50,33 @@ entry_birth(const struct begin *b, uint64_t chunk)
 	    &page_leaf(b->leaf)->entry[chunk % FMT_LEAF_CHUNKS].birth);
 }
 
+/* May an atomic write go into the chunk, COARSE and ours?  Only where it has no
+ * data, nor would have any after a power cut: what was unmapped is there again
+ * if that is not durable. */
+static bool
+chunk_is_free(const struct begin *b, uint64_t chunk, uint64_t word)
+{
+	const struct pool *pool = b->vio->volume->pool;
+	uint64_t first = chunk * FMT_CHUNK_BLOCKS;
+	uint64_t end = first + FMT_CHUNK_BLOCKS;
+	uint16_t bits;
+
+	if (b->first > first)
+		first = b->first;
+	if (b->end < end)
+		end = b->end;
+	bits = chunk_bits(first % FMT_CHUNK_BLOCKS, (unsigned)(end - first));
+	return (fmt_word_mask(word) & bits) == 0 &&
+	       (pool->unmap_lsn <= pool->redo.durable_lsn ||
+		   engine_breaks.atomic_unmapped);
+}
+
+static bool
+is_atomic(const struct begin *b)
+{
+	return b->vio->atomic != NULL && !engine_breaks.atomic_in_place;
+}
+
 static enum form
 chunk_form(const struct begin *b, uint64_t chunk)
 {
@@ -59,7 +86,8 @@ chunk_form(const struct begin *b, uint64_t chunk)
 	if (type == FMT_HOLE)
 		return FORM_NEW;
 	if (type == FMT_COARSE &&
-	    chunk_writable(&b->rules, entry_birth(b, chunk)))
+	    chunk_writable(&b->rules, entry_birth(b, chunk)) &&
+	    (!is_atomic(b) || chunk_is_free(b, chunk, word)))
 		return FORM_OWN;
 	if (b->first <= chunk * FMT_CHUNK_BLOCKS &&
 	    b->end >= (chunk + 1) * FMT_CHUNK_BLOCKS)
@@ -133,6 +161,13 @@ chunk_expect(const struct seg *seg, uint64_t chunk)
 		   : seg->address + (chunk * FMT_CHUNK_BLOCKS - seg->block);
 }
 
+/* The lock that the vio has of a seg's first chunk. */
+static struct chunk_lock *
+held_lock(struct vio *vio, uint64_t chunk)
+{
+	return vio->atomic == NULL ? &vio->lock : vio_atomic_lock(vio, chunk);
+}
+
 static int
 chunk_lock_join(struct vio *vio, struct seg *seg, uint64_t chunk)
 {
@@ -140,7 +175,7 @@ chunk_lock_join(struct vio *vio, struct seg *seg, uint64_t chunk)
 	struct chunk_lock *lock = &seg->lock[seg->lock_count];
 
 	if (seg->lock_count == 0)
-		chunk_lock_share(pool, lock, &vio->lock);
+		chunk_lock_share(pool, lock, held_lock(vio, chunk));
 	else if (!chunk_lock_try(pool, lock, vio->volume, chunk, false))
 		return -EBUSY;
 	return 0;
@@ -237,7 +272,8 @@ begin_fine(struct begin *b)
 	seg->fine_address = seg->address;
 	seg->fine_count = count;
 	seg->block_count = count;
-	chunk_lock_share(volume->pool, &seg->lock[0], &vio->lock);
+	chunk_lock_share(volume->pool, &seg->lock[0],
+	    held_lock(vio, seg->block / FMT_CHUNK_BLOCKS));
 	seg->lock_count = 1;
 	return 0;
 }
@@ -252,7 +288,7 @@ begin_any(struct begin *b)
 	int result;
 
 	assert(form != FORM_COPY);
-	if (form == FORM_FINE)
+	if (form == FORM_FINE || vio_atomic_divides(b->vio, chunk))
 		return begin_fine(b);
 	result = begin_chunks(b);
 	if (result == -ENOSPC && form == FORM_NEW && b->rules.unit == 1 &&
@@ -313,7 +349,7 @@ chunk_map(struct vio *vio, struct seg *seg, struct chunk_lock *lock,
 	    before.type == FMT_COARSE &&
 	    (chunk_writable(&rules, before.birth) || engine_breaks.cut_no_park);
 	if (seg->fine) {
-		if (ours)
+		if (ours && vio->atomic == NULL)
 			return 1;
 		result = chunk_map_fine(&after, &rules, first, count, address);
 		if (result < 0)
@@ -364,7 +400,7 @@ chunks_map(struct vio *vio, struct seg *seg, struct page *leaf)
 }
 
 /* What was reserved is in the map: nobody gives it back. */
-static void
+void
 seg_installed(struct vio *vio, struct seg *seg)
 {
 	struct volume *volume = vio->volume;
@@ -391,7 +427,7 @@ seg_installed(struct vio *vio, struct seg *seg)
 }
 
 /* The last holder gives back what nobody mapped. */
-static void
+void
 seg_release(struct vio *vio, struct seg *seg)
 {
 	struct volume *volume = vio->volume;
@@ -476,6 +512,10 @@ seg_mapped(struct vio *vio, struct seg *seg, int result)
 void
 vio_map_end(struct vio *vio, struct seg *seg, int result)
 {
+	if (vio->atomic != NULL && !engine_breaks.atomic_torn) {
+		vio_atomic_written(vio, seg, result);
+		return;
+	}
 	if (result == 0)
 		result = seg_map(vio, seg);
 	if (result != -EAGAIN)
@@ -518,7 +558,9 @@ map_admit(struct vio *vio, struct page **ret_leaf, uint64_t *ret_credits)
 		vio, map_leaf_get(volume, index, &vio->waiter, &leaf, NULL)))
 		return false;
 	*ret_credits = leaf != NULL && leaf->dirty ? 6 : WRITE_CREDITS;
-	if (!vio_ok(vio, pool_room(pool, *ret_credits, &vio->waiter)))
+	if (vio->atomic != NULL)
+		*ret_credits = 0; /* it has them for all that it writes */
+	else if (!vio_ok(vio, pool_room(pool, *ret_credits, &vio->waiter)))
 		return false;
 	if (leaf_is_new(volume, leaf, index) &&
 	    !space_meta_room(
@@ -551,8 +593,8 @@ vio_map_seg(struct vio *vio, struct page **ret_leaf)
 
 /* What of the seg is one device I/O.  If it is cut short, then at the end of a
  * chunk: one that is to be replaced must be written whole. */
-static uint64_t
-map_bytes(struct vio *vio, struct seg *seg)
+uint64_t
+vio_map_bytes(struct vio *vio, struct seg *seg)
 {
 	uint64_t bytes = seg_limit(
 	    vio->volume->pool, seg->address, 0, seg->block_count * FMT_BLOCK);
@@ -584,7 +626,7 @@ vio_map_step(struct vio *vio, enum bs_op op, uint64_t blocks)
 	seg = vio_map_seg(vio, &leaf);
 	if (seg == NULL || !vio_map_begin(vio, seg, leaf, block, blocks))
 		return;
-	bytes = map_bytes(vio, seg);
+	bytes = vio_map_bytes(vio, seg);
 	vio_unlock(vio);
 	seg_submit(seg, op, seg->address, 0, bytes);
 	vio->next += bytes;
@@ -690,6 +732,10 @@ vio_write_step(struct vio *vio)
 	bool part = in_block != 0 || left < FMT_BLOCK;
 	struct map_extent extent;
 
+	if (vio->io->atomic) {
+		vio_atomic_step(vio);
+		return;
+	}
 	if (!vio_ok(vio, map_lookup(vio->volume, block,
 			     (in_block + left + FMT_BLOCK - 1) / FMT_BLOCK,
 			     &vio->waiter, &extent)))

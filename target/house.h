@@ -56,6 +56,13 @@ struct house_lun {
 	char serial[STATE_UUID_TEXT];
 	struct lun *lun;
 	struct backstore *bs;
+	struct house_keeping {
+		struct pool *pool;
+		struct volume *volume;
+		struct pool_request request;
+		void (*done)(void *arg, int result);
+		void *arg;
+	} keeping; /* the reactor's: SANITIZE is kept in mind by the volume */
 	struct lun_stat sample; /* top's, of sample_ns */
 	uint64_t sample_ns;
 };
@@ -180,9 +187,9 @@ void house_luns_open(struct house_pool *hp, void (*done)(void *arg), void *arg);
 
 /* ---- persistent reservations (house_reserve.c) ---- */
 
-/* struct lun_params.keep: writes the registry into the state; the keeper is a
+/* struct lun_keeper.registry: writes the registry into the state; the keeper is a
  * struct house_lun. */
-void house_lun_keep(void *keeper, struct lun_keep *keep);
+void house_lun_keep(void *arg, struct lun_keep *keep);
 /* What the initiator, or with NULL everyone, has registered and reserved is
  * taken away; done gets how many registrations went, or -errno. */
 void house_lun_take(struct house_lun *hl, const char *initiator,

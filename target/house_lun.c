@@ -106,6 +106,38 @@ name_look(struct volume *volume, char name[STATE_LUN_NAME_MAX])
 		snprintf(name, STATE_LUN_NAME_MAX, "%s", stat.name);
 }
 
+/* ---- what SANITIZE keeps in mind ---- */
+
+static void
+sanitizing_kept(struct pool_request *request, int result)
+{
+	struct house_keeping *keeping = request->arg;
+
+	keeping->done(keeping->arg, result);
+}
+
+static void
+sanitizing(void *arg, bool on, bool exits,
+    void (*done)(void *done_arg, int result), void *done_arg)
+{
+	struct house_lun *hl = arg;
+	struct house_keeping *keeping = &hl->keeping;
+
+	keeping->done = done;
+	keeping->arg = done_arg;
+	keeping->request = (struct pool_request){
+	    .done = sanitizing_kept,
+	    .arg = keeping,
+	};
+	volume_set_erasing(
+	    keeping->pool, keeping->volume, on, exits, &keeping->request);
+}
+
+static const struct lun_keeper keeper = {
+    .registry = house_lun_keep, .sanitizing = sanitizing};
+static const struct lun_keeper keeper_of_snapshot = {
+    .registry = house_lun_keep};
+
 static void
 lun_open_run(struct call *call)
 {
@@ -131,8 +163,16 @@ lun_open_run(struct call *call)
 	    .read_only = volume_is_snapshot(volume),
 	    .write_cache = true,
 	    .registry = open->registry,
-	    .keep = house_lun_keep,
-	    .keeper = hl};
+	    .keeper = &keeper,
+	    .keeper_arg = hl};
+	if (params.read_only) {
+		params.keeper = &keeper_of_snapshot;
+	} else {
+		hl->keeping.pool = open->pool;
+		hl->keeping.volume = volume;
+		params.sanitizing =
+		    volume_is_erasing(volume, &params.sanitize_exits);
+	}
 	lun_naa_from_uuid(hl->uuid, params.naa);
 	if (lun_new(&params, &hl->lun) < 0)
 		bs_close(hl->bs, lun_close_unused, call);

@@ -24,7 +24,7 @@ static void
 keep_run(struct loop_task *task)
 {
 	struct lun_keep *keep = container_of(task, struct lun_keep, task);
-	struct house_lun *hl = keep->keeper;
+	struct house_lun *hl = keep->arg;
 
 	keep->result = state_registry_put(
 	    hl->pool->house->state, hl->pool->id, hl->serial, keep->registry);
@@ -38,9 +38,9 @@ keep_run(struct loop_task *task)
 
 /* The LUN, and so hl, stays until it has been answered. */
 void
-house_lun_keep(void *keeper, struct lun_keep *keep)
+house_lun_keep(void *arg, struct lun_keep *keep)
 {
-	struct house_lun *hl = keeper;
+	struct house_lun *hl = arg;
 
 	keep->task.run = keep_run;
 	loop_post(hl->pool->house->home, &keep->task);

@@ -74,9 +74,11 @@ check_unit(const struct scsi_task *task)
 
 	if (task->lun == NULL)
 		return SENSE_NONE;
+	if (sanitize_refuses(task->lun, task->op, &sense))
+		return sense;
 	if (task->lun->stopped && !(flags & OP_STOPPED))
 		return SENSE_LUN_NOT_READY_STOPPED;
-	if ((flags & OP_WRITE) && lun_is_protected(task, &sense))
+	if ((flags & OP_WRITE) && mapping_is_protected(task->mapping, &sense))
 		return sense;
 	return SENSE_NONE;
 }

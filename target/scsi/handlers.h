@@ -35,6 +35,9 @@ ANSWER(mode_sense);
 CHECK(mode_select_check);
 RUN(mode_select);
 
+CHECK(log_sense_check);
+ANSWER(log_sense);
+
 CHECK(report_luns_check);
 ANSWER(report_luns);
 ANSWER(report_operation_codes);
@@ -63,6 +66,9 @@ CHECK(sbc_compare_and_write_check);
 RUN(sbc_compare_and_write);
 RUN(sbc_orwrite);
 
+CHECK(sbc_write_atomic_check);
+RUN(sbc_write_atomic);
+
 CHECK(sbc_write_same_check);
 RUN(sbc_write_same);
 
@@ -71,12 +77,35 @@ RUN(sbc_unmap);
 CHECK(sbc_get_lba_status_check);
 RUN(sbc_get_lba_status);
 
+CHECK(sanitize_overwrite_check);
+RUN(sanitize_overwrite);
+RUN(sanitize_block_erase);
+RUN(sanitize_exit_failure_mode);
+CHECK(sbc_format_check);
+RUN(sbc_format);
+
+CHECK(copy_check);
+RUN(copy_run);
+ANSWER(copy_status);
+ANSWER(copy_operating_parameters);
+ANSWER(copy_failed_segment);
+
+#define THRESHOLD_SHIFT 20u /* of a threshold set: 1 MiB; VPD B2, log 0C */
+
 /* Limits that VPD B0 tells and the handlers keep.  What WRITE SAME(10) can say
  * is also the most WRITE SAME(16) takes: it bounds the time of one command. */
 #define SBC_COMPARE_AND_WRITE_MAX 255u /* blocks: what its CDB can say */
 #define SBC_UNMAP_DESCRIPTORS_MAX 256u
 #define SBC_WRITE_SAME_MAX        65535u /* blocks */
 #define SBC_UNMAP_GRANULARITY     4096u
-#define SBC_STEP_MAX              (256ull << 20) /* bytes of one BS_ZERO */
+/* Limits that VPD 8F and RECEIVE COPY OPERATING PARAMETERS tell. */
+#define COPY_TARGETS_MAX  16u
+#define COPY_SEGMENTS_MAX 64u
+#define COPY_LIST_MAX     4080u      /* bytes of descriptors */
+#define COPY_BLOCKS_MAX   UINT16_MAX /* of a segment: what it can say */
+#define COPY_IDENTIFIED   0xe4u      /* CSCD descriptor: identification */
+#define COPY_BLOCK_BLOCK  0x02u      /* segment: from block to block device */
+
+#define SBC_STEP_MAX (256ull << 20) /* bytes of one BS_ZERO */
 
 #endif

@@ -29,6 +29,7 @@ static_assert(offsetof(struct inquiry_standard, version_descriptor) == 58,
 #define HISUP       0x10 /* REPORT LUNS has the hierarchical form */
 #define FORMAT_SPC2 0x02
 #define CMDQUE      0x02
+#define THIRD_PARTY 0x08 /* 3PC: EXTENDED COPY is there */
 
 /* SPC-4 annex D; no version of them is claimed */
 static const uint16_t version_descriptors[] = {
@@ -53,9 +54,11 @@ standard_data(const struct lun *lun, struct inquiry_standard *data)
 	data->version = SPC_4;
 	data->format = HISUP | FORMAT_SPC2;
 	data->additional_length = STANDARD_LENGTH - 5;
+	data->flags[0] = THIRD_PARTY;
 	data->flags[2] = CMDQUE;
 	if (lun == NULL) {
 		data->peripheral = NO_UNIT;
+		data->flags[0] = 0;
 		put_text(data->vendor, sizeof(data->vendor), "");
 		put_text(data->product, sizeof(data->product), "");
 		put_text(data->revision, sizeof(data->revision), "");

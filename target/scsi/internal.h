@@ -34,6 +34,12 @@ enum scsi_op_flags {
 	OP_ACTION = 1 << 7,     /* has a service action */
 	OP_EXCLUSIVE = 1 << 8,  /* nothing else runs meanwhile */
 	OP_PERSISTENT = 1 << 9, /* conflicts with any RESERVE of SPC-2 */
+	OP_BLOCKS = 1 << 10,    /* its check says which blocks it is about */
+	OP_ATOMIC = 1 << 11,    /* nothing else runs on those meanwhile; there
+				   only if the store has atomic writes */
+	OP_COPY = 1 << 12,      /* reads and writes media, of any unit */
+	OP_SANITIZE = 1 << 13,  /* works while the unit is sanitized */
+	OP_SANITIZES = 1 << 14, /* there only if that can be kept in mind */
 };
 
 /* Who may give a command through a persistent reservation that keeps something
@@ -108,6 +114,20 @@ enum attention {
 	ATTENTION_COUNT,
 };
 
+/* What RECEIVE COPY RESULTS tells of an EXTENDED COPY (copy.c). */
+struct copy_result {
+	bool used;
+	uint8_t list_id;
+	uint8_t status; /* COPY MANAGER STATUS */
+	uint16_t segments;
+	uint64_t bytes;
+	uint8_t command_status, sense_length;
+	uint8_t sense[SENSE_DATA_MAX];
+	uint64_t age;
+};
+
+#define COPY_RESULTS 4u
+
 struct scsi_mapping {
 	struct scsi_nexus *nexus;
 	struct lun *lun;
@@ -118,7 +138,9 @@ struct scsi_mapping {
 	uint32_t attentions;      /* bit per enum attention */
 	int registration;         /* index in the registry, or -1 */
 	bool may_all;             /* no reservation is in its way */
-	unsigned task_count;
+	unsigned task_count;      /* and copies that use it */
+	struct copy_result copies[COPY_RESULTS];
+	uint64_t copies_begun;
 	bool closing;
 	void (*done)(void *arg);
 	void *arg;
@@ -152,6 +174,26 @@ struct lun_mode {
 	bool task_aborted_status; /* TAS */
 };
 
+/* sanitize.c */
+struct lun_sanitize {
+	enum {
+		SANITIZE_NONE,
+		SANITIZE_RUNNING,
+		SANITIZE_FAILED, /* until it succeeds, or is given up */
+	} state;
+	bool exits;             /* AUSE */
+	bool keeping;           /* the keeper has been asked */
+	struct scsi_task *task; /* that waits for it, or NULL */
+	uint8_t action;
+	bool invert, immediate;
+	unsigned pass, passes;
+	uint64_t cursor;
+	uint8_t *pattern; /* PATTERN bytes of it */
+	struct bs_io io;
+	struct iovec iov[SCSI_TASK_IOV_MAX];
+	struct bs_extent extent;
+};
+
 #define LUN_MAGIC     0x10610610u
 #define LUN_TASKS_MAX 4096
 
@@ -172,8 +214,6 @@ struct lun {
 	struct list registry_changes; /* the first is being made */
 	struct list registry_aborts;  /* made; wait for tasks to end */
 	struct loop_task registry_turn;
-	void (*keep)(void *keeper, struct lun_keep *keep);
-	void *keeper;
 
 	struct list tasks; /* oldest first; HEAD OF QUEUE before all */
 	unsigned task_count;
@@ -183,6 +223,10 @@ struct lun {
 	struct list tmfs;     /* that wait for those */
 	struct list mappings;
 	unsigned mapping_count;
+
+	const struct lun_keeper *keeper;
+	void *keeper_arg;
+	struct lun_sanitize sanitize;
 
 	struct bs_io flush; /* of SYNCHRONIZE CACHE with IMMED */
 	bool flush_again;
@@ -194,6 +238,18 @@ struct lun {
 	struct loop_task later;
 };
 
+static inline bool
+lun_keeps_registry(const struct lun *lun)
+{
+	return lun->keeper != NULL && lun->keeper->registry != NULL;
+}
+
+static inline bool
+lun_sanitizes(const struct lun *lun)
+{
+	return lun->keeper != NULL && lun->keeper->sanitizing != NULL;
+}
+
 static inline uint64_t
 lun_blocks(const struct lun *lun)
 {
@@ -203,7 +259,9 @@ lun_blocks(const struct lun *lun)
 void lun_close_check(struct lun *lun);
 void lun_reset(struct lun *lun);
 void lun_flush_in_background(struct lun *lun);
-bool lun_is_protected(const struct scsi_task *task, struct scsi_sense *ret);
+/* May the initiator not write there?  And why. */
+bool mapping_is_protected(
+    const struct scsi_mapping *mapping, struct scsi_sense *ret);
 
 void attention_set(struct scsi_mapping *mapping, enum attention kind);
 void attention_set_lun(
@@ -231,6 +289,19 @@ void task_set_enter(struct scsi_task *task);
 void task_set_leave(struct scsi_task *task);
 /* May the task run?  If not it is dormant, and scsi_task_start follows. */
 bool task_set_may_run(struct scsi_task *task);
+
+/* What the task had to be alone for is done: others may run beside it. */
+void task_set_yield(struct scsi_task *task);
+
+/* ---- sanitize.c ---- */
+
+/* May the command not be, because the unit is being sanitized or that has
+ * failed? */
+bool sanitize_refuses(const struct lun *lun, const struct scsi_op *op,
+    struct scsi_sense *ret_sense);
+/* The task waits for it no longer. */
+void sanitize_forget(struct scsi_task *task);
+bool sanitize_is_busy(const struct lun *lun);
 
 /* ---- tmf.c ---- */
 
@@ -298,6 +369,8 @@ void registry_see(struct scsi_mapping *mapping);
 /* ---- reserve.c ---- */
 
 bool reserve_conflicts(const struct scsi_task *task);
+/* Does any reservation keep the nexus from reading, or writing, the medium? */
+bool reserve_keeps(const struct scsi_mapping *mapping, bool write);
 
 /* ---- dispatch.c ---- */
 

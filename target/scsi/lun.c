@@ -82,14 +82,17 @@ lun_new(const struct lun_params *params, struct lun **ret_lun)
 		free(lun);
 		return -ENOMEM;
 	}
-	lun->keep = params->keep;
-	lun->keeper = params->keeper;
 	lun->magic = LUN_MAGIC;
 	lun->bs = params->bs;
 	lun->loop = bs->loop;
 	lun->block_shift = (unsigned)__builtin_ctz(bs->block_size);
 	lun->read_only = params->read_only || bs->read_only;
 	lun->mode_default.write_cache = params->write_cache;
+	lun->keeper = params->keeper;
+	lun->keeper_arg = params->keeper_arg;
+	if (params->sanitizing)
+		lun->sanitize.state = SANITIZE_FAILED;
+	lun->sanitize.exits = params->sanitize_exits;
 	list_init(&lun->tasks);
 	list_init(&lun->aborting);
 	list_init(&lun->tmfs);
@@ -130,8 +133,9 @@ void
 lun_close_check(struct lun *lun)
 {
 	if (!lun->closing || lun->later.queued || lun->flush.in_flight ||
-	    !list_empty(&lun->mappings) || !list_empty(&lun->tmfs) ||
-	    !list_empty(&lun->registry_changes) || lun->registry_turn.queued)
+	    sanitize_is_busy(lun) || !list_empty(&lun->mappings) ||
+	    !list_empty(&lun->tmfs) || !list_empty(&lun->registry_changes) ||
+	    lun->registry_turn.queued)
 		return;
 	lun->later.run = lun_closed;
 	loop_defer(lun->loop, &lun->later);
@@ -167,12 +171,12 @@ lun_threshold_reached(struct lun *lun)
 }
 
 bool
-lun_is_protected(const struct scsi_task *task, struct scsi_sense *ret)
+mapping_is_protected(const struct scsi_mapping *mapping, struct scsi_sense *ret)
 {
 	*ret = SENSE_NONE;
-	if (task->lun->read_only || task->mapping->read_only)
+	if (mapping->lun->read_only || mapping->read_only)
 		*ret = SENSE_WRITE_PROTECTED;
-	else if (task->lun->mode.software_protect)
+	else if (mapping->lun->mode.software_protect)
 		*ret = SENSE_SOFTWARE_WRITE_PROTECTED;
 	return !sense_is_good(ret);
 }

@@ -20,9 +20,22 @@ struct lun_keep {
 	 * durable, or -errno and what was kept before still is. */
 	void (*done)(struct lun_keep *keep, int result);
 	/* the keeper's */
-	void *keeper;
+	void *arg;
 	int result;
 	struct loop_task task;
+};
+
+/* Keeps in mind what has to outlive a restart.  All calls on the unit's loop;
+ * done follows, once and not from inside the call. */
+struct lun_keeper {
+	/* Persistent reservations; NULL: nobody keeps them, APTPL is
+	 * refused. */
+	void (*registry)(void *arg, struct lun_keep *keep);
+	/* That it is being sanitized; NULL: no SANITIZE.  on: -EBUSY: what the
+	 * unit holds is not its alone, and would stay.  exits: the initiator
+	 * may give up if it fails. */
+	void (*sanitizing)(void *arg, bool on, bool exits,
+	    void (*done)(void *done_arg, int result), void *done_arg);
 };
 
 struct lun_params {
@@ -38,11 +51,11 @@ struct lun_params {
 	bool read_only;
 	bool write_cache; /* WCE as it starts; true is normal */
 
-	/* Persistent reservations: what was kept, or NULL; and who keeps
-	 * changes, on the LUN's loop.  NULL: nobody, APTPL is refused. */
-	const struct registry *registry;
-	void (*keep)(void *keeper, struct lun_keep *keep);
-	void *keeper;
+	const struct registry *registry; /* as it was kept, or NULL */
+	const struct lun_keeper *keeper; /* NULL: nobody */
+	void *keeper_arg;
+	bool sanitizing,
+	    sanitize_exits; /* as kept: it did not come to an end */
 };
 
 void lun_naa_from_uuid(const uint8_t uuid[16], uint8_t ret_naa[8]);

@@ -103,7 +103,7 @@ device_specific(const struct scsi_task *task)
 {
 	struct scsi_sense why;
 
-	return 0x10 | (lun_is_protected(task, &why) ? 0x80 : 0);
+	return 0x10 | (mapping_is_protected(task->mapping, &why) ? 0x80 : 0);
 }
 
 /* SBC-3 6.4.2.2 */

@@ -78,5 +78,7 @@ scsi_op_find(uint8_t opcode, unsigned action, bool *ret_known)
 bool
 scsi_op_on_lun(const struct scsi_op *op, const struct lun *lun)
 {
-	return !(op->flags & OP_THIN) || lun->bs->thin;
+	return (!(op->flags & OP_THIN) || lun->bs->thin) &&
+	       (!(op->flags & OP_ATOMIC) || lun->bs->atomic_max > 0) &&
+	       (!(op->flags & OP_SANITIZES) || lun_sanitizes(lun));
 }

@@ -9,6 +9,10 @@
  * blocks they name (SBC-3 5.2): they are, on the whole unit.  Such a task is as
  * ORDERED whatever its attribute, and what runs is not overtaken by HEAD OF
  * QUEUE.
+ *
+ * An atomic write is seen as a whole or not at all, so it is alone on its
+ * blocks, but on no others: beside it runs what names its blocks and names none
+ * of those, and what is not about the medium.
  */
 #include "target/scsi/internal.h"
 
@@ -40,14 +44,54 @@ static const bool must_wait[CLASS_COUNT][CLASS_COUNT] = {
 static bool
 is_exclusive(const struct scsi_task *task)
 {
-	return task->op != NULL && task->op->flags & OP_EXCLUSIVE;
+	return task->op != NULL && task->op->flags & OP_EXCLUSIVE &&
+	       !task->yielded;
 }
 
 static unsigned
 task_class(const struct scsi_task *task)
 {
 	assert(task->attribute < ARRAY_SIZE(class_of));
+	if (task->yielded)
+		return SIMPLE;
 	return is_exclusive(task) ? ORDERED : class_of[task->attribute];
+}
+
+static bool
+is_atomic(const struct scsi_task *task)
+{
+	return task->op != NULL && task->op->flags & OP_ATOMIC;
+}
+
+/* Has the set to be looked at while the task is in it? */
+static bool
+is_barrier(const struct scsi_task *task)
+{
+	return task_class(task) != SIMPLE || is_atomic(task);
+}
+
+static bool
+runs(const struct scsi_task *task)
+{
+	return task->phase == SCSI_TASK_EXECUTING && !task->dormant;
+}
+
+/* Does other touch blocks of the atomic task?  What changes the medium and
+ * does not name blocks may. */
+static bool
+touches(const struct scsi_task *other, const struct scsi_task *atomic)
+{
+	if (!(other->op->flags & OP_BLOCKS))
+		return other->op->flags & (OP_WRITE | OP_COPY);
+	return other->lba < atomic->lba + atomic->block_count &&
+	       atomic->lba < other->lba + other->block_count;
+}
+
+static bool
+atomic_conflict(const struct scsi_task *a, const struct scsi_task *b)
+{
+	return (is_atomic(a) && touches(b, a)) ||
+	       (is_atomic(b) && touches(a, b));
 }
 
 /* One that runs is the first: all before it have ended. */
@@ -59,28 +103,32 @@ head_of_queue(struct lun *lun)
 	if (list_empty(&lun->tasks))
 		return &lun->tasks;
 	first = list_entry(lun->tasks.next, struct scsi_task, link);
-	return is_exclusive(first) && first->phase == SCSI_TASK_EXECUTING &&
-		       !first->dormant
-		   ? &first->link
-		   : &lun->tasks;
+	return is_exclusive(first) && runs(first) ? &first->link : &lun->tasks;
 }
 
+/* By what is before it; but beside an atomic one that runs, a task that has
+ * come in front of it must wait as well, and the other way round. */
 static bool
 task_is_blocked(const struct scsi_task *task)
 {
-	const struct scsi_task *before;
+	const struct scsi_task *other;
 	unsigned class = task_class(task);
+	bool before = true;
 
-	if (class == SIMPLE && task->lun->barriers == 0)
+	if (!is_barrier(task) && task->lun->barriers == 0)
 		return false;
-	list_for_each (before, &task->lun->tasks, link) {
-		if (before == task)
-			return false;
-		if (must_wait[class][task_class(before)] ||
-		    is_exclusive(before))
+	list_for_each (other, &task->lun->tasks, link) {
+		if (other == task) {
+			before = false;
+			continue;
+		}
+		if ((before || runs(other)) && atomic_conflict(task, other))
+			return true;
+		if (before && (must_wait[class][task_class(other)] ||
+				  is_exclusive(other)))
 			return true;
 	}
-	assert(!"a task is in its task set");
+	assert(!before);
 	return false;
 }
 
@@ -97,7 +145,7 @@ task_set_enter(struct scsi_task *task)
 		list_add_head(head_of_queue(lun), &task->link);
 	else
 		list_add_tail(&lun->tasks, &task->link);
-	if (task_class(task) != SIMPLE)
+	if (is_barrier(task))
 		lun->barriers++;
 	lun->task_count++;
 	task->mapping->task_count++;
@@ -145,10 +193,19 @@ task_set_leave(struct scsi_task *task)
 	assert(task->mapping->task_count > 0);
 	lun->task_count--;
 	task->mapping->task_count--;
-	if (task_class(task) != SIMPLE)
+	if (is_barrier(task))
 		lun->barriers--;
 	if (task->dormant)
 		lun->dormant--;
 	task->dormant = false;
 	task_set_wake(lun);
+}
+
+void
+task_set_yield(struct scsi_task *task)
+{
+	if (is_barrier(task))
+		task->lun->barriers--;
+	task->yielded = true;
+	task_set_wake(task->lun);
 }

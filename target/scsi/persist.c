@@ -208,13 +208,13 @@ registry_change_make(struct registry_change *change)
 		make(change);
 		return;
 	}
-	assert(lun->keep != NULL);
+	assert(lun_keeps_registry(lun));
 	change->keep = (struct lun_keep){
 	    .registry = change->next,
 	    .done = kept,
-	    .keeper = lun->keeper,
+	    .arg = lun->keeper_arg,
 	};
-	lun->keep(lun->keeper, &change->keep);
+	lun->keeper->registry(lun->keeper_arg, &change->keep);
 }
 
 static struct registry_change *

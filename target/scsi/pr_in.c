@@ -121,7 +121,7 @@ pr_report_capabilities(struct scsi_task *task, struct scsi_answer *answer)
 
 	answer->length = 8;
 	store_be16(data, 8);
-	data[2] = CRH | SIP_C | ATP_C | (lun->keep != NULL ? PTPL_C : 0);
+	data[2] = CRH | SIP_C | ATP_C | (lun_keeps_registry(lun) ? PTPL_C : 0);
 	data[3] = TMV | ALLOW_COMMANDS | (lun->registry->aptpl ? PTPL_A : 0);
 	store_be16(data + 4, type_mask());
 	return SENSE_NONE;

@@ -251,7 +251,7 @@ register_any(struct pr_out *out)
 	bool aptpl = out->list[FLAGS_AT] & APTPL;
 	enum scsi_status status;
 
-	if (aptpl && out->task->lun->keep == NULL)
+	if (aptpl && !lun_keeps_registry(out->task->lun))
 		return refuse_parameter(out, FLAGS_AT, 0);
 	status = out->action_key == 0 ? unregister(out) : register_some(out);
 	if (status == SCSI_GOOD && !out->nothing) {
@@ -479,7 +479,7 @@ move_check(struct pr_out *out)
 		return SCSI_RESERVATION_CONFLICT;
 	if (out->action_key == 0)
 		return refuse_parameter(out, 8, -1);
-	if ((list->flags & APTPL) && out->task->lun->keep == NULL)
+	if ((list->flags & APTPL) && !lun_keeps_registry(out->task->lun))
 		return refuse_parameter(out, MOVE_FLAGS_AT, 0);
 	return SCSI_GOOD;
 }

@@ -27,6 +27,17 @@ may_pass(const struct scsi_task *task)
 }
 
 bool
+reserve_keeps(const struct scsi_mapping *mapping, bool write)
+{
+	const struct lun *lun = mapping->lun;
+
+	if (lun->reserved_by != NULL && lun->reserved_by != mapping)
+		return true;
+	return !mapping->may_all &&
+	       (write || registry_type_is_exclusive(lun->registry->type));
+}
+
+bool
 reserve_conflicts(const struct scsi_task *task)
 {
 	const struct lun *lun = task->lun;

@@ -18,11 +18,16 @@
 
 static_assert(8 + INFORMATION_LENGTH + SKS_LENGTH <= SENSE_DATA_MAX, "room");
 
-/* SPC-4 4.5.2.4.2: which field of the CDB or parameter list is wrong. */
+/* SPC-4 4.5.2.4: which field of the CDB or parameter list is wrong, or how far
+ * something has come. */
 static void
-encode_field_pointer(const struct scsi_sense *sense, uint8_t sks[3])
+encode_key_specific(const struct scsi_sense *sense, uint8_t sks[3])
 {
 	sks[0] = SKSV;
+	if (sense->progress_valid) {
+		store_be16(&sks[1], sense->progress);
+		return;
+	}
 	if (sense->field_in_cdb)
 		sks[0] |= SKS_CD;
 	if (sense->field_bit >= 0)
@@ -43,8 +48,8 @@ encode_fixed(const struct scsi_sense *sense, uint8_t *data)
 	data[7] = FIXED_LENGTH - 8;
 	data[12] = sense->asc;
 	data[13] = sense->ascq;
-	if (sense->field_valid)
-		encode_field_pointer(sense, &data[15]);
+	if (sense->field_valid || sense->progress_valid)
+		encode_key_specific(sense, &data[15]);
 	return FIXED_LENGTH;
 }
 
@@ -65,10 +70,10 @@ encode_descriptors(const struct scsi_sense *sense, uint8_t *data)
 		store_be64(&data[length + 4], sense->information);
 		length += INFORMATION_LENGTH;
 	}
-	if (sense->field_valid) {
+	if (sense->field_valid || sense->progress_valid) {
 		data[length] = 0x02;
 		data[length + 1] = SKS_LENGTH - 2;
-		encode_field_pointer(sense, &data[length + 4]);
+		encode_key_specific(sense, &data[length + 4]);
 		length += SKS_LENGTH;
 	}
 	data[7] = (uint8_t)(length - 8);

@@ -28,7 +28,9 @@ struct scsi_sense {
 	bool field_valid;  /* SPC-4 field pointer: illegal byte and bit */
 	bool field_in_cdb; /* else in the parameter list */
 	uint16_t field_byte;
-	int8_t field_bit; /* -1: the whole byte */
+	int8_t field_bit;    /* -1: the whole byte */
+	bool progress_valid; /* SPC-4 4.5.2.4.4, instead of a field pointer */
+	uint16_t progress;   /* of 65536 */
 	bool information_valid;
 	uint64_t information; /* an LBA, or the offset of a miscompare */
 };

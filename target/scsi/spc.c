@@ -31,7 +31,9 @@ spc_request_sense(struct scsi_task *task, struct scsi_answer *answer)
 	static_assert(SCSI_ANSWER_SIZE >= SENSE_DATA_MAX, "room");
 	if (task->lun == NULL)
 		sense = SENSE_LOGICAL_UNIT_NOT_SUPPORTED;
-	else if (!attention_take(task->mapping, &sense) && task->lun->stopped)
+	else if (!attention_take(task->mapping, &sense) &&
+		 !sanitize_refuses(task->lun, NULL, &sense) &&
+		 task->lun->stopped)
 		sense = SENSE_LUN_NOT_READY_STOPPED;
 	answer->length = sense_encode(&sense, descriptor, answer->data);
 	return SENSE_NONE;

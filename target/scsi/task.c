@@ -30,6 +30,7 @@ task_reset(struct scsi_task *task)
 	task->aborted = task->aborting = task->detached = false;
 	task->dormant = task->waiting = task->starting = false;
 	task->queued = false;
+	task->yielded = task->resting = false;
 	task->abort_status = SCSI_GOOD;
 	task->lba = task->block_count = task->cursor = 0;
 	task->step = 0;
@@ -124,8 +125,11 @@ static void
 task_dispatch_run(struct scsi_task *task)
 {
 	const struct scsi_op *op = task->op;
+	struct scsi_sense sense;
 
-	if (op->answer != NULL) {
+	if (task->lun != NULL && sanitize_refuses(task->lun, op, &sense)) {
+		scsi_task_end(task, &sense); /* it began before that */
+	} else if (op->answer != NULL) {
 		size_t size = task->wanted > SCSI_ANSWER_SIZE
 				  ? (size_t)task->wanted
 				  : SCSI_ANSWER_SIZE;
@@ -356,6 +360,9 @@ abort_task(struct scsi_task *task, enum abort_manner manner, uint64_t ticket)
 	if (task->dormant) {
 		task->dormant = false;
 		task->lun->dormant--;
+		task_finish_later(task);
+	} else if (task->resting) {
+		sanitize_forget(task);
 		task_finish_later(task);
 	} else if (task->waiting) {
 		buf_wait_cancel(task->loop->bufs, &task->waiter);

@@ -150,6 +150,49 @@ extended_inquiry(const struct scsi_task *task, uint8_t *body)
 	return 0x3c;
 }
 
+/* ---- 8Fh third-party copy, SPC-4 7.8.17 ---- */
+
+/* The body of a descriptor ends at a multiple of four bytes. */
+static size_t
+put_copy_descriptor(uint8_t *to, uint16_t type, const void *body, size_t length)
+{
+	size_t padded = (length + 3) / 4 * 4;
+
+	store_be16(to, type);
+	store_be16(to + 2, (uint16_t)padded);
+	memcpy(to + 4, body, length);
+	return 4 + padded;
+}
+
+static size_t
+third_party_copy(const struct scsi_task *task, uint8_t *body)
+{
+	static const uint8_t commands[] = {
+	    8, 0x83, 1, 0x00, 0x84, 3, 0x00, 0x03, 0x04};
+	static const uint8_t descriptors[] = {
+	    2, COPY_BLOCK_BLOCK, COPY_IDENTIFIED};
+	static const uint8_t no_ids[2];
+	uint8_t parameters[28] = {0}, general[32] = {0};
+	size_t at = 0;
+
+	store_be16(&parameters[4], COPY_TARGETS_MAX);
+	store_be16(&parameters[6], COPY_SEGMENTS_MAX);
+	store_be32(&parameters[8], COPY_LIST_MAX);
+	store_be32(&general[0], COPY_RESULTS);
+	store_be32(&general[4], COPY_RESULTS);
+	store_be32(&general[8], COPY_BLOCKS_MAX << task->lun->block_shift);
+	general[12] = (uint8_t)task->lun->block_shift;
+	at +=
+	    put_copy_descriptor(body + at, 0x0001, commands, sizeof(commands));
+	at += put_copy_descriptor(
+	    body + at, 0x0004, parameters, sizeof(parameters));
+	at += put_copy_descriptor(
+	    body + at, 0x0008, descriptors, sizeof(descriptors));
+	at += put_copy_descriptor(body + at, 0x000c, no_ids, sizeof(no_ids));
+	at += put_copy_descriptor(body + at, 0x8001, general, sizeof(general));
+	return at;
+}
+
 /* ---- B0h block limits ---- */
 
 static uint32_t
@@ -170,6 +213,20 @@ unmap_limits(const struct lun *lun, uint8_t *body)
 	store_be32(&body[32 - 4], 1u << 31); /* UGAVALID, alignment 0 */
 }
 
+/* SBC-4 6.6.4: no ATOMIC BOUNDARY, so both of its limits stay zero */
+static void
+atomic_limits(const struct lun *lun, uint8_t *body)
+{
+	uint32_t unit = blocks_of(lun, lun->bs->atomic_unit);
+
+	store_be32(&body[44 - 4], blocks_of(lun, lun->bs->atomic_max));
+	if (unit <= 1)
+		return;                  /* any: said by zeros */
+	store_be32(&body[48 - 4], unit); /* ATOMIC ALIGNMENT */
+	store_be32(
+	    &body[52 - 4], unit); /* ATOMIC TRANSFER LENGTH GRANULARITY */
+}
+
 static size_t
 block_limits(const struct scsi_task *task, uint8_t *body)
 {
@@ -186,6 +243,8 @@ block_limits(const struct scsi_task *task, uint8_t *body)
 	if (bs->thin)
 		unmap_limits(lun, body);
 	store_be64(&body[36 - 4], SBC_WRITE_SAME_MAX);
+	if (bs->atomic_max > 0)
+		atomic_limits(lun, body);
 	return 0x3c;
 }
 
@@ -196,18 +255,19 @@ block_characteristics(const struct scsi_task *task, uint8_t *body)
 {
 	/* rotation rate: 0 not reported, 1 non-rotating */
 	store_be16(&body[4 - 4], task->lun->bs->rotational ? 0 : 1);
-	body[8 - 4] = 0x01; /* VBULS: VERIFY of unmapped blocks works */
+	if (lun_sanitizes(task->lun))
+		body[7 - 4] = 0x40; /* WABEREQ: reads are good after an erase */
+	body[8 - 4] = 0x01;         /* VBULS: VERIFY of unmapped blocks works */
 	return 0x3c;
 }
 
 /* ---- B2h logical block provisioning ---- */
 
-#define LBPU         0x80u
-#define LBPWS        0x40u
-#define LBPWS10      0x20u
-#define LBPRZ_ZEROS  0x04u
-#define TYPE_THIN    0x02u
-#define THRESHOLD_MB 20u /* threshold sets of 1 MiB */
+#define LBPU        0x80u
+#define LBPWS       0x40u
+#define LBPWS10     0x20u
+#define LBPRZ_ZEROS 0x04u
+#define TYPE_THIN   0x02u
 
 static size_t
 provisioning(const struct scsi_task *task, uint8_t *body)
@@ -216,7 +276,7 @@ provisioning(const struct scsi_task *task, uint8_t *body)
 
 	if (!lun->bs->thin)
 		return 4;
-	body[4 - 4] = (uint8_t)(THRESHOLD_MB - lun->block_shift);
+	body[4 - 4] = (uint8_t)(THRESHOLD_SHIFT - lun->block_shift);
 	body[5 - 4] = LBPU | LBPWS | LBPWS10 | LBPRZ_ZEROS;
 	body[6 - 4] = TYPE_THIN;
 	return 4;
@@ -229,6 +289,7 @@ static const struct page pages[] = {
     {0x80, unit_serial_number},
     {0x83, device_identification},
     {0x86, extended_inquiry},
+    {0x8f, third_party_copy},
     {0xb0, block_limits},
     {0xb1, block_characteristics},
     {0xb2, provisioning},

@@ -79,11 +79,10 @@ def parse(text):
 
 
 def run_family(family, urls, options):
-    extra = ["--allow-sanitize"] if options.sanitize else []
     try:
         done = subprocess.run(
-            ["iscsi-test-cu", "--dataloss", "-f", "-v", "-t", f"ALL.{family}",
-             *extra, *urls], capture_output=True, timeout=LIMIT,
+            ["iscsi-test-cu", "--dataloss", "--allow-sanitize", "-f", "-v", "-t",
+             f"ALL.{family}", *urls], capture_output=True, timeout=LIMIT,
             env=options.environment)
         text, status = done.stdout + done.stderr, done.returncode
     except subprocess.TimeoutExpired as stopped:
@@ -226,7 +225,6 @@ def arguments():
     parser.add_argument("--target", choices=TARGETS, default="varve")
     parser.add_argument("--block-size", type=int, default=512)
     parser.add_argument("--full", action="store_true", help="write the LUN first")
-    parser.add_argument("--sanitize", action="store_true")
     parser.add_argument("--family", action="append")
     parser.add_argument("--verbose", action="store_true")
     options = parser.parse_args()

@@ -9,7 +9,7 @@
  *
  *	0  begin      length and CDB, expected out and in (16 bits each, in
  *	              units of 64 bytes), attribute, nexus, LUN, data byte,
- *	              then up to 192 bytes of data
+ *	              then up to 255 bytes of data
  *	1  execute    the oldest begun task
  *	2  drop       the oldest begun task
  *	3  run        so many events
@@ -32,7 +32,7 @@
 #define TMFS     4
 #define SIZE     (8ull << 20)
 #define UNIT     64u
-#define DATA_MAX 192u
+#define DATA_MAX 255u
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -55,8 +55,17 @@ struct tmf {
 	bool busy;
 };
 
+struct keeping {
+	struct loop_task task;
+	void (*done)(void *arg, int result);
+	void *arg;
+	int result;
+	unsigned asked;
+};
+
 static struct {
 	const uint8_t *at, *end;
+	struct keeping keeping[2];
 	struct loop *loop;
 	struct backstore *bs;
 	struct lun *lun[2];
@@ -256,10 +265,10 @@ keep_run(struct loop_task *task)
 }
 
 static void
-keep(void *keeper, struct lun_keep *keep)
+keep_registry(void *arg, struct lun_keep *keep)
 {
 	assert(keep->registry->count <= REGISTRY_MAX);
-	(void)keeper;
+	(void)arg;
 	keep->task.run = keep_run;
 	loop_post(f.loop, &keep->task);
 }
@@ -305,6 +314,34 @@ run(unsigned events)
 
 /* ---- set up and tear down ---- */
 
+static void
+sanitizing_kept(struct loop_task *task)
+{
+	struct keeping *keeping = container_of(task, struct keeping, task);
+
+	keeping->done(keeping->arg, keeping->result);
+}
+
+/* Refuses every fourth that is to begin. */
+static void
+sanitizing(void *arg, bool on, bool exits,
+    void (*done)(void *done_arg, int result), void *done_arg)
+{
+	struct keeping *keeping = arg;
+
+	(void)exits;
+	keeping->done = done;
+	keeping->arg = done_arg;
+	keeping->result = on && ++keeping->asked % 4 == 0 ? -EBUSY : 0;
+	keeping->task.run = sanitizing_kept;
+	loop_defer(f.loop, &keeping->task);
+}
+
+static const struct lun_keeper keepers[] = {
+    {.sanitizing = sanitizing},
+    {.registry = keep_registry, .sanitizing = sanitizing},
+};
+
 static struct lun *
 open_lun(unsigned number, bool write_cache, bool kept)
 {
@@ -315,7 +352,10 @@ open_lun(unsigned number, bool write_cache, bool kept)
 	    .serial = number == 0 ? "0" : "1",
 	    .label = "fuzz/lun",
 	    .write_cache = write_cache,
-	    .keep = kept ? keep : NULL,
+	    .keeper = &keepers[kept],
+	    .keeper_arg = &f.keeping[number],
+	    .sanitizing = number == 1 && write_cache,
+	    .sanitize_exits = true,
 	};
 	if (lun_new(&params, &lun) < 0)
 		abort();
@@ -353,6 +393,8 @@ set_up(uint8_t how)
 		abort();
 	f.bs->thin = !(how & 2);
 	f.bs->volatile_cache = how & 4;
+	f.bs->atomic_max = 1u << 20;
+	f.bs->atomic_unit = 4096;
 	for (unsigned i = 0; i < 2; i++)
 		f.lun[i] = open_lun(i, how & 16, how & 32);
 	for (unsigned i = 0; i < 2; i++)

@@ -294,6 +294,13 @@ oracle_submit(struct oracle *oracle, uint64_t offset, uint64_t length,
 }
 
 void
+oracle_atomic(struct change *change)
+{
+	change->whole = must(malloc(sizeof(*change->whole)));
+	*change->whole = (struct whole){NEVER, NEVER};
+}
+
+void
 oracle_finish(struct oracle *oracle, struct change *change, uint64_t now,
     bool failed, bool fua)
 {
@@ -465,6 +472,42 @@ sector_check(struct oracle *oracle, uint64_t at, uint64_t got, uint64_t time,
 	return count > 0;
 }
 
+/* Whatever it was that the sector holds, had it ended before that time? */
+static bool
+sector_is_older(const struct candidate *list, uint64_t got, uint64_t time)
+{
+	for (; list != NULL; list = list->next)
+		if (candidate_may_be(list, got) &&
+		    list->change->finished >= time)
+			return false;
+	return true;
+}
+
+static bool
+atomics_check(const struct oracle *oracle, uint64_t at, uint64_t got,
+    char *text, size_t text_max)
+{
+	const struct candidate *list = sector_at(oracle, at), *c;
+
+	for (c = list; c != NULL; c = c->next) {
+		struct whole *whole = c->change->whole;
+		if (whole == NULL || c->fate != NULL)
+			continue;
+		if (c->stamp == got)
+			whole->seen = at;
+		else if (sector_is_older(list, got, c->change->submitted))
+			whole->lacking = at;
+		if (whole->seen == NEVER || whole->lacking == NEVER)
+			continue;
+		snprintf(text, text_max,
+		    "volume %" PRIu64 " has atomic write %" PRIu64
+		    " at %" PRIu64 " but not at %" PRIu64,
+		    oracle->serial, c->stamp, whole->seen, whole->lacking);
+		return false;
+	}
+	return true;
+}
+
 static bool
 range_check(struct oracle *oracle, uint64_t offset, uint64_t length,
     const uint8_t *buf, uint64_t time, char *text, size_t text_max)
@@ -473,6 +516,8 @@ range_check(struct oracle *oracle, uint64_t offset, uint64_t length,
 		uint64_t at = offset + done, got;
 		if (!sector_decode(
 			oracle, at, buf + done, &got, text, text_max) ||
+		    (time == NEVER &&
+			!atomics_check(oracle, at, got, text, text_max)) ||
 		    !sector_check(oracle, at, got, time, text, text_max))
 			return false;
 	}

@@ -14,6 +14,9 @@
  *	what is read after a power cut   may not be a if some durable b was
  *	                                 after a
  *
+ * An atomic write is all there after a power cut or not at all: if one of its
+ * sectors holds it, none may hold what had ended before it was submitted.
+ *
  * A write is durable when it completed with FUA, or when a FLUSH that was
  * submitted after its completion has completed (I12).
  *
@@ -41,6 +44,7 @@ struct change {
 	uint64_t stamp;               /* what its sectors hold; 0: zeros */
 	bool durable;
 	bool failed; /* finished with an error: it may have happened or not */
+	struct whole *whole; /* atomic: what recovery has shown; else NULL */
 };
 
 struct oracle;
@@ -63,6 +67,8 @@ struct oracle *oracle_clone(const struct oracle *snapshot);
  * show what has been replaced for good since. */
 struct change *oracle_submit(struct oracle *oracle, uint64_t offset,
     uint64_t length, uint64_t stamp, uint64_t now, uint64_t oldest_read);
+/* It is to be all or nothing. */
+void oracle_atomic(struct change *change);
 void oracle_finish(struct oracle *oracle, struct change *change, uint64_t now,
     bool failed, bool fua);
 

@@ -30,6 +30,12 @@ struct fate {
 	const struct candidate *chosen; /* NULL: several would explain it */
 };
 
+/* Offsets of a sector that holds the atomic write, and of one that holds
+ * something older; NEVER: none was met. */
+struct whole {
+	uint64_t seen, lacking;
+};
+
 struct cut {
 	uint64_t time; /* what had ended by then is in it */
 	struct fate *fates;

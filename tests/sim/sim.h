@@ -34,6 +34,7 @@ enum work {
 	WORK_FLUSH,
 	WORK_READ,
 	WORK_EXTENTS,
+	WORK_ATOMIC, /* as LONG, all or nothing */
 	WORK_COUNT
 };
 
@@ -377,6 +378,8 @@ bool work_extents(struct world *world, struct sim_volume *volume,
  * A write has at most IO_BYTES_MAX bytes. */
 const struct slot *work_submit(struct world *world, struct sim_volume *volume,
     enum bs_op op, uint64_t offset, uint64_t length, bool fua, bool may_unmap);
+const struct slot *work_submit_atomic(struct world *world,
+    struct sim_volume *volume, uint64_t offset, uint64_t length, bool fua);
 
 /* When the oldest read in flight was submitted; NEVER: none is. */
 uint64_t work_oldest_read(const struct world *world);

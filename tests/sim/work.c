@@ -241,13 +241,16 @@ slot_prepare_write(struct slot *slot)
 	struct bs_io *io = &slot->io;
 	uint64_t stamp = io->op == BS_ZERO ? 0 : ++world->stamp;
 
-	/* while a cut is under way nobody knows what is shared */
+	/* while a cut is under way nobody knows what is shared; an atomic
+	 * write always goes to other blocks */
 	slot->mapped = io->op == BS_WRITE && world->scenario->may_fill &&
-		       volume->cut_called <= volume->cut_done &&
+		       !io->atomic && volume->cut_called <= volume->cut_done &&
 		       oracle_is_mapped(volume->oracle, io->offset, io->length,
 			   volume->cut_done);
 	slot->change = oracle_submit(volume->oracle, io->offset, io->length,
 	    stamp, world->clock, work_oldest_read(world));
+	if (io->atomic)
+		oracle_atomic(slot->change);
 	if (io->op == BS_ZERO)
 		volume->last_unmap = world->clock;
 	else
@@ -255,41 +258,69 @@ slot_prepare_write(struct slot *slot)
 		    volume->oracle, io->offset, io->length, stamp, slot->buf);
 }
 
-const struct slot *
-work_submit(struct world *world, struct sim_volume *volume, enum bs_op op,
-    uint64_t offset, uint64_t length, bool fua, bool may_unmap)
+static struct slot *
+slot_begin(struct world *world, struct sim_volume *volume, enum bs_op op,
+    uint64_t offset, uint64_t length)
 {
 	struct slot *slot = slot_take(world);
-	struct bs_io *io = &slot->io;
 
 	assert(slot != NULL);
 	slot->volume = volume;
 	slot->submitted = ++world->clock;
-	io->op = op;
-	io->fua = fua;
-	io->may_unmap = may_unmap;
+	slot->io.op = op;
 	if (op != BS_FLUSH) {
-		io->offset = offset;
-		io->length = length;
+		slot->io.offset = offset;
+		slot->io.length = length;
 	}
-	if (op == BS_EXTENTS) {
+	return slot;
+}
+
+static const struct slot *
+slot_submit(struct slot *slot)
+{
+	struct world *world = slot->world;
+	struct bs_io *io = &slot->io;
+
+	if (io->op == BS_EXTENTS) {
 		io->extents = slot->extents;
 		io->extent_max = ARRAY_SIZE(slot->extents);
 	}
-	if (op == BS_READ || op == BS_WRITE) {
-		assert(length <= IO_BYTES_MAX);
+	if (io->op == BS_READ || io->op == BS_WRITE) {
+		assert(io->length <= IO_BYTES_MAX);
 		slot_iov(slot);
 	}
-	if (is_write(op))
+	if (is_write(io->op))
 		slot_prepare_write(slot);
-	else if (op == BS_FLUSH)
+	else if (io->op == BS_FLUSH)
 		world->tally->flushes++;
 	world->tally->ios++;
 	world->in_flight++;
-	volume->in_flight++;
+	slot->volume->in_flight++;
 	watch(slot, "begin of", 0);
-	bs_submit(volume->bs, io);
+	bs_submit(slot->volume->bs, io);
 	return slot;
+}
+
+const struct slot *
+work_submit(struct world *world, struct sim_volume *volume, enum bs_op op,
+    uint64_t offset, uint64_t length, bool fua, bool may_unmap)
+{
+	struct slot *slot = slot_begin(world, volume, op, offset, length);
+
+	slot->io.fua = fua;
+	slot->io.may_unmap = may_unmap;
+	return slot_submit(slot);
+}
+
+const struct slot *
+work_submit_atomic(struct world *world, struct sim_volume *volume,
+    uint64_t offset, uint64_t length, bool fua)
+{
+	struct slot *slot = slot_begin(world, volume, BS_WRITE, offset, length);
+
+	slot->io.fua = fua;
+	slot->io.atomic = true;
+	return slot_submit(slot);
 }
 
 /* ---- one I/O, waited for ---- */
@@ -468,6 +499,18 @@ work_write(struct world *world, struct sim_volume *volume, struct range range)
 	    world, volume, BS_WRITE, range.offset, range.length, fua, false);
 }
 
+static void
+work_atomic(struct world *world, struct sim_volume *volume)
+{
+	struct range range = pick_range(
+	    world, usable_size(volume), volume->bs->atomic_unit, IO_BYTES_MAX);
+
+	if (range.length % volume->bs->atomic_unit != 0)
+		return; /* a volume smaller than its unit */
+	work_submit_atomic(world, volume, range.offset, range.length,
+	    below(world, 100) < world->scenario->fua_percent);
+}
+
 #define WIDE_BYTES (40 * MiB)
 
 static struct range
@@ -530,6 +573,7 @@ work_one(struct world *world, struct sim_volume *volume, enum work work)
 		work_submit(world, volume, BS_EXTENTS, range.offset,
 		    size - range.offset, false, false);
 		break;
+	case WORK_ATOMIC: work_atomic(world, volume); break;
 	case WORK_COUNT: break;
 	}
 }

@@ -73,6 +73,8 @@ luns_open(struct service *s)
 		ret = bs_mem_new(s->loops[1], 16u << 20, 512, &s->stores[i]);
 		if (ret == 0 && i == 1)
 			ret = bs_delay_new(s->stores[i], &delay, &s->stores[i]);
+		s->stores[i]->atomic_max = 1u << 20;
+		s->stores[i]->atomic_unit = 4096;
 		params.bs = s->stores[i];
 		params.naa[0] = 0x30;
 		params.naa[7] = (uint8_t)i;

@@ -598,6 +598,50 @@ a_rollback_drops_newer_bookmarks(void **state)
 	assert_false(bookmark_get(volume, 1, &mark));
 }
 
+/* ---- erasure ---- */
+
+static void
+what_is_being_erased_says_so_after_a_cut_and_has_no_snapshots(void **state)
+{
+	struct volume *made;
+	bool exits;
+
+	(void)state;
+	fill(bs, 0, MiB, 1);
+	assert_false(volume_is_erasing(volume, &exits));
+	assert_int_equal(rig_erasing(&rig, volume, true, true), 0);
+	for (int cut = 1; cut >= 0; cut--) {
+		reopen(cut);
+		assert_true(volume_is_erasing(volume, &exits));
+		assert_true(exits);
+		assert_int_equal(
+		    rig_snapshot(&rig, volume, "one", &made), -EBUSY);
+	}
+	assert_int_equal(rig_erasing(&rig, volume, true, false), 0);
+	assert_true(volume_is_erasing(volume, &exits));
+	assert_false(exits);
+	assert_int_equal(rig_erasing(&rig, volume, false, false), 0);
+	reopen(true);
+	assert_false(volume_is_erasing(volume, &exits));
+	assert_int_equal(rig_snapshot(&rig, volume, "one", &made), 0);
+}
+
+static void
+what_shares_blocks_is_not_erased(void **state)
+{
+	struct volume *s, *clone;
+	bool exits;
+
+	(void)state;
+	fill(bs, 0, MiB, 1);
+	s = snapshot(volume, "one");
+	assert_int_equal(rig_erasing(&rig, volume, true, false), -EBUSY);
+	assert_int_equal(rig_clone(&rig, s, "web02", &clone), 0);
+	assert_int_equal(rig_erasing(&rig, clone, true, false), -EBUSY);
+	assert_int_equal(rig_erasing(&rig, s, true, false), -EBUSY);
+	assert_false(volume_is_erasing(volume, &exits));
+}
+
 #define TEST(name) WEB01_TEST(name, web01_setup)
 
 int
@@ -624,6 +668,8 @@ main(void)
 	    TEST(a_pool_is_not_closed_under_a_difference),
 	    TEST(a_bookmark_misses_nothing_without_its_snapshot),
 	    TEST(a_rollback_drops_newer_bookmarks),
+	    TEST(what_is_being_erased_says_so_after_a_cut_and_has_no_snapshots),
+	    TEST(what_shares_blocks_is_not_erased),
 	};
 
 	return cmocka_run_group_tests_name("family", tests, NULL, NULL);

@@ -341,6 +341,12 @@ rig_hold(struct rig *rig, struct volume *snapshot, bool hold)
 }
 
 int
+rig_erasing(struct rig *rig, struct volume *volume, bool erasing, bool exits)
+{
+	return ASK(rig, volume_set_erasing, rig->pool, volume, erasing, exits);
+}
+
+int
 rig_diff(struct rig *rig, struct diff_request *diff)
 {
 	struct waited asked = WAITED(asked);

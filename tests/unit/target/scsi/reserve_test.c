@@ -33,6 +33,7 @@ static const struct {
     {0x5a, WHERE_READS_PASS}, {0x37, WHERE_READS_PASS}, /* READ DEFECT DATA */
     {0xb7, WHERE_READS_PASS},
     {0xa3, WHERE_READS_PASS}, /* REPORT SUPPORTED ... */
+    {0x4d, WHERE_READS_PASS}, /* LOG SENSE */
 };
 
 static enum passes

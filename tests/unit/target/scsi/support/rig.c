@@ -34,7 +34,7 @@ static void
 keep_run(struct loop_task *task)
 {
 	struct lun_keep *keep = container_of(task, struct lun_keep, task);
-	struct rig *rig = keep->keeper;
+	struct rig *rig = keep->arg;
 
 	if (rig->keep_error == 0) {
 		registry_free(rig->kept);
@@ -47,9 +47,9 @@ keep_run(struct loop_task *task)
 }
 
 static void
-keep(void *keeper, struct lun_keep *keep)
+keep_registry(void *arg, struct lun_keep *keep)
 {
-	struct rig *rig = keeper;
+	struct rig *rig = arg;
 
 	assert_null(rig->keep_held);
 	rig->keeps++;
@@ -71,6 +71,37 @@ rig_keep(struct rig *rig)
 	rig_drain(rig);
 }
 
+static void
+sanitizing_kept(struct loop_task *task)
+{
+	struct rig_keeping *keeping =
+	    container_of(task, struct rig_keeping, task);
+
+	keeping->done(keeping->arg, keeping->fail);
+}
+
+static void
+sanitizing(void *arg, bool on, bool exits,
+    void (*done)(void *done_arg, int result), void *done_arg)
+{
+	struct rig *rig = arg;
+	struct rig_keeping *keeping = &rig->keeping;
+
+	if (keeping->fail == 0)
+		keeping->on = on;
+	keeping->exits = exits;
+	keeping->asked++;
+	keeping->done = done;
+	keeping->arg = done_arg;
+	keeping->task.run = sanitizing_kept;
+	loop_defer(keeping->loop, &keeping->task);
+}
+
+static const struct lun_keeper keepers[] = {
+    {.sanitizing = sanitizing},
+    {.registry = keep_registry, .sanitizing = sanitizing},
+};
+
 void
 rig_open(struct rig *rig, const struct rig_params *params)
 {
@@ -89,6 +120,8 @@ rig_open(struct rig *rig, const struct rig_params *params)
 	rig->spy = spy_new(mem);
 	rig->spy->bs.thin = !params->thick;
 	rig->spy->bs.volatile_cache = params->volatile_cache;
+	rig->spy->bs.atomic_max = RIG_ATOMIC_MAX;
+	rig->spy->bs.atomic_unit = RIG_ATOMIC_UNIT;
 	struct lun_params lun = {
 	    .bs = &rig->spy->bs,
 	    .serial = "0123456789abcdef",
@@ -96,9 +129,12 @@ rig_open(struct rig *rig, const struct rig_params *params)
 	    .read_only = params->read_only,
 	    .write_cache = !params->write_through,
 	    .registry = params->registry,
-	    .keep = params->keep ? keep : NULL,
-	    .keeper = rig,
+	    .keeper = &keepers[params->keep],
+	    .keeper_arg = rig,
+	    .sanitizing = params->sanitizing,
+	    .sanitize_exits = params->sanitize_exits,
 	};
+	rig->keeping.loop = rig->loop;
 	lun_naa_from_uuid(uuid, lun.naa);
 	assert_int_equal(lun_new(&lun, &rig->lun), 0);
 	rig_nexus(rig, 0, RIG_A, RIG_TARGET, 1);

@@ -19,6 +19,20 @@
 #define RIG_A      "iqn.2024-01.org.example:a,i,0x000000000001"
 #define RIG_B      "iqn.2024-01.org.example:b,i,0x000000000002"
 
+#define RIG_ATOMIC_MAX  (1u << 20)
+#define RIG_ATOMIC_UNIT 4096u
+
+/* What SANITIZE keeps in mind. */
+struct rig_keeping {
+	struct loop_task task;
+	struct loop *loop;
+	void (*done)(void *arg, int result);
+	void *arg;
+	bool on, exits; /* as kept */
+	int fail;       /* the answer */
+	unsigned asked;
+};
+
 struct rig {
 	struct loop *loop;
 	struct spy *spy;
@@ -32,6 +46,7 @@ struct rig {
 	struct lun_keep *keep_held;
 	uint32_t block_size;
 	uint64_t blocks;
+	struct rig_keeping keeping;
 };
 
 struct rig_params {
@@ -44,6 +59,7 @@ struct rig_params {
 	bool keep_attentions; /* POWER ON is still pending */
 	bool keep;            /* registries outlive a power loss */
 	const struct registry *registry;
+	bool sanitizing, sanitize_exits;
 };
 
 void rig_open(struct rig *rig, const struct rig_params *params);

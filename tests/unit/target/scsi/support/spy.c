@@ -72,6 +72,7 @@ spy_submit(struct backstore *bs, struct bs_io *io)
 	    .length = io->length,
 	    .fua = io->fua,
 	    .may_unmap = io->may_unmap,
+	    .atomic = io->atomic,
 	    .iov_count = io->iov_count,
 	};
 	if (spy->hold)
@@ -91,9 +92,19 @@ spy_close(struct backstore *bs, void (*done)(void *arg), void *arg)
 	bs_close(below, done, arg);
 }
 
+static void
+spy_usage(struct backstore *bs, uint64_t *ret_used, uint64_t *ret_free)
+{
+	const struct spy *spy = container_of(bs, struct spy, bs);
+
+	*ret_used = spy->used;
+	*ret_free = spy->free;
+}
+
 static const struct backstore_ops spy_ops = {
     .name = "spy",
     .submit = spy_submit,
+    .usage = spy_usage,
     .close = spy_close,
 };
 

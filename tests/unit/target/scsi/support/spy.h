@@ -13,7 +13,7 @@
 struct spy_entry {
 	enum bs_op op;
 	uint64_t offset, length;
-	bool fua, may_unmap;
+	bool fua, may_unmap, atomic;
 	unsigned iov_count;
 };
 
@@ -26,6 +26,7 @@ struct spy {
 	struct list held;      /* bs_io, oldest first */
 	int fail[BS_OP_COUNT]; /* -errno, 0: does it */
 	unsigned fail_skip;    /* let so many pass first */
+	uint64_t used, free;   /* what its usage says */
 };
 
 struct spy *spy_new(struct backstore *below);

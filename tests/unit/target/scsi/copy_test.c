@@ -1,0 +1,665 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * EXTENDED COPY(LID1) and RECEIVE COPY RESULTS: what is copied, between which
+ * units, what is refused, and what is told afterwards.  Not here: a copy from a
+ * unit of a pool to one of another, which no nexus sees together.
+ */
+#include "backstores/stores.h"
+#include "tests/unit/target/scsi/support/rig.h"
+#include <errno.h>
+#include <stdlib.h>
+
+#define TARGET  32u
+#define SEGMENT 28u
+
+/* A second unit, of 4096 byte blocks, that nexus 0 alone sees as number 1. */
+struct pair {
+	struct rig rig;
+	struct spy *spy;
+	struct lun *lun;
+};
+
+static int
+setup(void **state)
+{
+	struct pair *pair = calloc(1, sizeof(*pair));
+	struct lun_params params = {.serial = "other", .write_cache = true};
+	const uint8_t uuid[16] = {9, 9, 9};
+	struct backstore *mem;
+
+	rig_open(&pair->rig, &(struct rig_params){.block_size = 512});
+	assert_int_equal(bs_mem_new(pair->rig.loop, 16 << 20, 4096, &mem), 0);
+	pair->spy = spy_new(mem);
+	params.bs = &pair->spy->bs;
+	lun_naa_from_uuid(uuid, params.naa);
+	assert_int_equal(lun_new(&params, &pair->lun), 0);
+	assert_int_equal(
+	    scsi_nexus_map(pair->rig.nexus[0], 1, pair->lun, false, false), 0);
+	pair->rig.nexus[0]->mappings[1]->attentions = 0;
+	*state = pair;
+	return 0;
+}
+
+static void
+set_true(void *arg)
+{
+	*(bool *)arg = true;
+}
+
+static int
+teardown(void **state)
+{
+	struct pair *pair = *state;
+	struct scsi_nexus *nexus = pair->rig.nexus[0];
+	bool gone[2] = {0};
+
+	spy_release_all(pair->spy);
+	if (nexus->mappings[1] != NULL)
+		scsi_nexus_unmap(nexus, 1, false, NULL, NULL);
+	rig_drain(&pair->rig);
+	lun_free(pair->lun, set_true, &gone[0]);
+	rig_drain(&pair->rig);
+	assert_true(gone[0]);
+	bs_close(&pair->spy->bs, set_true, &gone[1]);
+	rig_drain(&pair->rig);
+	assert_true(gone[1]);
+	rig_close(&pair->rig);
+	free(pair);
+	return 0;
+}
+
+/* ---- parameter lists ---- */
+
+static uint8_t list[4096 + 64];
+static size_t list_length;
+
+static void
+list_begin(uint8_t id, unsigned usage)
+{
+	memset(list, 0, sizeof(list));
+	list[0] = id;
+	list[1] = (uint8_t)(usage << 3);
+	list_length = 16;
+}
+
+static uint8_t *
+list_target(const struct lun *lun)
+{
+	uint8_t *at = list + list_length;
+
+	at[0] = 0xe4;
+	at[4] = 1;
+	at[5] = 3;
+	at[7] = 8;
+	memcpy(at + 8, lun->naa, 8);
+	store_be32(at + 28, lun->bs->block_size);
+	list_length += TARGET;
+	store_be16(&list[2], (uint16_t)(list_length - 16));
+	return at;
+}
+
+static uint8_t *
+list_segment(
+    unsigned from, unsigned to, uint16_t count, uint64_t from_lba, uint64_t lba)
+{
+	uint8_t *at = list + list_length;
+
+	at[0] = 0x02;
+	at[3] = SEGMENT - 4;
+	at[5] = (uint8_t)from;
+	at[7] = (uint8_t)to;
+	store_be16(at + 10, count);
+	store_be64(at + 12, from_lba);
+	store_be64(at + 20, lba);
+	list_length += SEGMENT;
+	store_be32(
+	    &list[8], (uint32_t)(list_length - 16 - load_be16(&list[2])));
+	return at;
+}
+
+static void
+copy(struct cmd *cmd, struct rig *rig)
+{
+	CMD(cmd, rig, 0x83, 0, 0, 0, 0, 0, 0, 0, 0, 0, BE32(list_length), 0, 0);
+	cmd_out(cmd, list, list_length);
+}
+
+/* Both units, and one segment between them. */
+static void
+one(struct pair *pair, uint8_t id, unsigned from, unsigned to, uint16_t count,
+    uint64_t from_lba, uint64_t lba)
+{
+	list_begin(id, 0);
+	list_target(pair->rig.lun);
+	list_target(pair->lun);
+	list_segment(from, to, count, from_lba, lba);
+}
+
+static void
+receive(struct cmd *cmd, struct rig *rig, unsigned action, unsigned id)
+{
+	CMD(cmd, rig, 0x84, (uint8_t)action, (uint8_t)id, 0, 0, 0, 0, 0, 0, 0,
+	    BE32(1024), 0, 0);
+}
+
+static void
+expect_status(struct pair *pair, unsigned id, unsigned status,
+    unsigned segments, uint32_t kib)
+{
+	struct cmd cmd;
+
+	receive(&cmd, &pair->rig, 0, id);
+	cmd_run(&cmd);
+	assert_good(&cmd);
+	const uint8_t *in = cmd_in(&cmd);
+	assert_int_equal(load_be32(in), 8);
+	assert_int_equal(in[4], status);
+	assert_int_equal(load_be16(&in[5]), segments);
+	assert_int_equal(in[7], 1);
+	assert_int_equal(load_be32(&in[8]), kib);
+	cmd_release(&cmd);
+}
+
+/* ---- what is copied ---- */
+
+static void
+blocks_go_from_one_place_of_a_unit_to_another(void **state)
+{
+	struct pair *pair = *state;
+	struct rig *rig = &pair->rig;
+	struct cmd cmd;
+
+	rig_fill(rig, 0, 3000, 'a');
+	rig_fill(rig, 3000, 10, 'b');
+	list_begin(7, 0);
+	list_target(rig->lun);
+	list_segment(0, 0, 3005, 0, 10000);
+	list_segment(0, 0, 0, 0, 0);
+	list_segment(0, 0, 2, 3000, 20000);
+	copy(&cmd, rig);
+	run_good(&cmd);
+	assert_true(rig_is(rig, 10000, 3000, 'a'));
+	assert_true(rig_is(rig, 13000, 5, 'b'));
+	assert_true(rig_is(rig, 13005, 1, 0));
+	assert_true(rig_is(rig, 20000, 2, 'b'));
+	expect_status(pair, 7, 1, 3, 3007 / 2);
+}
+
+static void
+and_from_unit_to_unit_whatever_their_blocks(void **state)
+{
+	struct pair *pair = *state;
+	struct rig *rig = &pair->rig;
+	struct cmd cmd;
+
+	rig_fill(rig, 8, 16, 'x');
+	one(pair, 1, 0, 1, 16, 8, 5);
+	copy(&cmd, rig);
+	run_good(&cmd);
+	/* back, counted in blocks of the destination */
+	one(pair, 1, 1, 0, 8, 6, 100);
+	list[16 + 2 * TARGET + 1] = 0x02;
+	copy(&cmd, rig);
+	run_good(&cmd);
+	assert_true(rig_is(rig, 100, 8, 'x'));
+	assert_true(rig_is(rig, 108, 1, 0));
+	/* which must be whole */
+	one(pair, 1, 0, 1, 15, 8, 5);
+	copy(&cmd, rig);
+	run_sense(&cmd, UNEXPECTED_INEXACT_SEGMENT);
+}
+
+static void
+zeros_are_unmapped_where_the_destination_is_thin(void **state)
+{
+	struct pair *pair = *state;
+	struct rig *rig = &pair->rig;
+	struct cmd cmd;
+
+	one(pair, 1, 0, 1, 2048, 0, 0);
+	copy(&cmd, rig);
+	run_good(&cmd);
+	assert_int_equal(spy_count(pair->spy, BS_WRITE), 0);
+	assert_int_equal(spy_count(pair->spy, BS_ZERO), 2);
+	assert_true(spy_find(pair->spy, BS_ZERO, 0)->may_unmap);
+	pair->spy->bs.thin = false;
+	copy(&cmd, rig);
+	run_good(&cmd);
+	assert_int_equal(spy_count(pair->spy, BS_WRITE), 2);
+}
+
+static void
+without_a_write_cache_each_piece_is_durable(void **state)
+{
+	struct pair *pair = *state;
+	struct cmd cmd;
+
+	rig_fill(&pair->rig, 0, 8, 'x');
+	pair->lun->mode.write_cache = false;
+	one(pair, 1, 0, 1, 8, 0, 0);
+	copy(&cmd, &pair->rig);
+	run_good(&cmd);
+	assert_true(spy_find(pair->spy, BS_WRITE, 0)->fua);
+}
+
+/* ---- who may ---- */
+
+static void
+a_unit_that_the_initiator_does_not_see_is_not_reached(void **state)
+{
+	struct pair *pair = *state;
+	struct cmd cmd;
+
+	one(pair, 1, 1, 0, 1, 0, 0);
+	list[16 + 2 * TARGET + 11] = 8; /* blocks */
+	copy(&cmd, &pair->rig);
+	cmd.task.nexus = pair->rig.nexus[1];
+	run_sense(&cmd, COPY_TARGET_NOT_REACHABLE);
+	assert_int_equal(pair->spy->log_count, 0);
+	one(pair, 1, 0, 1, 8, 0, 0);
+	copy(&cmd, &pair->rig);
+	cmd.task.nexus = pair->rig.nexus[1];
+	run_sense(&cmd, COPY_TARGET_NOT_REACHABLE);
+	assert_int_equal(pair->spy->log_count, 0);
+}
+
+static void
+what_is_write_protected_is_not_written(void **state)
+{
+	struct pair *pair = *state;
+	struct scsi_mapping *mapping = pair->rig.nexus[0]->mappings[1];
+	struct cmd cmd;
+
+	for (unsigned i = 0; i < 3; i++) {
+		mapping->read_only = i == 0;
+		pair->lun->read_only = i == 1;
+		pair->lun->mode.software_protect = i == 2;
+		one(pair, 1, 0, 1, 8, 0, 0);
+		copy(&cmd, &pair->rig);
+		cmd_run(&cmd);
+		assert_int_equal(cmd_sense(&cmd).key, 0xa);
+		assert_int_equal(cmd_sense(&cmd).asc, 0x27);
+		cmd_release(&cmd);
+		assert_int_equal(pair->spy->log_count, 0);
+	}
+	/* but read */
+	one(pair, 1, 1, 0, 1, 0, 0);
+	copy(&cmd, &pair->rig);
+	run_good(&cmd);
+	pair->lun->mode.software_protect = false;
+}
+
+static void
+what_another_has_reserved_is_neither_read_nor_written(void **state)
+{
+	struct pair *pair = *state;
+	struct rig *rig = &pair->rig;
+	struct cmd cmd;
+
+	assert_int_equal(
+	    scsi_nexus_map(rig->nexus[1], 1, pair->lun, false, false), 0);
+	pair->lun->reserved_by = rig->nexus[1]->mappings[1];
+	one(pair, 1, 0, 1, 8, 0, 0);
+	copy(&cmd, rig);
+	run_sense(&cmd, THIRD_PARTY_DEVICE_FAILURE);
+	one(pair, 1, 1, 0, 1, 0, 0);
+	copy(&cmd, rig);
+	run_sense(&cmd, THIRD_PARTY_DEVICE_FAILURE);
+	assert_int_equal(pair->spy->log_count, 0);
+	pair->lun->reserved_by = NULL;
+	pair->lun->stopped = true;
+	copy(&cmd, rig);
+	run_sense(&cmd, THIRD_PARTY_DEVICE_FAILURE);
+	scsi_nexus_unmap(rig->nexus[1], 1, false, NULL, NULL);
+}
+
+static void
+reserve_for_another(struct pair *pair, enum registry_type type)
+{
+	struct registry *registry = pair->lun->registry;
+	struct registration other = {
+	    .key = 1, .initiator = RIG_B, .target = RIG_TARGET, .port = 1};
+
+	registry->holder = (unsigned)registry_register(registry, &other);
+	registry->type = type;
+	registry_see(pair->rig.nexus[0]->mappings[1]);
+}
+
+static void
+a_persistent_reservation_binds_copies(void **state)
+{
+	struct pair *pair = *state;
+	struct rig *rig = &pair->rig;
+	struct cmd cmd;
+
+	reserve_for_another(pair, REGISTRY_WRITE_EXCLUSIVE);
+	one(pair, 1, 0, 1, 8, 0, 0); /* to it */
+	copy(&cmd, rig);
+	run_sense(&cmd, THIRD_PARTY_DEVICE_FAILURE);
+	one(pair, 1, 1, 0, 1, 0, 0); /* from it */
+	copy(&cmd, rig);
+	run_good(&cmd);
+	reserve_for_another(pair, REGISTRY_EXCLUSIVE_ACCESS);
+	copy(&cmd, rig);
+	run_sense(&cmd, THIRD_PARTY_DEVICE_FAILURE);
+}
+
+/* ---- bad lists ---- */
+
+static void
+lengths_must_fit(void **state)
+{
+	struct pair *pair = *state;
+	struct rig *rig = &pair->rig;
+	struct cmd cmd;
+
+	list_begin(1, 0);
+	list_length = 0;
+	copy(&cmd, rig);
+	run_good(&cmd);
+	one(pair, 1, 0, 0, 1, 0, 1);
+	for (size_t whole = list_length; --list_length > 0;) {
+		copy(&cmd, rig);
+		run_sense(&cmd, PARAMETER_LIST_LENGTH_ERROR);
+		assert_true(list_length < whole);
+	}
+	one(pair, 1, 0, 0, 1, 0, 1);
+	copy(&cmd, rig);
+	cmd.task.expected_out--;
+	run_sense(&cmd, PARAMETER_LIST_LENGTH_ERROR);
+	list_length = sizeof(list);
+	copy(&cmd, rig);
+	run_sense(&cmd, PARAMETER_LIST_LENGTH_ERROR);
+}
+
+static void
+descriptors_must_be_ours_and_not_too_many(void **state)
+{
+	struct pair *pair = *state;
+	struct rig *rig = &pair->rig;
+	struct cmd cmd;
+
+	list_begin(1, 0);
+	for (unsigned i = 0; i < 17; i++)
+		list_target(rig->lun);
+	copy(&cmd, rig);
+	run_sense(&cmd, TOO_MANY_TARGET_DESCRIPTORS);
+	list_begin(1, 0);
+	list_target(rig->lun);
+	for (unsigned i = 0; i < 65; i++)
+		list_segment(0, 0, 1, 0, 1);
+	copy(&cmd, rig);
+	run_sense(&cmd, TOO_MANY_SEGMENT_DESCRIPTORS);
+	one(pair, 1, 0, 0, 1, 0, 1);
+	list[16] = 0xe0;
+	copy(&cmd, rig);
+	run_sense(&cmd, UNSUPPORTED_TARGET_DESCRIPTOR);
+	one(pair, 1, 0, 0, 1, 0, 1);
+	list[16 + 2 * TARGET] = 0x0a;
+	copy(&cmd, rig);
+	run_sense(&cmd, UNSUPPORTED_SEGMENT_DESCRIPTOR);
+	one(pair, 1, 0, 0, 1, 0, 1);
+	list[16 + 2 * TARGET + 3] = 0x20;
+	copy(&cmd, rig);
+	run_sense(&cmd, INVALID_FIELD_IN_PARAMETER_LIST);
+	one(pair, 1, 0, 0, 1, 0, 1);
+	list[15] = 1;
+	copy(&cmd, rig);
+	run_sense(&cmd, INLINE_DATA_LENGTH_EXCEEDED);
+	list_begin(1, 1);
+	copy(&cmd, rig);
+	run_sense(&cmd, INVALID_FIELD_IN_PARAMETER_LIST);
+	list_begin(1, 3);
+	copy(&cmd, rig);
+	run_sense(&cmd, INVALID_FIELD_IN_PARAMETER_LIST);
+}
+
+static void
+a_segment_must_lie_in_both_units(void **state)
+{
+	struct pair *pair = *state;
+	struct rig *rig = &pair->rig;
+	struct cmd cmd;
+
+	one(pair, 1, 0, 0, 2, rig->blocks - 1, 0);
+	copy(&cmd, rig);
+	run_sense(&cmd, COPY_ABORTED);
+	one(pair, 1, 0, 0, 2, 0, rig->blocks - 1);
+	copy(&cmd, rig);
+	run_sense(&cmd, COPY_ABORTED);
+	one(pair, 1, 0, 0, 1, UINT64_MAX, 0);
+	copy(&cmd, rig);
+	run_sense(&cmd, COPY_ABORTED);
+	one(pair, 1, 0, 2, 1, 0, 0);
+	copy(&cmd, rig);
+	run_sense(&cmd, UNREACHABLE_COPY_TARGET);
+	one(pair, 1, 0, 0, 1, 0, 1);
+	list[16 + 1] = 1; /* a tape */
+	copy(&cmd, rig);
+	run_sense(&cmd, INCORRECT_COPY_TARGET_TYPE);
+	one(pair, 1, 0, 0, 1, 0, 1);
+	list[16 + 30] = 0x10;
+	copy(&cmd, rig);
+	run_sense(&cmd, INVALID_FIELD_IN_PARAMETER_LIST);
+}
+
+/* ---- results ---- */
+
+static void
+a_failure_is_told_once_with_what_was_done_before(void **state)
+{
+	struct pair *pair = *state;
+	struct rig *rig = &pair->rig;
+	struct cmd cmd;
+
+	rig_fill(rig, 0, 16, 'a');
+	list_begin(9, 2);
+	list_target(rig->lun);
+	list_target(pair->lun);
+	list_segment(0, 0, 16, 0, 100);
+	list_segment(0, 1, 8, 0, 0);
+	pair->spy->fail[BS_WRITE] = -ENOSPC;
+	copy(&cmd, rig);
+	cmd_run(&cmd);
+	assert_int_equal(cmd_sense(&cmd).key, 0xa);
+	assert_int_equal(cmd_sense(&cmd).asc, 0x27);
+	assert_int_equal(cmd_sense(&cmd).ascq, 0x07);
+	cmd_release(&cmd);
+	assert_true(rig_is(rig, 100, 16, 'a'));
+	expect_status(pair, 9, 2, 1, 8);
+	receive(&cmd, rig, 4, 9);
+	cmd_run(&cmd);
+	assert_good(&cmd);
+	const uint8_t *in = cmd_in(&cmd);
+	assert_int_equal(load_be32(in), 56 + 18);
+	assert_int_equal(in[56], 2);
+	assert_int_equal(load_be16(&in[58]), 18);
+	assert_int_equal(in[60 + 2], 0xa);
+	cmd_release(&cmd);
+	receive(&cmd, rig, 4, 9);
+	run_field(&cmd, 2, -1);
+}
+
+static void
+results_are_of_one_nexus_and_the_oldest_goes(void **state)
+{
+	struct pair *pair = *state;
+	struct rig *rig = &pair->rig;
+	struct cmd cmd;
+
+	receive(&cmd, rig, 0, 1);
+	run_field(&cmd, 2, -1);
+	for (unsigned id = 1; id <= 5; id++) {
+		one(pair, (uint8_t)id, 0, 0, 2, 0, 10);
+		copy(&cmd, rig);
+		run_good(&cmd);
+	}
+	receive(&cmd, rig, 0, 1);
+	run_field(&cmd, 2, -1);
+	expect_status(pair, 2, 1, 1, 1);
+	expect_status(pair, 5, 1, 1, 1);
+	receive(&cmd, rig, 0, 5);
+	cmd.task.nexus = rig->nexus[1];
+	run_field(&cmd, 2, -1);
+	/* not kept */
+	one(pair, 0, 0, 0, 2, 0, 10);
+	list[1] = 3 << 3;
+	copy(&cmd, rig);
+	run_good(&cmd);
+	receive(&cmd, rig, 0, 0);
+	run_field(&cmd, 2, -1);
+}
+
+static void
+the_limits_are_told_alike(void **state)
+{
+	struct pair *pair = *state;
+	uint8_t parameters[46];
+	struct cmd cmd;
+
+	receive(&cmd, &pair->rig, 3, 0);
+	cmd_run(&cmd);
+	assert_good(&cmd);
+	assert_int_equal(cmd.task.in_length, sizeof(parameters));
+	memcpy(parameters, cmd_in(&cmd), sizeof(parameters));
+	cmd_release(&cmd);
+	assert_int_equal(load_be32(parameters), sizeof(parameters) - 4);
+	assert_int_equal(parameters[43], 2);
+	assert_int_equal(parameters[44], 0x02);
+	assert_int_equal(parameters[45], 0xe4);
+
+	CMD(&cmd, &pair->rig, 0x12, 1, 0x8f, BE16(1024), 0);
+	cmd_run(&cmd);
+	assert_good(&cmd);
+	const uint8_t *in = cmd_in(&cmd);
+	size_t at = 4, end = 4 + load_be16(&in[2]);
+	unsigned seen = 0;
+	for (; at < end; at += 4 + load_be16(&in[at + 2])) {
+		assert_int_equal(load_be16(&in[at + 2]) % 4, 0);
+		seen++;
+		if (load_be16(&in[at]) == 0x0004)
+			assert_memory_equal(&in[at + 8], &parameters[8], 8);
+	}
+	assert_int_equal(at, end);
+	assert_int_equal(seen, 5);
+	cmd_release(&cmd);
+	CMD(&cmd, &pair->rig, 0x12, 0, 0, BE16(96), 0);
+	cmd_run(&cmd);
+	assert_int_equal(cmd_in(&cmd)[5] & 0x08, 0x08); /* 3PC */
+	cmd_release(&cmd);
+}
+
+/* ---- while it runs ---- */
+
+static void
+start(struct cmd *cmd, struct pair *pair, uint8_t id)
+{
+	one(pair, id, 0, 1, 8192, 0, 0);
+	pair->spy->hold = true;
+	copy(cmd, &pair->rig);
+	cmd->task.tag = 77;
+	assert_true(cmd_begin(cmd));
+	cmd_execute(cmd);
+	rig_drain(&pair->rig);
+	assert_false(cmd->done);
+}
+
+static void
+its_identifier_is_taken_and_its_state_can_be_asked(void **state)
+{
+	struct pair *pair = *state;
+	struct cmd cmd, again;
+
+	start(&cmd, pair, 3);
+	expect_status(pair, 3, 0, 0, 0);
+	copy(&again, &pair->rig);
+	run_sense(&again, OPERATION_IN_PROGRESS);
+	spy_release(pair->spy);
+	rig_drain(&pair->rig);
+	expect_status(pair, 3, 0, 0, 512);
+	pair->spy->hold = false;
+	spy_release_all(pair->spy);
+	rig_drain(&pair->rig);
+	assert_good(&cmd);
+	cmd_release(&cmd);
+}
+
+static void
+tmf_done(struct scsi_tmf_request *request)
+{
+	request->waiting = 99;
+}
+
+static void
+it_is_aborted_after_the_piece_in_flight(void **state)
+{
+	struct pair *pair = *state;
+	struct scsi_tmf_request tmf = {
+	    .nexus = pair->rig.nexus[0],
+	    .function = SCSI_ABORT_TASK,
+	    .tag = 77,
+	    .done = tmf_done,
+	};
+	struct cmd cmd;
+
+	start(&cmd, pair, 3);
+	scsi_tmf(&tmf);
+	rig_drain(&pair->rig);
+	assert_int_not_equal(tmf.waiting, 99);
+	spy_release(pair->spy);
+	rig_drain(&pair->rig);
+	assert_int_equal(tmf.waiting, 99);
+	assert_true(cmd.done && cmd.task.aborted);
+	assert_int_equal(pair->spy->log_count, 1);
+	cmd_release(&cmd);
+	expect_status(pair, 3, 2, 0, 0);
+}
+
+static void
+a_unit_that_goes_ends_it_and_waits_for_the_piece(void **state)
+{
+	struct pair *pair = *state;
+	struct scsi_nexus *nexus = pair->rig.nexus[0];
+	bool unmapped = false;
+	struct cmd cmd;
+
+	start(&cmd, pair, 3);
+	scsi_nexus_unmap(nexus, 1, false, set_true, &unmapped);
+	rig_drain(&pair->rig);
+	assert_false(unmapped);
+	spy_release(pair->spy);
+	rig_drain(&pair->rig);
+	assert_true(unmapped);
+	assert_sense(&cmd, COPY_TARGET_NOT_REACHABLE);
+	cmd_release(&cmd);
+}
+
+#define pair_test(f)                                                           \
+	{                                                                      \
+#f, f, setup, teardown, NULL                                   \
+	}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    pair_test(blocks_go_from_one_place_of_a_unit_to_another),
+	    pair_test(and_from_unit_to_unit_whatever_their_blocks),
+	    pair_test(zeros_are_unmapped_where_the_destination_is_thin),
+	    pair_test(without_a_write_cache_each_piece_is_durable),
+	    pair_test(a_unit_that_the_initiator_does_not_see_is_not_reached),
+	    pair_test(what_is_write_protected_is_not_written),
+	    pair_test(what_another_has_reserved_is_neither_read_nor_written),
+	    pair_test(a_persistent_reservation_binds_copies),
+	    pair_test(lengths_must_fit),
+	    pair_test(descriptors_must_be_ours_and_not_too_many),
+	    pair_test(a_segment_must_lie_in_both_units),
+	    pair_test(a_failure_is_told_once_with_what_was_done_before),
+	    pair_test(results_are_of_one_nexus_and_the_oldest_goes),
+	    pair_test(the_limits_are_told_alike),
+	    pair_test(its_identifier_is_taken_and_its_state_can_be_asked),
+	    pair_test(it_is_aborted_after_the_piece_in_flight),
+	    pair_test(a_unit_that_goes_ends_it_and_waits_for_the_piece),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
