@@ -102,7 +102,7 @@ struct scsi_task {
 	uint64_t abort_ticket;
 	enum scsi_status abort_status; /* TASK ABORTED: to be sent; else none */
 	bool aborting, detached, dormant, waiting, starting;
-	bool queued; /* for its turn to change the registry */
+	bool queued;  /* for its turn to change the registry */
 	bool yielded; /* need not be alone any more */
 	bool resting; /* waits for what its LUN does by itself */
 	void (*next)(struct scsi_task *task);  /* after this I/O */
