@@ -23,6 +23,7 @@ sys.path.insert(0, str(HERE.parent))
 from varved import Varved
 
 INITIATOR = "iqn.2007-10.com.github:sahlberg:libiscsi:iscsi-test"
+QEMU = "iqn.2008-11.org.linux-kvm"  # which fills LUNs
 LIMIT = 30  # seconds a family may take; the longest takes 2
 
 
@@ -125,7 +126,7 @@ class Varve:
         self.block_size = block_size
         self.varved = varved = Varved(directory + "/varved")
         varved.varve("pool", "create", "cu", directory + "/pool.img", "--size", "4G")
-        for number, iqn in enumerate((INITIATOR, INITIATOR + "-2")):
+        for number, iqn in enumerate((INITIATOR, INITIATOR + "-2", QEMU)):
             varved.varve("host", "add", f"cu{number}", "--iqn", iqn, "--no-chap")
         self.second = varved.varve("portal", "add", "127.0.0.1:0")["item"]["address"]
 
@@ -134,13 +135,14 @@ class Varve:
         self.name = f"cu/{family.lower()}"
         url = self.varved.lun(self.name, "64M", "cu0", self.block_size,
                               ["--read-only"] if family in READ_ONLY else [])
-        self.varved.varve("export", "add", self.name, "--host", "cu1", "--lun",
-                          url.rpartition("/")[2])
+        for host in ("cu1", "cu2"):
+            self.varved.varve("export", "add", self.name, "--host", host, "--lun",
+                              url.rpartition("/")[2])
         other = re.sub("//[^/]*", "//" + self.second, url)
         return [url, other] if family in TWO_PATHS else [url]
 
     def lun_end(self):
-        for host in ("cu0", "cu1"):
+        for host in ("cu0", "cu1", "cu2"):
             self.varved.varve("export", "remove", self.name, "--host", host)
         self.varved.varve("lun", "delete", self.name)
 
