@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "snapshot/dump.h"
 #include "base/assert.h"
+#include "base/zero.h"
 #include "snapshot/check_priv.h"
 #include <errno.h>
 #include <stdlib.h>
@@ -15,14 +16,6 @@ struct dumping {
 };
 
 /* ---- tables ---- */
-
-static bool
-all_zero(const void *record, size_t size)
-{
-	const uint8_t *bytes = record;
-
-	return bytes[0] == 0 && memcmp(bytes, bytes + 1, size - 1) == 0;
-}
 
 static void
 regions_leaf(struct check_walk *walk, uint64_t index, const uint8_t *page)
@@ -43,7 +36,7 @@ versions_leaf(struct check_walk *walk, uint64_t index, const uint8_t *page)
 	const struct fmt_version_page *p = (const void *)page;
 
 	for (unsigned i = 0; i < FMT_PAGE_VERSIONS_COUNT; i++)
-		if (!all_zero(&p->version[i], sizeof(p->version[i])))
+		if (!is_zero(&p->version[i], sizeof(p->version[i])))
 			d->dump->record(d->dump->arg,
 			    index * FMT_PAGE_VERSIONS_COUNT + i,
 			    &p->version[i]);
@@ -57,7 +50,7 @@ bookmarks_leaf(struct check_walk *walk, uint64_t index, const uint8_t *page)
 
 	(void)index;
 	for (unsigned i = 0; i < FMT_PAGE_BOOKMARKS_COUNT; i++)
-		if (!all_zero(&p->bookmark[i], sizeof(p->bookmark[i])))
+		if (!is_zero(&p->bookmark[i], sizeof(p->bookmark[i])))
 			d->dump->bookmark(d->dump->arg, &p->bookmark[i]);
 }
 
@@ -69,7 +62,7 @@ groups_leaf(struct check_walk *walk, uint64_t index, const uint8_t *page)
 
 	(void)index;
 	for (unsigned i = 0; i < FMT_PAGE_GROUPS_COUNT; i++)
-		if (!all_zero(&p->group[i], sizeof(p->group[i])))
+		if (!is_zero(&p->group[i], sizeof(p->group[i])))
 			d->dump->group(d->dump->arg, &p->group[i]);
 }
 
@@ -81,7 +74,7 @@ lost_leaf(struct check_walk *walk, uint64_t index, const uint8_t *page)
 
 	(void)index;
 	for (unsigned i = 0; i < FMT_PAGE_LOST_COUNT; i++)
-		if (!all_zero(&p->lost[i], sizeof(p->lost[i])))
+		if (!is_zero(&p->lost[i], sizeof(p->lost[i])))
 			d->dump->lost(d->dump->arg, &p->lost[i]);
 }
 
@@ -139,7 +132,7 @@ fine_dump(struct dumping *d, const struct fmt_ptr *ptr, uint64_t index)
 		return;
 	dump->page(dump->arg, &fine->page, fmt_ptr_address(ptr));
 	for (unsigned n = 0; n < FMT_FINE_SUBS; n++)
-		if (!all_zero(&fine->sub[n], sizeof(fine->sub[n])))
+		if (!is_zero(&fine->sub[n], sizeof(fine->sub[n])))
 			dump->sub(dump->arg, n, &fine->sub[n]);
 }
 
@@ -150,7 +143,7 @@ leaf_dump(struct dumping *d, uint64_t index)
 	const struct dump *dump = d->dump;
 
 	for (unsigned c = 0; c < FMT_LEAF_CHUNKS; c++)
-		if (!all_zero(&leaf->entry[c], sizeof(leaf->entry[c])))
+		if (!is_zero(&leaf->entry[c], sizeof(leaf->entry[c])))
 			dump->entry(dump->arg, index * FMT_LEAF_CHUNKS + c,
 			    &leaf->entry[c]);
 	for (unsigned slot = 0; slot < FMT_LEAF_FINE; slot++)

@@ -5,6 +5,7 @@
  */
 #include "snapshot/extract.h"
 #include "base/assert.h"
+#include "base/zero.h"
 #include "snapshot/check_priv.h"
 #include <errno.h>
 #include <stdlib.h>
@@ -39,12 +40,6 @@ damaged(
 	extract->damaged(extract->arg, offset, length, what);
 }
 
-static bool
-is_zero(const uint8_t *block)
-{
-	return block[0] == 0 && memcmp(block, block + 1, FMT_BLOCK - 1) == 0;
-}
-
 /* Blocks of zeros between others are left out. */
 static void
 give(struct extraction *e, uint64_t offset, const uint8_t *data, unsigned run)
@@ -54,7 +49,7 @@ give(struct extraction *e, uint64_t offset, const uint8_t *data, unsigned run)
 
 	for (; first < run && e->error == 0; first = end + 1) {
 		for (end = first; end < run; end++)
-			if (is_zero(data + (size_t)end * FMT_BLOCK))
+			if (is_zero(data + (size_t)end * FMT_BLOCK, FMT_BLOCK))
 				break;
 		if (end == first)
 			continue;

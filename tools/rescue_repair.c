@@ -14,6 +14,7 @@
 #include "base/cleanup.h"
 #include "base/crc32c.h"
 #include "base/endian.h"
+#include "base/zero.h"
 #include "snapshot/repair.h"
 #include "tools/problem.h"
 #include "tools/rescue_priv.h"
@@ -254,12 +255,6 @@ write_in_place(struct repairing *r)
 
 #define PIECE (1u << 20)
 
-static bool
-all_zero(const uint8_t *data, uint64_t length)
-{
-	return data[0] == 0 && memcmp(data, data + 1, length - 1) == 0;
-}
-
 /* The repaired device as a sparse file. */
 static int
 copy_device(struct repairing *r, unsigned n, uint8_t *piece)
@@ -272,7 +267,7 @@ copy_device(struct repairing *r, unsigned n, uint8_t *piece)
 	for (uint64_t at = 0; at < size && ret == 0; at += PIECE) {
 		uint64_t part = size - at < PIECE ? size - at : PIECE;
 		ret = store_io(r, n, BS_READ, at, piece, part);
-		if (ret == 0 && !all_zero(piece, part))
+		if (ret == 0 && !is_zero(piece, part))
 			ret = file_write(r, piece, part, (off_t)at);
 	}
 	r->rescue.stores[n] = own;

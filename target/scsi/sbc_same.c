@@ -6,6 +6,7 @@
  * bit says, as SBC-3 4.7.3.4 has it for a pattern that does not read back from
  * unmapped blocks.
  */
+#include "base/zero.h"
 #include "target/scsi/handlers.h"
 #include <string.h>
 
@@ -87,12 +88,6 @@ same_zero(struct scsi_task *task)
 	io->fua = !task->lun->mode.write_cache;
 	task->cursor += length;
 	scsi_task_submit(task, same_zero);
-}
-
-static bool
-is_zero(const uint8_t *block, size_t length)
-{
-	return block[0] == 0 && memcmp(block, block + 1, length - 1) == 0;
 }
 
 /* ---- a pattern ---- */

@@ -3,6 +3,7 @@
  * Differences: what the engine says that has changed is compared with what
  * reads of both sides show, block by block.
  */
+#include "base/zero.h"
 #include "tests/sim/family.h"
 #include <errno.h>
 #include <inttypes.h>
@@ -154,12 +155,6 @@ start_diff(struct world *world)
 }
 
 /* ---- comparing ---- */
-
-static bool
-is_zero(const uint8_t *bytes, uint64_t length)
-{
-	return bytes[0] == 0 && memcmp(bytes, bytes + 1, length - 1) == 0;
-}
 
 static bool
 has_zero_sector(const uint8_t *bytes, uint64_t length)
