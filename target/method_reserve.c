@@ -116,13 +116,13 @@ host_of(const struct looking *looking, const char *port)
 static void
 item_port(json_t *item, const char *port)
 {
-	const char *isid = strstr(port, ",i,0x");
-	size_t length = isid != NULL ? (size_t)(isid - port) : strlen(port);
+	const char *isid;
+	size_t length = transport_port_split(port, &isid);
 
 	json_object_set_new(
 	    item, "initiator", json_textf("%.*s", (int)length, port));
 	json_object_set_new(
-	    item, "isid", isid != NULL ? json_text(isid + 5) : json_null());
+	    item, "isid", isid != NULL ? json_text(isid) : json_null());
 }
 
 static bool

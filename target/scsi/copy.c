@@ -15,6 +15,7 @@
  * copy ends there.
  */
 #include "base/log.h"
+#include "base/zero.h"
 #include "target/scsi/handlers.h"
 #include <errno.h>
 #include <string.h>
@@ -86,12 +87,9 @@ copy_check(struct scsi_task *task)
 {
 	uint32_t length = load_be32(&task->cdb[10]);
 
-	if (length > 0 && length < HEADER)
+	if ((length > 0 && length < HEADER) || length > LIST_MAX)
 		return SENSE_PARAMETER_LIST_LENGTH_ERROR;
-	if (length > LIST_MAX || length > task->expected_out)
-		return SENSE_PARAMETER_LIST_LENGTH_ERROR;
-	task->out_full = task->data_length = length;
-	return SENSE_NONE;
+	return scsi_task_want_list(task, length);
 }
 
 /* ---- the parameter list ---- */
@@ -438,12 +436,6 @@ piece_written(struct scsi_task *task)
 	copy_go_on(task);
 }
 
-static bool
-is_zero(const uint8_t *data, size_t length)
-{
-	return data[0] == 0 && memcmp(data, data + 1, length - 1) == 0;
-}
-
 static void
 piece_write(struct scsi_task *task)
 {
@@ -530,16 +522,9 @@ static void
 copy_begin(struct scsi_task *task)
 {
 	struct copy *copy = copy_of(task);
-	uint8_t *to = copy->list;
 
 	memset(copy, 0, sizeof(*copy));
-	for (unsigned i = 0; i < task->iov_count; i++) {
-		size_t rest = task->data_length - (size_t)(to - copy->list);
-		size_t take =
-		    task->iov[i].iov_len < rest ? task->iov[i].iov_len : rest;
-		memcpy(to, task->iov[i].iov_base, take);
-		to += take;
-	}
+	scsi_task_gather(task, copy->list);
 	struct scsi_sense sense = parse_list(task, copy);
 	if (!sense_is_good(&sense))
 		scsi_task_end(task, &sense);

@@ -176,7 +176,7 @@ struct lun_mode {
 
 /* sanitize.c */
 struct lun_sanitize {
-	enum {
+	enum sanitize_state {
 		SANITIZE_NONE,
 		SANITIZE_RUNNING,
 		SANITIZE_FAILED, /* until it succeeds, or is given up */
@@ -411,6 +411,10 @@ void scsi_task_side(struct scsi_task *task, size_t length,
 void scsi_task_in_buffers(struct scsi_task *task, uint64_t length,
     void (*next)(struct scsi_task *task));
 
+/* Of a check: that much of Data-Out is the parameter list, and comes. */
+struct scsi_sense scsi_task_want_list(struct scsi_task *task, uint32_t length);
+/* Data-Out, data_length bytes of it, to one piece of memory. */
+void scsi_task_gather(const struct scsi_task *task, void *to);
 /* The parameter list of an OP_PARAMETERS command, in one piece. */
 const uint8_t *scsi_task_parameters(const struct scsi_task *task);
 

@@ -185,12 +185,7 @@ mode_select_check(struct scsi_task *task)
 		return SENSE_PARAMETER_LIST_LENGTH_ERROR;
 	if (length > 0 && !(task->cdb[1] & 0x10)) /* PF */
 		return scsi_invalid_cdb(1, 4);
-	task->out_full = length;
-	task->data_length =
-	    length < task->expected_out ? length : task->expected_out;
-	if (task->data_length < length)
-		return SENSE_PARAMETER_LIST_LENGTH_ERROR;
-	return SENSE_NONE;
+	return scsi_task_want_list(task, length);
 }
 
 /* The medium cannot be formatted this way: the block descriptor says what is,

@@ -530,17 +530,13 @@ pr_out_check(struct scsi_task *task)
 {
 	uint32_t length = load_be32(&task->cdb[5]);
 	uint8_t action = task->op->action;
+	struct scsi_sense sense = SENSE_PARAMETER_LIST_LENGTH_ERROR;
 
-	if (length < BASIC_LENGTH || length > LIST_MAX)
-		return SENSE_PARAMETER_LIST_LENGTH_ERROR;
-	task->out_full = length;
-	task->data_length =
-	    length < task->expected_out ? length : task->expected_out;
-	if (task->data_length < length)
-		return SENSE_PARAMETER_LIST_LENGTH_ERROR;
-	if (action == RESERVE || action == RELEASE)
+	if (length >= BASIC_LENGTH && length <= LIST_MAX)
+		sense = scsi_task_want_list(task, length);
+	if (sense_is_good(&sense) && (action == RESERVE || action == RELEASE))
 		return check_scope_type(task);
-	return SENSE_NONE;
+	return sense;
 }
 
 /* 6.16.1, 6.16.3: SPEC_I_PT is for REGISTER alone, and without it a list of

@@ -118,15 +118,23 @@ keeper_ask(struct lun *lun, bool on, void (*done)(void *arg, int result))
 }
 
 static void
-sanitize_fail(struct lun *lun, int error)
+set_state(struct lun *lun, enum sanitize_state state)
 {
 	struct lun_sanitize *s = &lun->sanitize;
 
-	if (error < 0)
-		log_debug("%s: SANITIZE: %s", lun->label, strerror(-error));
-	s->state = SANITIZE_FAILED;
+	s->state = state;
+	if (state == SANITIZE_RUNNING)
+		return;
 	free(s->pattern);
 	s->pattern = NULL;
+}
+
+static void
+sanitize_fail(struct lun *lun, int error)
+{
+	if (error < 0)
+		log_debug("%s: SANITIZE: %s", lun->label, strerror(-error));
+	set_state(lun, SANITIZE_FAILED);
 	task_answer(lun, &SENSE_SANITIZE_COMMAND_FAILED);
 	lun_close_check(lun);
 }
@@ -141,9 +149,7 @@ ended(void *arg, int result)
 		sanitize_fail(lun, result);
 		return;
 	}
-	lun->sanitize.state = SANITIZE_NONE;
-	free(lun->sanitize.pattern);
-	lun->sanitize.pattern = NULL;
+	set_state(lun, SANITIZE_NONE);
 	task_answer(lun, NULL);
 	lun_close_check(lun);
 }
@@ -284,9 +290,7 @@ begun(void *arg, int result)
 
 	s->keeping = false;
 	if (result < 0) {
-		s->state = SANITIZE_NONE;
-		free(s->pattern);
-		s->pattern = NULL;
+		set_state(lun, SANITIZE_NONE);
 		task_answer(lun, result == -EBUSY
 				     ? &SENSE_COMMAND_SEQUENCE_ERROR
 				     : &SENSE_INTERNAL_TARGET_FAILURE);
@@ -312,12 +316,11 @@ sanitize_begin(struct scsi_task *task, uint8_t action, unsigned passes)
 
 	if (s->state == SANITIZE_FAILED && !s->exits && exits) {
 		struct scsi_sense sense = scsi_invalid_cdb(1, 5);
-		free(s->pattern);
-		s->pattern = NULL;
+		set_state(lun, SANITIZE_FAILED);
 		scsi_task_end(task, &sense);
 		return;
 	}
-	s->state = SANITIZE_RUNNING;
+	set_state(lun, SANITIZE_RUNNING);
 	s->exits = exits;
 	s->action = action;
 	s->immediate = task->cdb[1] & IMMED;
@@ -345,10 +348,7 @@ sanitize_overwrite_check(struct scsi_task *task)
 
 	if (length <= header || length > header + task->lun->bs->block_size)
 		return scsi_invalid_cdb(7, -1);
-	if (length > task->expected_out)
-		return SENSE_PARAMETER_LIST_LENGTH_ERROR;
-	task->out_full = task->data_length = length;
-	return SENSE_NONE;
+	return scsi_task_want_list(task, length);
 }
 
 static struct scsi_sense

@@ -24,10 +24,7 @@ sbc_format_check(struct scsi_task *task)
 
 	if (!(flags & FMTDATA))
 		return flags != 0 ? scsi_invalid_cdb(1, -1) : SENSE_NONE;
-	if (task->expected_out < length)
-		return SENSE_PARAMETER_LIST_LENGTH_ERROR;
-	task->out_full = task->data_length = length;
-	return SENSE_NONE;
+	return scsi_task_want_list(task, length);
 }
 
 /* No protection information, no pattern, no list of defects. */

@@ -37,12 +37,7 @@ sbc_unmap_check(struct scsi_task *task)
 		return SENSE_PARAMETER_LIST_LENGTH_ERROR;
 	if (length > UNMAP_LIST_MAX)
 		return SENSE_PARAMETER_LIST_LENGTH_ERROR;
-	task->out_full = length;
-	task->data_length =
-	    length < task->expected_out ? length : task->expected_out;
-	if (task->data_length < length)
-		return SENSE_PARAMETER_LIST_LENGTH_ERROR;
-	return SENSE_NONE;
+	return scsi_task_want_list(task, length);
 }
 
 static const struct unmap_descriptor *

@@ -112,12 +112,7 @@ answer_run(struct scsi_task *task)
 static void
 parameters_run(struct scsi_task *task)
 {
-	uint8_t *to = task->side;
-
-	for (unsigned i = 0; i < task->iov_count; i++) {
-		memcpy(to, task->iov[i].iov_base, task->iov[i].iov_len);
-		to += task->iov[i].iov_len;
-	}
+	scsi_task_gather(task, task->side);
 	task->op->run(task);
 }
 
@@ -135,8 +130,7 @@ task_dispatch_run(struct scsi_task *task)
 				  : SCSI_ANSWER_SIZE;
 		scsi_task_side(task, size, answer_run);
 	} else if ((op->flags & OP_PARAMETERS) && task->iov_count > 1) {
-		scsi_task_side(task, bs_iov_length(task->iov, task->iov_count),
-		    parameters_run);
+		scsi_task_side(task, task->data_length, parameters_run);
 	} else {
 		op->run(task);
 	}

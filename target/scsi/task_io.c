@@ -211,6 +211,28 @@ scsi_task_flush(struct scsi_task *task, void (*next)(struct scsi_task *task))
 
 /* ---- Data-Out ---- */
 
+struct scsi_sense
+scsi_task_want_list(struct scsi_task *task, uint32_t length)
+{
+	task->out_full = length;
+	if (task->expected_out < length)
+		return SENSE_PARAMETER_LIST_LENGTH_ERROR;
+	task->data_length = length;
+	return SENSE_NONE;
+}
+
+void
+scsi_task_gather(const struct scsi_task *task, void *to)
+{
+	struct iovec piece[SCSI_TASK_IOV_MAX];
+	unsigned count = bs_iov_slice(task->iov, task->iov_count, 0,
+	    task->data_length, piece, SCSI_TASK_IOV_MAX);
+	uint8_t *at = to;
+
+	for (unsigned i = 0; i < count; i++)
+		at = mempcpy(at, piece[i].iov_base, piece[i].iov_len);
+}
+
 const uint8_t *
 scsi_task_parameters(const struct scsi_task *task)
 {

@@ -18,18 +18,28 @@
 static_assert(HEADER + TRANSPORT_PORT_MAX + 1 + 3 <= TRANSPORT_ID_MAX, "room");
 
 size_t
+transport_port_split(const char *port, const char **ret_isid)
+{
+	const char *separator = strstr(port, SEPARATOR);
+
+	*ret_isid = separator == NULL ? NULL : separator + strlen(SEPARATOR);
+	return separator == NULL ? strlen(port) : (size_t)(separator - port);
+}
+
+size_t
 transport_id_encode(const char *port, uint8_t to[TRANSPORT_ID_MAX])
 {
-	bool has_isid = strstr(port, SEPARATOR) != NULL;
 	size_t name = strlen(port), length;
+	const char *isid;
 
+	transport_port_split(port, &isid);
 	assert(name <= TRANSPORT_PORT_MAX);
 	/* 7.6.4.6: at least one NUL, then up to a multiple of 4 */
 	length = HEADER + (name + 4) / 4 * 4;
 	if (length < TRANSPORT_ID_MIN)
 		length = TRANSPORT_ID_MIN;
 	memset(to, 0, length);
-	to[0] = (uint8_t)((has_isid ? FORMAT_PORT : FORMAT_DEVICE) << 6 |
+	to[0] = (uint8_t)((isid != NULL ? FORMAT_PORT : FORMAT_DEVICE) << 6 |
 			  PROTOCOL_ISCSI);
 	store_be16(&to[2], (uint16_t)(length - HEADER));
 	memcpy(to + HEADER, port, name);
@@ -72,13 +82,13 @@ isid_normalise(const char *digits, char *to)
 static bool
 name_take(const char *name, unsigned format, struct transport_id *id)
 {
-	const char *separator = strstr(name, SEPARATOR);
-	size_t device = strlen(name);
+	const char *isid;
+	size_t device = transport_port_split(name, &isid);
 
-	if (format == FORMAT_PORT && separator == NULL)
+	if (format == FORMAT_PORT && isid == NULL)
 		return false;
-	if (format == FORMAT_PORT)
-		device = (size_t)(separator - name);
+	if (format == FORMAT_DEVICE)
+		device = strlen(name);
 	if (!is_device_name(name, device))
 		return false;
 	memcpy(id->port, name, device);
@@ -87,8 +97,7 @@ name_take(const char *name, unsigned format, struct transport_id *id)
 	if (id->device_only)
 		return true;
 	strcpy(id->port + device, SEPARATOR);
-	return isid_normalise(separator + strlen(SEPARATOR),
-	    id->port + device + strlen(SEPARATOR));
+	return isid_normalise(isid, id->port + device + strlen(SEPARATOR));
 }
 
 static_assert(TRANSPORT_NAME_MAX + sizeof(SEPARATOR) + ISID_DIGITS <=

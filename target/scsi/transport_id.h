@@ -22,6 +22,10 @@ struct transport_id {
 	bool device_only; /* format 00b: port is the device's name */
 };
 
+/* The length of the device's name in a port's, and the digits of its ISID, or
+ * NULL: it is a device's name. */
+size_t transport_port_split(const char *port, const char **ret_isid);
+
 /* Its length: a multiple of 4. */
 size_t transport_id_encode(const char *port, uint8_t to[TRANSPORT_ID_MAX]);
 

@@ -91,3 +91,16 @@ pr_register(struct rig *rig, unsigned count)
 	for (unsigned i = 0; i < count; i++)
 		pr_good(rig, i, REGISTER, 0, 0, 10 + i);
 }
+
+struct registry *
+pr_registry(const struct rig *rig)
+{
+	return rig->lun->registry;
+}
+
+void
+pr_has(struct rig *rig, uint32_t generation, unsigned count)
+{
+	assert_int_equal(pr_registry(rig)->generation, generation);
+	assert_int_equal(pr_registry(rig)->count, count);
+}

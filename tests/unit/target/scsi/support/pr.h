@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * PERSISTENT RESERVE as an initiator would send it, to a rig.
+ * PERSISTENT RESERVE as an initiator would send it, to a rig.  Numbers are the
+ * standard's (SPC-4 table 218 and 213), not taken from what is tested.
  */
 #ifndef TESTS_UNIT_TARGET_SCSI_SUPPORT_PR_H
 #define TESTS_UNIT_TARGET_SCSI_SUPPORT_PR_H
@@ -54,6 +55,16 @@ size_t pr_list_move(uint8_t *list, uint64_t key, uint64_t action_key,
 void pr_hears(struct rig *rig, unsigned nexus, const struct scsi_sense *sense);
 #define hears(rig, nexus, name)   pr_hears((rig), (nexus), &SENSE_##name)
 #define hears_nothing(rig, nexus) pr_hears((rig), (nexus), NULL)
+
+struct registry *pr_registry(const struct rig *rig);
+/* So it is, with PRGENERATION: also after what was refused. */
+void pr_has(struct rig *rig, uint32_t generation, unsigned count);
+#define assert_holds(rig, type_, key_)                                         \
+	do {                                                                   \
+		const struct registry *r_ = pr_registry(rig);                  \
+		assert_int_equal(r_->type, (type_));                           \
+		assert_int_equal(r_->list[r_->holder].key, (key_));            \
+	} while (0)
 
 /* Each of the first count nexuses registers the key 10 + its number. */
 void pr_register(struct rig *rig, unsigned count);
