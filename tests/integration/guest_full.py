@@ -11,16 +11,15 @@ Does not cover the kernel's initiator.
 import pathlib
 import subprocess
 import sys
-import tempfile
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "guest"))
+from claims import claim, claim_equal, held, main
 from guest import Guest
-from varved import BUILD, Varved
+from varved import BUILD
 
 QEMU_IQN = "iqn.2008-11.org.linux-kvm"
 BLOCKS = 120  # of 1 MiB, in a pool that takes about half of them
-claims = []
 
 # Each block has its number, over and over; written around the page cache, so that
 # the guest hears of each one, and read from the disk again.
@@ -47,12 +46,6 @@ done
 """
 
 
-def claim(text, truth, detail=""):
-    claims.append(bool(truth))
-    print(f"{'ok  ' if truth else 'FAIL'} {text}" + (f": {detail}" if not truth else ""))
-    return truth
-
-
 def written(guest):
     return guest.said().count(" written")
 
@@ -69,47 +62,35 @@ def story(directory, varved):
         paused_and_resumed(varved, guest, pool)
     finally:
         guest.stop()
-    if not all(claims):
+    if not all(held):
         print(guest.said()[-2000:])
 
 
 def paused_and_resumed(varved, guest, pool):
     event = guest.wait_event("BLOCK_IO_ERROR", 300)["data"]
-    claim("a full pool is told as such: no space", event["nospace"], event)
-    claim("to a write", event["operation"] == "write", event)
-    claim("and the guest is stopped, not broken", event["action"] == "stop", event)
+    claim_equal("a full pool is told as such: no space", event["nospace"], True)
+    claim_equal("to a write", event["operation"], "write")
+    claim_equal("and the guest is stopped, not broken", event["action"], "stop")
     guest.wait_event("STOP", 30)
-    status = guest.ask("query-status")["status"]
-    claim("QEMU says why", status == "io-error", status)
+    claim_equal("QEMU says why", guest.ask("query-status")["status"], "io-error")
     before = written(guest)
     claim("it had written a part", 20 < before < BLOCKS, before)
-    health = varved.varve("health")
-    claim("varve health names the pool", "vms" in str(health), health)
+    claim("varve health names the pool", "vms" in str(varved.varve("health")))
     item = varved.varve("pool", "show", "vms")["item"]
     claim("the pool is full", item["free"] < 2 << 20, item["free"])
 
     guest.ask("cont")
     again = guest.wait_event("BLOCK_IO_ERROR", 60)["data"]
-    claim("going on without more space stops it again", again["nospace"], again)
+    claim_equal("going on without more space stops it again", again["nospace"], True)
     varved.varve("pool", "grow", "vms", pool, "--size", "300M")
     guest.ask("cont")
-    result = guest.wait_end(300)
-    claim("with more space it writes all, and reads it right", result == 0, result)
+    claim_equal("with more space it writes all, and reads it right", guest.wait_end(300), 0)
     claim("nothing failed in the guest", "I/O error" not in guest.said())
     varved.stop()
     done = subprocess.run([BUILD / "varve", "rescue", "check", pool], capture_output=True,
                           text=True)
-    claim("and the pool is sound", done.returncode == 0, done.stdout + done.stderr)
-
-
-def main():
-    with tempfile.TemporaryDirectory() as text:
-        directory = pathlib.Path(text)
-        with Varved(directory / "varved") as varved:
-            story(directory, varved)
-    print(f"{sum(claims)} passed, {len(claims) - sum(claims)} failed")
-    return 0 if all(claims) else 1
+    claim_equal("and the pool is sound", done.returncode, 0)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main(story)

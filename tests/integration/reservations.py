@@ -15,11 +15,11 @@ import random
 import sqlite3
 import subprocess
 import sys
-import tempfile
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
-from varved import BUILD, Failed, Varved
+from claims import claim_equal as claim, main
+from varved import BUILD, Failed
 
 ROUNDS = int(os.environ.get("FIGHT_ROUNDS", "40"))
 SEED = int(os.environ.get("SEED", "0")) or random.randrange(1, 1 << 31)
@@ -27,14 +27,6 @@ NAMES = {"a": "iqn.2026-01.x:node-a", "b": "iqn.2026-01.x:node-b"}
 ACTIONS = ["register", "reserve", "release", "clear", "preempt", "abort", "ignore"]
 WE, EA, WERO, EARO, WEAR, EAAR = 1, 3, 5, 6, 7, 8
 APTPL = 1
-counts = {"passed": 0, "failed": 0}
-
-
-def claim(text, got, expected):
-    good = got == expected
-    counts["passed" if good else "failed"] += 1
-    print(("ok   " if good else "FAIL ") + text
-          + ("" if good else f": {got!r}, not {expected!r}"), flush=True)
 
 
 class Initiator:
@@ -356,20 +348,15 @@ def fight(story):
     claim(f"{moves} commands and {ROUNDS} kills right after a status", wrong, [])
 
 
-def main():
-    with tempfile.TemporaryDirectory() as text:
-        directory = pathlib.Path(text)
-        with Varved(directory / "varved") as varved:
-            story = Story(directory, varved)
-            for part in (preempt_and_abort, lost_paths, restarts, unwritable,
-                         administrator, exports, fight):
-                part(story)
-            for node in story.nodes.values():
-                node.kill()
-            claim("varved stops", varved.stop(), 0)
-    print(f"{counts['passed']} passed, {counts['failed']} failed")
-    return 1 if counts["failed"] else 0
+def story(directory, varved):
+    nodes = Story(directory, varved)
+    for part in (preempt_and_abort, lost_paths, restarts, unwritable,
+                 administrator, exports, fight):
+        part(nodes)
+    for node in nodes.nodes.values():
+        node.kill()
+    claim("varved stops", varved.stop(), 0)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main(story)
