@@ -376,6 +376,8 @@ struct operation *operation_on(struct pool_request *request,
     int (*run)(struct operation *op), struct volume *volume, const char *name);
 /* May the pool be changed at all?  0, -EROFS, -EIO. */
 int operation_check(struct operation *op);
+/* ... and has the device op->slot: or -ENOENT. */
+int operation_check_device(struct operation *op);
 /* ... and is op->name valid?  -EINVAL. */
 int operation_check_name(struct operation *op);
 /* The stage that ends the request once the log has all there is. */

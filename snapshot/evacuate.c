@@ -337,19 +337,6 @@ evacuate_stat(const struct pool *pool, struct pool_job_stat *ret_stat)
 
 /* ---- on request: begin ---- */
 
-/* 0, or why there is no such device. */
-static int
-device_check(struct operation *op)
-{
-	const struct pool *pool = op->pool;
-
-	if (op->slot < pool->device_count &&
-	    !device_is_removed(&pool->device[op->slot]))
-		return 0;
-	operation_problem(op, "the pool has no device %" PRIu32, op->slot);
-	return -ENOENT;
-}
-
 static uint64_t
 regions_mib(const struct pool *pool, uint64_t regions)
 {
@@ -429,10 +416,8 @@ static int
 evacuate_run(struct operation *op)
 {
 	struct pool *pool = op->pool;
-	int result = operation_check(op);
+	int result = operation_check_device(op);
 
-	if (result == 0)
-		result = device_check(op);
 	if (result == 0)
 		result = room_check(op);
 	if (result < 0)
@@ -493,10 +478,8 @@ static int
 cancel_run(struct operation *op)
 {
 	struct pool *pool = op->pool;
-	int result = operation_check(op);
+	int result = operation_check_device(op);
 
-	if (result == 0)
-		result = device_check(op);
 	if (result < 0)
 		return result;
 	if (pool->device[op->slot].state != FMT_DEVICE_EVACUATING) {

@@ -5,6 +5,7 @@
  * queued), OP_DONE, or an error.
  */
 #include "snapshot/engine.h"
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -203,6 +204,19 @@ operation_check(struct operation *op)
 		return -EROFS;
 	}
 	return -EIO;
+}
+
+int
+operation_check_device(struct operation *op)
+{
+	const struct pool *pool = op->pool;
+	int result = operation_check(op);
+
+	if (result < 0 || (op->slot < pool->device_count &&
+			      !device_is_removed(&pool->device[op->slot])))
+		return result;
+	operation_problem(op, "the pool has no device %" PRIu32, op->slot);
+	return -ENOENT;
 }
 
 int

@@ -13,9 +13,18 @@
 #include <inttypes.h>
 
 static void
+unused_closed(void *arg)
+{
+	(void)arg;
+}
+
+/* op->bs is what is to stand for the device until that is closed, then the
+ * device itself. */
+static void
 remove_cleanup(struct operation *op, int result)
 {
-	(void)result;
+	if (result < 0 && op->bs != NULL)
+		bs_close(op->bs, unused_closed, NULL);
 	labels_free(op->detail);
 }
 
@@ -31,7 +40,7 @@ remove_close(struct operation *op)
 {
 	const struct labels *labels = op->detail;
 
-	if (labels != NULL && labels->error < 0)
+	if (labels == NULL || labels->error < 0)
 		log_debug("pool %s: the label of %s could not be wiped",
 		    op->pool->name, op->bs->name);
 	bs_close(op->bs, remove_closed, op);
@@ -51,13 +60,11 @@ remove_wipe(struct operation *op)
 {
 	struct pool *pool = op->pool;
 	struct device *device = &pool->device[op->slot];
-	struct backstore *stub =
-	    missing_new(pool->loop, op->slot, device->size);
+	struct backstore *gone = device->bs;
 
-	assert(stub != NULL);
-	op->bs = device->bs;
-	device->bs = stub;
+	device->bs = op->bs;
 	device->missing = true;
+	op->bs = gone;
 	op->detail = labels_new(&op->bs, 1);
 	op->run = remove_close;
 	if (op->detail == NULL)
@@ -95,12 +102,6 @@ remove_check(struct operation *op)
 	struct pool *pool = op->pool;
 	uint64_t used;
 
-	if (op->slot >= pool->device_count ||
-	    device_is_removed(&pool->device[op->slot])) {
-		operation_problem(
-		    op, "the pool has no device %" PRIu32, op->slot);
-		return -ENOENT;
-	}
 	if (pool->held != NULL) {
 		operation_problem(op, "a check of the pool reads it");
 		return -EINPROGRESS;
@@ -118,12 +119,15 @@ remove_run(struct operation *op)
 {
 	struct pool *pool = op->pool;
 	struct space *space = &pool->space;
-	int result = operation_check(op);
+	int result = operation_check_device(op);
 
 	if (result == 0)
 		result = remove_check(op);
 	if (result < 0)
 		return result;
+	op->bs = missing_new(pool->loop, op->slot, pool->device[op->slot].size);
+	if (op->bs == NULL)
+		return -ENOMEM;
 	for (uint64_t i = 0; i < space->count; i++)
 		if (space->regions[i].device == op->slot)
 			space_give_up(pool, i);

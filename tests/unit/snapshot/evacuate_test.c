@@ -147,33 +147,6 @@ data_device(void)
 	return 0;
 }
 
-static unsigned
-mirrors_beside(void)
-{
-	const struct space *space = &rig.pool->space;
-	unsigned beside = 0;
-
-	for (uint64_t i = 0; i < space->count; i++)
-		if (space->regions[i].class == FMT_REGION_MIRROR &&
-		    space->regions[space->regions[i].mirror].device ==
-			space->regions[i].device)
-			beside++;
-	return beside;
-}
-
-static uint64_t
-incompat_on_disk(unsigned disk)
-{
-	struct fmt_super super[2];
-	unsigned newest;
-
-	for (unsigned slot = 0; slot < 2; slot++)
-		rig_peek(&rig, disk, fmt_super_offset(slot), &super[slot],
-		    sizeof(super[slot]));
-	newest = le64_get(&super[1].gen) > le64_get(&super[0].gen);
-	return le64_get(&super[newest].incompat);
-}
-
 /* ---- emptying ---- */
 
 static void
@@ -202,11 +175,11 @@ two_copies_stay_on_two_devices(void **state)
 	(void)state;
 	pool_with(3);
 	volume_with_data();
-	assert_int_equal(mirrors_beside(), 0);
+	assert_int_equal(rig_mirrors_beside(&rig), 0);
 	empty(0);
-	assert_int_equal(mirrors_beside(), 0);
+	assert_int_equal(rig_mirrors_beside(&rig), 0);
 	empty(1); /* one is left */
-	assert_true(mirrors_beside() > 0);
+	assert_true(rig_mirrors_beside(&rig) > 0);
 	assert_true(mirrors_are_whole(rig.pool));
 	cut_and_expect(0);
 }
@@ -302,7 +275,7 @@ cancelled_it_is_a_device_as_before(void **state)
 	before = rig_stat(&rig);
 	assert_int_equal(rig_evacuate_cancel(&rig, 1), -EINVAL);
 	assert_int_equal(rig_evacuate(&rig, 1), 0);
-	assert_true(incompat_on_disk(0) & FMT_INCOMPAT_DEVICES);
+	assert_true(rig_incompat(&rig, 0) & FMT_INCOMPAT_DEVICES);
 	rig_settle(&rig, 20 * NSEC_PER_MSEC);
 	assert_int_equal(rig_evacuate_cancel(&rig, 1), 0);
 	settle();
@@ -311,7 +284,7 @@ cancelled_it_is_a_device_as_before(void **state)
 	after = rig_stat(&rig);
 	assert_int_equal(after.free, before.free);
 	assert_int_equal(rig_checkpoint(&rig), 0);
-	assert_false(incompat_on_disk(0) & FMT_INCOMPAT_DEVICES);
+	assert_false(rig_incompat(&rig, 0) & FMT_INCOMPAT_DEVICES);
 	expect_of(bs, 0);
 	cut_and_expect(0);
 }
@@ -485,12 +458,12 @@ superblocks_go_on_when_the_first_devices_are_gone(void **state)
 		cut_and_expect(0);
 	}
 	assert_int_equal(rig_stat(&rig).devices, 1);
-	assert_true(incompat_on_disk(0) & FMT_INCOMPAT_DEVICES);
+	assert_true(rig_incompat(&rig, 0) & FMT_INCOMPAT_DEVICES);
 	rig.disk[1] = rig_disk(&rig, 96 * MiB, 512, true);
 	assert_int_equal(rig_grow(&rig, rig.disk[1]), 0);
 	rig.disks = 2;
 	settle();
-	assert_int_equal(mirrors_beside(), 0);
+	assert_int_equal(rig_mirrors_beside(&rig), 0);
 	cut_and_expect(0);
 	assert_int_equal(device(5).state, POOL_DEVICE_MEMBER);
 }
@@ -547,15 +520,15 @@ mirrors_go_to_a_second_device(void **state)
 	(void)state;
 	pool_with(1);
 	volume_with_data();
-	assert_true(mirrors_beside() > 0);
+	assert_true(rig_mirrors_beside(&rig) > 0);
 	rig.disk[1] = rig_disk(&rig, 96 * MiB, 512, true);
 	assert_int_equal(rig_grow(&rig, rig.disk[1]), 0);
 	rig.disks = 2;
 	settle();
-	assert_int_equal(mirrors_beside(), 0);
+	assert_int_equal(rig_mirrors_beside(&rig), 0);
 	assert_true(mirrors_are_whole(rig.pool));
 	assert_int_equal(rig_checkpoint(&rig), 0);
-	assert_false(incompat_on_disk(0) & FMT_INCOMPAT_DEVICES);
+	assert_false(rig_incompat(&rig, 0) & FMT_INCOMPAT_DEVICES);
 	cut_and_expect(0);
 }
 

@@ -102,32 +102,6 @@ regions_lacking(void)
 	return lacking;
 }
 
-/* Mirrors on the device of what they copy. */
-static unsigned
-regions_beside(void)
-{
-	const struct space *space = &rig.pool->space;
-	unsigned beside = 0;
-
-	for (uint64_t i = 0; i < space->count; i++)
-		if (space->regions[i].class == FMT_REGION_MIRROR &&
-		    space->regions[space->regions[i].mirror].device ==
-			space->regions[i].device)
-			beside++;
-	return beside;
-}
-
-static uint64_t
-incompat_on_disk(unsigned disk)
-{
-	struct fmt_super super[2];
-
-	for (unsigned slot = 0; slot < 2; slot++)
-		rig_peek(&rig, disk, fmt_super_offset(slot), &super[slot],
-		    sizeof(super[slot]));
-	return le64_get(&super[0].incompat) | le64_get(&super[1].incompat);
-}
-
 /* ---- damage ---- */
 
 static void
@@ -189,7 +163,7 @@ a_pool_on_one_disk_has_its_copies_far_apart(void **state)
 		assert_true(space->regions[region->mirror].offset >
 			    region->offset + 32 * MiB);
 	}
-	assert_true(incompat_on_disk(0) & FMT_INCOMPAT_MIRRORS);
+	assert_true(rig_incompat(&rig, 0) & FMT_INCOMPAT_MIRRORS);
 	assert_true(rig_stat(&rig).mirrored);
 }
 
@@ -199,7 +173,7 @@ a_pool_on_two_disks_has_them_on_both(void **state)
 	(void)state;
 	pool_with(2, false);
 	assert_int_equal(regions_lacking(), 0);
-	assert_int_equal(regions_beside(), 0);
+	assert_int_equal(rig_mirrors_beside(&rig), 0);
 }
 
 static void
@@ -213,7 +187,7 @@ a_pool_without_mirrors_is_as_it_was(void **state)
 	rig_close(&rig);
 	assert_int_equal(rig_open(&rig, false), 0);
 	expect_data();
-	assert_int_equal(incompat_on_disk(0), 0);
+	assert_int_equal(rig_incompat(&rig, 0), 0);
 	assert_int_equal(rig_stat(&rig).mirrors, 0);
 	assert_false(rig_stat(&rig).mirrored);
 }
@@ -253,7 +227,7 @@ a_pool_gets_mirrors_when_asked(void **state)
 	assert_int_equal(rig_mirror(&rig), 0);
 	rig_settle(&rig, 5 * NSEC_PER_SEC);
 	assert_int_equal(regions_lacking(), 0);
-	assert_int_equal(regions_beside(), 0);
+	assert_int_equal(rig_mirrors_beside(&rig), 0);
 	assert_int_equal(rig_checkpoint(&rig), 0);
 	damage_class(FMT_REGION_META, false);
 	rig_cut(&rig);
@@ -276,7 +250,7 @@ a_second_disk_brings_mirrors_to_an_old_pool(void **state)
 	assert_int_equal(rig_grow(&rig, rig.disk[1]), 0);
 	rig_settle(&rig, 5 * NSEC_PER_SEC);
 	assert_int_equal(regions_lacking(), 0);
-	assert_int_equal(regions_beside(), 0);
+	assert_int_equal(rig_mirrors_beside(&rig), 0);
 	rig_cut(&rig);
 	assert_int_equal(rig_open(&rig, false), 0);
 	assert_int_equal(regions_lacking(), 0);

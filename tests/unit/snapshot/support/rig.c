@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "tests/unit/snapshot/support/rig.h"
 #include "base/simloop.h"
+#include "snapshot/engine.h"
 #include "tests/waited.h"
 #include <stdlib.h>
 #include <string.h>
@@ -506,4 +507,31 @@ rig_stat(struct rig *rig)
 
 	pool_stat_get(rig->pool, &stat);
 	return stat;
+}
+
+unsigned
+rig_mirrors_beside(const struct rig *rig)
+{
+	const struct space *space = &rig->pool->space;
+	unsigned beside = 0;
+
+	for (uint64_t i = 0; i < space->count; i++)
+		if (space->regions[i].class == FMT_REGION_MIRROR &&
+		    space->regions[space->regions[i].mirror].device ==
+			space->regions[i].device)
+			beside++;
+	return beside;
+}
+
+uint64_t
+rig_incompat(struct rig *rig, unsigned disk)
+{
+	struct fmt_super super[2];
+	unsigned newest;
+
+	for (unsigned slot = 0; slot < 2; slot++)
+		rig_peek(rig, disk, fmt_super_offset(slot), &super[slot],
+		    sizeof(super[slot]));
+	newest = le64_get(&super[1].gen) > le64_get(&super[0].gen);
+	return le64_get(&super[newest].incompat);
 }

@@ -97,5 +97,9 @@ int rig_unmap(
     struct rig *rig, struct backstore *bs, uint64_t offset, uint64_t length);
 int rig_flush(struct rig *rig, struct backstore *bs);
 struct pool_stat rig_stat(struct rig *rig);
+/* Mirrors that lie on the device of what they copy. */
+unsigned rig_mirrors_beside(const struct rig *rig);
+/* Of the newest superblock on the disk. */
+uint64_t rig_incompat(struct rig *rig, unsigned disk);
 
 #endif
