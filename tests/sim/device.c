@@ -51,6 +51,13 @@ members(struct world *world)
 	return count;
 }
 
+static void
+disk_begin(struct world *world, enum control control, struct disk *disk)
+{
+	control_begin(world, control, NULL);
+	world->control_disk = disk;
+}
+
 /* Seldom so that one is left: it would be full. */
 bool
 start_evacuate(struct world *world)
@@ -60,8 +67,7 @@ start_evacuate(struct world *world)
 
 	if (disk == NULL || (members(world) == 2 && !chance(world, 100)))
 		return false;
-	control_begin(world, CONTROL_EVACUATE, NULL);
-	world->control_disk = disk;
+	disk_begin(world, CONTROL_EVACUATE, disk);
 	pool_evacuate(world->pool, number, &world->request);
 	return true;
 }
@@ -76,8 +82,7 @@ start_evacuate_cancel(struct world *world)
 
 	if (disk == NULL)
 		return false;
-	control_begin(world, CONTROL_EVACUATE_CANCEL, NULL);
-	world->control_disk = disk;
+	disk_begin(world, CONTROL_EVACUATE_CANCEL, disk);
 	pool_evacuate_cancel(world->pool, number, &world->request);
 	return true;
 }
@@ -90,8 +95,7 @@ start_remove_device(struct world *world)
 
 	if (disk == NULL)
 		return false;
-	control_begin(world, CONTROL_REMOVE_DEVICE, NULL);
-	world->control_disk = disk;
+	disk_begin(world, CONTROL_REMOVE_DEVICE, disk);
 	pool_device_remove(world->pool, number, &world->request);
 	return true;
 }
