@@ -112,10 +112,11 @@ versions_room(struct operation *op, unsigned count)
 	uint64_t pages = 8 + (uint64_t)count * VERSION_CREDITS;
 	int result;
 
-	if (!space_meta_room(pool, pages, false)) {
+	result = space_meta_room(pool, pages, false, &op->waiter);
+	if (result == -ENOSPC)
 		operation_problem(op, "no space for its record");
-		return -ENOSPC;
-	}
+	if (result < 0)
+		return result;
 	result = pool_room(pool, 8 + count, &op->waiter);
 	return result == -ENOSPC ? -ENOSPC : result;
 }

@@ -243,9 +243,9 @@ page_own(struct find *find)
 	struct pool *pool = f->volume->pool;
 	int result = pool_room(pool, FLATTEN_CREDITS, find->waiter);
 
-	if (result == 0 &&
-	    !space_meta_room(pool, f->volume->map.levels + 1u, false))
-		result = -ENOSPC;
+	if (result == 0)
+		result = space_meta_room(
+		    pool, f->volume->map.levels + 1u, false, find->waiter);
 	if (result < 0)
 		return result;
 	group_begin(pool);

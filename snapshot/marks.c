@@ -19,10 +19,13 @@ slot_take(struct operation *op, struct table *table, uint32_t *ret_slot)
 		return result;
 	while (slot < table->slots && table_used(table, slot))
 		slot++;
-	if (slot >= FMT_VERSIONS_MAX || !space_meta_room(op->pool, 4, false)) {
+	result = slot >= FMT_VERSIONS_MAX
+		     ? -ENOSPC
+		     : space_meta_room(op->pool, 4, false, &op->waiter);
+	if (result == -ENOSPC)
 		operation_problem(op, "no space for its record");
-		return -ENOSPC;
-	}
+	if (result < 0)
+		return result;
 	*ret_slot = slot;
 	return table_reach(table, slot + 1, &op->waiter);
 }

@@ -8,7 +8,50 @@
 #include <string.h>
 #include <sys/mman.h>
 
+/* Each commit flushes the devices; those of lazy records alone come so many
+ * times more seldom. */
+#define LAZY 10u
+
 static void commit_write(struct pool *pool);
+
+/* ---- when ---- */
+
+/* What a deletion gives back: whoever needs the space asks for the commit. */
+static bool
+is_lazy(const struct fmt_record *record)
+{
+	switch (record->type) {
+	case FMT_FREE:
+	case FMT_DELSTEP: return true;
+	case FMT_REGION: return le64_get(&record->b) == FMT_REGION_FREE;
+	default: return false;
+	}
+}
+
+static bool
+are_lazy(const struct fmt_record *records, unsigned count)
+{
+	for (unsigned i = 0; i < count; i++)
+		if (!is_lazy(&records[i]))
+			return false;
+	return true;
+}
+
+static void
+commit_later(struct pool *pool)
+{
+	struct redo *redo = &pool->redo;
+	uint64_t ns = pool->limits.commit_interval_ns;
+
+	if (redo->soon_lsn <= redo->durable_lsn)
+		ns *= LAZY;
+	if (loop_timer_armed(&redo->timer)) {
+		if (redo->timer.at_ns <= loop_now(pool->loop) + ns)
+			return;
+		loop_timer_disarm(pool->loop, &redo->timer);
+	}
+	loop_timer_arm(pool->loop, &redo->timer, ns);
+}
 
 /* ---- one commit ---- */
 
@@ -30,10 +73,8 @@ commit_end(struct pool *pool)
 	if (!list_empty(&redo->waiting) || redo->wanted ||
 	    redo_pending_count(redo) >= REDO_COMMIT_RECORDS)
 		redo_kick(pool);
-	else if (redo_pending_count(redo) > 0 &&
-		 !loop_timer_armed(&redo->timer))
-		loop_timer_arm(
-		    pool->loop, &redo->timer, pool->limits.commit_interval_ns);
+	else if (redo_pending_count(redo) > 0)
+		commit_later(pool);
 }
 
 static void
@@ -240,13 +281,14 @@ redo_append(struct pool *pool, const struct fmt_record *records, unsigned count)
 	assert(redo_pending_count(redo) + count <= REDO_PENDING_MAX);
 	for (unsigned i = 0; i < count; i++)
 		*redo_record(redo, redo->next_lsn++) = records[i];
+	if (!are_lazy(records, count))
+		redo->soon_lsn = redo->next_lsn;
 	ack_ring_fill(pool);
 	pool->needs_write = true;
 	if (redo_pending_count(redo) >= REDO_COMMIT_RECORDS)
 		redo_kick(pool);
-	else if (!loop_timer_armed(&redo->timer))
-		loop_timer_arm(
-		    pool->loop, &redo->timer, pool->limits.commit_interval_ns);
+	else
+		commit_later(pool);
 	if (!loop_timer_armed(&pool->checkpoint.idle))
 		loop_timer_arm(pool->loop, &pool->checkpoint.idle,
 		    pool->limits.idle_checkpoint_ns);

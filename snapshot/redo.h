@@ -37,6 +37,7 @@ struct redo {
 	uint64_t written_lsn;       /* records below it were given to a block */
 	uint64_t durable_lsn;       /* records below it are durable */
 	uint64_t sealed_lsn;        /* the running commit ends here */
+	uint64_t soon_lsn;          /* behind the last that is not lazy */
 
 	enum redo_state state;
 	struct list waiting; /* for the next commit */

@@ -175,11 +175,13 @@ create_run(struct operation *op)
 		operation_problem(op, "%s/%s exists", pool->name, op->name);
 		return -EEXIST;
 	}
-	if (!space_meta_room(pool, 8, false) ||
-	    pool->next_version > UINT32_MAX) {
+	result = pool->next_version > UINT32_MAX
+		     ? -ENOSPC
+		     : space_meta_room(pool, 8, false, &op->waiter);
+	if (result == -ENOSPC)
 		operation_problem(op, "no space for its record");
-		return -ENOSPC;
-	}
+	if (result < 0)
+		return result;
 	op->run = create_record;
 	return 0;
 }

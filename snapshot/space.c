@@ -57,16 +57,19 @@ free_regions(const struct pool *pool)
 	       (int64_t)space->leaving + move_is_served(pool);
 }
 
-bool
-space_meta_room(struct pool *pool, uint64_t pages, bool is_aside)
+int
+space_meta_room(
+    struct pool *pool, uint64_t pages, bool is_aside, struct waiter *waiter)
 {
 	struct space *space = &pool->space;
 	int64_t free = free_regions(pool);
 
 	if (!is_aside)
 		pages += meta_aside(pool, pool->aside_pages);
-	return meta_needed(pool) + pages + space->reserve <=
-	       meta_reach(space, free > 0 ? (uint64_t)free : 0);
+	if (meta_needed(pool) + pages + space->reserve <=
+	    meta_reach(space, free > 0 ? (uint64_t)free : 0))
+		return 0;
+	return space_exhausted(pool, waiter);
 }
 
 /* FREE regions that metadata must find. */

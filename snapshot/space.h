@@ -173,9 +173,14 @@ void space_leave(struct pool *pool);
 /* Gives back what volume reserved ahead. */
 void space_window_drop(struct pool *pool, struct volume *volume);
 
+/* Nothing is free: waits for what is in quarantine, if anything is (-EAGAIN,
+ * queued), else -ENOSPC. */
+int space_exhausted(struct pool *pool, struct waiter *waiter);
 /* Are there blocks for so many new pages, with data's part left alone?  And,
- * unless it is for such a volume, what is set aside for the maps of some. */
-bool space_meta_room(struct pool *pool, uint64_t pages, bool is_aside);
+ * unless it is for such a volume, what is set aside for the maps of some.  0,
+ * -EAGAIN or -ENOSPC as of space_exhausted(). */
+int space_meta_room(
+    struct pool *pool, uint64_t pages, bool is_aside, struct waiter *waiter);
 /* Space for pages of a checkpoint: 0 enough is leased, -EAGAIN queued. */
 int space_meta_prepare(
     struct pool *pool, uint64_t pages, struct waiter *waiter);

@@ -170,9 +170,9 @@ space_leave(struct pool *pool)
 	lease_retire(pool, &space->fine);
 }
 
-/* Nothing is free now.  What is in quarantine will be when a commit is
- * durable and I/O has drained. */
-static int
+/* What is in quarantine will be free when a commit is durable and I/O has
+ * drained. */
+int
 space_exhausted(struct pool *pool, struct waiter *waiter)
 {
 	struct space *space = &pool->space;

@@ -563,12 +563,9 @@ map_admit(struct vio *vio, struct page **ret_leaf, uint64_t *ret_credits)
 	else if (!vio_ok(vio, pool_room(pool, *ret_credits, &vio->waiter)))
 		return false;
 	if (leaf_is_new(volume, leaf, index) &&
-	    !space_meta_room(
-		pool, volume->map.levels + 1u, volume->aside_blocks > 0)) {
-		pool->space.failures++;
-		vio_fail(vio, -ENOSPC);
+	    !vio_ok(vio, space_meta_room(pool, volume->map.levels + 1u,
+			     volume->aside_blocks > 0, &vio->waiter)))
 		return false;
-	}
 	*ret_leaf = leaf;
 	return true;
 }

@@ -202,7 +202,7 @@ const struct scenario scenarios[] = {
 },
 {
 	.name = "deletes", .what = "diverged snapshots are deleted while the LUN is overwritten",
-	.devices = 1, .device_bytes = 96 * MiB, .late_permille = 10,
+	.devices = 1, .device_bytes = 128 * MiB, .late_permille = 10,
 	.volumes = 1, .volume_bytes = 40 * MiB, .snapshots = 10, .cow_units = true,
 	.depth = 24, .fua_percent = 5, .cut_ticks = 250, .spread = true,
 	.work = {50, 5, 10, 10, 6, 0, 4, 4, 0},

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * The log where it goes round: groups of records are never divided, whatever
- * is left of the ring.
+ * is left of the ring; and when it is committed, if nobody asks for it.
  *
  * Not covered: torn, lost and stale blocks, which the simulator has.
  */
 #include "snapshot/engine.h"
 #include "tests/unit/base/support/cmocka.h"
 #include "tests/unit/snapshot/support/rig.h"
+#include <errno.h>
 
 #define MiB    (1ull << 20)
 #define LEAF   (FMT_LEAF_CHUNKS * (uint64_t)FMT_CHUNK)
@@ -90,6 +91,75 @@ a_group_is_not_divided_by_the_end_of_the_ring(void **state)
 	}
 }
 
+/* ---- lazy records ---- */
+
+static bool
+all_is_committed(void)
+{
+	return rig.pool->redo.durable_lsn == rig.pool->redo.next_lsn;
+}
+
+/* Each commit flushes the devices: one for what nobody waits for can wait. */
+static void
+what_a_deletion_gives_back_is_committed_late(void **state)
+{
+	struct pool_params params = {.name = "tank"};
+	struct volume *volume;
+	struct backstore *bs;
+
+	(void)state;
+	rig_init(&rig, 256 * MiB, 512, true);
+	assert_int_equal(rig_create(&rig, &params, false), 0);
+	assert_int_equal(rig_volume(&rig, "a", LEAF, 512, &volume), 0);
+	write_backwards(volume);
+	assert_int_equal(rig_delete(&rig, volume), 0);
+	rig_settle_jobs(&rig);
+	rig_settle(&rig, NSEC_PER_SEC / 2);
+	assert_false(all_is_committed());
+	/* blocks, and then the regions that they leave empty */
+	rig_settle(&rig, 5 * NSEC_PER_SEC);
+	assert_true(all_is_committed());
+
+	/* others are not held up by them */
+	assert_int_equal(rig_volume(&rig, "b", LEAF, 512, &volume), 0);
+	write_backwards(volume);
+	assert_int_equal(rig_delete(&rig, volume), 0);
+	rig_settle_jobs(&rig);
+	assert_int_equal(rig_volume(&rig, "c", LEAF, 512, &volume), 0);
+	bs = volume_open(volume);
+	assert_int_equal(rig_fill(&rig, bs, 0, 4096, 1), 0);
+	rig_settle(&rig, NSEC_PER_SEC / 2);
+	assert_true(all_is_committed());
+}
+
+/* The pool has no chunk left but those: the write asks for the commit. */
+static void
+who_needs_what_was_given_back_gets_it_at_once(void **state)
+{
+	struct pool_params params = {.name = "tank"};
+	struct volume *full, *other;
+	struct backstore *bs, *to;
+	uint64_t began, at = 0;
+
+	(void)state;
+	rig_init(&rig, 128 * MiB, 512, true);
+	assert_int_equal(rig_create(&rig, &params, false), 0);
+	assert_int_equal(rig_volume(&rig, "full", 128 * MiB, 512, &full), 0);
+	assert_int_equal(rig_volume(&rig, "other", 16 * MiB, 512, &other), 0);
+	to = volume_open(other);
+	bs = volume_open(full);
+	while (rig_fill(&rig, bs, at, FMT_CHUNK, 1) == 0)
+		at += FMT_CHUNK;
+	assert_int_equal(rig_fill(&rig, to, 0, FMT_CHUNK, 2), -ENOSPC);
+	rig_close_bs(&rig, bs);
+	assert_int_equal(rig_delete(&rig, full), 0);
+	rig_settle_jobs(&rig);
+	assert_false(all_is_committed());
+	began = loop_now(rig.loop);
+	assert_int_equal(rig_fill(&rig, to, 0, FMT_CHUNK, 2), 0);
+	assert_true(loop_now(rig.loop) - began < NSEC_PER_SEC / 10);
+}
+
 #define TEST(name) cmocka_unit_test_teardown(name, teardown)
 
 int
@@ -97,6 +167,8 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    TEST(a_group_is_not_divided_by_the_end_of_the_ring),
+	    TEST(what_a_deletion_gives_back_is_committed_late),
+	    TEST(who_needs_what_was_given_back_gets_it_at_once),
 	};
 
 	return cmocka_run_group_tests_name("log", tests, NULL, NULL);
