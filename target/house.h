@@ -5,10 +5,14 @@
  * of it is the control loop's ("home"); pools and LUNs are reached by calls to
  * their reactor (target/call.h).
  *
- * Life of a house_pool:   known     in the state; pool is NULL, problem says
- * why open      pool is set; its luns may be served closing   pool is NULL
- * again, luns are empty Life of a house_lun:    made with the first export of
- * its volume, gone when the access without its last one is everywhere
+ * A house_pool is
+ *
+ *	known    in the state; pool is NULL, problem says why
+ *	open     pool is set; its luns may be served
+ *	closing  pool is NULL again, luns are empty
+ *
+ * A house_lun is made with the first export of its volume, and gone when the
+ * access without its last one is everywhere.
  */
 #ifndef TARGET_HOUSE_H
 #define TARGET_HOUSE_H
@@ -39,6 +43,7 @@ struct house_pool {
 	struct ack_file acks; /* the open pool's */
 	bool opening;
 	char problem[POOL_PROBLEM_MAX]; /* why it is not */
+	struct copy_manager *copies;    /* the reactor's */
 	struct list luns;
 	int level; /* as last told by the pool */
 	struct forecast forecast;

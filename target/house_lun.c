@@ -164,7 +164,8 @@ lun_open_run(struct call *call)
 	    .write_cache = true,
 	    .registry = open->registry,
 	    .keeper = &keeper,
-	    .keeper_arg = hl};
+	    .keeper_arg = hl,
+	    .manager = hl->pool->copies};
 	if (params.read_only) {
 		params.keeper = &keeper_of_snapshot;
 	} else {

@@ -134,6 +134,11 @@ house_pool_add(
 
 	if (hp == NULL)
 		return NULL;
+	hp->copies = copy_manager_new();
+	if (hp->copies == NULL) {
+		free(hp);
+		return NULL;
+	}
 	hp->house = house;
 	hp->id = row->id;
 	hp->loop = loop;
@@ -160,6 +165,7 @@ house_pool_forget(struct house_pool *hp)
 	assert(hp->check == NULL);
 	list_del(&hp->link);
 	house_check_free(hp->checked);
+	copy_manager_free(hp->copies);
 	for (unsigned i = 0; i < hp->device_count; i++)
 		free(hp->devices[i]);
 	free(hp->devices);

@@ -106,6 +106,8 @@ rollback_run(struct change *change, struct volume *volume)
 
 	if (snap == NULL)
 		return -ENOENT;
+	if (change->lun != NULL)
+		lun_data_changing(change->lun);
 	volume_rollback(
 	    change->pool, volume, snap, change->name, &change->pool_request);
 	return CHANGE_STARTED;

@@ -12,6 +12,7 @@
 CHECK(inquiry_check);
 ANSWER(inquiry_answer);
 ANSWER(vpd_answer); /* inquiry_answer's, for EVPD */
+size_t vpd_third_party_copy(const struct scsi_task *task, uint8_t *body);
 bool vpd_page_exists(const struct lun *lun, uint8_t page);
 
 RUN(spc_test_unit_ready);
@@ -86,9 +87,16 @@ RUN(sbc_format);
 
 CHECK(copy_check);
 RUN(copy_run);
+RUN(copy_operation_abort);
 ANSWER(copy_status);
+ANSWER(copy_status_lid4);
 ANSWER(copy_operating_parameters);
 ANSWER(copy_failed_segment);
+CHECK(copy_populate_token_check);
+RUN(copy_populate_token);
+CHECK(copy_write_using_token_check);
+RUN(copy_write_using_token);
+ANSWER(copy_token_information);
 
 #define THRESHOLD_SHIFT 20u /* of a threshold set: 1 MiB; VPD B2, log 0C */
 
@@ -105,6 +113,24 @@ ANSWER(copy_failed_segment);
 #define COPY_BLOCKS_MAX   UINT16_MAX /* of a segment: what it can say */
 #define COPY_IDENTIFIED   0xe4u      /* CSCD descriptor: identification */
 #define COPY_BLOCK_BLOCK  0x02u      /* segment: from block to block device */
+/* ... and those of tokens: so much that a host can wait for it */
+#define COPY_TOKEN_BYTES_MAX     (1ull << 30)
+#define COPY_TOKEN_BYTES_OPTIMAL (64ull << 20)
+#define COPY_TOKEN_PATIENCE      60u /* s that it is not used, then it expires */
+#define COPY_TOKEN_PATIENCE_MAX  600u
+
+enum copy_action { /* service actions of 83h and 84h, SPC-4 tables 128, 129 */
+	COPY_EXTENDED_LID1 = 0x00,
+	COPY_EXTENDED_LID4 = 0x01,
+	COPY_POPULATE_TOKEN = 0x10,
+	COPY_WRITE_USING_TOKEN = 0x11,
+	COPY_OPERATION_ABORT = 0x1c,
+	COPY_STATUS_LID1 = 0x00,
+	COPY_OPERATING_PARAMETERS = 0x03,
+	COPY_FAILURE_DETAILS_LID1 = 0x04,
+	COPY_STATUS_LID4 = 0x05,
+	COPY_TOKEN_INFORMATION = 0x07,
+};
 
 #define SBC_STEP_MAX (256ull << 20) /* bytes of one BS_ZERO */
 

@@ -40,6 +40,7 @@ enum scsi_op_flags {
 	OP_COPY = 1 << 12,      /* reads and writes media, of any unit */
 	OP_SANITIZE = 1 << 13,  /* works while the unit is sanitized */
 	OP_SANITIZES = 1 << 14, /* there only if that can be kept in mind */
+	OP_TOKEN = 1 << 15,     /* there only if somebody manages tokens */
 };
 
 /* Who may give a command through a persistent reservation that keeps something
@@ -114,19 +115,31 @@ enum attention {
 	ATTENTION_COUNT,
 };
 
-/* What RECEIVE COPY RESULTS tells of an EXTENDED COPY (copy.c). */
+/* What RECEIVE COPY RESULTS tells of a third-party copy (copy_result.c). */
 struct copy_result {
-	bool used;
-	uint8_t list_id;
-	uint8_t status; /* COPY MANAGER STATUS */
+	enum copy_state {
+		COPY_UNUSED,
+		COPY_RUNNING,
+		COPY_DONE,
+		COPY_DONE_PARTIAL,  /* the token had more */
+		COPY_DONE_RESIDUAL, /* the token had less */
+		COPY_FAILED,
+		COPY_GIVEN_UP, /* by COPY OPERATION ABORT */
+	} state;
+	uint32_t list_id;
+	uint8_t action; /* service action of the command */
+	bool background;
+	bool give_up;           /* after the piece in flight */
+	bool partial, residual; /* if it ends well */
 	uint16_t segments;
 	uint64_t bytes;
+	uint64_t token_id; /* of POPULATE TOKEN; 0: none */
 	uint8_t command_status, sense_length;
 	uint8_t sense[SENSE_DATA_MAX];
 	uint64_t age;
 };
 
-#define COPY_RESULTS 4u
+#define COPY_RESULTS 8u
 
 struct scsi_mapping {
 	struct scsi_nexus *nexus;
@@ -228,6 +241,10 @@ struct lun {
 	void *keeper_arg;
 	struct lun_sanitize sanitize;
 
+	struct copy_manager *manager; /* NULL: no tokens */
+	struct list tokens;           /* of data of this unit, oldest first */
+	unsigned token_users;         /* copies that read by one */
+
 	struct bs_io flush; /* of SYNCHRONIZE CACHE with IMMED */
 	bool flush_again;
 
@@ -257,6 +274,8 @@ lun_blocks(const struct lun *lun)
 }
 
 void lun_close_check(struct lun *lun);
+/* The one way to the unit's store: tokens must know of what changes. */
+void lun_submit(struct lun *lun, struct bs_io *io);
 void lun_reset(struct lun *lun);
 void lun_flush_in_background(struct lun *lun);
 /* May the initiator not write there?  And why. */
@@ -388,6 +407,12 @@ void task_put_buffers(struct scsi_task *task);
 /* Runs or goes on with the task; only from the loop or execute. */
 void scsi_task_start(struct scsi_task *task);
 void scsi_task_start_later(struct scsi_task *task);
+
+/* IMMED: the command is answered with GOOD, what it asked for goes on as a task
+ * of the same nexus that no carrier knows, with the second buffer of the first.
+ * NULL: no memory, and the command ended with BUSY.  Data-Out stays with the
+ * first. */
+struct scsi_task *scsi_task_go_on_alone(struct scsi_task *task);
 
 /* The command is over; sense NULL means GOOD. */
 void scsi_task_end(struct scsi_task *task, const struct scsi_sense *sense);

@@ -5,7 +5,7 @@
  */
 #include "target/scsi/lun.h"
 #include "base/log.h"
-#include "target/scsi/internal.h"
+#include "target/scsi/copy.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -90,6 +90,7 @@ lun_new(const struct lun_params *params, struct lun **ret_lun)
 	lun->mode_default.write_cache = params->write_cache;
 	lun->keeper = params->keeper;
 	lun->keeper_arg = params->keeper_arg;
+	lun->manager = params->manager;
 	if (params->sanitizing)
 		lun->sanitize.state = SANITIZE_FAILED;
 	lun->sanitize.exits = params->sanitize_exits;
@@ -97,6 +98,7 @@ lun_new(const struct lun_params *params, struct lun **ret_lun)
 	list_init(&lun->aborting);
 	list_init(&lun->tmfs);
 	list_init(&lun->mappings);
+	list_init(&lun->tokens);
 	list_init(&lun->registry_changes);
 	list_init(&lun->registry_aborts);
 	lun_reset(lun);
@@ -133,9 +135,9 @@ void
 lun_close_check(struct lun *lun)
 {
 	if (!lun->closing || lun->later.queued || lun->flush.in_flight ||
-	    sanitize_is_busy(lun) || !list_empty(&lun->mappings) ||
-	    !list_empty(&lun->tmfs) || !list_empty(&lun->registry_changes) ||
-	    lun->registry_turn.queued)
+	    sanitize_is_busy(lun) || lun->token_users > 0 ||
+	    !list_empty(&lun->mappings) || !list_empty(&lun->tmfs) ||
+	    !list_empty(&lun->registry_changes) || lun->registry_turn.queued)
 		return;
 	lun->later.run = lun_closed;
 	loop_defer(lun->loop, &lun->later);
@@ -151,6 +153,7 @@ lun_free(struct lun *lun, void (*done)(void *arg), void *arg)
 	list_for_each (mapping, &lun->mappings, link)
 		assert(mapping->closing);
 	lun->closing = true;
+	token_revoke_range(lun, 0, UINT64_MAX);
 	lun->done = done;
 	lun->arg = arg;
 	lun_close_check(lun);
@@ -161,6 +164,25 @@ lun_capacity_changed(struct lun *lun)
 {
 	ASSERT_MAGIC(lun, LUN_MAGIC);
 	attention_set_lun(lun, ATTENTION_CAPACITY, NULL);
+	lun_data_changing(lun);
+}
+
+void
+lun_data_changing(struct lun *lun)
+{
+	ASSERT_MAGIC(lun, LUN_MAGIC);
+	token_revoke_range(lun, 0, UINT64_MAX);
+}
+
+void
+lun_submit(struct lun *lun, struct bs_io *io)
+{
+	bool changes =
+	    io->op == BS_WRITE || io->op == BS_ZERO || io->op == BS_DISCARD;
+
+	if (changes && !list_empty(&lun->tokens))
+		token_revoke_range(lun, io->offset, io->length);
+	bs_submit(lun->bs, io);
 }
 
 void
@@ -211,7 +233,7 @@ lun_flush_in_background(struct lun *lun)
 	bs_io_init(&lun->flush);
 	lun->flush.op = BS_FLUSH;
 	lun->flush.complete = flush_complete;
-	bs_submit(lun->bs, &lun->flush);
+	lun_submit(lun, &lun->flush);
 }
 
 void

@@ -38,6 +38,13 @@ struct lun_keeper {
 	    void (*done)(void *done_arg, int result), void *done_arg);
 };
 
+/* Keeps the tokens of third-party copies (token.c) of units that may be copied
+ * to each other: all on one loop.  Freed after the last of them.  NULL: no
+ * memory. */
+struct copy_manager;
+struct copy_manager *copy_manager_new(void);
+void copy_manager_free(struct copy_manager *manager); /* or NULL */
+
 struct lun_params {
 	struct backstore *bs; /* stays the caller's; closed after
 				 lun_free's done */
@@ -55,7 +62,8 @@ struct lun_params {
 	const struct lun_keeper *keeper; /* NULL: nobody */
 	void *keeper_arg;
 	bool sanitizing,
-	    sanitize_exits; /* as kept: it did not come to an end */
+	    sanitize_exits;           /* as kept: it did not come to an end */
+	struct copy_manager *manager; /* NULL: no token commands */
 };
 
 void lun_naa_from_uuid(const uint8_t uuid[16], uint8_t ret_naa[8]);
@@ -65,8 +73,12 @@ int lun_new(const struct lun_params *params, struct lun **ret_lun);
 /* No nexus maps it any more (scsi_nexus_unmap); done when its last task is. */
 void lun_free(struct lun *lun, void (*done)(void *arg), void *arg);
 
-/* The backstore changed size: unit attention to all nexuses. */
+/* The backstore changed size, and maybe what it holds: unit attention to all
+ * nexuses. */
 void lun_capacity_changed(struct lun *lun);
+/* What it holds is about to become something else, and not by a command: no
+ * token is good any more. */
+void lun_data_changing(struct lun *lun);
 /* The pool crossed a threshold (engine.md 3.10): unit attention 38h/07h. */
 void lun_threshold_reached(struct lun *lun);
 

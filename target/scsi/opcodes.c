@@ -80,5 +80,6 @@ scsi_op_on_lun(const struct scsi_op *op, const struct lun *lun)
 {
 	return (!(op->flags & OP_THIN) || lun->bs->thin) &&
 	       (!(op->flags & OP_ATOMIC) || lun->bs->atomic_max > 0) &&
-	       (!(op->flags & OP_SANITIZES) || lun_sanitizes(lun));
+	       (!(op->flags & OP_SANITIZES) || lun_sanitizes(lun)) &&
+	       (!(op->flags & OP_TOKEN) || lun->manager != NULL);
 }

@@ -195,7 +195,7 @@ erase_submit(struct lun *lun, uint64_t rest)
 
 	io->may_unmap = s->pass == 1 && lun->bs->thin;
 	s->cursor += length;
-	bs_submit(lun->bs, io);
+	lun_submit(lun, io);
 }
 
 static void
@@ -216,7 +216,7 @@ overwrite_submit(struct lun *lun, uint64_t length)
 		    (struct iovec){.iov_base = s->pattern, .iov_len = part};
 		length -= part;
 	}
-	bs_submit(lun->bs, io);
+	lun_submit(lun, io);
 }
 
 static void
@@ -249,7 +249,7 @@ extent_submit(struct lun *lun, uint64_t rest)
 	io->extents = &lun->sanitize.extent;
 	io->extent_max = 1;
 	io->complete = extent_complete;
-	bs_submit(lun->bs, io);
+	lun_submit(lun, io);
 }
 
 static void
@@ -261,7 +261,7 @@ pass_end(struct lun *lun)
 	s->cursor = 0;
 	for (unsigned i = 0; s->invert && i < PATTERN; i++)
 		s->pattern[i] = (uint8_t)~s->pattern[i];
-	bs_submit(lun->bs, step_io(lun, BS_FLUSH, 0));
+	lun_submit(lun, step_io(lun, BS_FLUSH, 0));
 }
 
 static void

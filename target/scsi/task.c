@@ -4,6 +4,7 @@
  * handler or by task management, with one complete() for each execute.
  */
 #include "target/scsi/internal.h"
+#include <stdlib.h>
 #include <string.h>
 
 void
@@ -194,6 +195,47 @@ scsi_task_execute(struct scsi_task *task)
 		task_finish_later(task);
 	else if (task_set_may_run(task))
 		scsi_task_start(task);
+}
+
+/* ---- IMMED ---- */
+
+/* It is never asked for by tag: no carrier has given it one. */
+#define TAG_ALONE UINT64_MAX
+
+static void
+alone_complete(struct scsi_task *task)
+{
+	scsi_task_release(task);
+	free(task);
+}
+
+struct scsi_task *
+scsi_task_go_on_alone(struct scsi_task *task)
+{
+	struct scsi_task *alone = malloc(sizeof(*alone));
+
+	assert(task_is_executing(task) && task->lun != NULL);
+	if (alone == NULL) {
+		scsi_task_end_status(task, SCSI_BUSY);
+		return NULL;
+	}
+	scsi_task_init(alone);
+	alone->nexus = task->nexus;
+	memcpy(alone->cdb, task->cdb, sizeof(alone->cdb));
+	alone->tag = TAG_ALONE;
+	alone->complete = alone_complete;
+	task_reset(alone);
+	alone->op = task->op;
+	alone->lun = task->lun;
+	alone->mapping = task->mapping;
+	alone->side = task->side;
+	alone->side_length = task->side_length;
+	task->side = NULL;
+	alone->phase = SCSI_TASK_EXECUTING;
+	alone->started_ns = loop_now(alone->loop);
+	task_set_enter(alone);
+	scsi_task_end_good(task);
+	return alone;
 }
 
 /* ---- the end ---- */

@@ -194,7 +194,7 @@ scsi_task_submit(struct scsi_task *task, void (*next)(struct scsi_task *task))
 	}
 	task->next = next;
 	io->complete = io_complete;
-	bs_submit(bs, io);
+	lun_submit(task->lun, io);
 }
 
 void

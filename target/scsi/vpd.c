@@ -150,49 +150,6 @@ extended_inquiry(const struct scsi_task *task, uint8_t *body)
 	return 0x3c;
 }
 
-/* ---- 8Fh third-party copy, SPC-4 7.8.17 ---- */
-
-/* The body of a descriptor ends at a multiple of four bytes. */
-static size_t
-put_copy_descriptor(uint8_t *to, uint16_t type, const void *body, size_t length)
-{
-	size_t padded = (length + 3) / 4 * 4;
-
-	store_be16(to, type);
-	store_be16(to + 2, (uint16_t)padded);
-	memcpy(to + 4, body, length);
-	return 4 + padded;
-}
-
-static size_t
-third_party_copy(const struct scsi_task *task, uint8_t *body)
-{
-	static const uint8_t commands[] = {
-	    8, 0x83, 1, 0x00, 0x84, 3, 0x00, 0x03, 0x04};
-	static const uint8_t descriptors[] = {
-	    2, COPY_BLOCK_BLOCK, COPY_IDENTIFIED};
-	static const uint8_t no_ids[2];
-	uint8_t parameters[28] = {0}, general[32] = {0};
-	size_t at = 0;
-
-	store_be16(&parameters[4], COPY_TARGETS_MAX);
-	store_be16(&parameters[6], COPY_SEGMENTS_MAX);
-	store_be32(&parameters[8], COPY_LIST_MAX);
-	store_be32(&general[0], COPY_RESULTS);
-	store_be32(&general[4], COPY_RESULTS);
-	store_be32(&general[8], COPY_BLOCKS_MAX << task->lun->block_shift);
-	general[12] = (uint8_t)task->lun->block_shift;
-	at +=
-	    put_copy_descriptor(body + at, 0x0001, commands, sizeof(commands));
-	at += put_copy_descriptor(
-	    body + at, 0x0004, parameters, sizeof(parameters));
-	at += put_copy_descriptor(
-	    body + at, 0x0008, descriptors, sizeof(descriptors));
-	at += put_copy_descriptor(body + at, 0x000c, no_ids, sizeof(no_ids));
-	at += put_copy_descriptor(body + at, 0x8001, general, sizeof(general));
-	return at;
-}
-
 /* ---- B0h block limits ---- */
 
 static uint32_t
@@ -289,7 +246,7 @@ static const struct page pages[] = {
     {0x80, unit_serial_number},
     {0x83, device_identification},
     {0x86, extended_inquiry},
-    {0x8f, third_party_copy},
+    {0x8f, vpd_third_party_copy},
     {0xb0, block_limits},
     {0xb1, block_characteristics},
     {0xb2, provisioning},

@@ -23,7 +23,7 @@
 #include "backstores/testing.h"
 #include "base/buf.h"
 #include "base/simloop.h"
-#include "target/scsi/lun.h"
+#include "target/scsi/copy.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -33,6 +33,9 @@
 #define SIZE     (8ull << 20)
 #define UNIT     64u
 #define DATA_MAX 255u
+
+#define TOKEN_AT   16u  /* in the list of WRITE USING TOKEN */
+#define TOKEN_LIST 536u /* where its ranges begin; their length before them */
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -66,6 +69,7 @@ struct keeping {
 static struct {
 	const uint8_t *at, *end;
 	struct keeping keeping[2];
+	struct copy_manager *manager;
 	struct loop *loop;
 	struct backstore *bs;
 	struct lun *lun[2];
@@ -190,6 +194,30 @@ fill(struct slot *slot)
 	}
 }
 
+/* WRITE USING TOKEN has a token in the middle that no input would hit upon: a
+ * byte says which, 0 the one of zeros, else one that was made. */
+static void
+fill_token(struct slot *slot)
+{
+	static const uint8_t zeros[8] = {0xff, 0xff, 0x00, 0x01, 0, 0, 1, 0xf8};
+	uint8_t list[TOKEN_LIST + DATA_MAX] = {0};
+	size_t length = slot->task.data_length, rest = 0;
+	struct token *token;
+
+	if (slot->data_length <= TOKEN_AT || length > sizeof(list))
+		return;
+	rest = slot->data_length - TOKEN_AT - 1;
+	memcpy(list, slot->data, TOKEN_AT);
+	token = token_find(f.manager, slot->data[TOKEN_AT]);
+	if (token != NULL)
+		token_encode(token, list + TOKEN_AT);
+	else
+		memcpy(list + TOKEN_AT, zeros, sizeof(zeros));
+	memcpy(list + TOKEN_LIST - 2, slot->data + TOKEN_AT + 1, rest);
+	assert(length <= slot->task.iov[0].iov_len);
+	memcpy(slot->task.iov[0].iov_base, list, length);
+}
+
 static void
 execute(void)
 {
@@ -205,6 +233,8 @@ execute(void)
 		return;
 	}
 	fill(slot);
+	if (task->cdb[0] == 0x83 && task->cdb[1] == COPY_WRITE_USING_TOKEN)
+		fill_token(slot);
 	slot->state = EXECUTING;
 	scsi_task_execute(task);
 }
@@ -356,6 +386,7 @@ open_lun(unsigned number, bool write_cache, bool kept)
 	    .keeper_arg = &f.keeping[number],
 	    .sanitizing = number == 1 && write_cache,
 	    .sanitize_exits = true,
+	    .manager = f.manager,
 	};
 	if (lun_new(&params, &lun) < 0)
 		abort();
@@ -395,6 +426,7 @@ set_up(uint8_t how)
 	f.bs->volatile_cache = how & 4;
 	f.bs->atomic_max = 1u << 20;
 	f.bs->atomic_unit = 4096;
+	f.manager = copy_manager_new();
 	for (unsigned i = 0; i < 2; i++)
 		f.lun[i] = open_lun(i, how & 16, how & 32);
 	for (unsigned i = 0; i < 2; i++)
@@ -426,6 +458,7 @@ tear_down(void)
 		assert(!f.tmfs[i].busy);
 	assert(gone == 4);
 	assert(f.taken == f.takes);
+	copy_manager_free(f.manager);
 	bs_close(f.bs, count, &gone);
 	run(UINT32_MAX);
 	assert(gone == 5);

@@ -4,39 +4,17 @@
  * units, what is refused, and what is told afterwards.  Not here: a copy from a
  * unit of a pool to one of another, which no nexus sees together.
  */
-#include "backstores/stores.h"
-#include "tests/unit/target/scsi/support/rig.h"
+#include "tests/unit/target/scsi/support/pair.h"
 #include <errno.h>
 #include <stdlib.h>
 
 #define TARGET  32u
 #define SEGMENT 28u
 
-/* A second unit, of 4096 byte blocks, that nexus 0 alone sees as number 1. */
-struct pair {
-	struct rig rig;
-	struct spy *spy;
-	struct lun *lun;
-};
-
 static int
 setup(void **state)
 {
-	struct pair *pair = calloc(1, sizeof(*pair));
-	struct lun_params params = {.serial = "other", .write_cache = true};
-	const uint8_t uuid[16] = {9, 9, 9};
-	struct backstore *mem;
-
-	rig_open(&pair->rig, &(struct rig_params){.block_size = 512});
-	assert_int_equal(bs_mem_new(pair->rig.loop, 16 << 20, 4096, &mem), 0);
-	pair->spy = spy_new(mem);
-	params.bs = &pair->spy->bs;
-	lun_naa_from_uuid(uuid, params.naa);
-	assert_int_equal(lun_new(&params, &pair->lun), 0);
-	assert_int_equal(
-	    scsi_nexus_map(pair->rig.nexus[0], 1, pair->lun, false, false), 0);
-	pair->rig.nexus[0]->mappings[1]->attentions = 0;
-	*state = pair;
+	*state = pair_open(4096);
 	return 0;
 }
 
@@ -49,22 +27,7 @@ set_true(void *arg)
 static int
 teardown(void **state)
 {
-	struct pair *pair = *state;
-	struct scsi_nexus *nexus = pair->rig.nexus[0];
-	bool gone[2] = {0};
-
-	spy_release_all(pair->spy);
-	if (nexus->mappings[1] != NULL)
-		scsi_nexus_unmap(nexus, 1, false, NULL, NULL);
-	rig_drain(&pair->rig);
-	lun_free(pair->lun, set_true, &gone[0]);
-	rig_drain(&pair->rig);
-	assert_true(gone[0]);
-	bs_close(&pair->spy->bs, set_true, &gone[1]);
-	rig_drain(&pair->rig);
-	assert_true(gone[1]);
-	rig_close(&pair->rig);
-	free(pair);
+	pair_close(*state);
 	return 0;
 }
 
@@ -489,7 +452,7 @@ results_are_of_one_nexus_and_the_oldest_goes(void **state)
 
 	receive(&cmd, rig, 0, 1);
 	run_field(&cmd, 2, -1);
-	for (unsigned id = 1; id <= 5; id++) {
+	for (unsigned id = 1; id <= COPY_RESULTS + 1; id++) {
 		one(pair, (uint8_t)id, 0, 0, 2, 0, 10);
 		copy(&cmd, rig);
 		run_good(&cmd);
@@ -497,8 +460,8 @@ results_are_of_one_nexus_and_the_oldest_goes(void **state)
 	receive(&cmd, rig, 0, 1);
 	run_field(&cmd, 2, -1);
 	expect_status(pair, 2, 1, 1, 1);
-	expect_status(pair, 5, 1, 1, 1);
-	receive(&cmd, rig, 0, 5);
+	expect_status(pair, COPY_RESULTS + 1, 1, 1, 1);
+	receive(&cmd, rig, 0, COPY_RESULTS + 1);
 	cmd.task.nexus = rig->nexus[1];
 	run_field(&cmd, 2, -1);
 	/* not kept */
@@ -541,7 +504,7 @@ the_limits_are_told_alike(void **state)
 			assert_memory_equal(&in[at + 8], &parameters[8], 8);
 	}
 	assert_int_equal(at, end);
-	assert_int_equal(seen, 5);
+	assert_int_equal(seen, 8);
 	cmd_release(&cmd);
 	CMD(&cmd, &pair->rig, 0x12, 0, 0, BE16(96), 0);
 	cmd_run(&cmd);

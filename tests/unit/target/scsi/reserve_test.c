@@ -41,6 +41,8 @@ expected_of(const struct scsi_op *op)
 {
 	if (op->opcode == 0x9e) /* READ CAPACITY(16), GET LBA STATUS */
 		return op->action == 0x10 ? ALWAYS : WHERE_READS_PASS;
+	if (op->opcode == 0x83 && op->action == 0x10) /* POPULATE TOKEN */
+		return WHERE_READS_PASS;
 	for (unsigned i = 0; i < ARRAY_SIZE(expected); i++) {
 		if (expected[i].opcode == op->opcode)
 			return expected[i].passes;

@@ -135,6 +135,8 @@ rig_open(struct rig *rig, const struct rig_params *params)
 	    .sanitize_exits = params->sanitize_exits,
 	};
 	rig->keeping.loop = rig->loop;
+	rig->manager = copy_manager_new();
+	lun.manager = rig->manager;
 	lun_naa_from_uuid(uuid, lun.naa);
 	assert_int_equal(lun_new(&lun, &rig->lun), 0);
 	rig_nexus(rig, 0, RIG_A, RIG_TARGET, 1);
@@ -181,6 +183,7 @@ rig_close(struct rig *rig)
 	rig_drain(rig);
 	for (unsigned i = 0; i <= RIG_NEXUSES; i++)
 		assert_true(done[i]);
+	copy_manager_free(rig->manager);
 	bs_close(&rig->spy->bs, set_true, &done[RIG_NEXUSES + 1]);
 	rig_drain(rig);
 	assert_true(done[RIG_NEXUSES + 1]);

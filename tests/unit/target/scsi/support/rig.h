@@ -47,6 +47,7 @@ struct rig {
 	uint32_t block_size;
 	uint64_t blocks;
 	struct rig_keeping keeping;
+	struct copy_manager *manager;
 };
 
 struct rig_params {

@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* One run of blocks from unit to unit, piece by piece; copy.h says how. */
+#include "base/log.h"
+#include "base/zero.h"
+#include "target/scsi/copy.h"
+#include <errno.h>
+#include <string.h>
+
+static void piece_begin(struct scsi_task *task);
+
+static void
+move_end(struct scsi_task *task, const struct scsi_sense *sense)
+{
+	copy_move_of(task)->end(task, sense);
+}
+
+static struct scsi_sense
+may_go_on(const struct scsi_task *task)
+{
+	const struct copy_move *move = copy_move_of(task);
+
+	if (move->result != NULL && move->result->give_up)
+		return SENSE_COPY_ABORTED;
+	return move->may(task);
+}
+
+/* The unit has been written: see token.c for who must know after it, too. */
+static void
+piece_changed(const struct bs_io *io, struct lun *lun)
+{
+	if (io->op != BS_READ)
+		token_revoke_range(lun, io->offset, io->length);
+}
+
+static void
+piece_complete(struct bs_io *io, int result)
+{
+	struct scsi_task *task = container_of(io, struct scsi_task, io);
+
+	ASSERT_MAGIC(task, SCSI_TASK_MAGIC);
+	assert(task_is_executing(task));
+	piece_changed(io, copy_move_of(task)->destination);
+	if (task->aborting) {
+		move_end(task, &SENSE_COMMAND_ABORTED);
+	} else if (result == 0) {
+		task->next(task);
+	} else {
+		struct scsi_sense sense =
+		    sense_from_errno(result, io->op != BS_READ);
+		log_debug("%s: %s: %s", task->lun->label, task->op->name,
+		    strerror(-result));
+		sense.key = SENSE_COPY_ABORTED.key;
+		move_end(task, &sense);
+	}
+}
+
+/* The unit may have shrunk since the copy began. */
+static void
+piece_submit(struct scsi_task *task, struct lun *lun,
+    void (*next)(struct scsi_task *task))
+{
+	struct bs_io *io = &task->io;
+
+	if (io->length > lun->bs->size ||
+	    io->offset > lun->bs->size - io->length) {
+		move_end(task, &SENSE_COPY_ABORTED);
+		return;
+	}
+	task->next = next;
+	io->complete = piece_complete;
+	lun_submit(lun, io);
+}
+
+static void
+piece_written(struct scsi_task *task)
+{
+	struct copy_move *move = copy_move_of(task);
+
+	task->cursor += task->io.length;
+	if (move->result != NULL)
+		move->result->bytes += task->io.length;
+	if (task->cursor == move->length)
+		move_end(task, NULL);
+	else
+		piece_begin(task);
+}
+
+static void
+piece_zero(struct scsi_task *task, uint64_t length)
+{
+	struct copy_move *move = copy_move_of(task);
+	struct lun *lun = move->destination;
+	struct bs_io *io =
+	    scsi_task_io(task, BS_ZERO, move->to + task->cursor, length);
+
+	io->may_unmap = lun->bs->thin;
+	io->fua = !lun->mode.write_cache;
+	piece_submit(task, lun, piece_written);
+}
+
+static void
+piece_write(struct scsi_task *task)
+{
+	struct copy_move *move = copy_move_of(task);
+	struct lun *lun = move->destination;
+	uint64_t length = task->io.length;
+	struct scsi_sense sense = may_go_on(task);
+	struct bs_io *io;
+
+	if (!sense_is_good(&sense)) {
+		move_end(task, &sense);
+		return;
+	}
+	if (lun->bs->thin && is_zero(task->piece[0].iov_base, length)) {
+		piece_zero(task, length);
+		return;
+	}
+	io = scsi_task_io(task, BS_WRITE, move->to + task->cursor, length);
+	io->fua = !lun->mode.write_cache;
+	io->iov = task->piece;
+	io->iov_count = 1;
+	piece_submit(task, lun, piece_written);
+}
+
+static void
+piece_read(struct scsi_task *task, uint64_t length)
+{
+	struct copy_move *move = copy_move_of(task);
+	struct bs_io *io =
+	    scsi_task_io(task, BS_READ, move->from + task->cursor, length);
+
+	task->piece[0] = (struct iovec){
+	    .iov_base = (uint8_t *)task->side + COPY_HEAD, .iov_len = length};
+	io->iov = task->piece;
+	io->iov_count = 1;
+	piece_submit(task, move->source, piece_write);
+}
+
+static void
+piece_begin(struct scsi_task *task)
+{
+	struct copy_move *move = copy_move_of(task);
+	uint64_t most = move->source == NULL ? SBC_STEP_MAX : COPY_PIECE;
+	uint64_t rest = move->length - task->cursor;
+	uint64_t length = rest < most ? rest : most;
+	struct scsi_sense sense = may_go_on(task);
+
+	if (!sense_is_good(&sense))
+		move_end(task, &sense);
+	else if (move->source == NULL)
+		piece_zero(task, length);
+	else
+		piece_read(task, length);
+}
+
+void
+copy_move(struct scsi_task *task)
+{
+	struct copy_move *move = copy_move_of(task);
+
+	assert(move->length > 0);
+	assert(move->may != NULL && move->end != NULL);
+	task->cursor = 0;
+	piece_begin(task);
+}
+
+struct scsi_sense
+copy_may_unit(const struct lun *lun)
+{
+	struct scsi_sense sense;
+
+	if (lun->closing || lun->stopped || sanitize_refuses(lun, NULL, &sense))
+		return SENSE_THIRD_PARTY_DEVICE_FAILURE;
+	return SENSE_NONE;
+}
+
+struct scsi_sense
+copy_may(const struct scsi_mapping *mapping, bool write)
+{
+	struct scsi_sense sense = copy_may_unit(mapping->lun);
+
+	if (mapping->closing)
+		return SENSE_COPY_TARGET_NOT_REACHABLE;
+	if (!sense_is_good(&sense))
+		return sense;
+	if (reserve_keeps(mapping, write))
+		return SENSE_THIRD_PARTY_DEVICE_FAILURE;
+	if (write && mapping_is_protected(mapping, &sense))
+		sense.key = SENSE_COPY_ABORTED.key;
+	return sense;
+}
