@@ -105,6 +105,7 @@ void token_leave(struct token *token);
 void token_revoke(struct token *token);
 /* The blocks are about to change, or have changed. */
 void token_revoke_range(struct lun *lun, uint64_t offset, uint64_t length);
+void token_revoke_all(struct lun *lun);
 bool token_overlaps(const struct token *token, const struct lun *lun,
     uint64_t offset, uint64_t length);
 

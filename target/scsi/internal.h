@@ -230,10 +230,11 @@ struct lun {
 
 	struct list tasks; /* oldest first; HEAD OF QUEUE before all */
 	unsigned task_count;
-	unsigned barriers;    /* ORDERED and HEAD OF QUEUE in the set */
-	unsigned dormant;     /* executing, but not allowed to run yet */
-	struct list aborting; /* by abort_ticket */
-	struct list tmfs;     /* that wait for those */
+	unsigned barriers; /* ORDERED and HEAD OF QUEUE in the set */
+	unsigned dormant;  /* executing, but not allowed to run yet */
+	uint64_t idle_ns, idle_since_ns; /* without a task; the last time */
+	struct list aborting;            /* by abort_ticket */
+	struct list tmfs;                /* that wait for those */
 	struct list mappings;
 	unsigned mapping_count;
 

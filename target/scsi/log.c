@@ -78,6 +78,7 @@ temperature(const struct lun *lun, uint8_t *body)
 
 enum {
 	STATISTICS = 0x0001,
+	IDLE_TIME = 0x0002,
 	TIME_INTERVAL = 0x0003,
 };
 
@@ -92,10 +93,12 @@ statistics(const struct lun *lun, uint8_t *body)
 	store_be64(value + 16, stat->write_bytes >> lun->block_shift);
 	store_be64(value + 24, stat->read_bytes >> lun->block_shift);
 	/* processing intervals: not counted; of milliseconds if they were */
-	value = put_parameter(body + 68, TIME_INTERVAL, 8);
+	value = put_parameter(body + 68, IDLE_TIME, 8);
+	store_be64(value, lun->idle_ns / NSEC_PER_MSEC);
+	value = put_parameter(body + 80, TIME_INTERVAL, 8);
 	store_be32(value, 3);
 	store_be32(value + 4, 1);
-	return 68 + 12;
+	return 68 + 12 + 12;
 }
 
 /* ---- 2Fh informational exceptions, SPC-4 7.3.12 ---- */

@@ -85,6 +85,7 @@ lun_new(const struct lun_params *params, struct lun **ret_lun)
 	lun->magic = LUN_MAGIC;
 	lun->bs = params->bs;
 	lun->loop = bs->loop;
+	lun->idle_since_ns = loop_now(lun->loop);
 	lun->block_shift = (unsigned)__builtin_ctz(bs->block_size);
 	lun->read_only = params->read_only || bs->read_only;
 	lun->mode_default.write_cache = params->write_cache;
@@ -153,7 +154,7 @@ lun_free(struct lun *lun, void (*done)(void *arg), void *arg)
 	list_for_each (mapping, &lun->mappings, link)
 		assert(mapping->closing);
 	lun->closing = true;
-	token_revoke_range(lun, 0, UINT64_MAX);
+	token_revoke_all(lun);
 	lun->done = done;
 	lun->arg = arg;
 	lun_close_check(lun);
@@ -171,7 +172,7 @@ void
 lun_data_changing(struct lun *lun)
 {
 	ASSERT_MAGIC(lun, LUN_MAGIC);
-	token_revoke_range(lun, 0, UINT64_MAX);
+	token_revoke_all(lun);
 }
 
 void

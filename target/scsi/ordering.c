@@ -147,6 +147,8 @@ task_set_enter(struct scsi_task *task)
 		list_add_tail(&lun->tasks, &task->link);
 	if (is_barrier(task))
 		lun->barriers++;
+	if (lun->task_count == 0)
+		lun->idle_ns += loop_now(lun->loop) - lun->idle_since_ns;
 	lun->task_count++;
 	task->mapping->task_count++;
 }
@@ -192,6 +194,8 @@ task_set_leave(struct scsi_task *task)
 	assert(lun->task_count > 0);
 	assert(task->mapping->task_count > 0);
 	lun->task_count--;
+	if (lun->task_count == 0)
+		lun->idle_since_ns = loop_now(lun->loop);
 	task->mapping->task_count--;
 	if (is_barrier(task))
 		lun->barriers--;

@@ -177,6 +177,16 @@ token_revoke_range(struct lun *lun, uint64_t offset, uint64_t length)
 	}
 }
 
+/* Also those of no blocks. */
+void
+token_revoke_all(struct lun *lun)
+{
+	struct token *token, *tmp;
+
+	list_for_each_safe (token, tmp, &lun->tokens, lun_link)
+		token_revoke(token);
+}
+
 /* ---- on the wire, SPC-4 tables 65 and 67, SBC-3 table 43 ---- */
 
 void

@@ -10,7 +10,8 @@ set -eu
 cd "$(dirname "$0")/../.."
 kernel=build/deps/kernel
 guest=${BUILD:-build}/guest
-modules="virtio_pci virtio_blk virtio_scsi sd_mod ext4"
+modules="virtio_pci virtio_blk virtio_scsi sd_mod sg ext4"
+programs="modprobe ddpt ddptctl $(dpkg -L sg3-utils | sed -n 's|^/usr/bin/||p')"
 
 tests/deps.sh kernel
 exec 9>"$guest.lock" # two tests may come at once
@@ -48,7 +49,9 @@ cp $kernel/lib/modules/"$version"/modules.{builtin,order,builtin.modinfo} \
     "$root/lib/modules/$version/"
 depmod -b "$root" "$version"
 cp /bin/busybox "$root/bin/busybox"
-copy "$(readlink -f "$(command -v modprobe)")"
+for program in $programs; do
+    copy "$(readlink -f "$(command -v "$program")")"
+done
 ln -s "$(readlink -f "$(command -v modprobe)")" "$root/sbin/modprobe"
 install -m 755 tests/guest/init "$root/init"
 cp $kernel/boot/vmlinuz-"$version" "$guest/vmlinuz"

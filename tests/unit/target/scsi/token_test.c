@@ -470,6 +470,17 @@ a_unit_that_goes_takes_its_tokens_along(void **state)
 }
 
 static void
+a_token_of_nothing_goes_too(void **state)
+{
+	struct pair *pair = *state;
+	uint8_t token[512];
+
+	take_token(pair, 0, 0, token);
+	lun_data_changing(pair->rig.lun);
+	copy_sense(pair, token, 1, TOKEN_REVOKED);
+}
+
+static void
 units_of_other_blocks_take_none(void **state)
 {
 	struct pair *pair = *state;
@@ -710,6 +721,7 @@ main(void)
 	    test(nobody_can_make_one_up),
 	    test(there_are_no_more_than_so_many),
 	    test(a_unit_that_goes_takes_its_tokens_along),
+	    test(a_token_of_nothing_goes_too),
 	    cmocka_unit_test_setup_teardown(
 		units_of_other_blocks_take_none, setup_4096, teardown),
 	    test(it_goes_on_when_the_command_was_answered),
