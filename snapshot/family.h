@@ -210,6 +210,7 @@ bool pool_job_get(
 /* Background work takes at most so much of the time of the loop: 1 to 100
  * percent; 0: 25. */
 void pool_set_background(struct pool *pool, unsigned percent);
+unsigned pool_background(const struct pool *pool);
 
 /* Copies all that a clone shares, in the background, until it stands alone:
  * then what it was cloned from may be deleted.  done: when that is so, durably;

@@ -91,3 +91,9 @@ pool_set_background(struct pool *pool, unsigned percent)
 				   : percent > 100 ? 100
 						   : percent;
 }
+
+unsigned
+pool_background(const struct pool *pool)
+{
+	return pool->background_percent;
+}

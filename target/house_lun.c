@@ -165,7 +165,8 @@ lun_open_run(struct call *call)
 	    .registry = open->registry,
 	    .keeper = &keeper,
 	    .keeper_arg = hl,
-	    .manager = hl->pool->copies};
+	    .manager = hl->pool->copies,
+	    .background_percent = pool_background(open->pool)};
 	if (params.read_only) {
 		params.keeper = &keeper_of_snapshot;
 	} else {

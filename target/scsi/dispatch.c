@@ -74,8 +74,6 @@ check_unit(const struct scsi_task *task)
 
 	if (task->lun == NULL)
 		return SENSE_NONE;
-	if (sanitize_refuses(task->lun, task->op, &sense))
-		return sense;
 	if (task->lun->stopped && !(flags & OP_STOPPED))
 		return SENSE_LUN_NOT_READY_STOPPED;
 	if ((flags & OP_WRITE) && mapping_is_protected(task->mapping, &sense))
@@ -99,11 +97,15 @@ find_operation(struct scsi_task *task, bool *ret_attention_exempt)
 	return task->op == NULL ? unknown_operation(known) : SENSE_NONE;
 }
 
+/* SBC-4 4.11.2: SANITIZE comes before whatever else may be wrong. */
 static struct scsi_sense
 check_operation(struct scsi_task *task)
 {
-	struct scsi_sense sense = check_reserved(task);
+	struct scsi_sense sense;
 
+	if (task->lun != NULL && sanitize_refuses(task->lun, task->op, &sense))
+		return sense;
+	sense = check_reserved(task);
 	if (sense_is_good(&sense))
 		sense = check_attribute(task);
 	if (sense_is_good(&sense))

@@ -201,7 +201,10 @@ struct lun_sanitize {
 	bool invert, immediate;
 	unsigned pass, passes;
 	uint64_t cursor;
-	uint8_t *pattern; /* PATTERN bytes of it */
+	unsigned percent;       /* of the time */
+	uint64_t began_ns;      /* the step */
+	struct loop_timer rest; /* after it */
+	uint8_t *pattern;       /* PATTERN bytes of it */
 	struct bs_io io;
 	struct iovec iov[SCSI_TASK_IOV_MAX];
 	struct bs_extent extent;
@@ -322,6 +325,8 @@ bool sanitize_refuses(const struct lun *lun, const struct scsi_op *op,
 /* The task waits for it no longer. */
 void sanitize_forget(struct scsi_task *task);
 bool sanitize_is_busy(const struct lun *lun);
+/* The unit is closing. */
+void sanitize_stop(struct lun *lun);
 
 /* ---- tmf.c ---- */
 

@@ -92,6 +92,7 @@ lun_new(const struct lun_params *params, struct lun **ret_lun)
 	lun->keeper = params->keeper;
 	lun->keeper_arg = params->keeper_arg;
 	lun->manager = params->manager;
+	lun->sanitize.percent = params->background_percent;
 	if (params->sanitizing)
 		lun->sanitize.state = SANITIZE_FAILED;
 	lun->sanitize.exits = params->sanitize_exits;
@@ -155,6 +156,7 @@ lun_free(struct lun *lun, void (*done)(void *arg), void *arg)
 		assert(mapping->closing);
 	lun->closing = true;
 	token_revoke_all(lun);
+	sanitize_stop(lun);
 	lun->done = done;
 	lun->arg = arg;
 	lun_close_check(lun);

@@ -64,6 +64,8 @@ struct lun_params {
 	bool sanitizing,
 	    sanitize_exits;           /* as kept: it did not come to an end */
 	struct copy_manager *manager; /* NULL: no token commands */
+	unsigned background_percent;  /* of the time that SANITIZE may work;
+					 0: all */
 };
 
 void lun_naa_from_uuid(const uint8_t uuid[16], uint8_t ret_naa[8]);

@@ -28,6 +28,9 @@
 #define AUSE    0x20u
 #define PATTERN (64u << 10)
 
+#define ERASE_STEP   (16ull << 20) /* bytes written between two rests */
+#define STEP_LONGEST NSEC_PER_SEC  /* more is not made up for by resting */
+
 enum {
 	OVERWRITE = 0x01,
 	BLOCK_ERASE = 0x02,
@@ -84,7 +87,8 @@ sanitize_refuses(const struct lun *lun, const struct scsi_op *op,
 bool
 sanitize_is_busy(const struct lun *lun)
 {
-	return lun->sanitize.keeping || lun->sanitize.io.in_flight;
+	return lun->sanitize.keeping || lun->sanitize.io.in_flight ||
+	       loop_timer_armed(&lun->sanitize.rest);
 }
 
 void
@@ -159,6 +163,30 @@ ended(void *arg, int result)
 static void sanitize_step(struct lun *lun);
 
 static void
+rest_over(struct loop_timer *timer)
+{
+	struct lun *lun = container_of(timer, struct lun, sanitize.rest);
+
+	ASSERT_MAGIC(lun, LUN_MAGIC);
+	sanitize_step(lun);
+}
+
+/* Others of the pool want its disks, too: what a step took decides how long it
+ * rests. */
+static void
+step_rest(struct lun *lun)
+{
+	struct lun_sanitize *s = &lun->sanitize;
+	uint64_t took = loop_now(lun->loop) - s->began_ns;
+
+	if (took > STEP_LONGEST)
+		took = STEP_LONGEST;
+	s->rest.expire = rest_over;
+	loop_timer_arm(
+	    lun->loop, &s->rest, took * (100 - s->percent) / s->percent);
+}
+
+static void
 step_complete(struct bs_io *io, int result)
 {
 	struct lun *lun = container_of(io, struct lun, sanitize.io);
@@ -166,8 +194,19 @@ step_complete(struct bs_io *io, int result)
 	ASSERT_MAGIC(lun, LUN_MAGIC);
 	if (result < 0 || lun->closing)
 		sanitize_fail(lun, result);
-	else
+	else if (lun->sanitize.percent == 0)
 		sanitize_step(lun);
+	else
+		step_rest(lun);
+}
+
+void
+sanitize_stop(struct lun *lun)
+{
+	if (!loop_timer_armed(&lun->sanitize.rest))
+		return;
+	loop_timer_disarm(lun->loop, &lun->sanitize.rest);
+	sanitize_fail(lun, 0);
 }
 
 static struct bs_io *
@@ -190,7 +229,8 @@ static void
 erase_submit(struct lun *lun, uint64_t rest)
 {
 	struct lun_sanitize *s = &lun->sanitize;
-	uint64_t length = rest < SBC_STEP_MAX ? rest : SBC_STEP_MAX;
+	uint64_t most = s->pass == 0 ? ERASE_STEP : SBC_STEP_MAX;
+	uint64_t length = rest < most ? rest : most;
 	struct bs_io *io = step_io(lun, BS_ZERO, length);
 
 	io->may_unmap = s->pass == 1 && lun->bs->thin;
@@ -270,6 +310,7 @@ sanitize_step(struct lun *lun)
 	struct lun_sanitize *s = &lun->sanitize;
 	uint64_t size = lun->bs->size;
 
+	s->began_ns = loop_now(lun->loop);
 	if (s->pass == s->passes)
 		keeper_ask(lun, false, ended);
 	else if (s->cursor >= size)

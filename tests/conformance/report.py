@@ -36,7 +36,7 @@ backend, thin provisioning on) was judged the same way in the same run.
 
 
 def judged(target, block_size):
-    options = argparse.Namespace(family=None, full=False, sanitize=True, verbose=False,
+    options = argparse.Namespace(family=None, full=False, slow=True, sanitize=True, verbose=False,
                                  environment=dict(os.environ))
     with tempfile.TemporaryDirectory() as directory:
         one = cu.TARGETS[target](directory, block_size)

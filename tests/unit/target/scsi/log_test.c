@@ -115,31 +115,22 @@ commands_and_blocks_are_counted(void **state)
 }
 
 static void
-expire(struct loop_timer *timer)
-{
-	(void)timer;
-}
-
-static void
 the_time_without_a_command_is_measured(void **state)
 {
 	struct rig *rig = *state;
-	struct loop_timer timer = {.expire = expire};
 	struct cmd cmd;
 	const uint8_t *in = page(&cmd, rig, 0x19, 0);
 	uint64_t before = load_be64(parameter(in, 2));
 
 	cmd_release(&cmd);
-	loop_timer_arm(rig->loop, &timer, 1500 * NSEC_PER_MSEC);
-	rig_drain(rig);
+	rig_wait(rig, 1500 * NSEC_PER_MSEC);
 	in = page(&cmd, rig, 0x19, 0);
 	assert_int_equal(load_be64(parameter(in, 2)) - before, 1500);
 	cmd_release(&cmd);
 	/* with one, it is not idle */
 	CMD(&cmd, rig, 0, 0, 0, 0, 0, 0);
 	assert_true(cmd_begin(&cmd));
-	loop_timer_arm(rig->loop, &timer, 1500 * NSEC_PER_MSEC);
-	rig_drain(rig);
+	rig_wait(rig, 1500 * NSEC_PER_MSEC);
 	cmd_execute(&cmd);
 	rig_drain(rig);
 	cmd_release(&cmd);

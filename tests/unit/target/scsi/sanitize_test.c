@@ -13,6 +13,12 @@ erase(struct cmd *cmd, struct rig *rig, unsigned flags)
 	CMD(cmd, rig, 0x48, (uint8_t)(flags | 0x02), 0, 0, 0, 0, 0, 0, 0, 0);
 }
 
+static void
+set_true(void *arg)
+{
+	*(bool *)arg = true;
+}
+
 static uint8_t list[4096 + 4];
 
 static void
@@ -47,11 +53,12 @@ block_erase_zeros_in_place_and_unmaps_then(void **state)
 	spy_forget(rig->spy);
 	erase(&cmd, rig, 0);
 	run_good(&cmd);
-	assert_int_equal(spy_count(rig->spy, BS_ZERO), 2);
-	assert_false(spy_find(rig->spy, BS_ZERO, 0)->may_unmap);
-	assert_true(spy_find(rig->spy, BS_ZERO, 1)->may_unmap);
+	assert_int_equal(spy_count(rig->spy, BS_ZERO), 5);
+	for (unsigned i = 0; i < 4; i++)
+		assert_false(spy_find(rig->spy, BS_ZERO, i)->may_unmap);
+	assert_true(spy_find(rig->spy, BS_ZERO, 4)->may_unmap);
 	assert_int_equal(spy_count(rig->spy, BS_FLUSH), 2);
-	assert_int_equal(rig->spy->log[1].op, BS_FLUSH);
+	assert_int_equal(rig->spy->log[4].op, BS_FLUSH);
 	assert_true(rig_is(rig, 0, 100, 0));
 	assert_true(rig_is(rig, rig->blocks - 5, 5, 0));
 	assert_false(rig->keeping.on);
@@ -139,12 +146,14 @@ others_are_told_how_far_it_is(void **state)
 	run_sense(&other, SANITIZE_IN_PROGRESS);
 	erase(&other, rig, 0);
 	run_sense(&other, SANITIZE_IN_PROGRESS);
+	CMD(&other, rig, 0x1b, 0, 0, 0, 0x02, 0); /* which cannot be ejected */
+	run_sense(&other, SANITIZE_IN_PROGRESS);
 	simple(&other, rig, 0x12);
 	run_good(&other);
-	spy_release(rig->spy); /* zeros */
-	rig_drain(rig);
-	spy_release(rig->spy); /* flush */
-	rig_drain(rig);
+	for (unsigned i = 0; i < 4 + 1; i++) { /* zeros, flush */
+		spy_release(rig->spy);
+		rig_drain(rig);
+	}
 	CMD(&other, rig, 0x03, 0, 0, 0, 18, 0);
 	cmd_run(&other);
 	assert_good(&other);
@@ -305,6 +314,46 @@ a_unit_can_go_in_the_middle(void **state)
 	assert_true(rig.keeping.on);
 }
 
+/* ---- how fast ---- */
+
+static void
+it_rests_so_that_it_works_its_share_of_the_time(void **state)
+{
+	struct rig rig;
+	struct cmd cmd;
+
+	(void)state;
+	rig_open(&rig, &(struct rig_params){.background_percent = 25});
+	rig.spy->hold = true;
+	erase(&cmd, &rig, 0x80);
+	run_good(&cmd);
+	assert_int_equal(spy_count(rig.spy, BS_ZERO), 1);
+	rig_wait(&rig, 100 * NSEC_PER_MSEC);
+	spy_release(rig.spy); /* a step of 100 ms: 300 of rest */
+	rig_wait(&rig, 299 * NSEC_PER_MSEC);
+	assert_int_equal(spy_count(rig.spy, BS_ZERO), 1);
+	rig_wait(&rig, 2 * NSEC_PER_MSEC);
+	assert_int_equal(spy_count(rig.spy, BS_ZERO), 2);
+	/* a unit that goes does not wait for the rest */
+	rig_wait(&rig, 100 * NSEC_PER_MSEC);
+	spy_release(rig.spy);
+	rig_wait(&rig, 10 * NSEC_PER_MSEC);
+	uint64_t before = loop_now(rig.loop);
+	struct loop *loop = rig.loop;
+	assert_true(loop_timer_armed(&rig.lun->sanitize.rest));
+	scsi_nexus_free(rig.nexus[0], NULL, NULL);
+	scsi_nexus_free(rig.nexus[1], NULL, NULL);
+	rig.nexus[0] = rig.nexus[1] = NULL;
+	bool gone = false;
+	lun_free(rig.lun, set_true, &gone);
+	rig_drain(&rig);
+	assert_true(gone);
+	assert_true(loop_now(loop) - before < NSEC_PER_MSEC);
+	rig.lun = NULL;
+	rig_close(&rig);
+	assert_true(rig.keeping.on);
+}
+
 /* ---- FORMAT UNIT ---- */
 
 static void
@@ -369,6 +418,7 @@ main(void)
 	    rig_test(a_failure_stays_until_one_succeeds),
 	    cmocka_unit_test(a_unit_that_was_not_done_comes_back_as_failed),
 	    cmocka_unit_test(a_unit_can_go_in_the_middle),
+	    cmocka_unit_test(it_rests_so_that_it_works_its_share_of_the_time),
 	    rig_test(format_unmaps_all),
 	    rig_test(format_refuses_what_it_does_not_have),
 	};

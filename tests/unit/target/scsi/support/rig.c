@@ -133,6 +133,7 @@ rig_open(struct rig *rig, const struct rig_params *params)
 	    .keeper_arg = rig,
 	    .sanitizing = params->sanitizing,
 	    .sanitize_exits = params->sanitize_exits,
+	    .background_percent = params->background_percent,
 	};
 	rig->keeping.loop = rig->loop;
 	rig->manager = copy_manager_new();
@@ -161,6 +162,26 @@ rig_drain(struct rig *rig)
 		continue;
 }
 
+struct rig_waiting {
+	struct loop_timer timer;
+	bool over;
+};
+
+static void
+wait_over(struct loop_timer *timer)
+{
+	container_of(timer, struct rig_waiting, timer)->over = true;
+}
+
+void
+rig_wait(struct rig *rig, uint64_t ns)
+{
+	struct rig_waiting waiting = {.timer = {.expire = wait_over}};
+
+	loop_timer_arm(rig->loop, &waiting.timer, ns);
+	assert_true(simloop_run_until(rig->loop, &waiting.over));
+}
+
 static void
 set_true(void *arg)
 {
@@ -179,7 +200,10 @@ rig_close(struct rig *rig)
 		else
 			done[i] = true;
 	}
-	lun_free(rig->lun, set_true, &done[RIG_NEXUSES]);
+	if (rig->lun != NULL)
+		lun_free(rig->lun, set_true, &done[RIG_NEXUSES]);
+	else
+		done[RIG_NEXUSES] = true;
 	rig_drain(rig);
 	for (unsigned i = 0; i <= RIG_NEXUSES; i++)
 		assert_true(done[i]);

@@ -61,7 +61,11 @@ struct rig_params {
 	bool keep;            /* registries outlive a power loss */
 	const struct registry *registry;
 	bool sanitizing, sanitize_exits;
+	unsigned background_percent;
 };
+
+/* Lets time go by, with what falls due. */
+void rig_wait(struct rig *rig, uint64_t ns);
 
 void rig_open(struct rig *rig, const struct rig_params *params);
 void rig_close(struct rig *rig);
