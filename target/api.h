@@ -105,6 +105,7 @@ enum api_kind { /* how a value of an answer is shown */
 	API_SHOW_BOOL,    /* yes, no */
 	API_SHOW_LIST,    /* JSON array of strings, shown with commas */
 	API_SHOW_SECONDS, /* a length of time, shown as "3 h" */
+	API_SHOW_BUCKETS, /* JSON array of pairs of numbers, shown as it is */
 };
 
 struct api_column {

@@ -32,12 +32,15 @@ item_counters(json_t *item, const struct survey_lun *sl)
 	    {"write_bytes",
 		sl->served ? sl->lun.write_bytes : sl->volume.write_bytes},
 	    {"unmaps", sl->served ? sl->lun.unmaps : sl->volume.unmaps},
+	    {"flushes", sl->served ? sl->lun.flushes : 0},
 	    {"errors", sl->served ? sl->lun.errors : 0},
+	    {"throttled", sl->served ? sl->lun.throttled : 0},
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(counters); i++)
 		json_object_set_new(
 		    item, counters[i].name, json_bytes(counters[i].value));
+	latency_item(item, &sl->lun.latency);
 }
 
 void

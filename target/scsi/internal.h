@@ -160,6 +160,7 @@ struct scsi_nexus {
 	struct list closing_mappings; /* no longer in it, with tasks left */
 	struct list orphans;          /* tasks for LUNs that are not there */
 	unsigned tmf_count;           /* that have not called done yet */
+	struct latency latency;
 	bool closing;
 	void (*done)(void *arg);
 	void *arg;
@@ -232,6 +233,7 @@ struct lun {
 	bool flush_again;
 
 	struct lun_stat stat;
+	struct latency latency;
 	bool closing;
 	void (*done)(void *arg);
 	void *arg;

@@ -222,6 +222,14 @@ lun_stat_get(const struct lun *lun, struct lun_stat *ret_stat)
 	ret_stat->tasks = lun->task_count;
 	ret_stat->nexuses = lun->mapping_count;
 	ret_stat->stopped = lun->stopped;
+	latency_figures_get(&lun->latency, LATENCY_ALL, &ret_stat->latency);
+}
+
+const struct latency *
+lun_latency(const struct lun *lun)
+{
+	ASSERT_MAGIC(lun, LUN_MAGIC);
+	return &lun->latency;
 }
 
 const char *

@@ -7,6 +7,7 @@
 #ifndef TARGET_SCSI_LUN_H
 #define TARGET_SCSI_LUN_H
 
+#include "target/scsi/latency.h"
 #include "target/scsi/registry.h"
 #include "target/scsi/task.h"
 
@@ -71,13 +72,16 @@ void lun_capacity_changed(struct lun *lun);
 void lun_threshold_reached(struct lun *lun);
 
 struct lun_stat {
-	uint64_t reads, writes, read_bytes, write_bytes, unmaps, flushes,
-	    errors;
-	uint64_t latency_ns_total;
+#define STAT(field, metric, unit, help) uint64_t field;
+#include "target/scsi/stats.def"
+#undef STAT
+	struct latency_figures latency; /* of all commands */
 	unsigned tasks, nexuses;
 	bool stopped;
 };
 void lun_stat_get(const struct lun *lun, struct lun_stat *ret_stat);
+/* Since lun_new; no reset of the unit clears it. */
+const struct latency *lun_latency(const struct lun *lun);
 const char *lun_label(const struct lun *lun);
 
 /* Who has registered, and what is held: a copy for the caller to free, or NULL:
@@ -117,6 +121,8 @@ int scsi_nexus_map(struct scsi_nexus *nexus, unsigned number, struct lun *lun,
 int scsi_nexus_unmap(struct scsi_nexus *nexus, unsigned number, bool announce,
     void (*done)(void *arg), void *arg);
 struct lun *scsi_nexus_lun(const struct scsi_nexus *nexus, unsigned number);
+/* Of its commands to all units, since scsi_nexus_new. */
+const struct latency *scsi_nexus_latency(const struct scsi_nexus *nexus);
 
 /* ---- task management, SAM-5 7 ---- */
 

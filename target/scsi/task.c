@@ -38,6 +38,7 @@ task_reset(struct scsi_task *task)
 	task->side = NULL;
 	task->lun = NULL;
 	task->mapping = NULL;
+	task->arrived_ns = loop_now(task->loop);
 }
 
 static void
@@ -189,7 +190,6 @@ scsi_task_execute(struct scsi_task *task)
 		       task->data_length);
 
 	task->phase = SCSI_TASK_EXECUTING;
-	task->started_ns = loop_now(task->loop);
 	if (task->aborting)
 		task_finish_later(task);
 	else if (task_set_may_run(task))
@@ -201,11 +201,13 @@ scsi_task_execute(struct scsi_task *task)
 static void
 task_count(struct scsi_task *task)
 {
-	struct lun_stat *stat = &task->lun->stat;
+	enum latency_class class = latency_class_of(task->cdb);
+	uint64_t ns = loop_now(task->loop) - task->arrived_ns;
 
 	if (task->status == SCSI_CHECK_CONDITION)
-		stat->errors++;
-	stat->latency_ns_total += loop_now(task->loop) - task->started_ns;
+		task->lun->stat.errors++;
+	latency_add(&task->lun->latency, class, ns);
+	latency_add(&task->nexus->latency, class, ns);
 }
 
 static void
@@ -231,7 +233,7 @@ task_finish(struct scsi_task *task)
 	if (task->side != NULL)
 		buf_put(task->loop->bufs, task->side);
 	task->side = NULL;
-	if (lun != NULL)
+	if (lun != NULL && !aborting)
 		task_count(task);
 	task_set_leave(task);
 	if (aborting)

@@ -117,7 +117,7 @@ struct scsi_task {
 	uint64_t wanted; /* bytes of the buffers it waits for */
 	struct buf_waiter waiter;
 	struct loop_task later;
-	uint64_t started_ns;
+	uint64_t arrived_ns;
 };
 
 void scsi_task_init(struct scsi_task *task); /* idle; clears the request */
