@@ -6,7 +6,8 @@
  *
  *	scsi_task_begin    dispatch.c  row of the opcode table, refusals
  *	                   ordering.c  enters the LUN's task set
- *	scsi_task_execute  ordering.c  may it run yet?
+ *	scsi_task_execute  throttle.c  is it within the LUN's limits?
+ *	                   ordering.c  may it run yet?
  *	                   op->answer  builds Data-In from what is known, or
  *	                   op->run     works, by scsi_task_submit, step by step
  *	scsi_task_end      task.c      leaves the task set; complete()
@@ -20,6 +21,7 @@
 #include "base/endian.h"
 #include "base/loop.h"
 #include "target/scsi/lun.h"
+#include "target/scsi/throttle.h"
 
 /* ---- the opcode table: opcodes.def, opcodes.c ---- */
 
@@ -195,6 +197,16 @@ struct lun_sanitize {
 	struct bs_extent extent;
 };
 
+/* throttle.c */
+struct throttle {
+	bool on;
+	struct lun_limits limits;
+	struct token_bucket commands, bytes;
+	uint64_t filled_ns;
+	struct list waiting; /* tasks, the next one first */
+	struct loop_timer timer;
+};
+
 #define LUN_MAGIC     0x10610610u
 #define LUN_TASKS_MAX 4096
 
@@ -216,6 +228,7 @@ struct lun {
 	struct list registry_aborts;  /* made; wait for tasks to end */
 	struct loop_task registry_turn;
 
+	struct throttle throttle;
 	struct list tasks; /* oldest first; HEAD OF QUEUE before all */
 	unsigned task_count;
 	unsigned barriers;    /* ORDERED and HEAD OF QUEUE in the set */
@@ -294,6 +307,14 @@ bool task_set_may_run(struct scsi_task *task);
 
 /* What the task had to be alone for is done: others may run beside it. */
 void task_set_yield(struct scsi_task *task);
+
+/* ---- throttle.c ---- */
+
+void throttle_init(struct lun *lun);
+/* Must it wait for the limits of its LUN?  Then scsi_task_enable follows. */
+bool throttle_holds(struct scsi_task *task);
+/* It waits no longer, and will not run. */
+void throttle_forget(struct scsi_task *task);
 
 /* ---- sanitize.c ---- */
 
@@ -387,6 +408,9 @@ struct scsi_sense scsi_invalid_parameter(unsigned byte, int bit);
 
 void task_put_buffers(struct scsi_task *task);
 
+/* Runs the task as soon as the task set lets it; only from the loop or execute.
+ */
+void scsi_task_enable(struct scsi_task *task);
 /* Runs or goes on with the task; only from the loop or execute. */
 void scsi_task_start(struct scsi_task *task);
 void scsi_task_start_later(struct scsi_task *task);

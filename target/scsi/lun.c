@@ -93,6 +93,7 @@ lun_new(const struct lun_params *params, struct lun **ret_lun)
 	if (params->sanitizing)
 		lun->sanitize.state = SANITIZE_FAILED;
 	lun->sanitize.exits = params->sanitize_exits;
+	throttle_init(lun);
 	list_init(&lun->tasks);
 	list_init(&lun->aborting);
 	list_init(&lun->tmfs);
@@ -100,6 +101,7 @@ lun_new(const struct lun_params *params, struct lun **ret_lun)
 	list_init(&lun->registry_changes);
 	list_init(&lun->registry_aborts);
 	lun_reset(lun);
+	lun_limits_set(lun, &params->limits);
 	*ret_lun = lun;
 	return 0;
 }
@@ -122,6 +124,7 @@ lun_closed(struct loop_task *later)
 	void *arg = lun->arg;
 
 	assert(lun->task_count == 0);
+	assert(!loop_timer_armed(&lun->throttle.timer));
 	lun->magic = 0;
 	registry_free(lun->registry);
 	free(lun);

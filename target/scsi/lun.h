@@ -39,6 +39,16 @@ struct lun_keeper {
 	    void (*done)(void *done_arg, int result), void *done_arg);
 };
 
+/* What hosts together may take of a unit in a second, reading and writing; 0:
+ * no limit.  Burst: how much at once after a pause, 0: that of a second; at
+ * most that of an hour. */
+struct lun_limits {
+	uint64_t iops, iops_burst; /* commands */
+	uint64_t bps, bps_burst;   /* bytes */
+};
+
+#define LUN_BPS_MIN 4096u
+
 struct lun_params {
 	struct backstore *bs; /* stays the caller's; closed after
 				 lun_free's done */
@@ -51,6 +61,7 @@ struct lun_params {
 	const char *label;    /* for logs and VPD 83h: "vms/web01" */
 	bool read_only;
 	bool write_cache; /* WCE as it starts; true is normal */
+	struct lun_limits limits;
 
 	const struct registry *registry; /* as it was kept, or NULL */
 	const struct lun_keeper *keeper; /* NULL: nobody */
@@ -68,6 +79,8 @@ void lun_free(struct lun *lun, void (*done)(void *arg), void *arg);
 
 /* The backstore changed size: unit attention to all nexuses. */
 void lun_capacity_changed(struct lun *lun);
+/* From now on, for commands that wait as well; begins with full bursts. */
+void lun_limits_set(struct lun *lun, const struct lun_limits *limits);
 /* The pool crossed a threshold (engine.md 3.10): unit attention 38h/07h. */
 void lun_threshold_reached(struct lun *lun);
 

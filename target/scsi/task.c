@@ -14,6 +14,7 @@ scsi_task_init(struct scsi_task *task)
 	task->phase = SCSI_TASK_IDLE;
 	list_init(&task->link);
 	list_init(&task->abort_link);
+	list_init(&task->throttle_link);
 }
 
 /* ---- begin ---- */
@@ -29,7 +30,7 @@ task_reset(struct scsi_task *task)
 	task->sense_length = 0;
 	task->aborted = task->aborting = task->detached = false;
 	task->dormant = task->waiting = task->starting = false;
-	task->queued = false;
+	task->queued = task->throttled = false;
 	task->yielded = task->resting = false;
 	task->abort_status = SCSI_GOOD;
 	task->lba = task->block_count = task->cursor = 0;
@@ -181,8 +182,18 @@ task_finish_later(struct scsi_task *task)
 }
 
 void
+scsi_task_enable(struct scsi_task *task)
+{
+	assert(!task->aborting);
+	if (task_set_may_run(task))
+		scsi_task_start(task);
+}
+
+void
 scsi_task_execute(struct scsi_task *task)
 {
+	struct lun *lun = task->lun;
+
 	ASSERT_MAGIC(task, SCSI_TASK_MAGIC);
 	assert(task->phase == SCSI_TASK_BEGUN);
 	if (!task->aborting && task->iov_count > 0 && !task->borrowed)
@@ -192,8 +203,8 @@ scsi_task_execute(struct scsi_task *task)
 	task->phase = SCSI_TASK_EXECUTING;
 	if (task->aborting)
 		task_finish_later(task);
-	else if (task_set_may_run(task))
-		scsi_task_start(task);
+	else if (lun == NULL || !lun->throttle.on || !throttle_holds(task))
+		scsi_task_enable(task);
 }
 
 /* ---- the end ---- */
@@ -356,6 +367,9 @@ abort_task(struct scsi_task *task, enum abort_manner manner, uint64_t ticket)
 	if (task->dormant) {
 		task->dormant = false;
 		task->lun->dormant--;
+		task_finish_later(task);
+	} else if (task->throttled) {
+		throttle_forget(task);
 		task_finish_later(task);
 	} else if (task->resting) {
 		sanitize_forget(task);

@@ -3,7 +3,6 @@
  * How long commands took: the histogram by itself, then what a unit and a nexus
  * put into theirs, by the simulator's clock.
  */
-#include "base/simloop.h"
 #include "target/scsi/latency.h"
 #include "tests/unit/target/scsi/support/rig.h"
 #include <stdio.h>
@@ -90,28 +89,6 @@ what_unmaps_by_write_same_counts_as_unmap(void **unused)
 
 /* ---- a unit's ---- */
 
-struct alarm {
-	struct loop_timer timer;
-	bool rang;
-};
-
-static void
-alarm_ring(struct loop_timer *timer)
-{
-	container_of(timer, struct alarm, timer)->rang = true;
-}
-
-/* Time passes: so much, and a little. */
-static void
-pass(struct rig *rig, uint64_t ns)
-{
-	struct alarm alarm = {.timer.expire = alarm_ring};
-
-	rig_drain(rig);
-	loop_timer_arm(rig->loop, &alarm.timer, ns);
-	assert_true(simloop_run_until(rig->loop, &alarm.rang));
-}
-
 static struct latency_figures
 figures_of(const struct latency *latency, enum latency_class class)
 {
@@ -133,9 +110,9 @@ time_runs_from_arrival_to_status(void **state)
 	CMD(&cmd, rig, 0x2a, 0, BE32(1), 0, BE16(1), 0);
 	cmd_out(&cmd, data, 512);
 	assert_true(cmd_begin(&cmd));
-	pass(rig, NSEC_PER_MSEC); /* its data is on its way */
+	rig_pass(rig, NSEC_PER_MSEC); /* its data is on its way */
 	cmd_execute(&cmd);
-	pass(rig, NSEC_PER_MSEC); /* it is at the store */
+	rig_pass(rig, NSEC_PER_MSEC); /* it is at the store */
 	assert_int_equal(
 	    figures_of(lun_latency(rig->lun), LATENCY_WRITE).count, 0);
 	spy_release(rig->spy);

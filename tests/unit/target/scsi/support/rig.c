@@ -159,6 +159,26 @@ rig_drain(struct rig *rig)
 		continue;
 }
 
+struct alarm {
+	struct loop_timer timer;
+	bool rang;
+};
+
+static void
+alarm_ring(struct loop_timer *timer)
+{
+	container_of(timer, struct alarm, timer)->rang = true;
+}
+
+void
+rig_pass(struct rig *rig, uint64_t ns)
+{
+	struct alarm alarm = {.timer.expire = alarm_ring};
+
+	loop_timer_arm(rig->loop, &alarm.timer, ns);
+	assert_true(simloop_run_until(rig->loop, &alarm.rang));
+}
+
 static void
 set_true(void *arg)
 {
