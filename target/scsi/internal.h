@@ -111,6 +111,7 @@ enum attention {
 	ATTENTION_RESERVATIONS_RELEASED,
 	ATTENTION_CAPACITY,
 	ATTENTION_MODE,
+	ATTENTION_INQUIRY,
 	ATTENTION_LUNS,
 	ATTENTION_THRESHOLD,
 	ATTENTION_COUNT,
@@ -207,6 +208,13 @@ struct throttle {
 	struct loop_timer timer;
 };
 
+/* What INQUIRY says of it.  Zeroed before it is filled in, so that two are
+ * equal when their bytes are. */
+struct lun_identity {
+	char serial[LUN_SERIAL_MAX + 1], vendor[9], product[17], revision[5];
+	uint16_t rotation;
+};
+
 #define LUN_MAGIC     0x10610610u
 #define LUN_TASKS_MAX 4096
 
@@ -216,7 +224,8 @@ struct lun {
 	struct loop *loop;
 	unsigned block_shift;
 	uint8_t naa[8];
-	char serial[37], vendor[9], product[17], revision[5], label[256];
+	struct lun_identity identity;
+	char label[256];
 	bool read_only;
 	struct lun_mode mode, mode_default;
 	bool stopped;
@@ -247,6 +256,7 @@ struct lun {
 
 	struct lun_stat stat;
 	struct latency latency;
+	unsigned settings; /* being made */
 	bool closing;
 	void (*done)(void *arg);
 	void *arg;
@@ -272,6 +282,9 @@ lun_blocks(const struct lun *lun)
 }
 
 void lun_close_check(struct lun *lun);
+/* False: something does not fit its field. */
+bool lun_identify(
+    struct lun_identity *identity, const struct lun_params *params);
 void lun_reset(struct lun *lun);
 void lun_flush_in_background(struct lun *lun);
 /* May the initiator not write there?  And why. */

@@ -49,16 +49,24 @@ struct lun_limits {
 
 #define LUN_BPS_MIN 4096u
 
+#define LUN_VENDOR   "VARVE"
+#define LUN_PRODUCT  "varve LUN"
+#define LUN_REVISION "0001"
+
+#define LUN_SERIAL_MAX 36u
+
 struct lun_params {
 	struct backstore *bs; /* stays the caller's; closed after
 				 lun_free's done */
 	uint8_t naa[8];       /* NAA 3 (locally assigned), stable for the
 				 life of the LUN; see lun_naa_from_uuid */
-	const char *serial;   /* unit serial number, at most 36 chars */
-	const char *vendor;   /* 8 characters, NULL: "VARVE" */
-	const char *product;  /* 16 characters, NULL: "varve LUN" */
-	const char *revision; /* 4 characters, NULL: the version's */
+	const char *serial;   /* unit serial number, at most 36 characters */
+	const char *vendor;   /* 8 characters, NULL: LUN_VENDOR */
+	const char *product;  /* 16 characters, NULL: LUN_PRODUCT */
+	const char *revision; /* 4 characters, NULL: LUN_REVISION */
 	const char *label;    /* for logs and VPD 83h: "vms/web01" */
+	uint16_t rotation;    /* MEDIUM ROTATION RATE of VPD B1h: 1, or turns
+				 a minute; 0: by the store */
 	bool read_only;
 	bool write_cache; /* WCE as it starts; true is normal */
 	struct lun_limits limits;
@@ -79,6 +87,24 @@ void lun_free(struct lun *lun, void (*done)(void *arg), void *arg);
 
 /* The backstore changed size: unit attention to all nexuses. */
 void lun_capacity_changed(struct lun *lun);
+/* A change of a unit that is there. */
+struct lun_setting {
+	void (*done)(struct lun_setting *setting, int result);
+	/* scsi's */
+	struct lun *lun;
+	struct bs_io io;
+	struct loop_task later;
+};
+
+/* Identification, read_only, write_cache and limits are from now on what params
+ * say; the rest of params is not looked at.  Hosts hear of it by unit
+ * attention. -EINVAL: an identification that does not fit its field, and
+ * nothing changed; else done follows, once, not from inside.  Where the cache
+ * was switched off that is when what had been written is on the medium;
+ * negative: it may not be. */
+int lun_set(struct lun *lun, const struct lun_params *params,
+    struct lun_setting *setting);
+
 /* From now on, for commands that wait as well; begins with full bursts. */
 void lun_limits_set(struct lun *lun, const struct lun_limits *limits);
 /* The pool crossed a threshold (engine.md 3.10): unit attention 38h/07h. */
