@@ -71,6 +71,7 @@ enum api_type {
 	API_RESIZE,  /* 100G or +50G; JSON: string "+N" / "N" in bytes */
 	API_LIMIT,   /* 100G or none; JSON: integer, bytes, 0: none */
 	API_RESERVE, /* ... or all: API_ALL */
+	API_COUNT,   /* 500 or none; JSON: integer, 0: none */
 	API_PERCENT, /* 80%; JSON: integer */
 	API_INT,
 	API_DURATION, /* 30m, 4h, 7d; JSON: integer, seconds */

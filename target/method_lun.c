@@ -3,6 +3,7 @@
  * lun list, show.  What changes a LUN is in method_lun_change.c.
  */
 #include "target/method.h"
+#include "target/settings.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -129,6 +130,7 @@ lun_item(const struct survey *survey, const struct survey_pool *sp,
 	json_object_set_new(item, "hosts", hosts);
 	json_object_set_new(item, "sessions", json_integer(sessions));
 	version_identity(item, v);
+	settings_item(item, survey_settings(sp, sl));
 	json_object_set_new(item, "block_size", json_integer(v->block_size));
 	item_counters(item, sl);
 	return item;
