@@ -205,6 +205,7 @@ struct throttle {
 	struct token_bucket commands, bytes;
 	uint64_t filled_ns;
 	struct list waiting; /* tasks, the next one first */
+	uint64_t held_bytes; /* of Data-Out, by those */
 	struct loop_timer timer;
 };
 
@@ -324,6 +325,8 @@ void task_set_yield(struct scsi_task *task);
 /* ---- throttle.c ---- */
 
 void throttle_init(struct lun *lun);
+/* Has the command Data-Out that would have to wait, while enough does? */
+bool throttle_is_full(const struct scsi_task *task);
 /* Must it wait for the limits of its LUN?  Then scsi_task_enable follows. */
 bool throttle_holds(struct scsi_task *task);
 /* It waits no longer, and will not run. */

@@ -8,6 +8,9 @@
  *
  * Only what reads, writes or frees the medium is limited, so that a host still
  * finds the unit and flushes what it wrote.
+ *
+ * What waits with its Data-Out holds buffers.  When it has enough of them the
+ * next such command is refused with TASK SET FULL (SAM-5 5.3.1) as it comes.
  */
 #include "target/scsi/throttle.h"
 #include "target/scsi/internal.h"
@@ -142,6 +145,17 @@ arm(struct lun *lun)
 }
 
 static void
+leave(struct scsi_task *task)
+{
+	struct throttle *throttle = &task->lun->throttle;
+
+	assert(throttle->held_bytes >= task->data_length);
+	throttle->held_bytes -= task->data_length;
+	list_del(&task->throttle_link);
+	task->throttled = false;
+}
+
+static void
 let_go(struct lun *lun)
 {
 	struct throttle *throttle = &lun->throttle;
@@ -153,8 +167,7 @@ let_go(struct lun *lun)
 	       has_tokens(throttle, first)) {
 		token_bucket_take(&throttle->commands, 1);
 		token_bucket_take(&throttle->bytes, bytes_of(first));
-		list_del(&first->throttle_link);
-		first->throttled = false;
+		leave(first);
 		scsi_task_enable(first);
 	}
 	arm(lun);
@@ -164,6 +177,21 @@ static void
 tokens_came(struct loop_timer *timer)
 {
 	let_go(container_of(timer, struct lun, throttle.timer));
+}
+
+/* The loop's buffers are those of every unit on it: what waits here may have
+ * this part of them, so that the others go on. */
+#define HELD_PART 8
+
+bool
+throttle_is_full(const struct scsi_task *task)
+{
+	const struct throttle *throttle = &task->lun->throttle;
+	uint64_t most = buf_pool_arena(task->loop->bufs).iov_len / HELD_PART;
+
+	return is_limited(task) && task->data_length > 0 &&
+	       throttle->held_bytes > 0 &&
+	       throttle->held_bytes + task->data_length > most;
 }
 
 bool
@@ -183,6 +211,7 @@ throttle_holds(struct scsi_task *task)
 		return false;
 	}
 	task->throttled = true;
+	throttle->held_bytes += task->data_length;
 	lun->stat.throttled++;
 	if (head)
 		list_add_head(&throttle->waiting, &task->throttle_link);
@@ -197,8 +226,7 @@ void
 throttle_forget(struct scsi_task *task)
 {
 	assert(task->throttled);
-	list_del(&task->throttle_link);
-	task->throttled = false;
+	leave(task);
 	arm(task->lun);
 }
 
