@@ -76,7 +76,7 @@ struct lun_open {
 	struct pool *pool;
 	char name[STATE_LUN_NAME_MAX];
 	struct registry *registry; /* NULL: nothing was kept */
-	json_t *settings;          /* of all LUNs of the pool */
+	json_t *settings;          /* by uuid */
 	void (*done)(void *arg, int result);
 	void *arg;
 };
@@ -285,7 +285,8 @@ house_lun_open(struct house_pool *hp, const uuid_t uuid,
 	uuid_unparse_lower(uuid, open->hl->serial);
 	int ret = lun_open_registry(open);
 	if (ret == 0)
-		ret = state_settings(hp->house->state, hp->id, &open->settings);
+		ret = state_settings_of(hp->house->state, hp->id,
+		    open->hl->serial, &open->settings);
 	if (ret < 0) {
 		lun_open_fail(open, hp->house, ret);
 		return;

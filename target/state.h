@@ -167,6 +167,9 @@ int state_samples(
 /* Of all LUNs of the pool that have some, by uuid: a new object.  -EBADMSG:
  * they are not what they can be. */
 int state_settings(struct state *state, int64_t pool_id, json_t **ret_settings);
+/* The same with that LUN alone. */
+int state_settings_of(struct state *state, int64_t pool_id,
+    const char *lun_uuid, json_t **ret_settings);
 /* In place of what was there. */
 int state_settings_put(struct state *state, int64_t pool_id,
     const char *lun_uuid, const json_t *settings);

@@ -18,8 +18,10 @@ read_settings(sqlite3_stmt *stmt, void *arg)
 	if (uuid == NULL || text == NULL)
 		return -EBADMSG;
 	found = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
-	if (found == NULL)
+	if (!json_is_object(found)) {
+		json_decref(found);
 		return -EBADMSG;
+	}
 	fault = settings_change(NULL, found, &settings);
 	json_decref(found);
 	if (fault != NULL) {
@@ -29,22 +31,44 @@ read_settings(sqlite3_stmt *stmt, void *arg)
 	return json_object_set_new(arg, uuid, settings) == 0 ? 0 : -ENOMEM;
 }
 
+static int
+settings_found(int ret, json_t *found, json_t **ret_settings)
+{
+	if (ret < 0)
+		json_decref(found);
+	else
+		*ret_settings = found;
+	return ret;
+}
+
 int
 state_settings(struct state *state, int64_t pool_id, json_t **ret_settings)
 {
 	json_t *all = json_object();
-	int ret;
 
 	if (all == NULL)
 		return -ENOMEM;
-	ret = sql_run(state,
-	    "SELECT lun_uuid, settings FROM lun_settings WHERE pool = ?",
-	    read_settings, all, "i", pool_id);
-	if (ret < 0)
-		json_decref(all);
-	else
-		*ret_settings = all;
-	return ret;
+	return settings_found(
+	    sql_run(state,
+		"SELECT lun_uuid, settings FROM lun_settings WHERE pool = ?",
+		read_settings, all, "i", pool_id),
+	    all, ret_settings);
+}
+
+int
+state_settings_of(struct state *state, int64_t pool_id, const char *lun_uuid,
+    json_t **ret_settings)
+{
+	json_t *one = json_object();
+
+	if (one == NULL)
+		return -ENOMEM;
+	return settings_found(
+	    sql_run(state,
+		"SELECT lun_uuid, settings FROM lun_settings WHERE pool = ? "
+		"AND lun_uuid = ?",
+		read_settings, one, "is", pool_id, lun_uuid),
+	    one, ret_settings);
 }
 
 int
