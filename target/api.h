@@ -71,6 +71,7 @@ enum api_type {
 	API_RESIZE,  /* 100G or +50G; JSON: string "+N" / "N" in bytes */
 	API_LIMIT,   /* 100G or none; JSON: integer, bytes, 0: none */
 	API_RESERVE, /* ... or all: API_ALL */
+	API_COUNT,   /* 500 or none; JSON: integer, 0: none */
 	API_PERCENT, /* 80%; JSON: integer */
 	API_INT,
 	API_DURATION, /* 30m, 4h, 7d; JSON: integer, seconds */
@@ -105,6 +106,7 @@ enum api_kind { /* how a value of an answer is shown */
 	API_SHOW_BOOL,    /* yes, no */
 	API_SHOW_LIST,    /* JSON array of strings, shown with commas */
 	API_SHOW_SECONDS, /* a length of time, shown as "3 h" */
+	API_SHOW_BUCKETS, /* JSON array of pairs of numbers, shown as it is */
 };
 
 struct api_column {

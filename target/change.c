@@ -10,6 +10,8 @@ change_free(void *own)
 	struct change *change = own;
 
 	free(change->uuids);
+	free(change->unit);
+	json_decref(change->settings);
 	free(change);
 }
 

@@ -56,6 +56,9 @@ struct change {
 	const struct backstore *store; /* of a device, to be compared only */
 	const char *path;              /* ... the request's */
 	bool flag;
+	json_t *settings;        /* of the LUN, as they are to be; NULL: as they
+				    are */
+	struct set_unit *unit;   /* lun set's; freed with the change */
 	struct lun *lun;         /* served: it may have another size then */
 	struct volume_stat stat; /* of pool_request.volume, when it is done */
 };

@@ -34,7 +34,17 @@ delete_all_run(struct change *change, struct volume *volume)
 	return CHANGE_STARTED;
 }
 
-const struct change_op op_delete_all = {.run = delete_all_run, .repeats = true};
+static int
+delete_all_record(struct state *state, const struct change *change)
+{
+	char uuid[STATE_UUID_TEXT];
+
+	uuid_unparse_lower(change->uuid, uuid);
+	return state_settings_forget(state, change->pool_id, uuid);
+}
+
+const struct change_op op_delete_all = {
+    .run = delete_all_run, .repeats = true, .record = delete_all_record};
 
 static bool
 is_held(struct volume *volume)
@@ -70,5 +80,23 @@ delete_each_run(struct change *change, struct volume *volume)
 	return CHANGE_DONE;
 }
 
+/* Of those that were asked for, what is gone. */
+static int
+delete_each_record(struct state *state, const struct change *change)
+{
+	const struct survey_pool *sp = method_pool(change->request);
+	char uuid[STATE_UUID_TEXT];
+	int ret = 0;
+
+	assert(sp->trash_count == change->uuid_count);
+	for (unsigned i = 0; i < change->uuid_count && ret == 0; i++) {
+		if (!uuid_is_null(change->uuids[i]))
+			continue;
+		uuid_unparse_lower(sp->trash[i].volume.uuid, uuid);
+		ret = state_settings_forget(state, change->pool_id, uuid);
+	}
+	return ret;
+}
+
 const struct change_op op_delete_each = {
-    .run = delete_each_run, .repeats = true};
+    .run = delete_each_run, .repeats = true, .record = delete_each_record};

@@ -5,6 +5,7 @@
  */
 #include "base/log.h"
 #include "target/house.h"
+#include "target/settings.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -75,6 +76,7 @@ struct lun_open {
 	struct pool *pool;
 	char name[STATE_LUN_NAME_MAX];
 	struct registry *registry; /* NULL: nothing was kept */
+	json_t *settings;          /* by uuid */
 	void (*done)(void *arg, int result);
 	void *arg;
 };
@@ -160,14 +162,14 @@ lun_open_run(struct call *call)
 	struct lun_params params = {.bs = hl->bs,
 	    .serial = hl->serial,
 	    .label = hl->label,
-	    .read_only = volume_is_snapshot(volume),
-	    .write_cache = true,
 	    .registry = open->registry,
 	    .keeper = &keeper,
 	    .keeper_arg = hl,
 	    .manager = hl->pool->copies,
 	    .background_percent = pool_background(open->pool)};
-	if (params.read_only) {
+	settings_params(json_object_get(open->settings, hl->serial), &params);
+	if (volume_is_snapshot(volume)) {
+		params.read_only = true;
 		params.keeper = &keeper_of_snapshot;
 	} else {
 		hl->keeping.pool = open->pool;
@@ -228,6 +230,7 @@ lun_open_done(struct call *call)
 	}
 	open->done(open->arg, call->result);
 	registry_free(open->registry);
+	json_decref(open->settings);
 	free(open);
 }
 
@@ -238,6 +241,7 @@ lun_open_failed(struct loop_task *task)
 	struct lun_open *open = container_of(call, struct lun_open, call);
 
 	open->done(open->arg, call->result);
+	registry_free(open->registry);
 	free(open);
 }
 
@@ -282,6 +286,9 @@ house_lun_open(struct house_pool *hp, const uuid_t uuid,
 	uuid_copy(open->hl->uuid, uuid);
 	uuid_unparse_lower(uuid, open->hl->serial);
 	int ret = lun_open_registry(open);
+	if (ret == 0)
+		ret = state_settings_of(hp->house->state, hp->id,
+		    open->hl->serial, &open->settings);
 	if (ret < 0) {
 		lun_open_fail(open, hp->house, ret);
 		return;

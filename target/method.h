@@ -26,6 +26,7 @@
 	M("lun.create", method_lun_create)                                     \
 	M("lun.list", method_lun_list)                                         \
 	M("lun.show", method_lun_show)                                         \
+	M("lun.stats", method_lun_stats)                                       \
 	M("lun.resize", method_lun_resize)                                     \
 	M("lun.set", method_lun_set)                                           \
 	M("lun.rename", method_lun_rename)                                     \
@@ -71,6 +72,7 @@
 	M("portal.list", method_portal_list)                                   \
 	M("portal.remove", method_portal_remove)                               \
 	M("session.list", method_session_list)                                 \
+	M("session.stats", method_session_stats)                               \
 	M("session.drop", method_session_drop)                                 \
 	M("config.export", method_config_export)                               \
 	M("config.diff", method_config_diff)                                   \
@@ -195,6 +197,10 @@ json_t *export_item(struct house *house, const struct state_export *row);
 json_t *portal_item(const struct house_portal *portal);
 json_t *session_item(
     const struct iscsi_session_info *info, const struct exports *exports);
+
+/* p50, p99, p999, max. */
+void latency_item(json_t *item, const struct latency_figures *figures);
+json_t *session_missing(const struct request *request);
 
 /* By GROUP or POOL/GROUP; NULL, or why not. */
 json_t *group_find(const struct survey *survey, const char *text,

@@ -3,6 +3,7 @@
  * lun list, show.  What changes a LUN is in method_lun_change.c.
  */
 #include "target/method.h"
+#include "target/settings.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -32,12 +33,15 @@ item_counters(json_t *item, const struct survey_lun *sl)
 	    {"write_bytes",
 		sl->served ? sl->lun.write_bytes : sl->volume.write_bytes},
 	    {"unmaps", sl->served ? sl->lun.unmaps : sl->volume.unmaps},
+	    {"flushes", sl->served ? sl->lun.flushes : 0},
 	    {"errors", sl->served ? sl->lun.errors : 0},
+	    {"throttled", sl->served ? sl->lun.throttled : 0},
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(counters); i++)
 		json_object_set_new(
 		    item, counters[i].name, json_bytes(counters[i].value));
+	latency_item(item, &sl->lun.latency);
 }
 
 void
@@ -126,6 +130,7 @@ lun_item(const struct survey *survey, const struct survey_pool *sp,
 	json_object_set_new(item, "hosts", hosts);
 	json_object_set_new(item, "sessions", json_integer(sessions));
 	version_identity(item, v);
+	settings_item(item, survey_settings(sp, sl));
 	json_object_set_new(item, "block_size", json_integer(v->block_size));
 	item_counters(item, sl);
 	return item;

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * lun create, resize, set, rename: a check at home against a survey, then the
+ * lun create, resize, rename: a check at home against a survey, then the
  * change.
  */
 #include "base/size.h"
 #include "target/change.h"
+#include "target/lun_change.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define LUN_UNIT     4096ull
 #define LUN_SIZE_MAX (232ull << 40)
 
 /* ---- what is done to a volume, on its pool's loop ---- */
@@ -17,6 +17,8 @@
 static int
 create_run(struct change *change, struct volume *volume)
 {
+	int ret = lun_serial_check(change);
+
 	const struct volume_params params = {.name = change->name,
 	    .size = change->size,
 	    .quota = change->quota,
@@ -24,6 +26,8 @@ create_run(struct change *change, struct volume *volume)
 	    .block_size = change->block_size};
 
 	(void)volume;
+	if (ret < 0)
+		return ret;
 	volume_create(change->pool, &params, &change->pool_request);
 	return CHANGE_STARTED;
 }
@@ -33,14 +37,6 @@ resize_run(struct change *change, struct volume *volume)
 {
 	volume_resize(
 	    change->pool, volume, change->size, &change->pool_request);
-	return CHANGE_STARTED;
-}
-
-static int
-set_run(struct change *change, struct volume *volume)
-{
-	volume_set_limits(change->pool, volume, change->quota, change->reserve,
-	    &change->pool_request);
 	return CHANGE_STARTED;
 }
 
@@ -58,9 +54,16 @@ rename_record(struct state *state, const struct change *change)
 	    state, change->pool_id, change->old_name, change->name);
 }
 
-static const struct change_op op_create = {.run = create_run};
+/* clang-format off */
+static const struct change_fault create_faults[] = {
+	{ -EADDRINUSE, "lun.serial", LUN_SERIAL_TAKEN },
+	{ 0, NULL, NULL },
+};
+/* clang-format on */
+
+static const struct change_op op_create = {
+    .run = create_run, .record = lun_settings_record, .faults = create_faults};
 static const struct change_op op_resize = {.run = resize_run};
-static const struct change_op op_set = {.run = set_run};
 static const struct change_op op_rename = {
     .run = change_rename, .record = rename_record};
 
@@ -76,55 +79,6 @@ lun_size_check(struct request *request, uint64_t size)
 	return false;
 }
 
-/* Quota and reservation of the request; or, where it says nothing, those. */
-struct limits {
-	uint64_t quota, reserve;
-};
-
-static struct limits
-limits_asked(const struct request *request, struct limits otherwise)
-{
-	return (struct limits){
-	    (uint64_t)param_int(
-		request->params, "quota", (json_int_t)otherwise.quota),
-	    (uint64_t)param_int(
-		request->params, "reserve", (json_int_t)otherwise.reserve),
-	};
-}
-
-static bool
-limit_check(
-    struct request *request, uint64_t bytes, const char *code, const char *what)
-{
-	if (bytes % LUN_UNIT == 0 && bytes <= API_ALL)
-		return true;
-	request_fail(
-	    request, fault_why(fault_new(code, "a %s cannot be %llu bytes",
-				   what, (unsigned long long)bytes),
-			 "it is a multiple of 4 KiB up to 1 EiB"));
-	return false;
-}
-
-static bool
-limits_check(struct request *request, uint64_t size, struct limits limits)
-{
-	char quota[SIZE_TEXT_MAX];
-
-	if (!limit_check(request, limits.quota, "lun.quota", "quota") ||
-	    !limit_check(request, limits.reserve, "lun.reserve", "reservation"))
-		return false;
-	if (limits.quota == 0 || limits.reserve <= limits.quota ||
-	    size <= limits.quota)
-		return true;
-	request_fail(request,
-	    fault_fix(fault_new("lun.reserve",
-			  "the reservation is over the quota of %s",
-			  size_format(limits.quota, quota)),
-		"a LUN gets no more than its quota: reserve up to that, or "
-		"raise it"));
-	return false;
-}
-
 /* ---- create ---- */
 
 static void
@@ -132,22 +86,29 @@ create_surveyed(struct request *request)
 {
 	const char *name = param_text(request->params, "name");
 	struct ref ref = method_ref(request, "name");
-	struct limits limits;
+	struct lun_space limits;
 	struct change *change;
+	json_t *settings, *fault;
 
 	if (method_pool(request)->lun_count > 0) {
 		request_fail(request,
 		    fault_new("lun.exists", "there is a LUN %s already", name));
 		return;
 	}
+	fault = settings_change(NULL, request->params, &settings);
+	if (fault != NULL) {
+		request_fail(request, fault);
+		return;
+	}
 	change = change_new(request, &op_create, "cannot create %s", name);
-	limits = limits_asked(request, (struct limits){0, 0});
+	limits = lun_space_asked(request, (struct lun_space){0, 0});
 	change->size = (uint64_t)param_int(request->params, "size", 0);
 	change->quota = limits.quota;
 	change->reserve = limits.reserve;
 	change->block_size =
 	    (uint32_t)param_int(request->params, "block_size", 512);
 	memcpy(change->name, ref.lun, sizeof(change->name));
+	lun_settings_ask(change, settings, method_pool(request));
 	if (request->dry_run)
 		request_answer(
 		    request, json_pack("{s:s, s:I, s:i}", "name", name, "size",
@@ -163,14 +124,15 @@ method_lun_create(struct request *request)
 {
 	json_int_t block = param_int(request->params, "block_size", 512);
 	uint64_t size = (uint64_t)param_int(request->params, "size", 0);
-	struct limits limits = limits_asked(request, (struct limits){0, 0});
+	struct lun_space limits =
+	    lun_space_asked(request, (struct lun_space){0, 0});
 	struct ref ref = method_ref(request, "name");
 	struct house_pool *hp;
 	struct survey *survey;
 
 	if (!method_find_open_pool(request, ref.pool, &hp) ||
 	    !lun_size_check(request, size) ||
-	    !limits_check(request, size, limits))
+	    !lun_space_check(request, size, limits))
 		return;
 	if (block != 512 && block != 4096) {
 		request_fail(request, fault_new("request.argument",
@@ -260,53 +222,6 @@ void
 method_lun_resize(struct request *request)
 {
 	method_survey_lun(request, "lun", resize_go);
-}
-
-/* ---- set ---- */
-
-static void
-set_go(struct request *request)
-{
-	struct survey_lun *sl = method_lun(request);
-	struct volume_stat *v = &sl->volume;
-	struct limits limits =
-	    limits_asked(request, (struct limits){v->quota, v->reserve});
-	struct change *change;
-
-	if (!limits_check(request, v->size, limits))
-		return;
-	if (request->dry_run) {
-		v->quota = limits.quota;
-		v->reserve = limits.reserve;
-		v->quota_used = v->allocated + sl->family.snap_held;
-		method_lun_answer(request);
-		return;
-	}
-	change = change_new(request, &op_set, "cannot set %s",
-	    param_text(request->params, "lun"));
-	limits = limits_asked(request,
-	    (struct limits){VOLUME_LIMIT_AS_IT_IS, VOLUME_LIMIT_AS_IT_IS});
-	change->quota = limits.quota;
-	change->reserve = limits.reserve;
-	uuid_copy(change->uuid, v->uuid);
-	memcpy(change->name, v->name, sizeof(change->name));
-	change_start(request, method_house_pool(request), same_answer);
-}
-
-void
-method_lun_set(struct request *request)
-{
-	const char *name = param_text(request->params, "lun");
-
-	if (json_object_get(request->params, "quota") != NULL ||
-	    json_object_get(request->params, "reserve") != NULL)
-		method_survey_lun(request, "lun", set_go);
-	else
-		request_fail(request,
-		    fault_fix(fault_new("request.argument",
-				  "lun.set needs quota, reserve or both"),
-			"varve lun set %s --quota SIZE, or --reserve SIZE",
-			name));
 }
 
 /* ---- rename ---- */

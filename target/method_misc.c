@@ -29,9 +29,8 @@ top_item(const struct survey_pool *sp, const struct survey_lun *sl,
 	const struct lun_stat *now = &sl->lun, *before = &hl->sample;
 	double seconds =
 	    (double)(now_ns - hl->sample_ns) / (double)NSEC_PER_SEC;
-	uint64_t ops =
-	    now->reads + now->writes - before->reads - before->writes;
-	uint64_t ns = now->latency_ns_total - before->latency_ns_total;
+	uint64_t ops = now->latency.count - before->latency.count;
+	uint64_t ns = now->latency.total_ns - before->latency.total_ns;
 	const struct {
 		const char *name;
 		double value;
@@ -198,6 +197,7 @@ column_schema(const struct api_column *column)
 	    [API_SHOW_BOOL] = "boolean",
 	    [API_SHOW_LIST] = "array",
 	    [API_SHOW_SECONDS] = "integer",
+	    [API_SHOW_BUCKETS] = "array",
 	};
 	json_t *schema = json_pack("{s:[s,s], s:s}", "type",
 	    kinds[column->kind], "null", "description", column->help);
@@ -205,6 +205,11 @@ column_schema(const struct api_column *column)
 	if (column->kind == API_SHOW_LIST)
 		json_object_set_new(
 		    schema, "items", json_pack("{s:s}", "type", "string"));
+	if (column->kind == API_SHOW_BUCKETS)
+		json_object_set_new(schema, "items",
+		    json_pack("{s:s, s:i, s:i, s:{s:s}}", "type", "array",
+			"minItems", 2, "maxItems", 2, "items", "type",
+			"integer"));
 	return schema;
 }
 

@@ -202,6 +202,7 @@ session_item(
 	json_object_set_new(item, "writes", json_bytes(info->writes));
 	json_object_set_new(item, "read_bytes", json_bytes(info->read_bytes));
 	json_object_set_new(item, "write_bytes", json_bytes(info->write_bytes));
+	latency_item(item, &info->latency);
 	return item;
 }
 
@@ -239,8 +240,8 @@ method_session_list(struct request *request)
 	method_survey_pools(request, "", sessions_answer);
 }
 
-static json_t *
-no_session_fault(const struct request *request)
+json_t *
+session_missing(const struct request *request)
 {
 	return fault_fix(
 	    fault_new("session.not-found", "there is no session %lld",
@@ -255,7 +256,7 @@ dropped(void *arg, int result)
 	int ret;
 
 	if (result < 0) {
-		request_fail(request, no_session_fault(request));
+		request_fail(request, session_missing(request));
 		return;
 	}
 	ret = state_begin(request->house->state);
@@ -279,7 +280,7 @@ drop_go(struct request *request)
 			info = &survey->sessions[i];
 	}
 	if (info == NULL) {
-		request_fail(request, no_session_fault(request));
+		request_fail(request, session_missing(request));
 		return;
 	}
 	if (!method_exports(request, &exports))

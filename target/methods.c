@@ -83,7 +83,7 @@ surveyed(struct survey *survey)
 
 	if (survey->error < 0)
 		request_fail(request,
-		    fault_internal("no memory to look", survey->error));
+		    fault_internal("cannot look at what is", survey->error));
 	else
 		request->next(request);
 }

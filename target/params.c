@@ -225,6 +225,7 @@ static const struct type {
 	[API_RESIZE]   = { check_resize,  "a number of bytes as a string, or +BYTES", "{\"type\":\"string\",\"pattern\":\"^[+]?[0-9]+$\"}" },
 	[API_LIMIT]    = { check_int,     "a number of bytes, 0 for none", "{\"type\":\"integer\",\"minimum\":0}" },
 	[API_RESERVE]  = { check_int,     "a number of bytes, 0 for none, 2^60 for all", "{\"type\":\"integer\",\"minimum\":0,\"maximum\":1152921504606846976}" },
+	[API_COUNT]    = { check_int,     "a number, 0 for none", "{\"type\":\"integer\",\"minimum\":0}" },
 	[API_PERCENT]  = { check_percent, "a percentage from 1 to 100", "{\"type\":\"integer\",\"minimum\":1,\"maximum\":100}" },
 	[API_INT]      = { check_int,     "a number, 0 or more", "{\"type\":\"integer\",\"minimum\":0}" },
 	[API_DURATION] = { check_size,    "a number of seconds, over 0", "{\"type\":\"integer\",\"minimum\":1}" },

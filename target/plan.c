@@ -6,6 +6,7 @@
  */
 #include "target/plan.h"
 #include "base/size.h"
+#include "target/settings.h"
 #include <errno.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -97,6 +98,9 @@ luns_document(const struct survey *survey)
 			if (v->reserve != 0)
 				json_object_set_new(
 				    lun, "reserve", json_bytes(v->reserve));
+			if (survey_settings(sp, &sp->luns[l]) != NULL)
+				json_object_update(
+				    lun, survey_settings(sp, &sp->luns[l]));
 			json_array_append_new(luns, lun);
 		}
 	}
@@ -462,6 +466,23 @@ plan_limit(struct plan *plan, const json_t *entry, const json_t *before,
 	    bytes != 0 ? size_format((uint64_t)bytes, text) : "none");
 }
 
+/* The same of its settings. */
+static void
+plan_settings(struct plan *plan, const json_t *entry, const json_t *before)
+{
+	json_t *settings = settings_beside(entry, before);
+	const char *name = text_of(entry, "name");
+	char *text;
+
+	if (settings == NULL)
+		return;
+	text = json_dumps(settings, JSON_COMPACT | JSON_SORT_KEYS);
+	assert(text != NULL);
+	json_object_set_new(settings, "lun", json_string(name));
+	step(plan, "lun.set", name, settings, "%s", text);
+	free(text);
+}
+
 static void
 plan_luns(struct plan *plan)
 {
@@ -496,6 +517,7 @@ plan_luns(struct plan *plan)
 		}
 		plan_limit(plan, entry, before, "quota");
 		plan_limit(plan, entry, before, "reserve");
+		plan_settings(plan, entry, before);
 	}
 }
 

@@ -19,7 +19,7 @@
 #include <jansson.h>
 #include <limits.h>
 
-#define STATE_VERSION       3
+#define STATE_VERSION       4
 #define STATE_PROBLEM_MAX   512
 #define STATE_ADDRESS_MAX   NAMING_ADDRESS_MAX
 #define STATE_UUID_TEXT     37
@@ -161,6 +161,21 @@ int state_sample_add(
     struct state *state, int64_t pool_id, int64_t at, uint64_t used);
 int state_samples(
     struct state *state, int64_t pool_id, struct forecast *ret_forecast);
+
+/* ---- settings of LUNs (settings.h) ---- */
+
+/* Of all LUNs of the pool that have some, by uuid: a new object.  -EBADMSG:
+ * they are not what they can be. */
+int state_settings(struct state *state, int64_t pool_id, json_t **ret_settings);
+/* The same with that LUN alone. */
+int state_settings_of(struct state *state, int64_t pool_id,
+    const char *lun_uuid, json_t **ret_settings);
+/* In place of what was there. */
+int state_settings_put(struct state *state, int64_t pool_id,
+    const char *lun_uuid, const json_t *settings);
+/* Also when there are none. */
+int state_settings_forget(
+    struct state *state, int64_t pool_id, const char *lun_uuid);
 
 /* ---- persistent reservations ---- */
 

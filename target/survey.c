@@ -35,6 +35,7 @@ survey_free(struct survey *survey)
 		free(survey->pools[i].jobs);
 		free(survey->pools[i].devices);
 		free(survey->pools[i].served);
+		json_decref(survey->pools[i].settings);
 	}
 	free(survey->pools);
 	free(survey->sessions);
@@ -219,6 +220,11 @@ pool_ask(struct survey *survey, struct survey_pool *sp, struct house_pool *hp)
 		survey->error = -ENOMEM;
 		return;
 	}
+	int ret = state_settings(survey->house->state, hp->id, &sp->settings);
+	if (ret < 0) {
+		survey->error = ret;
+		return;
+	}
 	sp->open = true;
 	sp->pool = hp->pool;
 	sp->call.run = pool_look;
@@ -306,6 +312,15 @@ survey_sessions_of(const struct survey *survey, const char *host,
 		(*ret_count)++;
 	}
 	return found;
+}
+
+json_t *
+survey_settings(const struct survey_pool *sp, const struct survey_lun *sl)
+{
+	char uuid[STATE_UUID_TEXT];
+
+	uuid_unparse_lower(sl->volume.uuid, uuid);
+	return json_object_get(sp->settings, uuid);
 }
 
 const struct survey_lun *

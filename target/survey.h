@@ -62,6 +62,7 @@ struct survey_pool {
 	struct pool_device_stat *devices; /* by their numbers */
 	unsigned group_count, bookmark_count, job_count, device_count;
 	struct survey_totals totals;
+	json_t *settings; /* of its LUNs, by uuid */
 	/* survey.c's */
 	struct pool *pool;
 	struct survey_served *served;
@@ -102,6 +103,10 @@ const struct iscsi_session_info *survey_sessions_of(const struct survey *survey,
     const char *host, const char *iqn, unsigned *ret_count);
 const struct survey_lun *survey_lun_find(
     const struct survey *survey, const char *pool, const char *lun);
+
+/* What was set of it; NULL: nothing. */
+json_t *survey_settings(
+    const struct survey_pool *sp, const struct survey_lun *sl);
 
 /* About what would be free if it went, with its snapshots. */
 uint64_t survey_freed(const struct survey_lun *sl);

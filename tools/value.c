@@ -298,6 +298,15 @@ parse_document(const struct api_arg *arg, const char *text, json_t **ret_value)
 	return problem;
 }
 
+static json_t *
+parse_count(const struct api_arg *arg, const char *text, json_t **ret_value)
+{
+	if (strcmp(text, "none") != 0)
+		return parse_int(arg, text, ret_value);
+	*ret_value = json_integer(0);
+	return NULL;
+}
+
 /* clang-format off */
 static const struct {
 	value_parser parse;
@@ -325,6 +334,7 @@ static const struct {
 	[API_RESIZE]   = { parse_resize,  "[+]SIZE" },
 	[API_LIMIT]    = { parse_limit,   "SIZE|none" },
 	[API_RESERVE]  = { parse_reserve, "SIZE|all|none" },
+	[API_COUNT]    = { parse_count,   "N|none" },
 	[API_PERCENT]  = { parse_percent, "PERCENT" },
 	[API_INT]      = { parse_int,     "N" },
 	[API_DURATION] = { parse_duration, "TIME" },

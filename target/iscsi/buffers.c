@@ -5,9 +5,10 @@
  * it has yet to ask for.
  *
  * Nothing waits for itself: a connection stops receiving only when none of its
- * tasks needs Data-Out (conn->awaiting is 0), so what it waits for is held by
- * tasks that end without it.  A command whose data is to be asked for, or that
- * reads, waits in buffer_queue and stops nobody.
+ * tasks needs Data-Out (conn->awaiting is 0), nor waits for the limits of its
+ * LUN, so what it waits for is held by tasks that end soon and without it.  A
+ * command whose data is to be asked for, or that reads, waits in buffer_queue
+ * and stops nobody.
  */
 #include "target/iscsi/reactor.h"
 #include "target/iscsi/task.h"
@@ -86,6 +87,20 @@ task_take(struct iscsi_task *task)
 	return true;
 }
 
+/* Does a command hold some that waits for the limits of its LUN?  That may take
+ * long, and whoever waits for it must not hold up pings and task management. */
+static bool
+held_by_limits(const struct iscsi_conn *conn)
+{
+	const struct iscsi_task *task;
+
+	list_for_each (task, &conn->tasks, link) {
+		if (task->held > 0 && task->scsi.throttled)
+			return true;
+	}
+	return false;
+}
+
 int
 iscsi_buffers_now(struct iscsi_task *task)
 {
@@ -93,7 +108,7 @@ iscsi_buffers_now(struct iscsi_task *task)
 
 	if (task_take(task))
 		return 0;
-	if (conn->awaiting > 0)
+	if (conn->awaiting > 0 || held_by_limits(conn))
 		return -EBUSY;
 	task->state = ISCSI_TASK_BUFFERS;
 	task->stalled = true;

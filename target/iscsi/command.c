@@ -100,8 +100,8 @@ iscsi_command_unstall(struct iscsi_task *task)
 /*
  * Data is on its way and has to be taken now.  While buffers are short the
  * connection waits, unless it has tasks whose Data-Out would then wait behind
- * this command: to let them go on, this one is refused (SAM-5 5.3.1: the
- * initiator sends it again later).
+ * this command, or that hold them for long: then this one is refused
+ * (SAM-5 5.3.1: the initiator sends it again later).
  */
 static void
 command_buffers(struct iscsi_conn *conn, struct iscsi_task *task)

@@ -251,6 +251,9 @@ info_fill(struct iscsi_session_info *info, const struct iscsi_session *session)
 	info->writes = session->writes;
 	info->read_bytes = session->read_bytes;
 	info->write_bytes = session->write_bytes;
+	if (session->nexus != NULL)
+		latency_figures_get(scsi_nexus_latency(session->nexus),
+		    LATENCY_ALL, &info->latency);
 	info_connection(info, iscsi_session_conn(session));
 }
 
@@ -319,5 +322,69 @@ iscsi_sessions_list(struct iscsi_server *server,
 	request->done = done;
 	request->arg = arg;
 	request->task.run = list_run;
+	loop_post(iscsi_door(server)->loop, &request->task);
+}
+
+/* ---- The latency of one session: the same visit ---- */
+
+struct latency_request {
+	struct loop_task task;
+	struct iscsi_server *server;
+	unsigned next; /* reactor */
+	uint16_t tsih;
+	struct latency *latency;
+	int result;
+	void (*done)(void *arg, int result);
+	void *arg;
+};
+
+static void
+latency_done_run(struct loop_task *task)
+{
+	struct latency_request *request =
+	    container_of(task, struct latency_request, task);
+
+	request->done(request->arg, request->result);
+	free(request);
+}
+
+static void
+latency_run(struct loop_task *task)
+{
+	struct latency_request *request =
+	    container_of(task, struct latency_request, task);
+	struct iscsi_server *server = request->server;
+	struct iscsi_reactor *reactor = &server->reactors[request->next];
+	struct iscsi_session *session;
+
+	list_for_each (session, &reactor->sessions, link) {
+		if (session->tsih != request->tsih)
+			continue;
+		request->result = 0;
+		if (session->nexus != NULL)
+			*request->latency = *scsi_nexus_latency(session->nexus);
+	}
+	if (++request->next < server->reactor_count) {
+		loop_post(server->reactors[request->next].loop, task);
+		return;
+	}
+	task->run = latency_done_run;
+	loop_post(server->home, task);
+}
+
+void
+iscsi_session_latency(struct iscsi_server *server, uint16_t tsih,
+    struct latency *latency, void (*done)(void *arg, int result), void *arg)
+{
+	struct latency_request *request = calloc(1, sizeof(*request));
+
+	assert(request != NULL); /* as everywhere on the control path */
+	*request = (struct latency_request){.task.run = latency_run,
+	    .server = server,
+	    .tsih = tsih,
+	    .latency = latency,
+	    .result = -ENOENT,
+	    .done = done,
+	    .arg = arg};
 	loop_post(iscsi_door(server)->loop, &request->task);
 }

@@ -132,6 +132,9 @@ dispatch(struct scsi_task *task, struct scsi_sense *ret_sense)
 	*ret_sense = check_operation(task);
 	if (!sense_is_good(ret_sense))
 		return SCSI_CHECK_CONDITION;
+	if (task->lun != NULL && task->lun->throttle.on &&
+	    throttle_is_full(task))
+		return SCSI_TASK_SET_FULL;
 	return SCSI_GOOD;
 }
 

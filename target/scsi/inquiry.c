@@ -64,9 +64,10 @@ standard_data(const struct lun *lun, struct inquiry_standard *data)
 		put_text(data->revision, sizeof(data->revision), "");
 		return;
 	}
-	put_text(data->vendor, sizeof(data->vendor), lun->vendor);
-	put_text(data->product, sizeof(data->product), lun->product);
-	put_text(data->revision, sizeof(data->revision), lun->revision);
+	const struct lun_identity *identity = &lun->identity;
+	put_text(data->vendor, sizeof(data->vendor), identity->vendor);
+	put_text(data->product, sizeof(data->product), identity->product);
+	put_text(data->revision, sizeof(data->revision), identity->revision);
 	for (size_t i = 0; i < ARRAY_SIZE(version_descriptors); i++)
 		be16_set(&data->version_descriptor[i], version_descriptors[i]);
 }

@@ -6,7 +6,8 @@
  *
  *	scsi_task_begin    dispatch.c  row of the opcode table, refusals
  *	                   ordering.c  enters the LUN's task set
- *	scsi_task_execute  ordering.c  may it run yet?
+ *	scsi_task_execute  throttle.c  is it within the LUN's limits?
+ *	                   ordering.c  may it run yet?
  *	                   op->answer  builds Data-In from what is known, or
  *	                   op->run     works, by scsi_task_submit, step by step
  *	scsi_task_end      task.c      leaves the task set; complete()
@@ -20,6 +21,7 @@
 #include "base/endian.h"
 #include "base/loop.h"
 #include "target/scsi/lun.h"
+#include "target/scsi/throttle.h"
 
 /* ---- the opcode table: opcodes.def, opcodes.c ---- */
 
@@ -110,6 +112,7 @@ enum attention {
 	ATTENTION_RESERVATIONS_RELEASED,
 	ATTENTION_CAPACITY,
 	ATTENTION_MODE,
+	ATTENTION_INQUIRY,
 	ATTENTION_LUNS,
 	ATTENTION_THRESHOLD,
 	ATTENTION_COUNT,
@@ -173,6 +176,7 @@ struct scsi_nexus {
 	struct list closing_mappings; /* no longer in it, with tasks left */
 	struct list orphans;          /* tasks for LUNs that are not there */
 	unsigned tmf_count;           /* that have not called done yet */
+	struct latency latency;
 	bool closing;
 	void (*done)(void *arg);
 	void *arg;
@@ -210,6 +214,24 @@ struct lun_sanitize {
 	struct bs_extent extent;
 };
 
+/* throttle.c */
+struct throttle {
+	bool on;
+	struct lun_limits limits;
+	struct token_bucket commands, bytes;
+	uint64_t filled_ns;
+	struct list waiting; /* tasks, the next one first */
+	uint64_t held_bytes; /* of Data-Out, by those */
+	struct loop_timer timer;
+};
+
+/* What INQUIRY says of it.  Zeroed before it is filled in, so that two are
+ * equal when their bytes are. */
+struct lun_identity {
+	char serial[LUN_SERIAL_MAX + 1], vendor[9], product[17], revision[5];
+	uint16_t rotation;
+};
+
 #define LUN_MAGIC     0x10610610u
 #define LUN_TASKS_MAX 4096
 
@@ -219,7 +241,8 @@ struct lun {
 	struct loop *loop;
 	unsigned block_shift;
 	uint8_t naa[8];
-	char serial[37], vendor[9], product[17], revision[5], label[256];
+	struct lun_identity identity;
+	char label[256];
 	bool read_only;
 	struct lun_mode mode, mode_default;
 	bool stopped;
@@ -231,6 +254,7 @@ struct lun {
 	struct list registry_aborts;  /* made; wait for tasks to end */
 	struct loop_task registry_turn;
 
+	struct throttle throttle;
 	struct list tasks; /* oldest first; HEAD OF QUEUE before all */
 	unsigned task_count;
 	unsigned barriers; /* ORDERED and HEAD OF QUEUE in the set */
@@ -253,6 +277,8 @@ struct lun {
 	bool flush_again;
 
 	struct lun_stat stat;
+	struct latency latency;
+	unsigned settings; /* being made */
 	bool closing;
 	void (*done)(void *arg);
 	void *arg;
@@ -280,6 +306,9 @@ lun_blocks(const struct lun *lun)
 void lun_close_check(struct lun *lun);
 /* The one way to the unit's store: tokens must know of what changes. */
 void lun_submit(struct lun *lun, struct bs_io *io);
+/* False: something does not fit its field. */
+bool lun_identify(
+    struct lun_identity *identity, const struct lun_params *params);
 void lun_reset(struct lun *lun);
 void lun_flush_in_background(struct lun *lun);
 /* May the initiator not write there?  And why. */
@@ -315,6 +344,16 @@ bool task_set_may_run(struct scsi_task *task);
 
 /* What the task had to be alone for is done: others may run beside it. */
 void task_set_yield(struct scsi_task *task);
+
+/* ---- throttle.c ---- */
+
+void throttle_init(struct lun *lun);
+/* Has the command Data-Out that would have to wait, while enough does? */
+bool throttle_is_full(const struct scsi_task *task);
+/* Must it wait for the limits of its LUN?  Then scsi_task_enable follows. */
+bool throttle_holds(struct scsi_task *task);
+/* It waits no longer, and will not run. */
+void throttle_forget(struct scsi_task *task);
 
 /* ---- sanitize.c ---- */
 
@@ -410,6 +449,9 @@ struct scsi_sense scsi_invalid_parameter(unsigned byte, int bit);
 
 void task_put_buffers(struct scsi_task *task);
 
+/* Runs the task as soon as the task set lets it; only from the loop or execute.
+ */
+void scsi_task_enable(struct scsi_task *task);
 /* Runs or goes on with the task; only from the loop or execute. */
 void scsi_task_start(struct scsi_task *task);
 void scsi_task_start_later(struct scsi_task *task);

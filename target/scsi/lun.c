@@ -11,10 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define VENDOR   "VARVE"
-#define PRODUCT  "varve LUN"
-#define REVISION "0001"
-
 /* NAA 3, locally assigned (SPC-4 7.8.6.6.4): 60 bits that are as unique as the
  * uuid they are folded from. */
 void
@@ -41,19 +37,25 @@ ascii_copy(char *to, size_t size, const char *from, const char *otherwise)
 	return true;
 }
 
+bool
+lun_identify(struct lun_identity *identity, const struct lun_params *params)
+{
+	*identity = (struct lun_identity){.rotation = params->rotation};
+	return ascii_copy(identity->serial, sizeof(identity->serial),
+		   params->serial, NULL) &&
+	       ascii_copy(identity->vendor, sizeof(identity->vendor),
+		   params->vendor, LUN_VENDOR) &&
+	       ascii_copy(identity->product, sizeof(identity->product),
+		   params->product, LUN_PRODUCT) &&
+	       ascii_copy(identity->revision, sizeof(identity->revision),
+		   params->revision, LUN_REVISION);
+}
+
 static bool
-lun_identify(struct lun *lun, const struct lun_params *params)
+lun_name(struct lun *lun, const struct lun_params *params)
 {
 	memcpy(lun->naa, params->naa, sizeof(lun->naa));
-	return lun->naa[0] >> 4 == 3 &&
-	       ascii_copy(
-		   lun->serial, sizeof(lun->serial), params->serial, NULL) &&
-	       ascii_copy(
-		   lun->vendor, sizeof(lun->vendor), params->vendor, VENDOR) &&
-	       ascii_copy(lun->product, sizeof(lun->product), params->product,
-		   PRODUCT) &&
-	       ascii_copy(lun->revision, sizeof(lun->revision),
-		   params->revision, REVISION) &&
+	return lun->naa[0] >> 4 == 3 && lun_identify(&lun->identity, params) &&
 	       ascii_copy(lun->label, sizeof(lun->label), params->label, "");
 }
 
@@ -71,7 +73,7 @@ lun_new(const struct lun_params *params, struct lun **ret_lun)
 	struct lun *lun = calloc(1, sizeof(*lun));
 	if (lun == NULL)
 		return -ENOMEM;
-	if (!lun_identify(lun, params)) {
+	if (!lun_name(lun, params)) {
 		free(lun);
 		return -EINVAL;
 	}
@@ -96,6 +98,7 @@ lun_new(const struct lun_params *params, struct lun **ret_lun)
 	if (params->sanitizing)
 		lun->sanitize.state = SANITIZE_FAILED;
 	lun->sanitize.exits = params->sanitize_exits;
+	throttle_init(lun);
 	list_init(&lun->tasks);
 	list_init(&lun->aborting);
 	list_init(&lun->tmfs);
@@ -104,6 +107,7 @@ lun_new(const struct lun_params *params, struct lun **ret_lun)
 	list_init(&lun->registry_changes);
 	list_init(&lun->registry_aborts);
 	lun_reset(lun);
+	lun_limits_set(lun, &params->limits);
 	*ret_lun = lun;
 	return 0;
 }
@@ -126,6 +130,7 @@ lun_closed(struct loop_task *later)
 	void *arg = lun->arg;
 
 	assert(lun->task_count == 0);
+	assert(!loop_timer_armed(&lun->throttle.timer));
 	lun->magic = 0;
 	registry_free(lun->registry);
 	free(lun);
@@ -137,9 +142,10 @@ void
 lun_close_check(struct lun *lun)
 {
 	if (!lun->closing || lun->later.queued || lun->flush.in_flight ||
-	    sanitize_is_busy(lun) || lun->token_users > 0 ||
-	    !list_empty(&lun->mappings) || !list_empty(&lun->tmfs) ||
-	    !list_empty(&lun->registry_changes) || lun->registry_turn.queued)
+	    lun->settings > 0 || sanitize_is_busy(lun) ||
+	    lun->token_users > 0 || !list_empty(&lun->mappings) ||
+	    !list_empty(&lun->tmfs) || !list_empty(&lun->registry_changes) ||
+	    lun->registry_turn.queued)
 		return;
 	lun->later.run = lun_closed;
 	loop_defer(lun->loop, &lun->later);
@@ -247,6 +253,14 @@ lun_stat_get(const struct lun *lun, struct lun_stat *ret_stat)
 	ret_stat->tasks = lun->task_count;
 	ret_stat->nexuses = lun->mapping_count;
 	ret_stat->stopped = lun->stopped;
+	latency_figures_get(&lun->latency, LATENCY_ALL, &ret_stat->latency);
+}
+
+const struct latency *
+lun_latency(const struct lun *lun)
+{
+	ASSERT_MAGIC(lun, LUN_MAGIC);
+	return &lun->latency;
 }
 
 const char *

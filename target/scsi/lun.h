@@ -7,6 +7,7 @@
 #ifndef TARGET_SCSI_LUN_H
 #define TARGET_SCSI_LUN_H
 
+#include "target/scsi/latency.h"
 #include "target/scsi/registry.h"
 #include "target/scsi/task.h"
 
@@ -45,18 +46,37 @@ struct copy_manager;
 struct copy_manager *copy_manager_new(void);
 void copy_manager_free(struct copy_manager *manager); /* or NULL */
 
+/* What hosts together may take of a unit in a second, reading and writing; 0:
+ * no limit.  Burst: how much at once after a pause, 0: that of a second; at
+ * most that of an hour. */
+struct lun_limits {
+	uint64_t iops, iops_burst; /* commands */
+	uint64_t bps, bps_burst;   /* bytes */
+};
+
+#define LUN_BPS_MIN 4096u
+
+#define LUN_VENDOR   "VARVE"
+#define LUN_PRODUCT  "varve LUN"
+#define LUN_REVISION "0001"
+
+#define LUN_SERIAL_MAX 36u
+
 struct lun_params {
 	struct backstore *bs; /* stays the caller's; closed after
 				 lun_free's done */
 	uint8_t naa[8];       /* NAA 3 (locally assigned), stable for the
 				 life of the LUN; see lun_naa_from_uuid */
-	const char *serial;   /* unit serial number, at most 36 chars */
-	const char *vendor;   /* 8 characters, NULL: "VARVE" */
-	const char *product;  /* 16 characters, NULL: "varve LUN" */
-	const char *revision; /* 4 characters, NULL: the version's */
+	const char *serial;   /* unit serial number, at most 36 characters */
+	const char *vendor;   /* 8 characters, NULL: LUN_VENDOR */
+	const char *product;  /* 16 characters, NULL: LUN_PRODUCT */
+	const char *revision; /* 4 characters, NULL: LUN_REVISION */
 	const char *label;    /* for logs and VPD 83h: "vms/web01" */
+	uint16_t rotation;    /* MEDIUM ROTATION RATE of VPD B1h: 1, or turns
+				 a minute; 0: by the store */
 	bool read_only;
 	bool write_cache; /* WCE as it starts; true is normal */
+	struct lun_limits limits;
 
 	const struct registry *registry; /* as it was kept, or NULL */
 	const struct lun_keeper *keeper; /* NULL: nobody */
@@ -81,17 +101,41 @@ void lun_capacity_changed(struct lun *lun);
 /* What it holds is about to become something else, and not by a command: no
  * token is good any more. */
 void lun_data_changing(struct lun *lun);
+
+/* A change of a unit that is there. */
+struct lun_setting {
+	void (*done)(struct lun_setting *setting, int result);
+	/* scsi's */
+	struct lun *lun;
+	struct bs_io io;
+	struct loop_task later;
+};
+
+/* Identification, read_only, write_cache and limits are from now on what params
+ * say; the rest of params is not looked at.  Hosts hear of it by unit
+ * attention. -EINVAL: an identification that does not fit its field, and
+ * nothing changed; else done follows, once, not from inside.  Where the cache
+ * was switched off that is when what had been written is on the medium;
+ * negative: it may not be. */
+int lun_set(struct lun *lun, const struct lun_params *params,
+    struct lun_setting *setting);
+
+/* From now on, for commands that wait as well; begins with full bursts. */
+void lun_limits_set(struct lun *lun, const struct lun_limits *limits);
 /* The pool crossed a threshold (engine.md 3.10): unit attention 38h/07h. */
 void lun_threshold_reached(struct lun *lun);
 
 struct lun_stat {
-	uint64_t reads, writes, read_bytes, write_bytes, unmaps, flushes,
-	    errors;
-	uint64_t latency_ns_total;
+#define STAT(field, metric, unit, help) uint64_t field;
+#include "target/scsi/stats.def"
+#undef STAT
+	struct latency_figures latency; /* of all commands */
 	unsigned tasks, nexuses;
 	bool stopped;
 };
 void lun_stat_get(const struct lun *lun, struct lun_stat *ret_stat);
+/* Since lun_new; no reset of the unit clears it. */
+const struct latency *lun_latency(const struct lun *lun);
 const char *lun_label(const struct lun *lun);
 
 /* Who has registered, and what is held: a copy for the caller to free, or NULL:
@@ -131,6 +175,8 @@ int scsi_nexus_map(struct scsi_nexus *nexus, unsigned number, struct lun *lun,
 int scsi_nexus_unmap(struct scsi_nexus *nexus, unsigned number, bool announce,
     void (*done)(void *arg), void *arg);
 struct lun *scsi_nexus_lun(const struct scsi_nexus *nexus, unsigned number);
+/* Of its commands to all units, since scsi_nexus_new. */
+const struct latency *scsi_nexus_latency(const struct scsi_nexus *nexus);
 
 /* ---- task management, SAM-5 7 ---- */
 

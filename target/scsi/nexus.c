@@ -225,6 +225,13 @@ scsi_nexus_new(
 	return 0;
 }
 
+const struct latency *
+scsi_nexus_latency(const struct scsi_nexus *nexus)
+{
+	ASSERT_MAGIC(nexus, NEXUS_MAGIC);
+	return &nexus->latency;
+}
+
 static void
 nexus_closed(struct loop_task *later)
 {

@@ -73,7 +73,8 @@ is_barrier(const struct scsi_task *task)
 static bool
 runs(const struct scsi_task *task)
 {
-	return task->phase == SCSI_TASK_EXECUTING && !task->dormant;
+	return task->phase == SCSI_TASK_EXECUTING && !task->dormant &&
+	       !task->throttled;
 }
 
 /* Does other touch blocks of the atomic task?  What changes the medium and
@@ -158,7 +159,7 @@ task_set_may_run(struct scsi_task *task)
 {
 	struct lun *lun = task->lun;
 
-	assert(!task->dormant);
+	assert(!task->dormant && !task->throttled);
 	if (lun == NULL || !task_is_blocked(task))
 		return true;
 	task->dormant = true;

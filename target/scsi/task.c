@@ -15,6 +15,7 @@ scsi_task_init(struct scsi_task *task)
 	task->phase = SCSI_TASK_IDLE;
 	list_init(&task->link);
 	list_init(&task->abort_link);
+	list_init(&task->throttle_link);
 }
 
 /* ---- begin ---- */
@@ -30,7 +31,7 @@ task_reset(struct scsi_task *task)
 	task->sense_length = 0;
 	task->aborted = task->aborting = task->detached = false;
 	task->dormant = task->waiting = task->starting = false;
-	task->queued = false;
+	task->queued = task->throttled = false;
 	task->yielded = task->resting = false;
 	task->abort_status = SCSI_GOOD;
 	task->lba = task->block_count = task->cursor = 0;
@@ -39,6 +40,7 @@ task_reset(struct scsi_task *task)
 	task->side = NULL;
 	task->lun = NULL;
 	task->mapping = NULL;
+	task->arrived_ns = loop_now(task->loop);
 }
 
 static void
@@ -181,8 +183,18 @@ task_finish_later(struct scsi_task *task)
 }
 
 void
+scsi_task_enable(struct scsi_task *task)
+{
+	assert(!task->aborting);
+	if (task_set_may_run(task))
+		scsi_task_start(task);
+}
+
+void
 scsi_task_execute(struct scsi_task *task)
 {
+	struct lun *lun = task->lun;
+
 	ASSERT_MAGIC(task, SCSI_TASK_MAGIC);
 	assert(task->phase == SCSI_TASK_BEGUN);
 	if (!task->aborting && task->iov_count > 0 && !task->borrowed)
@@ -190,11 +202,10 @@ scsi_task_execute(struct scsi_task *task)
 		       task->data_length);
 
 	task->phase = SCSI_TASK_EXECUTING;
-	task->started_ns = loop_now(task->loop);
 	if (task->aborting)
 		task_finish_later(task);
-	else if (task_set_may_run(task))
-		scsi_task_start(task);
+	else if (lun == NULL || !lun->throttle.on || !throttle_holds(task))
+		scsi_task_enable(task);
 }
 
 /* ---- IMMED ---- */
@@ -232,7 +243,6 @@ scsi_task_go_on_alone(struct scsi_task *task)
 	alone->side_length = task->side_length;
 	task->side = NULL;
 	alone->phase = SCSI_TASK_EXECUTING;
-	alone->started_ns = loop_now(alone->loop);
 	task_set_enter(alone);
 	scsi_task_end_good(task);
 	return alone;
@@ -243,11 +253,13 @@ scsi_task_go_on_alone(struct scsi_task *task)
 static void
 task_count(struct scsi_task *task)
 {
-	struct lun_stat *stat = &task->lun->stat;
+	enum latency_class class = latency_class_of(task->cdb);
+	uint64_t ns = loop_now(task->loop) - task->arrived_ns;
 
 	if (task->status == SCSI_CHECK_CONDITION)
-		stat->errors++;
-	stat->latency_ns_total += loop_now(task->loop) - task->started_ns;
+		task->lun->stat.errors++;
+	latency_add(&task->lun->latency, class, ns);
+	latency_add(&task->nexus->latency, class, ns);
 }
 
 static void
@@ -273,7 +285,7 @@ task_finish(struct scsi_task *task)
 	if (task->side != NULL)
 		buf_put(task->loop->bufs, task->side);
 	task->side = NULL;
-	if (lun != NULL)
+	if (lun != NULL && !aborting)
 		task_count(task);
 	task_set_leave(task);
 	if (aborting)
@@ -396,6 +408,9 @@ abort_task(struct scsi_task *task, enum abort_manner manner, uint64_t ticket)
 	if (task->dormant) {
 		task->dormant = false;
 		task->lun->dormant--;
+		task_finish_later(task);
+	} else if (task->throttled) {
+		throttle_forget(task);
 		task_finish_later(task);
 	} else if (task->resting) {
 		sanitize_forget(task);

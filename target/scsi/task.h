@@ -102,9 +102,11 @@ struct scsi_task {
 	uint64_t abort_ticket;
 	enum scsi_status abort_status; /* TASK ABORTED: to be sent; else none */
 	bool aborting, detached, dormant, waiting, starting;
-	bool queued;  /* for its turn to change the registry */
-	bool yielded; /* need not be alone any more */
-	bool resting; /* waits for what its LUN does by itself */
+	bool queued;               /* for its turn to change the registry */
+	bool yielded;              /* need not be alone any more */
+	bool resting;              /* waits for what its LUN does by itself */
+	bool throttled;            /* waits for its LUN's limits */
+	struct list throttle_link; /* among those */
 	void (*next)(struct scsi_task *task);  /* after this I/O */
 	void (*after)(struct scsi_task *task); /* after the whole transfer */
 	struct iovec piece[SCSI_TASK_IOV_MAX]; /* the part in flight */
@@ -117,7 +119,7 @@ struct scsi_task {
 	uint64_t wanted; /* bytes of the buffers it waits for */
 	struct buf_waiter waiter;
 	struct loop_task later;
-	uint64_t started_ns;
+	uint64_t arrived_ns;
 };
 
 void scsi_task_init(struct scsi_task *task); /* idle; clears the request */

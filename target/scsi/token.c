@@ -21,7 +21,7 @@
 #include <string.h>
 #include <sys/random.h>
 
-#define TOKENS_MAX 256u
+#define TOKENS_KEPT 256u
 #define BODY       8u /* the fields before the length's end */
 #define SECRET_AT  256u
 
@@ -116,7 +116,7 @@ token_new(struct lun *lun, const struct token_range *ranges, unsigned count,
 		free(token);
 		return NULL;
 	}
-	if (manager->count == TOKENS_MAX)
+	if (manager->count == TOKENS_KEPT)
 		token_revoke(
 		    list_entry(manager->tokens.next, struct token, link));
 	token->lun = lun;

@@ -40,9 +40,10 @@ supported_pages(const struct scsi_task *task, uint8_t *body)
 static size_t
 unit_serial_number(const struct scsi_task *task, uint8_t *body)
 {
-	size_t length = strlen(task->lun->serial);
+	const char *serial = task->lun->identity.serial;
+	size_t length = strlen(serial);
 
-	memcpy(body, task->lun->serial, length);
+	memcpy(body, serial, length);
 	return length;
 }
 
@@ -103,12 +104,14 @@ put_scsi_name(uint8_t *to, uint8_t association, const char *name)
 static size_t
 put_t10_vendor(uint8_t *to, const struct lun *lun)
 {
-	char value[8 + sizeof(lun->serial)];
-	size_t vendor = strlen(lun->vendor), serial = strlen(lun->serial);
+	const struct lun_identity *identity = &lun->identity;
+	char value[8 + sizeof(identity->serial)];
+	size_t vendor = strlen(identity->vendor);
+	size_t serial = strlen(identity->serial);
 
 	memset(value, ' ', 8);
-	memcpy(value, lun->vendor, vendor);
-	memcpy(value + 8, lun->serial, serial);
+	memcpy(value, identity->vendor, vendor);
+	memcpy(value + 8, identity->serial, serial);
 	return put_designator(
 	    to, CODE_ASCII, OF_UNIT | TYPE_T10_VENDOR, value, 8 + serial);
 }
@@ -210,8 +213,11 @@ block_limits(const struct scsi_task *task, uint8_t *body)
 static size_t
 block_characteristics(const struct scsi_task *task, uint8_t *body)
 {
-	/* rotation rate: 0 not reported, 1 non-rotating */
-	store_be16(&body[4 - 4], task->lun->bs->rotational ? 0 : 1);
+	uint16_t rotation = task->lun->identity.rotation;
+
+	if (rotation == 0) /* 0 on the wire: not reported, 1: none */
+		rotation = task->lun->bs->rotational ? 0 : 1;
+	store_be16(&body[4 - 4], rotation);
 	if (lun_sanitizes(task->lun))
 		body[7 - 4] = 0x40; /* WABEREQ: reads are good after an erase */
 	body[8 - 4] = 0x01;         /* VBULS: VERIFY of unmapped blocks works */

@@ -30,6 +30,8 @@ struct service {
 	sem_t done;
 	enum service_view view;
 	uint16_t tsih;
+	unsigned throttled;
+	struct lun_limits limits;
 	int result;
 };
 
@@ -284,6 +286,23 @@ service_sessions(struct service *s)
 {
 	call(s, 0, list_run);
 	return (unsigned)s->result;
+}
+
+static void
+throttle_run(struct service *s)
+{
+	lun_limits_set(s->luns[s->throttled], &s->limits);
+	sem_post(&s->done);
+}
+
+void
+service_throttle(
+    struct service *s, unsigned lun, const struct lun_limits *limits)
+{
+	assert(lun < LUNS);
+	s->throttled = lun;
+	s->limits = *limits;
+	call(s, 1, throttle_run);
 }
 
 void

@@ -475,6 +475,25 @@ do_limits(struct play *p, char **words)
 }
 
 static const char *
+do_throttle(struct play *p, char **words)
+{
+	struct lun_limits limits = {.iops = 0};
+	const unsigned lun = (unsigned)atoi(words[0]);
+
+	for (words++; *words != NULL; words++) {
+		const char *equals = strchr(*words, '=');
+		if (equals != NULL && strncmp(*words, "iops=", 5) == 0)
+			limits.iops = (uint64_t)atoi(equals + 1);
+		else if (equals != NULL && strncmp(*words, "bps=", 4) == 0)
+			limits.bps = (uint64_t)atoi(equals + 1);
+		else
+			return "no such limit";
+	}
+	service_throttle(p->service, lun, &limits);
+	return NULL;
+}
+
+static const char *
 do_host(struct play *p, char **words)
 {
 	for (; *words != NULL; words++) {
@@ -515,6 +534,7 @@ static const struct {
     {"stat", 2, do_stat},
     {"pause", 1, do_pause},
     {"ready", 1, do_ready},
+    {"throttle", 1, do_throttle},
 };
 
 /* Splits at blanks; a word in quotes may have some, and keeps its first. */

@@ -22,6 +22,8 @@
  *	reflect USER:SECRET ...     like chap, with the server's own challenge
  *	proof USER:SECRET ID HEX    what came proves it for our challenge
  *	ready LUN                   takes the POWER ON unit attention
+ *	throttle LUN [iops=N] [bps=N]
+ *	                            sets its limits, with bursts of a second
  *	hangup                      closes the current connection
  *
  * VALUE is a number, bytes in hex, or letters of flags (FTCRWSUO); $NAME takes
@@ -59,6 +61,8 @@ int service_connect(struct service *service); /* a socket */
 void service_publish(struct service *service, enum service_view view);
 int service_drop(struct service *service, uint16_t tsih);
 unsigned service_sessions(struct service *service);
+void service_throttle(
+    struct service *service, unsigned lun, const struct lun_limits *limits);
 void service_stat(struct service *service, struct iscsi_server_stat *ret);
 
 /* ---- fields.c: PDUs as text ---- */

@@ -440,6 +440,7 @@ an_older_database_is_taken_along(void **unused)
 	assert_int_equal(add_export(target, host, UUID_1, 0), 0);
 	execute("ALTER TABLE exports DROP COLUMN expires; DROP TABLE flattens;"
 		"DROP TABLE samples; DROP TABLE registrations;"
+		"DROP TABLE lun_settings;"
 		"DELETE FROM migrations WHERE version > 1;"
 		"PRAGMA user_version = 1");
 	reopen();
@@ -447,6 +448,73 @@ an_older_database_is_taken_along(void **unused)
 	assert_int_equal(count, 1);
 	assert_int_equal(rows[0].expires_unix, 0);
 	free(rows);
+}
+
+/* ---- settings ---- */
+
+static void
+settings_are_a_luns_of_a_pool_and_go_with_it(void **unused)
+{
+	json_t *settings = json_pack("{s:s, s:i}", "vendor", "ACME", "iops", 5);
+	json_t *found;
+	int64_t target;
+	char device[] = "/a";
+	struct state_pool *pools;
+	unsigned count;
+
+	(void)unused;
+	add_pool("vms", UUID_1, device, &target);
+	assert_int_equal(state_pools(state, &pools, &count), 0);
+	int64_t pool = pools[0].id;
+	state_pools_free(pools, count);
+	state_begin(state);
+	assert_int_equal(state_settings_put(state, pool, UUID_1, settings), 0);
+	assert_int_equal(state_settings_put(state, pool, UUID_2, settings), 0);
+	state_commit(state);
+	reopen();
+	assert_int_equal(state_settings(state, pool, &found), 0);
+	assert_int_equal(json_object_size(found), 2);
+	json_decref(found);
+	assert_int_equal(state_settings_of(state, pool, UUID_2, &found), 0);
+	assert_int_equal(json_object_size(found), 1);
+	assert_true(json_equal(json_object_get(found, UUID_2), settings));
+	json_decref(found);
+	/* nothing set is no row */
+	json_object_clear(settings);
+	state_begin(state);
+	assert_int_equal(state_settings_put(state, pool, UUID_1, settings), 0);
+	state_commit(state);
+	assert_int_equal(state_settings(state, pool, &found), 0);
+	assert_int_equal(json_object_size(found), 1);
+	json_decref(found);
+	state_begin(state);
+	assert_int_equal(state_pool_remove(state, pool), 0);
+	state_commit(state);
+	assert_int_equal(state_settings(state, pool, &found), 0);
+	assert_int_equal(json_object_size(found), 0);
+	json_decref(found);
+	json_decref(settings);
+}
+
+static void
+settings_that_cannot_be_are_told(void **unused)
+{
+	static const char *const wrong[] = {
+	    "[]", "{", "{\"iops\":-1}", "{\"vendor\":\"far too long\"}"};
+	char device[] = "/a", sql[256];
+	int64_t target;
+	json_t *found;
+
+	(void)unused;
+	add_pool("vms", UUID_1, device, &target);
+	for (size_t i = 0; i < ARRAY_SIZE(wrong); i++) {
+		snprintf(sql, sizeof(sql),
+		    "INSERT OR REPLACE INTO lun_settings SELECT id, '" UUID_1
+		    "', '%s' FROM pools",
+		    wrong[i]);
+		execute(sql);
+		assert_int_equal(state_settings(state, 1, &found), -EBADMSG);
+	}
 }
 
 /* ---- persistent reservations ---- */
@@ -695,6 +763,8 @@ main(void)
 	    claim(an_answer_is_remembered_by_its_request),
 	    claim(only_the_newest_answers_are_kept),
 	    claim(an_older_database_is_taken_along),
+	    claim(settings_are_a_luns_of_a_pool_and_go_with_it),
+	    claim(settings_that_cannot_be_are_told),
 	    claim(a_registry_is_there_again),
 	    claim(one_without_aptpl_is_not_kept),
 	    claim(an_initiator_is_forgotten_with_what_it_held),

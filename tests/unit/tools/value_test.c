@@ -165,6 +165,9 @@ resize_keeps_its_sign(void **state)
 	is_number(API_LIMIT, "50G", 53687091200);
 	is_number(API_LIMIT, "none", 0);
 	refused(API_LIMIT, "no", "usage.size", NULL);
+	is_number(API_COUNT, "500", 500);
+	is_number(API_COUNT, "none", 0);
+	refused(API_COUNT, "many", "usage.argument", NULL);
 	is_number(API_RESERVE, "50G", 53687091200);
 	is_number(API_RESERVE, "none", 0);
 	is_number(API_RESERVE, "all", 1ll << 60);

@@ -328,16 +328,16 @@ it_rests_so_that_it_works_its_share_of_the_time(void **state)
 	erase(&cmd, &rig, 0x80);
 	run_good(&cmd);
 	assert_int_equal(spy_count(rig.spy, BS_ZERO), 1);
-	rig_wait(&rig, 100 * NSEC_PER_MSEC);
+	rig_pass(&rig, 100 * NSEC_PER_MSEC);
 	spy_release(rig.spy); /* a step of 100 ms: 300 of rest */
-	rig_wait(&rig, 299 * NSEC_PER_MSEC);
+	rig_pass(&rig, 299 * NSEC_PER_MSEC);
 	assert_int_equal(spy_count(rig.spy, BS_ZERO), 1);
-	rig_wait(&rig, 2 * NSEC_PER_MSEC);
+	rig_pass(&rig, 2 * NSEC_PER_MSEC);
 	assert_int_equal(spy_count(rig.spy, BS_ZERO), 2);
 	/* a unit that goes does not wait for the rest */
-	rig_wait(&rig, 100 * NSEC_PER_MSEC);
+	rig_pass(&rig, 100 * NSEC_PER_MSEC);
 	spy_release(rig.spy);
-	rig_wait(&rig, 10 * NSEC_PER_MSEC);
+	rig_pass(&rig, 10 * NSEC_PER_MSEC);
 	uint64_t before = loop_now(rig.loop);
 	struct loop *loop = rig.loop;
 	assert_true(loop_timer_armed(&rig.lun->sanitize.rest));

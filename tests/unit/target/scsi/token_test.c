@@ -360,13 +360,13 @@ a_token_expires_unused_or_when_it_was_the_last_time(void **state)
 
 	take_token(pair, 0, 10, token);
 	for (unsigned i = 0; i < 3; i++) {
-		rig_wait(rig, 59 * SECOND);
+		rig_pass(rig, 59 * SECOND);
 		write_list(token);
 		list_range(0, 10);
 		write_using(&cmd, pair, 2, 1);
 		run_good(&cmd);
 	}
-	rig_wait(rig, 61 * SECOND);
+	rig_pass(rig, 61 * SECOND);
 	copy_sense(pair, token, 10, TOKEN_EXPIRED);
 	copy_sense(pair, token, 10, TOKEN_REVOKED);
 	take_token(pair, 0, 10, token);

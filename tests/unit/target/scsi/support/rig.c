@@ -162,24 +162,24 @@ rig_drain(struct rig *rig)
 		continue;
 }
 
-struct rig_waiting {
+struct alarm {
 	struct loop_timer timer;
-	bool over;
+	bool rang;
 };
 
 static void
-wait_over(struct loop_timer *timer)
+alarm_ring(struct loop_timer *timer)
 {
-	container_of(timer, struct rig_waiting, timer)->over = true;
+	container_of(timer, struct alarm, timer)->rang = true;
 }
 
 void
-rig_wait(struct rig *rig, uint64_t ns)
+rig_pass(struct rig *rig, uint64_t ns)
 {
-	struct rig_waiting waiting = {.timer = {.expire = wait_over}};
+	struct alarm alarm = {.timer.expire = alarm_ring};
 
-	loop_timer_arm(rig->loop, &waiting.timer, ns);
-	assert_true(simloop_run_until(rig->loop, &waiting.over));
+	loop_timer_arm(rig->loop, &alarm.timer, ns);
+	assert_true(simloop_run_until(rig->loop, &alarm.rang));
 }
 
 static void

@@ -64,12 +64,11 @@ struct rig_params {
 	unsigned background_percent;
 };
 
-/* Lets time go by, with what falls due. */
-void rig_wait(struct rig *rig, uint64_t ns);
-
 void rig_open(struct rig *rig, const struct rig_params *params);
 void rig_close(struct rig *rig);
 void rig_drain(struct rig *rig); /* until nothing is left to do */
+/* Time passes: so much, and a little, with what falls into it. */
+void rig_pass(struct rig *rig, uint64_t ns);
 void rig_clear_attentions(struct rig *rig);
 /* One more, at most to RIG_NEXUSES. */
 void rig_nexus(struct rig *rig, unsigned i, const char *initiator_port,

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What lun create and lun set share: limits of space, and settings.
+ */
+#ifndef TARGET_LUN_CHANGE_H
+#define TARGET_LUN_CHANGE_H
+
+#include "target/change.h"
+#include "target/settings.h"
+
+#define LUN_UNIT 4096ull
+
+/* Quota and reservation of the request; or, where it says nothing, those. */
+struct lun_space {
+	uint64_t quota, reserve;
+};
+struct lun_space lun_space_asked(
+    const struct request *request, struct lun_space otherwise);
+/* False: the request has failed. */
+bool lun_space_check(
+    struct request *request, uint64_t size, struct lun_space limits);
+
+/* ---- settings of a change; its uuid is set first, when there is one ---- */
+
+#define LUN_SERIAL_TAKEN "another LUN of the pool has that serial number"
+
+/* The change takes settings, which are to be what is set of its LUN. */
+void lun_settings_ask(
+    struct change *change, json_t *settings, const struct survey_pool *sp);
+/* On the pool's loop: 0, or -EADDRINUSE: another LUN has its serial number. */
+int lun_serial_check(const struct change *change);
+/* A change_op's record. */
+int lun_settings_record(struct state *state, const struct change *change);
+
+#endif

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What an administrator changes of a unit under way.  Its NAA is not among it:
+ * that is what it is.
+ */
+#include "target/scsi/internal.h"
+#include <errno.h>
+#include <string.h>
+
+/* SPC-4 6.6.1: whoever changes INQUIRY data tells every nexus.  The data of
+ * its VPD pages is INQUIRY data too. */
+static void
+identity_set(struct lun *lun, const struct lun_identity *identity)
+{
+	if (memcmp(&lun->identity, identity, sizeof(*identity)) == 0)
+		return;
+	lun->identity = *identity;
+	attention_set_lun(lun, ATTENTION_INQUIRY, NULL);
+}
+
+/* WP is in the header of the mode parameters, WCE in a page: a change of either
+ * is told as that by another's MODE SELECT is.  True: WCE went off. */
+static bool
+mode_set(struct lun *lun, const struct lun_params *params)
+{
+	bool read_only = params->read_only || lun->bs->read_only;
+	bool before = lun->mode_default.write_cache;
+	bool differs =
+	    read_only != lun->read_only || params->write_cache != before;
+	bool off = before && !params->write_cache;
+
+	lun->read_only = read_only;
+	if (params->write_cache != before) {
+		lun->mode_default.write_cache = params->write_cache;
+		lun->mode.write_cache = params->write_cache;
+	}
+	if (differs)
+		attention_set_lun(lun, ATTENTION_MODE, NULL);
+	return off;
+}
+
+static void
+setting_end(struct lun_setting *setting, int result)
+{
+	struct lun *lun = setting->lun;
+
+	assert(lun->settings > 0);
+	lun->settings--;
+	setting->done(setting, result);
+	lun_close_check(lun);
+}
+
+static void
+setting_flushed(struct bs_io *io, int result)
+{
+	setting_end(container_of(io, struct lun_setting, io), result);
+}
+
+static void
+setting_later(struct loop_task *task)
+{
+	setting_end(container_of(task, struct lun_setting, later), 0);
+}
+
+int
+lun_set(struct lun *lun, const struct lun_params *params,
+    struct lun_setting *setting)
+{
+	struct lun_identity identity;
+
+	ASSERT_MAGIC(lun, LUN_MAGIC);
+	assert(!lun->closing);
+	assert(setting->done != NULL);
+	if (!lun_identify(&identity, params))
+		return -EINVAL;
+	lun->settings++;
+	setting->lun = lun;
+	identity_set(lun, &identity);
+	lun_limits_set(lun, &params->limits);
+	if (mode_set(lun, params) && lun->bs->volatile_cache) {
+		/* writes that begin now are durable when they complete; those
+		 * that have completed become so */
+		bs_io_init(&setting->io);
+		setting->io.op = BS_FLUSH;
+		setting->io.complete = setting_flushed;
+		lun_submit(lun, &setting->io);
+		return 0;
+	}
+	setting->later = (struct loop_task){.run = setting_later};
+	loop_defer(lun->loop, &setting->later);
+	return 0;
+}

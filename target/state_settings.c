@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Settings of LUNs (settings.h).
+ */
+#include "target/settings.h"
+#include "target/state_sql.h"
+#include <errno.h>
+#include <stdlib.h>
+
+/* What is there was checked when it came; but another may have written it. */
+static int
+read_settings(sqlite3_stmt *stmt, void *arg)
+{
+	const char *uuid = (const char *)sqlite3_column_text(stmt, 0);
+	const char *text = (const char *)sqlite3_column_text(stmt, 1);
+	json_t *found, *settings, *fault;
+
+	if (uuid == NULL || text == NULL)
+		return -EBADMSG;
+	found = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
+	if (!json_is_object(found)) {
+		json_decref(found);
+		return -EBADMSG;
+	}
+	fault = settings_change(NULL, found, &settings);
+	json_decref(found);
+	if (fault != NULL) {
+		json_decref(fault);
+		return -EBADMSG;
+	}
+	return json_object_set_new(arg, uuid, settings) == 0 ? 0 : -ENOMEM;
+}
+
+static int
+settings_found(int ret, json_t *found, json_t **ret_settings)
+{
+	if (ret < 0)
+		json_decref(found);
+	else
+		*ret_settings = found;
+	return ret;
+}
+
+int
+state_settings(struct state *state, int64_t pool_id, json_t **ret_settings)
+{
+	json_t *all = json_object();
+
+	if (all == NULL)
+		return -ENOMEM;
+	return settings_found(
+	    sql_run(state,
+		"SELECT lun_uuid, settings FROM lun_settings WHERE pool = ?",
+		read_settings, all, "i", pool_id),
+	    all, ret_settings);
+}
+
+int
+state_settings_of(struct state *state, int64_t pool_id, const char *lun_uuid,
+    json_t **ret_settings)
+{
+	json_t *one = json_object();
+
+	if (one == NULL)
+		return -ENOMEM;
+	return settings_found(
+	    sql_run(state,
+		"SELECT lun_uuid, settings FROM lun_settings WHERE pool = ? "
+		"AND lun_uuid = ?",
+		read_settings, one, "is", pool_id, lun_uuid),
+	    one, ret_settings);
+}
+
+int
+state_settings_put(struct state *state, int64_t pool_id, const char *lun_uuid,
+    const json_t *settings)
+{
+	char *text;
+	int ret;
+
+	assert(state->changing);
+	if (json_object_size(settings) == 0)
+		return state_settings_forget(state, pool_id, lun_uuid);
+	text = json_dumps(settings, JSON_COMPACT | JSON_SORT_KEYS);
+	if (text == NULL)
+		return -ENOMEM;
+	ret = sql_run(state,
+	    "INSERT OR REPLACE INTO lun_settings (pool, lun_uuid, settings) "
+	    "VALUES (?, ?, ?)",
+	    NULL, NULL, "iss", pool_id, lun_uuid, text);
+	free(text);
+	return ret;
+}
+
+int
+state_settings_forget(
+    struct state *state, int64_t pool_id, const char *lun_uuid)
+{
+	assert(state->changing);
+	return sql_run(state,
+	    "DELETE FROM lun_settings WHERE pool = ? AND lun_uuid = ?", NULL,
+	    NULL, "is", pool_id, lun_uuid);
+}
