@@ -82,6 +82,13 @@ enum {
 	TIME_INTERVAL = 0x0003,
 };
 
+/* Processing intervals: the time of all such commands together. */
+static uint64_t
+milliseconds(const struct lun *lun, enum latency_class class)
+{
+	return lun->latency.of[class].total_ns / NSEC_PER_MSEC;
+}
+
 static size_t
 statistics(const struct lun *lun, uint8_t *body)
 {
@@ -92,9 +99,11 @@ statistics(const struct lun *lun, uint8_t *body)
 	store_be64(value + 8, stat->writes);
 	store_be64(value + 16, stat->write_bytes >> lun->block_shift);
 	store_be64(value + 24, stat->read_bytes >> lun->block_shift);
-	/* processing intervals: not counted; of milliseconds if they were */
+	store_be64(value + 32, milliseconds(lun, LATENCY_READ));
+	store_be64(value + 40, milliseconds(lun, LATENCY_WRITE));
 	value = put_parameter(body + 68, IDLE_TIME, 8);
 	store_be64(value, lun->idle_ns / NSEC_PER_MSEC);
+	/* what an interval is: 1 / 10^3 s */
 	value = put_parameter(body + 80, TIME_INTERVAL, 8);
 	store_be32(value, 3);
 	store_be32(value + 4, 1);

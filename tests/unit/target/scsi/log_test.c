@@ -115,6 +115,30 @@ commands_and_blocks_are_counted(void **state)
 }
 
 static void
+the_time_of_reads_is_measured(void **state)
+{
+	struct rig *rig = *state;
+	struct cmd read[2], cmd;
+
+	rig->spy->hold = true;
+	for (unsigned i = 0; i < 2; i++) {
+		CMD(&read[i], rig, 0x28, 0, BE32(0), 0, BE16(1), 0);
+		assert_true(cmd_begin(&read[i]));
+		cmd_execute(&read[i]);
+	}
+	rig_pass(rig, 20 * NSEC_PER_MSEC);
+	rig->spy->hold = false;
+	spy_release_all(rig->spy);
+	rig_drain(rig);
+	for (unsigned i = 0; i < 2; i++)
+		cmd_release(&read[i]);
+	const uint8_t *in = page(&cmd, rig, 0x19, 0);
+	assert_int_equal(load_be64(parameter(in, 1) + 32), 40);
+	assert_int_equal(load_be64(parameter(in, 1) + 40), 0);
+	cmd_release(&cmd);
+}
+
+static void
 the_time_without_a_command_is_measured(void **state)
 {
 	struct rig *rig = *state;
@@ -163,6 +187,7 @@ main(void)
 	    rig_test(others_are_refused),
 	    rig_test(space_is_counted_in_threshold_sets),
 	    rig_tests(commands_and_blocks_are_counted),
+	    rig_test(the_time_of_reads_is_measured),
 	    rig_test(the_time_without_a_command_is_measured),
 	    rig_test(no_temperature_is_claimed),
 	};
