@@ -35,6 +35,14 @@ ANSWER(mode_sense);
 CHECK(mode_select_check);
 RUN(mode_select);
 
+CHECK(diagnostic_send_check);
+RUN(diagnostic_send);
+ANSWER(diagnostic_receive);
+
+ANSWER(buffer_read);
+CHECK(buffer_write_check);
+RUN(buffer_write);
+
 CHECK(log_sense_check);
 ANSWER(log_sense);
 

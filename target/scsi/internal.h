@@ -128,6 +128,12 @@ struct copy_result {
 
 #define COPY_RESULTS 4u
 
+/* buffer.c: what the nexus wrote to its echo buffer; NULL: nothing yet. */
+struct scsi_echo {
+	uint8_t *data;
+	uint32_t length;
+};
+
 struct scsi_mapping {
 	struct scsi_nexus *nexus;
 	struct lun *lun;
@@ -141,6 +147,7 @@ struct scsi_mapping {
 	unsigned task_count;      /* and copies that use it */
 	struct copy_result copies[COPY_RESULTS];
 	uint64_t copies_begun;
+	struct scsi_echo echo;
 	bool closing;
 	void (*done)(void *arg);
 	void *arg;
@@ -230,6 +237,8 @@ struct lun {
 
 	struct bs_io flush; /* of SYNCHRONIZE CACHE with IMMED */
 	bool flush_again;
+
+	uint8_t *buffer; /* of WRITE BUFFER; NULL: nobody wrote it yet */
 
 	struct lun_stat stat;
 	bool closing;

@@ -124,6 +124,7 @@ lun_closed(struct loop_task *later)
 	assert(lun->task_count == 0);
 	lun->magic = 0;
 	registry_free(lun->registry);
+	free(lun->buffer);
 	free(lun);
 	if (done != NULL)
 		done(arg);

@@ -34,6 +34,8 @@ static const struct {
     {0xb7, WHERE_READS_PASS},
     {0xa3, WHERE_READS_PASS}, /* REPORT SUPPORTED ... */
     {0x4d, WHERE_READS_PASS}, /* LOG SENSE */
+    {0x1c, WHERE_READS_PASS}, /* RECEIVE DIAGNOSTIC RESULTS */
+    {0x3c, WHERE_READS_PASS}, /* READ BUFFER */
 };
 
 static enum passes
