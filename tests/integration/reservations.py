@@ -13,13 +13,13 @@ import os
 import pathlib
 import random
 import sqlite3
-import subprocess
 import sys
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 from claims import claim_equal as claim, main
-from varved import BUILD, Failed
+from initiators import Initiator
+from varved import Failed
 
 ROUNDS = int(os.environ.get("FIGHT_ROUNDS", "40"))
 SEED = int(os.environ.get("SEED", "0")) or random.randrange(1, 1 << 31)
@@ -29,22 +29,7 @@ WE, EA, WERO, EARO, WEAR, EAAR = 1, 3, 5, 6, 7, 8
 APTPL = 1
 
 
-class Initiator:
-    def __init__(self, url, name, qualifier=1):
-        self.process = subprocess.Popen(
-            [str(BUILD / "tests/initiator/run"), url, name, str(qualifier)],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL, text=True)
-        self.ready = self.process.stdout.readline().strip()
-
-    def send(self, line):
-        try:
-            self.process.stdin.write(line + "\n")
-            self.process.stdin.flush()
-        except BrokenPipeError:
-            return "lost"
-        return self.process.stdout.readline().strip() or "lost"
-
+class Node(Initiator):
     def out(self, action, key=0, action_key=0, kind=0, flags=0):
         number = ACTIONS.index(action)
         data = (key.to_bytes(8, "big") + action_key.to_bytes(8, "big")
@@ -58,24 +43,6 @@ class Initiator:
         found = [int.from_bytes(keys[i:i + 8], "big") for i in range(8, len(keys), 8)]
         return {"keys": sorted(found), "type": held[21] if len(held) > 8 else 0,
                 "holder": int.from_bytes(held[8:16], "big") if len(held) > 8 else 0}
-
-    def write(self):
-        return self.send("2a000000000000000100 out " + "77" * 512)
-
-    def read(self):
-        return self.send("28000000000000000100 in 512").split()[0]
-
-    def hear(self):
-        return self.send("000000000000")
-
-    def kill(self):
-        self.process.kill()
-        self.process.wait()
-
-    def end(self):
-        if self.process.poll() is None:
-            self.process.stdin.close()
-            self.process.wait(30)
 
 
 class Story:
@@ -92,7 +59,7 @@ class Story:
         for name in names:
             if name in self.nodes:
                 self.nodes[name].kill()
-            self.nodes[name] = Initiator(self.url, NAMES[name], qualifier)
+            self.nodes[name] = Node(self.url, NAMES[name], qualifier)
         return [self.nodes[name] for name in names]
 
     def kill_varved(self):
