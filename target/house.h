@@ -187,8 +187,8 @@ void house_luns_open(struct house_pool *hp, void (*done)(void *arg), void *arg);
 
 /* ---- persistent reservations (house_reserve.c) ---- */
 
-/* struct lun_keeper.registry: writes the registry into the state; the keeper is
- * a struct house_lun. */
+/* struct lun_keeper.registry and .settings: writes them into the state; the
+ * keeper is a struct house_lun. */
 void house_lun_keep(void *arg, struct lun_keep *keep);
 /* What the initiator, or with NULL everyone, has registered and reserved is
  * taken away; done gets how many registrations went, or -errno. */

@@ -75,6 +75,7 @@ struct lun_open {
 	struct pool *pool;
 	char name[STATE_LUN_NAME_MAX];
 	struct registry *registry; /* NULL: nothing was kept */
+	struct lun_settings settings;
 	void (*done)(void *arg, int result);
 	void *arg;
 };
@@ -133,10 +134,11 @@ sanitizing(void *arg, bool on, bool exits,
 	    keeping->pool, keeping->volume, on, exits, &keeping->request);
 }
 
-static const struct lun_keeper keeper = {
-    .registry = house_lun_keep, .sanitizing = sanitizing};
+static const struct lun_keeper keeper = {.registry = house_lun_keep,
+    .settings = house_lun_keep,
+    .sanitizing = sanitizing};
 static const struct lun_keeper keeper_of_snapshot = {
-    .registry = house_lun_keep};
+    .registry = house_lun_keep, .settings = house_lun_keep};
 
 static void
 lun_open_run(struct call *call)
@@ -163,6 +165,7 @@ lun_open_run(struct call *call)
 	    .read_only = volume_is_snapshot(volume),
 	    .write_cache = true,
 	    .registry = open->registry,
+	    .settings = &open->settings,
 	    .keeper = &keeper,
 	    .keeper_arg = hl};
 	if (params.read_only) {
@@ -250,13 +253,20 @@ lun_open_fail(struct lun_open *open, struct house *house, int error)
 
 /* Without what was reserved it would be open to everyone: not served then. */
 static int
-lun_open_registry(struct lun_open *open)
+lun_open_kept(struct lun_open *open)
 {
 	const struct house_lun *hl = open->hl;
+	struct state *state = hl->pool->house->state;
 	int ret = state_registry_get(
-	    hl->pool->house->state, hl->pool->id, hl->serial, &open->registry);
+	    state, hl->pool->id, hl->serial, &open->registry);
 
-	return ret == -ENOENT ? 0 : ret;
+	if (ret < 0 && ret != -ENOENT)
+		return ret;
+	ret = state_settings_get(
+	    state, hl->pool->id, hl->serial, &open->settings);
+	if (ret < 0)
+		registry_free(open->registry);
+	return ret;
 }
 
 void
@@ -279,7 +289,7 @@ house_lun_open(struct house_pool *hp, const uuid_t uuid,
 	open->hl->pool = hp;
 	uuid_copy(open->hl->uuid, uuid);
 	uuid_unparse_lower(uuid, open->hl->serial);
-	int ret = lun_open_registry(open);
+	int ret = lun_open_kept(open);
 	if (ret < 0) {
 		lun_open_fail(open, hp->house, ret);
 		return;

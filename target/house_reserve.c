@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Persistent reservations between LUNs on their reactors and the state at home:
- * a registry is brought here, written, and the answer brought back, so that no
- * reactor waits for SQLite; and what an administrator takes away.
+ * Persistent reservations, and what else initiators save, between LUNs on their
+ * reactors and the state at home: it is brought here, written, and the answer
+ * brought back, so that no reactor waits for SQLite; and what an administrator
+ * takes away.
  */
 #include "base/log.h"
 #include "target/house.h"
@@ -20,18 +21,30 @@ kept_run(struct loop_task *task)
 	keep->done(keep, keep->result);
 }
 
+static int
+keep_write(const struct house_lun *hl, const struct lun_keep *keep)
+{
+	struct state *state = hl->pool->house->state;
+
+	return keep->settings != NULL ? state_settings_put(state, hl->pool->id,
+					    hl->serial, keep->settings)
+				      : state_registry_put(state, hl->pool->id,
+					    hl->serial, keep->registry);
+}
+
 static void
 keep_run(struct loop_task *task)
 {
 	struct lun_keep *keep = container_of(task, struct lun_keep, task);
 	struct house_lun *hl = keep->arg;
 
-	keep->result = state_registry_put(
-	    hl->pool->house->state, hl->pool->id, hl->serial, keep->registry);
+	keep->result = keep_write(hl, keep);
 	if (keep->result < 0)
-		log_error("%s: a persistent reservation cannot be written, the "
-			  "command fails: %s",
-		    hl->label, strerror(-keep->result));
+		log_error("%s: %s cannot be written, the command fails: %s",
+		    hl->label,
+		    keep->settings != NULL ? "what an initiator saves"
+					   : "a persistent reservation",
+		    strerror(-keep->result));
 	keep->task.run = kept_run;
 	loop_post(hl->pool->loop, &keep->task);
 }

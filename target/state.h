@@ -15,11 +15,11 @@
 #include "snapshot/pool.h"
 #include "target/forecast.h"
 #include "target/naming.h"
-#include "target/scsi/registry.h"
+#include "target/scsi/lun.h"
 #include <jansson.h>
 #include <limits.h>
 
-#define STATE_VERSION       3
+#define STATE_VERSION       4
 #define STATE_PROBLEM_MAX   512
 #define STATE_ADDRESS_MAX   NAMING_ADDRESS_MAX
 #define STATE_UUID_TEXT     37
@@ -175,6 +175,16 @@ int state_registry_put(struct state *state, int64_t pool_id,
  * with all; in the open transaction.  What that one held is released. */
 int state_registry_forget(
     struct state *state, const char *lun_uuid, const char *initiator);
+
+/* ---- what initiators saved ---- */
+
+/* None: count 0. */
+int state_settings_get(struct state *state, int64_t pool_id,
+    const char *lun_uuid, struct lun_settings *ret_settings);
+/* In place of those of the same names, beside the others.  Its own
+ * transaction; does not count as a change. */
+int state_settings_put(struct state *state, int64_t pool_id,
+    const char *lun_uuid, const struct lun_settings *settings);
 
 /* ---- what was done ---- */
 

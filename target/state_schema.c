@@ -74,7 +74,14 @@ static const char step_3[] =
 "  port INTEGER NOT NULL, all_ports INTEGER NOT NULL,"
 "  holds INTEGER NOT NULL, PRIMARY KEY (pool, lun_uuid, position)) STRICT;";
 
-static const char *const steps[] = { step_1, step_2, step_3 };
+static const char step_4[] =
+/* mode parameters that an initiator has saved (MODE SELECT with SP) */
+"CREATE TABLE lun_settings (pool INTEGER NOT NULL"
+"  REFERENCES pools(id) ON DELETE CASCADE, lun_uuid TEXT NOT NULL,"
+"  name TEXT NOT NULL, value INTEGER NOT NULL,"
+"  PRIMARY KEY (pool, lun_uuid, name)) STRICT;";
+
+static const char *const steps[] = { step_1, step_2, step_3, step_4 };
 /* clang-format on */
 static_assert(ARRAY_SIZE(steps) == STATE_VERSION, "a step for each version");
 

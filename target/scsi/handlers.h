@@ -99,6 +99,9 @@ ANSWER(copy_operating_parameters);
 ANSWER(copy_failed_segment);
 
 #define THRESHOLD_SHIFT 20u /* of a threshold set: 1 MiB; VPD B2, log 0C */
+/* SBC-3 6.5.3 parameter codes are THRESHOLD RESOURCE codes, too */
+#define THRESHOLD_AVAILABLE 0x01u
+#define THRESHOLD_USED      0x02u
 
 /* Limits that VPD B0 tells and the handlers keep.  What WRITE SAME(10) can say
  * is also the most WRITE SAME(16) takes: it bounds the time of one command. */

@@ -111,6 +111,7 @@ enum attention {
 	ATTENTION_MODE,
 	ATTENTION_LUNS,
 	ATTENTION_THRESHOLD,
+	ATTENTION_THRESHOLD_USED,
 	ATTENTION_COUNT,
 };
 
@@ -173,13 +174,23 @@ struct scsi_nexus {
 	struct loop_task later;
 };
 
+/* One of thin provisioning: see threshold.c. */
+#define LUN_THRESHOLDS 2
+struct lun_threshold {
+	uint32_t count;    /* threshold sets */
+	bool enabled, own; /* not own: the pool's, or none */
+	uint8_t unused[2]; /* zero, so that memcmp compares */
+};
+
 /* What MODE SELECT changes. */
 struct lun_mode {
 	bool write_cache;         /* WCE */
 	bool d_sense;             /* D_SENSE */
 	bool software_protect;    /* SWP */
 	bool task_aborted_status; /* TAS */
+	struct lun_threshold threshold[LUN_THRESHOLDS];
 };
+static_assert(sizeof(struct lun_mode) == 4 + 8 * LUN_THRESHOLDS, "no holes");
 
 /* sanitize.c */
 struct lun_sanitize {
@@ -212,7 +223,8 @@ struct lun {
 	uint8_t naa[8];
 	char serial[37], vendor[9], product[17], revision[5], label[256];
 	bool read_only;
-	struct lun_mode mode, mode_default;
+	struct lun_mode mode, mode_default, mode_saved;
+	bool threshold_told[LUN_THRESHOLDS]; /* since it was reached */
 	bool stopped;
 	struct scsi_mapping *reserved_by; /* RESERVE(6), RESERVE(10) */
 
@@ -251,6 +263,12 @@ static inline bool
 lun_keeps_registry(const struct lun *lun)
 {
 	return lun->keeper != NULL && lun->keeper->registry != NULL;
+}
+
+static inline bool
+lun_saves(const struct lun *lun)
+{
+	return lun->keeper != NULL && lun->keeper->settings != NULL;
 }
 
 static inline bool
@@ -443,6 +461,11 @@ task_is_executing(const struct scsi_task *task)
 {
 	return task->phase == SCSI_TASK_EXECUTING;
 }
+
+/* ---- threshold.c ---- */
+
+/* A command that writes has ended: was a threshold reached by it? */
+void threshold_look(struct lun *lun);
 
 /* ---- sbc.c: shared by the block commands ---- */
 

@@ -5,7 +5,7 @@
  */
 #include "target/scsi/lun.h"
 #include "base/log.h"
-#include "target/scsi/internal.h"
+#include "target/scsi/mode.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -57,6 +57,31 @@ lun_identify(struct lun *lun, const struct lun_params *params)
 	       ascii_copy(lun->label, sizeof(lun->label), params->label, "");
 }
 
+void
+lun_setting_add(struct lun_settings *settings, const char *name, int64_t value)
+{
+	struct lun_setting *setting = &settings->list[settings->count];
+
+	assert(settings->count < LUN_SETTINGS_MAX);
+	assert(strlen(name) < sizeof(setting->name));
+	strcpy(setting->name, name);
+	setting->value = value;
+	settings->count++;
+}
+
+bool
+lun_setting_get(
+    const struct lun_settings *settings, const char *name, int64_t *ret_value)
+{
+	for (unsigned i = 0; i < settings->count; i++) {
+		if (strcmp(settings->list[i].name, name) != 0)
+			continue;
+		*ret_value = settings->list[i].value;
+		return true;
+	}
+	return false;
+}
+
 /* -EINVAL: an identification that does not fit its field; -ENOMEM */
 int
 lun_new(const struct lun_params *params, struct lun **ret_lun)
@@ -88,6 +113,9 @@ lun_new(const struct lun_params *params, struct lun **ret_lun)
 	lun->block_shift = (unsigned)__builtin_ctz(bs->block_size);
 	lun->read_only = params->read_only || bs->read_only;
 	lun->mode_default.write_cache = params->write_cache;
+	lun->mode_saved = lun->mode_default;
+	if (params->settings != NULL)
+		mode_from_settings(params->settings, &lun->mode_saved);
 	lun->keeper = params->keeper;
 	lun->keeper_arg = params->keeper_arg;
 	if (params->sanitizing)
@@ -104,12 +132,12 @@ lun_new(const struct lun_params *params, struct lun **ret_lun)
 	return 0;
 }
 
-/* SPC-4: a reset brings back the saved values, which here are the defaults.
+/* SPC-4: a reset brings back the saved values.
  * Registrations and what they hold stay (5.12.1). */
 void
 lun_reset(struct lun *lun)
 {
-	lun->mode = lun->mode_default;
+	lun->mode = lun->mode_saved;
 	lun->stopped = false;
 	lun->reserved_by = NULL;
 }
@@ -162,13 +190,6 @@ lun_capacity_changed(struct lun *lun)
 {
 	ASSERT_MAGIC(lun, LUN_MAGIC);
 	attention_set_lun(lun, ATTENTION_CAPACITY, NULL);
-}
-
-void
-lun_threshold_reached(struct lun *lun)
-{
-	ASSERT_MAGIC(lun, LUN_MAGIC);
-	attention_set_lun(lun, ATTENTION_THRESHOLD, NULL);
 }
 
 bool

@@ -12,8 +12,28 @@
 
 #define LUN_NUMBER_MAX 16383 /* flat space addressing, SAM-5 4.7.7.4 */
 
-/* A registry on its way to where it outlives a loss of power. */
+/* What an initiator has set and saved, as names and numbers. */
+#define LUN_SETTING_NAME_MAX 24
+#define LUN_SETTINGS_MAX     32
+struct lun_setting {
+	char name[LUN_SETTING_NAME_MAX]; /* with the NUL */
+	int64_t value;
+};
+struct lun_settings {
+	unsigned count;
+	struct lun_setting list[LUN_SETTINGS_MAX];
+};
+/* There is room for it. */
+void lun_setting_add(
+    struct lun_settings *settings, const char *name, int64_t value);
+/* false: it is not there, and *ret_value as it was. */
+bool lun_setting_get(
+    const struct lun_settings *settings, const char *name, int64_t *ret_value);
+
+/* A registry, or settings, on the way to where they outlive a loss of power. */
 struct lun_keep {
+	const struct lun_settings *settings; /* in place of those of the same
+					names; NULL: it is the registry */
 	const struct registry *registry; /* without aptpl, or empty: what was
 					    kept before is to be forgotten */
 	/* On the LUN's loop, exactly once, not from inside keep(): it is
@@ -31,6 +51,8 @@ struct lun_keeper {
 	/* Persistent reservations; NULL: nobody keeps them, APTPL is
 	 * refused. */
 	void (*registry)(void *arg, struct lun_keep *keep);
+	/* What was saved; NULL: nothing can be. */
+	void (*settings)(void *arg, struct lun_keep *keep);
 	/* That it is being sanitized; NULL: no SANITIZE.  on: -EBUSY: what the
 	 * unit holds is not its alone, and would stay.  exits: the initiator
 	 * may give up if it fails. */
@@ -51,8 +73,9 @@ struct lun_params {
 	bool read_only;
 	bool write_cache; /* WCE as it starts; true is normal */
 
-	const struct registry *registry; /* as it was kept, or NULL */
-	const struct lun_keeper *keeper; /* NULL: nobody */
+	const struct registry *registry;     /* as it was kept, or NULL */
+	const struct lun_settings *settings; /* as they were kept, or NULL */
+	const struct lun_keeper *keeper;     /* NULL: nobody */
 	void *keeper_arg;
 	bool sanitizing,
 	    sanitize_exits; /* as kept: it did not come to an end */
@@ -67,7 +90,8 @@ void lun_free(struct lun *lun, void (*done)(void *arg), void *arg);
 
 /* The backstore changed size: unit attention to all nexuses. */
 void lun_capacity_changed(struct lun *lun);
-/* The pool crossed a threshold (engine.md 3.10): unit attention 38h/07h. */
+/* The pool crossed a threshold: unit attention 38h/07h, unless an initiator has
+ * set another for this unit.  threshold.c */
 void lun_threshold_reached(struct lun *lun);
 
 struct lun_stat {

@@ -440,6 +440,7 @@ an_older_database_is_taken_along(void **unused)
 	assert_int_equal(add_export(target, host, UUID_1, 0), 0);
 	execute("ALTER TABLE exports DROP COLUMN expires; DROP TABLE flattens;"
 		"DROP TABLE samples; DROP TABLE registrations;"
+		"DROP TABLE lun_settings;"
 		"DELETE FROM migrations WHERE version > 1;"
 		"PRAGMA user_version = 1");
 	reopen();
@@ -447,6 +448,54 @@ an_older_database_is_taken_along(void **unused)
 	assert_int_equal(count, 1);
 	assert_int_equal(rows[0].expires_unix, 0);
 	free(rows);
+}
+
+/* ---- what initiators saved ---- */
+
+static void
+put_settings(int64_t pool, const char *uuid, const char *name, int64_t value)
+{
+	struct lun_settings settings = {.count = 0};
+
+	lun_setting_add(&settings, name, value);
+	lun_setting_add(&settings, "both", value);
+	assert_int_equal(state_settings_put(state, pool, uuid, &settings), 0);
+}
+
+static int64_t
+setting(int64_t pool, const char *uuid, const char *name)
+{
+	struct lun_settings settings;
+	int64_t value = -77;
+
+	assert_int_equal(state_settings_get(state, pool, uuid, &settings), 0);
+	lun_setting_get(&settings, name, &value);
+	return value;
+}
+
+static void
+settings_are_there_again_and_leave_others_alone(void **unused)
+{
+	char device[] = "/a";
+	int64_t target, pool = add_pool("vms", UUID_1, device, &target);
+	int64_t generation = state_generation(state);
+
+	(void)unused;
+	put_settings(pool, UUID_2, "wce", 1ll << 40);
+	put_settings(pool, UUID_2, "swp", -1);
+	put_settings(pool, UUID_1, "wce", 3);
+	reopen();
+	assert_int_equal(setting(pool, UUID_2, "wce"), 1ll << 40);
+	assert_int_equal(setting(pool, UUID_2, "swp"), -1);
+	assert_int_equal(setting(pool, UUID_2, "both"), -1);
+	assert_int_equal(setting(pool, UUID_1, "wce"), 3);
+	assert_int_equal(setting(pool, UUID_1, "swp"), -77);
+	/* an initiator's change is not an administrator's */
+	assert_int_equal(state_generation(state), generation);
+	assert_int_equal(state_begin(state), 0);
+	assert_int_equal(state_pool_remove(state, pool), 0);
+	assert_int_equal(state_commit(state), 0);
+	assert_int_equal(setting(pool, UUID_2, "wce"), -77);
 }
 
 /* ---- persistent reservations ---- */
@@ -695,6 +744,7 @@ main(void)
 	    claim(an_answer_is_remembered_by_its_request),
 	    claim(only_the_newest_answers_are_kept),
 	    claim(an_older_database_is_taken_along),
+	    claim(settings_are_there_again_and_leave_others_alone),
 	    claim(a_registry_is_there_again),
 	    claim(one_without_aptpl_is_not_kept),
 	    claim(an_initiator_is_forgotten_with_what_it_held),

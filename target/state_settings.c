@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What initiators set and saved in logical units: mode parameters.
+ */
+#include "target/state_sql.h"
+#include <errno.h>
+
+static int
+read_row(sqlite3_stmt *stmt, void *arg)
+{
+	struct lun_settings *settings = arg;
+	char name[LUN_SETTING_NAME_MAX];
+
+	/* what a later varve knows besides, this one does not need */
+	if (settings->count == LUN_SETTINGS_MAX)
+		return 0;
+	sql_text(stmt, 0, name, sizeof(name));
+	lun_setting_add(settings, name, sqlite3_column_int64(stmt, 1));
+	return 0;
+}
+
+int
+state_settings_get(struct state *state, int64_t pool_id, const char *lun_uuid,
+    struct lun_settings *ret_settings)
+{
+	ret_settings->count = 0;
+	return sql_run(state,
+	    "SELECT name, value FROM lun_settings "
+	    "WHERE pool = ? AND lun_uuid = ? ORDER BY name",
+	    read_row, ret_settings, "is", pool_id, lun_uuid);
+}
+
+static int
+put_rows(struct state *state, int64_t pool_id, const char *lun_uuid,
+    const struct lun_settings *settings)
+{
+	int ret = 0;
+
+	for (unsigned i = 0; i < settings->count && ret == 0; i++) {
+		const struct lun_setting *setting = &settings->list[i];
+		ret = sql_run(state,
+		    "INSERT OR REPLACE INTO lun_settings "
+		    "(pool, lun_uuid, name, value) VALUES (?, ?, ?, ?)",
+		    NULL, NULL, "issi", pool_id, lun_uuid, setting->name,
+		    setting->value);
+	}
+	return ret;
+}
+
+int
+state_settings_put(struct state *state, int64_t pool_id, const char *lun_uuid,
+    const struct lun_settings *settings)
+{
+	int ret = state_begin(state);
+
+	if (ret < 0)
+		return ret;
+	ret = put_rows(state, pool_id, lun_uuid, settings);
+	if (ret < 0) {
+		state_rollback(state);
+		return ret;
+	}
+	return sql_commit(state);
+}
