@@ -32,7 +32,24 @@ mode_of(const struct scsi_task *task)
 	return task->cdb[1] & 0x1f;
 }
 
+/* SPC-4 5.15.2.4: through a port that is not active only the echo buffer. */
+static struct scsi_sense
+check_access(const struct scsi_task *task)
+{
+	struct scsi_sense sense = SENSE_NONE;
+
+	if (mode_of(task) != MODE_ECHO && mode_of(task) != MODE_ECHO_DESCRIPTOR)
+		access_refuses(task->mapping, NULL, &sense);
+	return sense;
+}
+
 /* ---- READ BUFFER ---- */
+
+struct scsi_sense
+buffer_read_check(struct scsi_task *task)
+{
+	return check_access(task);
+}
 
 /* SPC-4 6.18.5: any byte is a boundary.  Of a buffer that is not there all
  * fields are zero. */
@@ -128,8 +145,10 @@ struct scsi_sense
 buffer_write_check(struct scsi_task *task)
 {
 	uint32_t length = load_be24(&task->cdb[6]);
-	struct scsi_sense sense = SENSE_NONE;
+	struct scsi_sense sense = check_access(task);
 
+	if (!sense_is_good(&sense))
+		return sense;
 	if (mode_of(task) == MODE_DATA)
 		sense = check_place(task, length);
 	else if (mode_of(task) != MODE_ECHO)

@@ -313,6 +313,7 @@ copy_may(const struct scsi_mapping *mapping, bool write)
 	struct scsi_sense sense = SENSE_NONE;
 
 	if (reserve_keeps(mapping, write) || lun->stopped ||
+	    access_refuses(mapping, NULL, &sense) ||
 	    sanitize_refuses(lun, NULL, &sense))
 		return SENSE_THIRD_PARTY_DEVICE_FAILURE;
 	if (write && mapping_is_protected(mapping, &sense))

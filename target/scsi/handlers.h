@@ -39,12 +39,18 @@ CHECK(diagnostic_send_check);
 RUN(diagnostic_send);
 ANSWER(diagnostic_receive);
 
+CHECK(buffer_read_check);
 ANSWER(buffer_read);
 CHECK(buffer_write_check);
 RUN(buffer_write);
 
 CHECK(log_sense_check);
 ANSWER(log_sense);
+
+CHECK(alua_report_check);
+ANSWER(alua_report);
+CHECK(alua_set_check);
+RUN(alua_set);
 
 CHECK(report_luns_check);
 ANSWER(report_luns);

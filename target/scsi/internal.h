@@ -24,22 +24,25 @@
 /* ---- the opcode table: opcodes.def, opcodes.c ---- */
 
 enum scsi_op_flags {
-	OP_ANY_LUN = 1 << 0,    /* answers where no logical unit is, too */
-	OP_ATTENTION = 1 << 1,  /* not stopped by a unit attention */
-	OP_STOPPED = 1 << 2,    /* works while the unit is stopped */
-	OP_RESERVED = 1 << 3,   /* works under another's reservation */
-	OP_WRITE = 1 << 4,      /* writes the medium */
-	OP_THIN = 1 << 5,       /* there only if the unit is thin */
-	OP_PARAMETERS = 1 << 6, /* Data-Out is a parameter list */
-	OP_ACTION = 1 << 7,     /* has a service action */
-	OP_EXCLUSIVE = 1 << 8,  /* nothing else runs meanwhile */
-	OP_PERSISTENT = 1 << 9, /* conflicts with any RESERVE of SPC-2 */
-	OP_BLOCKS = 1 << 10,    /* its check says which blocks it is about */
-	OP_ATOMIC = 1 << 11,    /* nothing else runs on those meanwhile; there
-				   only if the store has atomic writes */
-	OP_COPY = 1 << 12,      /* reads and writes media, of any unit */
-	OP_SANITIZE = 1 << 13,  /* works while the unit is sanitized */
-	OP_SANITIZES = 1 << 14, /* there only if that can be kept in mind */
+	OP_ANY_LUN = 1 << 0,      /* answers where no logical unit is, too */
+	OP_ATTENTION = 1 << 1,    /* not stopped by a unit attention */
+	OP_STOPPED = 1 << 2,      /* works while the unit is stopped */
+	OP_RESERVED = 1 << 3,     /* works under another's reservation */
+	OP_WRITE = 1 << 4,        /* writes the medium */
+	OP_THIN = 1 << 5,         /* there only if the unit is thin */
+	OP_PARAMETERS = 1 << 6,   /* Data-Out is a parameter list */
+	OP_ACTION = 1 << 7,       /* has a service action */
+	OP_EXCLUSIVE = 1 << 8,    /* nothing else runs meanwhile */
+	OP_PERSISTENT = 1 << 9,   /* conflicts with any RESERVE of SPC-2 */
+	OP_BLOCKS = 1 << 10,      /* its check says which blocks it is about */
+	OP_ATOMIC = 1 << 11,      /* nothing else runs on those meanwhile; there
+				     only if the store has atomic writes */
+	OP_COPY = 1 << 12,        /* reads and writes media, of any unit */
+	OP_SANITIZE = 1 << 13,    /* works while the unit is sanitized */
+	OP_SANITIZES = 1 << 14,   /* there only if that can be kept in mind */
+	OP_STANDBY = 1 << 15,     /* works through a port in standby, */
+	OP_UNAVAILABLE = 1 << 16, /* one that is unavailable, */
+	OP_TRANSITION = 1 << 17,  /* and one whose state changes */
 };
 
 /* Who may give a command through a persistent reservation that keeps something
@@ -66,7 +69,7 @@ struct scsi_op {
 	const char *name;
 	uint8_t opcode, action;
 	enum scsi_pass pass;
-	uint16_t flags;
+	uint32_t flags;
 	uint8_t length;           /* of the CDB */
 	uint8_t allocation_at;    /* ALLOCATION LENGTH: first byte ... */
 	uint8_t allocation_bytes; /* ... and how many; 0: none */
@@ -107,6 +110,7 @@ enum attention {
 	ATTENTION_RESERVATIONS_PREEMPTED,
 	ATTENTION_REGISTRATIONS_PREEMPTED,
 	ATTENTION_RESERVATIONS_RELEASED,
+	ATTENTION_ACCESS,
 	ATTENTION_CAPACITY,
 	ATTENTION_MODE,
 	ATTENTION_LUNS,
@@ -192,6 +196,24 @@ struct lun_mode {
 };
 static_assert(sizeof(struct lun_mode) == 4 + 8 * LUN_THRESHOLDS, "no holes");
 
+/* alua.c */
+struct lun_port_group {
+	uint16_t tag;
+	enum port_access given;  /* by the administrator */
+	enum port_access access; /* in effect */
+	bool changing;           /* being kept: transitioning till then */
+	enum {                   /* SPC-4 table 308, STATUS CODE */
+		STATUS_NONE,
+		STATUS_EXPLICIT,
+		STATUS_IMPLICIT,
+	} status;
+};
+struct lun_ports {
+	unsigned count;
+	bool all_active; /* nothing has to be looked at */
+	struct lun_port_group list[PORT_GROUPS_MAX];
+};
+
 /* sanitize.c */
 struct lun_sanitize {
 	enum sanitize_state {
@@ -225,6 +247,7 @@ struct lun {
 	bool read_only;
 	struct lun_mode mode, mode_default, mode_saved;
 	bool threshold_told[LUN_THRESHOLDS]; /* since it was reached */
+	struct lun_ports ports;
 	bool stopped;
 	struct scsi_mapping *reserved_by; /* RESERVE(6), RESERVE(10) */
 
@@ -461,6 +484,13 @@ task_is_executing(const struct scsi_task *task)
 {
 	return task->phase == SCSI_TASK_EXECUTING;
 }
+
+/* ---- alua.c ---- */
+
+/* Is the port by which it comes in no state for the command (NULL: for the
+ * medium), and why? */
+bool access_refuses(const struct scsi_mapping *mapping,
+    const struct scsi_op *op, struct scsi_sense *ret_sense);
 
 /* ---- threshold.c ---- */
 

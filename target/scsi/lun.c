@@ -5,6 +5,7 @@
  */
 #include "target/scsi/lun.h"
 #include "base/log.h"
+#include "target/scsi/alua.h"
 #include "target/scsi/mode.h"
 #include <errno.h>
 #include <stdio.h>
@@ -127,6 +128,7 @@ lun_new(const struct lun_params *params, struct lun **ret_lun)
 	list_init(&lun->mappings);
 	list_init(&lun->registry_changes);
 	list_init(&lun->registry_aborts);
+	ports_init(lun, params->ports, params->settings);
 	lun_reset(lun);
 	*ret_lun = lun;
 	return 0;

@@ -12,6 +12,27 @@
 
 #define LUN_NUMBER_MAX 16383 /* flat space addressing, SAM-5 4.7.7.4 */
 
+/* SPC-4 table 307, ASYMMETRIC ACCESS STATE */
+enum port_access {
+	ACCESS_OPTIMIZED = 0x0, /* active */
+	ACCESS_NON_OPTIMIZED = 0x1,
+	ACCESS_STANDBY = 0x2,
+	ACCESS_UNAVAILABLE = 0x3,
+	ACCESS_TRANSITIONING = 0xf, /* alua.c's */
+};
+
+/* Target port groups; the tag is also the relative target port identifier of
+ * the one port in it. */
+#define PORT_GROUPS_MAX 16
+struct port_group {
+	uint16_t tag;
+	enum port_access access;
+};
+struct port_groups {
+	unsigned count;
+	struct port_group list[PORT_GROUPS_MAX];
+};
+
 /* What an initiator has set and saved, as names and numbers. */
 #define LUN_SETTING_NAME_MAX 24
 #define LUN_SETTINGS_MAX     32
@@ -19,6 +40,7 @@ struct lun_setting {
 	char name[LUN_SETTING_NAME_MAX]; /* with the NUL */
 	int64_t value;
 };
+#define LUN_ACCESS_SETTING "access." /* and a group's tag: alua.c */
 struct lun_settings {
 	unsigned count;
 	struct lun_setting list[LUN_SETTINGS_MAX];
@@ -75,6 +97,7 @@ struct lun_params {
 
 	const struct registry *registry;     /* as it was kept, or NULL */
 	const struct lun_settings *settings; /* as they were kept, or NULL */
+	const struct port_groups *ports;     /* NULL: one, optimized */
 	const struct lun_keeper *keeper;     /* NULL: nobody */
 	void *keeper_arg;
 	bool sanitizing,
@@ -93,6 +116,12 @@ void lun_capacity_changed(struct lun *lun);
 /* The pool crossed a threshold: unit attention 38h/07h, unless an initiator has
  * set another for this unit.  threshold.c */
 void lun_threshold_reached(struct lun *lun);
+
+/* All groups there are now, and what the administrator wants them to be; a unit
+ * for which an initiator has set another state keeps that, but for the group
+ * that was just set (0: none).  Unit attention to all nexuses. */
+void lun_set_port_groups(
+    struct lun *lun, const struct port_groups *groups, uint16_t set);
 
 struct lun_stat {
 	uint64_t reads, writes, read_bytes, write_bytes, unmaps, flushes,

@@ -23,6 +23,15 @@ const struct mode_page mode_pages[] = {
 	    [3] = 0x10,             /* unrestricted reordering */
 	    [8] = 0xff, [9] = 0xff, /* busy as long as it takes */
 	}},
+    {PAGE_CONTROL, 1, 32, false, false,
+	{
+	    SPF | 0x0a,
+	    1,
+	    0,
+	    28,
+	    [4] = 0x01, /* IALUAE: see alua.c */
+	    [6] = SENSE_DATA_MAX,
+	}},
     {0x1a, 0, 40, false, false, {0x1a, 38}}, /* power condition: no timers */
     {0x1c, 0, 12, false, false, {0x1c, 10}}, /* exceptions: none */
     {MODE_THRESHOLDS, 2, MODE_THRESHOLD_AT + 8 * LUN_THRESHOLDS, true, true,

@@ -59,6 +59,7 @@ enum {
 	TYPE_T10_VENDOR = 1,
 	TYPE_NAA = 3,
 	TYPE_RELATIVE_PORT = 4,
+	TYPE_PORT_GROUP = 5,
 	TYPE_SCSI_NAME = 8,
 };
 
@@ -129,9 +130,13 @@ device_identification(const struct scsi_task *task, uint8_t *body)
 		at += put_designator(body + at, CODE_ASCII,
 		    OF_UNIT | TYPE_VENDOR_SPECIFIC, lun->label,
 		    strlen(lun->label));
-	if (nexus->relative_port != 0)
+	if (nexus->relative_port != 0) {
+		/* a target portal group is one target port (alua.c) */
 		at += put_designator(body + at, CODE_BINARY,
 		    OF_PORT | TYPE_RELATIVE_PORT, port, sizeof(port));
+		at += put_designator(body + at, CODE_BINARY,
+		    OF_PORT | TYPE_PORT_GROUP, port, sizeof(port));
+	}
 	at += put_scsi_name(body + at, OF_PORT, nexus->target_port);
 	at += put_scsi_name(body + at, OF_TARGET, nexus->target_name);
 	return at;

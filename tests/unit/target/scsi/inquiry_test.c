@@ -155,6 +155,9 @@ identification_names_unit_port_and_target(void **state)
 	d = designator(in, 0x14);
 	assert_non_null(d);
 	assert_int_equal(load_be32(d + 4), 1);
+	d = designator(in, 0x15); /* the group that RTPG has */
+	assert_non_null(d);
+	assert_int_equal(load_be32(d + 4), 1);
 	d = designator(in, 0x18);
 	assert_non_null(d);
 	assert_int_equal(d[3] % 4, 0);

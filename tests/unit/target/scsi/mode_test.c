@@ -56,8 +56,8 @@ all_pages_are_those_there_are(void **state)
 	const uint8_t codes[] = {0x01, 0x02, 0x08, 0x0a, 0x1a, 0x1c};
 	const struct {
 		uint8_t page, subpage;
-	} subpages[] = {{0x01, 0}, {0x02, 0}, {0x08, 0}, {0x0a, 0}, {0x1a, 0},
-	    {0x1c, 0}, {0x1c, 2}};
+	} subpages[] = {{0x01, 0}, {0x02, 0}, {0x08, 0}, {0x0a, 0}, {0x0a, 1},
+	    {0x1a, 0}, {0x1c, 0}, {0x1c, 2}};
 	unsigned at = 4;
 
 	assert_int_equal(in[0] + 1, cmd.task.in_length);

@@ -41,6 +41,8 @@ static const struct {
 static enum passes
 expected_of(const struct scsi_op *op)
 {
+	if (op->opcode == 0xa3 && op->action == 0x0a)
+		return ALWAYS;  /* REPORT TARGET PORT GROUPS */
 	if (op->opcode == 0x9e) /* READ CAPACITY(16), GET LBA STATUS */
 		return op->action == 0x10 ? ALWAYS : WHERE_READS_PASS;
 	for (unsigned i = 0; i < ARRAY_SIZE(expected); i++) {

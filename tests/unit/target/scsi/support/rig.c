@@ -132,6 +132,7 @@ rig_open(struct rig *rig, const struct rig_params *params)
 	    .write_cache = !params->write_through,
 	    .registry = params->registry,
 	    .settings = params->settings,
+	    .ports = params->ports,
 	    .keeper = &keepers[params->keep],
 	    .keeper_arg = rig,
 	    .sanitizing = params->sanitizing,

@@ -61,6 +61,7 @@ struct rig_params {
 	bool keep;            /* what is kept outlives a power loss */
 	const struct registry *registry;
 	const struct lun_settings *settings;
+	const struct port_groups *ports;
 	bool sanitizing, sanitize_exits;
 };
 
