@@ -191,6 +191,23 @@ ports_init(struct lun *lun, const struct port_groups *groups,
 	ports_settle(lun);
 }
 
+unsigned
+ports_tags(
+    const struct lun *lun, uint16_t own, uint16_t ret_tags[PORT_GROUPS_MAX + 1])
+{
+	bool has_own = own == 0;
+	unsigned count = 0;
+
+	for (unsigned i = 0; i < lun->ports.count; i++) {
+		ret_tags[count] = lun->ports.list[i].tag;
+		has_own = has_own || ret_tags[count] == own;
+		count++;
+	}
+	if (!has_own)
+		ret_tags[count++] = own;
+	return count;
+}
+
 /* ---- REPORT TARGET PORT GROUPS ---- */
 
 #define FORMAT_EXTENDED 1u
@@ -222,7 +239,8 @@ struct scsi_sense
 alua_report(struct scsi_task *task, struct scsi_answer *answer)
 {
 	struct lun *lun = task->lun;
-	uint16_t own = task->nexus->relative_port;
+	uint16_t tags[PORT_GROUPS_MAX + 1];
+	unsigned count = ports_tags(lun, task->nexus->relative_port, tags);
 	uint8_t *data = answer->data;
 	size_t at = 4;
 
@@ -230,11 +248,11 @@ alua_report(struct scsi_task *task, struct scsi_answer *answer)
 		data[4] = FORMAT_EXTENDED << 4;
 		at = 8; /* IMPLICIT TRANSITION TIME 0: not said */
 	}
-	for (unsigned i = 0; i < lun->ports.count; i++)
-		at += put_group(data + at, &lun->ports.list[i]);
-	if (own != 0 && group_find(lun, own) == NULL)
-		at +=
-		    put_group(data + at, &(struct lun_port_group){.tag = own});
+	for (unsigned i = 0; i < count; i++) {
+		const struct lun_port_group *group = group_find(lun, tags[i]);
+		const struct lun_port_group gone = {.tag = tags[i]};
+		at += put_group(data + at, group != NULL ? group : &gone);
+	}
 	store_be32(data, (uint32_t)(at - 4));
 	answer->length = at;
 	return SENSE_NONE;

@@ -12,4 +12,9 @@
 void ports_init(struct lun *lun, const struct port_groups *groups,
     const struct lun_settings *settings);
 
+/* Of all groups, and of the one a nexus came in by, if that has no portal any
+ * more; how many. */
+unsigned ports_tags(const struct lun *lun, uint16_t own,
+    uint16_t ret_tags[PORT_GROUPS_MAX + 1]);
+
 #endif

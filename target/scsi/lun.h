@@ -23,7 +23,7 @@ enum port_access {
 
 /* Target port groups; the tag is also the relative target port identifier of
  * the one port in it. */
-#define PORT_GROUPS_MAX 16
+#define PORT_GROUPS_MAX 8
 struct port_group {
 	uint16_t tag;
 	enum port_access access;

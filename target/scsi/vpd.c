@@ -3,7 +3,9 @@
  * Vital product data, SPC-4 7.8 and SBC-3 6.6: a table of pages; the first
  * lists the others.
  */
+#include "target/scsi/alua.h"
 #include "target/scsi/handlers.h"
+#include <stdio.h>
 #include <string.h>
 
 struct page_header {
@@ -155,6 +157,42 @@ extended_inquiry(const struct scsi_task *task, uint8_t *body)
 	return 0x3c;
 }
 
+/* ---- 88h SCSI ports, SPC-4 7.8.15: of the target, as RTPG has them ---- */
+
+#define PORT_MAX (12 + 4 + 256 + 8)
+static_assert(4 + (PORT_GROUPS_MAX + 1) * PORT_MAX <= SCSI_ANSWER_SIZE, "room");
+
+static size_t
+put_port(uint8_t *to, const char *target, uint16_t tag)
+{
+	uint8_t group[4] = {0};
+	char name[sizeof(((struct scsi_nexus *)NULL)->target_port)];
+	size_t at = 12; /* with no initiator port's name */
+
+	/* as the session that comes in there is called */
+	snprintf(name, sizeof(name), "%s,t,0x%04x", target, tag);
+	store_be16(to + 2, tag);
+	at += put_scsi_name(to + at, OF_PORT, name);
+	store_be16(group + 2, tag);
+	at += put_designator(to + at, CODE_BINARY, OF_PORT | TYPE_PORT_GROUP,
+	    group, sizeof(group));
+	store_be16(to + 10, (uint16_t)(at - 12));
+	return at;
+}
+
+static size_t
+scsi_ports(const struct scsi_task *task, uint8_t *body)
+{
+	uint16_t tags[PORT_GROUPS_MAX + 1];
+	unsigned count =
+	    ports_tags(task->lun, task->nexus->relative_port, tags);
+	size_t at = 0;
+
+	for (unsigned i = 0; i < count; i++)
+		at += put_port(body + at, task->nexus->target_name, tags[i]);
+	return at;
+}
+
 /* ---- 8Fh third-party copy, SPC-4 7.8.17 ---- */
 
 /* The body of a descriptor ends at a multiple of four bytes. */
@@ -294,6 +332,7 @@ static const struct page pages[] = {
     {0x80, unit_serial_number},
     {0x83, device_identification},
     {0x86, extended_inquiry},
+    {0x88, scsi_ports},
     {0x8f, third_party_copy},
     {0xb0, block_limits},
     {0xb1, block_characteristics},

@@ -146,6 +146,29 @@ inquiry_says_that_there_are_groups_and_ports(void **state)
 }
 
 static void
+the_ports_are_named_as_the_sessions_that_come_in_by_them(void **state)
+{
+	struct rig *rig = *state;
+	struct cmd cmd;
+	const uint8_t *in, *second;
+	const char *name;
+
+	CMD(&cmd, rig, 0x12, 1, 0x88, BE16(4096), 0);
+	cmd_run(&cmd);
+	assert_good(&cmd);
+	in = cmd_in(&cmd) + 4;
+	assert_int_equal(load_be16(in + 2), 1);
+	second = in + 12 + load_be16(in + 10);
+	assert_int_equal(load_be16(second + 2), 2);
+	assert_int_equal(load_be16(second + 6), 0); /* no initiator port */
+	name = (const char *)second + 12 + 4;
+	assert_string_equal(name, rig->nexus[2]->target_port);
+	assert_ptr_equal(
+	    second + 12 + load_be16(second + 10), in + cmd.task.in_length - 4);
+	cmd_release(&cmd);
+}
+
+static void
 a_unit_that_was_told_nothing_has_one_group(void **state)
 {
 	struct rig rig;
@@ -454,6 +477,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    alua_test(both_formats_tell_each_group_with_its_port),
 	    alua_test(inquiry_says_that_there_are_groups_and_ports),
+	    alua_test(the_ports_are_named_as_the_sessions_that_come_in_by_them),
 	    cmocka_unit_test(a_unit_that_was_told_nothing_has_one_group),
 	    alua_test(every_row_passes_in_the_states_the_standard_says),
 	    alua_test(the_other_group_notices_nothing),
