@@ -107,6 +107,7 @@ struct house {
 	int64_t started_unix;
 
 	struct list pools, portals;
+	struct port_groups ports;
 	struct list luns[HOUSE_LUN_BUCKETS];
 
 	/* flattening (house_job.c): those that run, those that ended */
@@ -235,8 +236,8 @@ void house_publish(struct house *house, struct publish_wait *wait);
 
 /* Listens; *ret_portal is in the house, not yet in the state.  0 or what
  * iscsi_portal_add returns. */
-int house_portal_add(
-    struct house *house, const char *asked, struct house_portal **ret_portal);
+int house_portal_add(struct house *house, const char *asked, uint16_t tag,
+    struct house_portal **ret_portal);
 struct house_portal *house_portal_find(
     struct house *house, const char *address);
 void house_portal_remove(struct house_portal *portal);
@@ -245,5 +246,21 @@ int house_portals_start(struct house *house);
 void house_portals_free(struct house *house);
 /* Addresses that listen: a JSON array of strings. */
 json_t *house_portals_json(struct house *house);
+
+/* ---- portal groups (house_ports.c) ---- */
+
+#define PORT_GROUP_FIRST 1 /* the one of a portal that is in no other */
+
+const char *house_access_word(enum port_access access);
+bool house_access_parse(const char *word, enum port_access *ret_access);
+/* May a host use a path in that state? */
+bool house_access_is_active(enum port_access access);
+/* house->ports, from the state. */
+void house_ports_read(struct house *house);
+enum port_access house_ports_access(const struct house *house, uint16_t tag);
+/* Reads them, and tells every LUN; set: the group the administrator has just
+ * set, 0: none.  done when all know; may be NULL. */
+void house_ports_tell(
+    struct house *house, uint16_t set, void (*done)(void *arg), void *arg);
 
 #endif

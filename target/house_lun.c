@@ -76,6 +76,7 @@ struct lun_open {
 	char name[STATE_LUN_NAME_MAX];
 	struct registry *registry; /* NULL: nothing was kept */
 	struct lun_settings settings;
+	struct port_groups ports;
 	void (*done)(void *arg, int result);
 	void *arg;
 };
@@ -166,6 +167,7 @@ lun_open_run(struct call *call)
 	    .write_cache = true,
 	    .registry = open->registry,
 	    .settings = &open->settings,
+	    .ports = &open->ports,
 	    .keeper = &keeper,
 	    .keeper_arg = hl};
 	if (params.read_only) {
@@ -281,6 +283,7 @@ house_lun_open(struct house_pool *hp, const uuid_t uuid,
 	open->done = done;
 	open->arg = arg;
 	open->pool = hp->pool;
+	open->ports = hp->house->ports;
 	open->hl = calloc(1, sizeof(*open->hl));
 	if (open->hl == NULL) {
 		lun_open_fail(open, hp->house, -ENOMEM);

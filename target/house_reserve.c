@@ -32,6 +32,22 @@ keep_write(const struct house_lun *hl, const struct lun_keep *keep)
 					    hl->serial, keep->registry);
 }
 
+/* That a host chose another path is news; what it saves in mode pages, it sees
+ * itself. */
+static void
+settings_log(const struct house_lun *hl, const struct lun_settings *settings)
+{
+	const size_t prefix = strlen(LUN_ACCESS_SETTING);
+
+	for (unsigned i = 0; i < settings->count; i++) {
+		const struct lun_setting *s = &settings->list[i];
+		if (strncmp(s->name, LUN_ACCESS_SETTING, prefix) == 0)
+			log_notice("%s: portal group %s is %s, by an initiator",
+			    hl->label, s->name + prefix,
+			    house_access_word((enum port_access)s->value));
+	}
+}
+
 static void
 keep_run(struct loop_task *task)
 {
@@ -45,6 +61,8 @@ keep_run(struct loop_task *task)
 		    keep->settings != NULL ? "what an initiator saves"
 					   : "a persistent reservation",
 		    strerror(-keep->result));
+	else if (keep->settings != NULL)
+		settings_log(hl, keep->settings);
 	keep->task.run = kept_run;
 	loop_post(hl->pool->loop, &keep->task);
 }

@@ -262,6 +262,23 @@ look_at_portals(struct findings *f)
 	}
 }
 
+static void
+look_at_paths(struct findings *f)
+{
+	struct house_portal *portal;
+	unsigned paths = 0;
+
+	list_for_each (portal, &f->house->portals, link) {
+		if (house_access_is_active(
+			house_ports_access(f->house, portal->row.tag)))
+			paths++;
+	}
+	if (paths == 0 && !list_empty(&f->house->portals))
+		finding(f, "warning", "portal.no-path",
+		    json_textf("varve portal set ADDRESS --access optimized"),
+		    "no portal is active: hosts cannot use their LUNs");
+}
+
 /* CHAP needs no clock, but audit rows and times of LUNs do. */
 static void
 look_at_clock(struct findings *f)
@@ -293,6 +310,7 @@ health_answer(struct request *request)
 	for (unsigned i = 0; i < f.survey->pool_count; i++)
 		look_at_quotas(&f, &f.survey->pools[i]);
 	look_at_portals(&f);
+	look_at_paths(&f);
 	look_at_exports(&f);
 	look_at_hosts(&f);
 	look_at_sessions(&f);

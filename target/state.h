@@ -139,12 +139,20 @@ struct state_portal {
 	int64_t id;
 	char asked[STATE_ADDRESS_MAX];   /* port 0 may be asked */
 	char address[STATE_ADDRESS_MAX]; /* what it became */
+	uint16_t tag;                    /* target portal group */
 };
 int state_portals(struct state *state, struct state_portal **ret_portals,
     unsigned *ret_count);
 int state_portal_add(struct state *state, struct state_portal *portal);
 int state_portal_move(struct state *state, int64_t id, const char *address);
+/* With the last portal of its group, what was said of the group. */
 int state_portal_remove(struct state *state, int64_t id);
+
+/* The groups that portals are in, by tag, at most PORT_GROUPS_MAX. */
+int state_port_groups(struct state *state, struct port_groups *ret_groups);
+/* In the open transaction; what initiators said of it is forgotten. */
+int state_port_group_set(
+    struct state *state, uint16_t tag, enum port_access access);
 
 /* ---- what goes on ---- */
 
