@@ -246,6 +246,7 @@ struct lun {
 	char serial[37], vendor[9], product[17], revision[5], label[256];
 	bool read_only;
 	struct lun_mode mode, mode_default, mode_saved;
+	bool mode_saving; /* one MODE SELECT at a time */
 	bool threshold_told[LUN_THRESHOLDS]; /* since it was reached */
 	struct lun_ports ports;
 	bool stopped;

@@ -291,6 +291,7 @@ mode_kept(struct lun_keep *keep, int result)
 	struct lun *lun = task->lun;
 
 	ASSERT_MAGIC(task, SCSI_TASK_MAGIC);
+	lun->mode_saving = false;
 	if (result == 0) {
 		lun->mode_saved = mk->mode;
 		mode_apply(lun, &mk->mode, task->mapping);
@@ -308,6 +309,7 @@ mode_save(struct scsi_task *task, const struct lun_mode *mode)
 		scsi_task_end_status(task, SCSI_BUSY);
 		return;
 	}
+	task->lun->mode_saving = true;
 	mk->task = task;
 	mk->mode = *mode;
 	mode_to_settings(mode, &mk->settings);
@@ -319,13 +321,18 @@ mode_save(struct scsi_task *task, const struct lun_mode *mode)
 	task->lun->keeper->settings(task->lun->keeper_arg, &mk->keep);
 }
 
-/* SPC-4 6.11: SP saves all that can be saved, sent or not. */
+/* SPC-4 6.11: SP saves all that can be saved, sent or not.  While that is done
+ * nothing else changes, or one of the two would be lost. */
 static void
 mode_make(struct scsi_task *task)
 {
 	struct lun_mode mode;
 	struct scsi_sense sense = parse_parameters(task, &mode);
 
+	if (task->lun->mode_saving) {
+		scsi_task_end_status(task, SCSI_BUSY);
+		return;
+	}
 	if (sense_is_good(&sense) && (task->cdb[1] & SP)) {
 		mode_save(task, &mode);
 		return;

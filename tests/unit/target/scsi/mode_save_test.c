@@ -147,6 +147,14 @@ what_cannot_be_kept_has_not_happened(void **state)
 }
 
 static void
+control_select(
+    struct cmd *cmd, struct rig *rig, const uint8_t list[16], uint8_t sp)
+{
+	CMD(cmd, rig, 0x15, 0x10 | sp, 0, 0, 16, 0);
+	cmd_out(cmd, list, 16);
+}
+
+static void
 two_that_save_at_once_lose_nothing(void **state)
 {
 	struct rig rig;
@@ -160,19 +168,23 @@ two_that_save_at_once_lose_nothing(void **state)
 	select_caching(&first, &rig, 1, 0);
 	assert_true(cmd_begin(&first));
 	cmd_execute(&first);
-	CMD(&second, &rig, 0x15, 0x11, 0, 0, sizeof(control), 0);
-	cmd_out(&second, control, sizeof(control));
+	control_select(&second, &rig, control, 1);
 	assert_true(cmd_begin(&second));
 	cmd_execute(&second);
 	rig_drain(&rig);
 	assert_int_equal(rig.keeps, 1);
-	rig_keep(&rig);
-	rig_drain(&rig);
+	assert_int_equal(second.task.status, SCSI_BUSY);
+	cmd_release(&second);
+	control_select(&second, &rig, control, 0); /* nor one that saves not */
+	assert_int_equal(cmd_run(&second), SCSI_BUSY);
+	cmd_release(&second);
 	rig_keep(&rig);
 	assert_good(&first);
-	assert_good(&second);
 	cmd_release(&first);
-	cmd_release(&second);
+	rig_clear_attentions(&rig);
+	rig.keep_hold = false;
+	control_select(&second, &rig, control, 1);
+	run_good(&second);
 	assert_int_equal(kept(&rig, "wce"), 0);
 	assert_int_equal(kept(&rig, "d_sense"), 1);
 	rig_close(&rig);
