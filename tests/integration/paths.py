@@ -55,6 +55,10 @@ class Paths:
         return self.nodes[node].send(
             f"a40a00000000000000080000 out 00000000{state:02x}00{group:04x}")
 
+    def noted(self):
+        return [f["what"] for f in self.varved.varve("health")["items"]
+                if f["code"] == "lun.path"]
+
     def hear(self):
         return [node.hear() for node in self.nodes]
 
@@ -89,6 +93,8 @@ def failed_over(paths):
     claim("and writes", paths.nodes[1].write(), "good")
     claim("the other path hears of it", paths.nodes[0].hear(), CHANGED)
     claim("it is told as done by a host", paths.states(0)[2], (0, 1))
+    claim("and by health", paths.noted(),
+          ["vms/disk: portal group 2 is optimized since a host said so"])
     a, b = paths.kill()
     claim("after SIGKILL it still has it", b.write(), "good")
     log = paths.varved.log()
@@ -97,6 +103,7 @@ def failed_over(paths):
     paths.set(2, "standby")
     claim("the administrator's next word counts again",
           [n.hear() for n in (a, b)] + [b.write()], [CHANGED, CHANGED, STANDBY])
+    claim("and health has nothing to say", paths.noted(), [])
 
 
 def cut_off(paths):
