@@ -192,9 +192,11 @@ struct lun_mode {
 	bool d_sense;             /* D_SENSE */
 	bool software_protect;    /* SWP */
 	bool task_aborted_status; /* TAS */
+	bool tells_thresholds;    /* LBPERE, of a thin unit */
+	uint8_t unused[3];        /* zero, so that memcmp compares */
 	struct lun_threshold threshold[LUN_THRESHOLDS];
 };
-static_assert(sizeof(struct lun_mode) == 4 + 8 * LUN_THRESHOLDS, "no holes");
+static_assert(sizeof(struct lun_mode) == 8 + 8 * LUN_THRESHOLDS, "no holes");
 
 /* alua.c */
 struct lun_port_group {
@@ -246,7 +248,7 @@ struct lun {
 	char serial[37], vendor[9], product[17], revision[5], label[256];
 	bool read_only;
 	struct lun_mode mode, mode_default, mode_saved;
-	bool mode_saving; /* one MODE SELECT at a time */
+	bool mode_saving;                    /* one MODE SELECT at a time */
 	bool threshold_told[LUN_THRESHOLDS]; /* since it was reached */
 	struct lun_ports ports;
 	bool stopped;

@@ -114,6 +114,7 @@ lun_new(const struct lun_params *params, struct lun **ret_lun)
 	lun->block_shift = (unsigned)__builtin_ctz(bs->block_size);
 	lun->read_only = params->read_only || bs->read_only;
 	lun->mode_default.write_cache = params->write_cache;
+	lun->mode_default.tells_thresholds = bs->thin;
 	lun->mode_saved = lun->mode_default;
 	if (params->settings != NULL)
 		mode_from_settings(params->settings, &lun->mode_saved);

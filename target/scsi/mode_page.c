@@ -8,15 +8,16 @@
 #include "target/scsi/mode.h"
 #include <string.h>
 
-#define PAGE_CACHING 0x08
-#define PAGE_CONTROL 0x0a
-#define PS           0x80u
-#define SPF          0x40u
+#define PAGE_RECOVERY 0x01
+#define PAGE_CACHING  0x08
+#define PAGE_CONTROL  0x0a
+#define PS            0x80u
+#define SPF           0x40u
 
 const struct mode_page mode_pages[] = {
-    {0x01, 0, 12, false, false, {0x01, 10}},        /* error recovery */
-    {0x02, 0, 16, false, false, {0x02, 14}},        /* reconnect */
-    {PAGE_CACHING, 0, 20, false, true, {0x08, 18}}, /* caching */
+    {PAGE_RECOVERY, 0, 12, false, true, {0x01, 10}}, /* error recovery */
+    {0x02, 0, 16, false, false, {0x02, 14}},         /* reconnect */
+    {PAGE_CACHING, 0, 20, false, true, {0x08, 18}},  /* caching */
     {PAGE_CONTROL, 0, 12, false, true,
 	{
 	    0x0a, 10, [2] = 0x02,   /* GLTSD: no log pages are saved */
@@ -45,6 +46,7 @@ static const struct mode_bit {
 	char name[LUN_SETTING_NAME_MAX];
 } bits[] = {
     /* clang-format off */
+    {PAGE_RECOVERY, 7, 0x80, offsetof(struct lun_mode, tells_thresholds), "lbpere"},
     {PAGE_CACHING, 2, 0x04, offsetof(struct lun_mode, write_cache), "wce"},
     {PAGE_CONTROL, 2, 0x04, offsetof(struct lun_mode, d_sense), "d_sense"},
     {PAGE_CONTROL, 4, 0x08, offsetof(struct lun_mode, software_protect), "swp"},
@@ -64,6 +66,15 @@ static void
 mode_set_flag(struct lun_mode *mode, const struct mode_bit *bit, bool value)
 {
 	*(bool *)((char *)mode + bit->flag) = value;
+}
+
+/* A thick unit has no thresholds to tell of. */
+static bool
+bit_is_of(const struct mode_bit *bit, const struct mode_page *page,
+    const struct lun *lun)
+{
+	return page->subpage == 0 && bit->page == page->code &&
+	       (bit->page != PAGE_RECOVERY || lun->bs->thin);
 }
 
 bool
@@ -103,8 +114,8 @@ mode_page_build(const struct mode_page *page, const struct lun *lun,
 		memset(to + header, 0, page->length - header);
 	if (page->code == MODE_THRESHOLDS && page->subpage != 0)
 		threshold_build(lun, mode, control, to);
-	for (size_t i = 0; i < ARRAY_SIZE(bits) && page->subpage == 0; i++) {
-		if (bits[i].page != page->code)
+	for (size_t i = 0; i < ARRAY_SIZE(bits); i++) {
+		if (!bit_is_of(&bits[i], page, lun))
 			continue;
 		if (control == PC_CHANGEABLE || mode_flag(mode, &bits[i]))
 			to[bits[i].byte] |= bits[i].mask;
@@ -117,8 +128,8 @@ mode_page_take(const struct mode_page *page, const struct lun *lun,
 {
 	if (page->code == MODE_THRESHOLDS && page->subpage != 0)
 		threshold_take(lun, mode, from);
-	for (size_t i = 0; i < ARRAY_SIZE(bits) && page->subpage == 0; i++) {
-		if (bits[i].page == page->code)
+	for (size_t i = 0; i < ARRAY_SIZE(bits); i++) {
+		if (bit_is_of(&bits[i], page, lun))
 			mode_set_flag(
 			    mode, &bits[i], from[bits[i].byte] & bits[i].mask);
 	}

@@ -9,6 +9,8 @@
  * not told to this unit any more.  The second is off until somebody asks for
  * it.  To choose the default value again is to follow the pool again.
  *
+ * LBPERE, mode page 01h, turns the telling off and on.
+ *
  * What initiators chose is looked at when a command that writes ends: a unit
  * nobody writes to needs no space.
  */
@@ -115,7 +117,7 @@ threshold_take(
 static bool
 is_watched(const struct lun *lun, unsigned kind)
 {
-	return lun->mode.threshold[kind].own &&
+	return lun->mode.tells_thresholds && lun->mode.threshold[kind].own &&
 	       lun->mode.threshold[kind].enabled;
 }
 
@@ -150,6 +152,6 @@ void
 lun_threshold_reached(struct lun *lun)
 {
 	ASSERT_MAGIC(lun, LUN_MAGIC);
-	if (!lun->mode.threshold[0].own)
+	if (lun->mode.tells_thresholds && !lun->mode.threshold[0].own)
 		attention_set_lun(lun, ATTENTION_THRESHOLD, NULL);
 }

@@ -140,6 +140,33 @@ one_that_is_turned_off_is_not_told(void **state)
 }
 
 static void
+without_lbpere_none_is_told(void **state)
+{
+	struct rig *rig = *state;
+	uint8_t page[4 + 12] = {[4] = 0x01, 10};
+	struct cmd cmd;
+
+	rig->spy->usage = (struct bs_usage){.used = 5, .warn_free = 10 * MIB};
+	choose_at(rig, USED, true, 0);
+	CMD(&cmd, rig, 0x1a, 0x08, 0x01, 0, 255, 0);
+	cmd_run(&cmd);
+	assert_int_equal(cmd_in(&cmd)[4 + 7], 0x80);
+	cmd_release(&cmd);
+	CMD(&cmd, rig, 0x15, 0x10, 0, 0, sizeof(page), 0);
+	cmd_out(&cmd, page, sizeof(page));
+	run_good(&cmd);
+	lun_threshold_reached(rig->lun);
+	rig_fill(rig, 0, 1, 1);
+	hears(rig, 0, 0);
+	page[4 + 7] = 0x80;
+	CMD(&cmd, rig, 0x15, 0x10, 0, 0, sizeof(page), 0);
+	cmd_out(&cmd, page, sizeof(page));
+	run_good(&cmd);
+	rig_fill(rig, 0, 1, 1);
+	hears(rig, 0, USED);
+}
+
+static void
 what_the_unit_uses_has_a_threshold_on_its_way_up(void **state)
 {
 	struct rig *rig = *state;
@@ -233,6 +260,13 @@ a_thick_unit_has_none(void **state)
 	rig_open(&rig, &(struct rig_params){.thick = true});
 	CMD(&cmd, &rig, 0x1a, 0x08, 0x1c, 2, 255, 0);
 	run_field(&cmd, 3, -1);
+	for (uint8_t control = 0; control < 3; control++) { /* nor LBPERE */
+		CMD(&cmd, &rig, 0x1a, 0x08, (uint8_t)(control << 6 | 0x01), 0,
+		    255, 0);
+		cmd_run(&cmd);
+		assert_int_equal(cmd_in(&cmd)[4 + 7], 0);
+		cmd_release(&cmd);
+	}
 	rig_close(&rig);
 }
 
@@ -243,6 +277,7 @@ main(void)
 	    rig_test(the_page_has_the_pools_threshold_and_one_that_is_off),
 	    rig_tests(a_threshold_that_was_chosen_takes_the_place_of_the_pools),
 	    rig_test(one_that_is_turned_off_is_not_told),
+	    rig_test(without_lbpere_none_is_told),
 	    rig_test(what_the_unit_uses_has_a_threshold_on_its_way_up),
 	    rig_test(what_a_threshold_is_of_cannot_be_changed),
 	    cmocka_unit_test(thresholds_are_saved_and_come_back),
