@@ -54,7 +54,9 @@ static const struct mode_bit {
     /* clang-format on */
 };
 
-static_assert(ARRAY_SIZE(bits) + LUN_THRESHOLDS <= LUN_SETTINGS_MAX, "room");
+static_assert(
+    ARRAY_SIZE(bits) + LUN_THRESHOLDS + PORT_GROUPS_MAX <= LUN_SETTINGS_MAX,
+    "room, with what alua.c keeps");
 
 static bool
 mode_flag(const struct lun_mode *mode, const struct mode_bit *bit)
