@@ -188,7 +188,7 @@ void house_luns_open(struct house_pool *hp, void (*done)(void *arg), void *arg);
 
 /* ---- persistent reservations (house_reserve.c) ---- */
 
-/* struct lun_keeper.registry and .settings: writes them into the state; the
+/* struct lun_keeper.registry and .saved: writes them into the state; the
  * keeper is a struct house_lun. */
 void house_lun_keep(void *arg, struct lun_keep *keep);
 /* What the initiator, or with NULL everyone, has registered and reserved is

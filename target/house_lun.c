@@ -75,7 +75,7 @@ struct lun_open {
 	struct pool *pool;
 	char name[STATE_LUN_NAME_MAX];
 	struct registry *registry; /* NULL: nothing was kept */
-	struct lun_settings settings;
+	struct lun_saved saved;
 	struct port_groups ports;
 	void (*done)(void *arg, int result);
 	void *arg;
@@ -136,10 +136,10 @@ sanitizing(void *arg, bool on, bool exits,
 }
 
 static const struct lun_keeper keeper = {.registry = house_lun_keep,
-    .settings = house_lun_keep,
+    .saved = house_lun_keep,
     .sanitizing = sanitizing};
 static const struct lun_keeper keeper_of_snapshot = {
-    .registry = house_lun_keep, .settings = house_lun_keep};
+    .registry = house_lun_keep, .saved = house_lun_keep};
 
 static void
 lun_open_run(struct call *call)
@@ -166,7 +166,7 @@ lun_open_run(struct call *call)
 	    .read_only = volume_is_snapshot(volume),
 	    .write_cache = true,
 	    .registry = open->registry,
-	    .settings = &open->settings,
+	    .saved = &open->saved,
 	    .ports = &open->ports,
 	    .keeper = &keeper,
 	    .keeper_arg = hl};
@@ -264,8 +264,7 @@ lun_open_kept(struct lun_open *open)
 
 	if (ret < 0 && ret != -ENOENT)
 		return ret;
-	ret = state_settings_get(
-	    state, hl->pool->id, hl->serial, &open->settings);
+	ret = state_saved_get(state, hl->pool->id, hl->serial, &open->saved);
 	if (ret < 0)
 		registry_free(open->registry);
 	return ret;

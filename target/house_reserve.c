@@ -26,21 +26,21 @@ keep_write(const struct house_lun *hl, const struct lun_keep *keep)
 {
 	struct state *state = hl->pool->house->state;
 
-	return keep->settings != NULL ? state_settings_put(state, hl->pool->id,
-					    hl->serial, keep->settings)
-				      : state_registry_put(state, hl->pool->id,
-					    hl->serial, keep->registry);
+	return keep->saved != NULL ? state_saved_put(state, hl->pool->id,
+					 hl->serial, keep->saved)
+				   : state_registry_put(state, hl->pool->id,
+					 hl->serial, keep->registry);
 }
 
 /* That a host chose another path is news; what it saves in mode pages, it sees
  * itself. */
 static void
-settings_log(const struct house_lun *hl, const struct lun_settings *settings)
+saved_log(const struct house_lun *hl, const struct lun_saved *saved)
 {
 	const size_t prefix = strlen(LUN_ACCESS_SETTING);
 
-	for (unsigned i = 0; i < settings->count; i++) {
-		const struct lun_setting *s = &settings->list[i];
+	for (unsigned i = 0; i < saved->count; i++) {
+		const struct lun_saved_value *s = &saved->list[i];
 		if (strncmp(s->name, LUN_ACCESS_SETTING, prefix) == 0)
 			log_notice("%s: portal group %s is %s, by an initiator",
 			    hl->label, s->name + prefix,
@@ -58,11 +58,11 @@ keep_run(struct loop_task *task)
 	if (keep->result < 0)
 		log_error("%s: %s cannot be written, the command fails: %s",
 		    hl->label,
-		    keep->settings != NULL ? "what an initiator saves"
-					   : "a persistent reservation",
+		    keep->saved != NULL ? "what an initiator saves"
+					: "a persistent reservation",
 		    strerror(-keep->result));
-	else if (keep->settings != NULL)
-		settings_log(hl, keep->settings);
+	else if (keep->saved != NULL)
+		saved_log(hl, keep->saved);
 	keep->task.run = kept_run;
 	loop_post(hl->pool->loop, &keep->task);
 }

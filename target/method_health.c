@@ -282,15 +282,15 @@ look_at_paths(struct findings *f)
 /* What an initiator set with SET TARGET PORT GROUPS is in the state only. */
 static void
 look_at_path(struct findings *f, const struct state_export *row,
-    const struct port_group *group, const struct lun_settings *settings)
+    const struct port_group *group, const struct lun_saved *saved)
 {
-	char name[LUN_SETTING_NAME_MAX];
+	char name[LUN_SAVED_NAME_MAX];
 	int64_t set;
 
 	snprintf(name, sizeof(name), LUN_ACCESS_SETTING "%u", group->tag);
 	if (group->access ==
 		ACCESS_UNAVAILABLE || /* then nobody's word counts */
-	    !lun_setting_get(settings, name, &set) ||
+	    !lun_saved_get(saved, name, &set) ||
 	    set == group->access)
 		return;
 	finding(f, "note", "lun.path",
@@ -305,17 +305,17 @@ static void
 look_at_lun_paths(struct findings *f)
 {
 	const struct port_groups *ports = &f->house->ports;
-	struct lun_settings settings;
+	struct lun_saved saved;
 
 	for (unsigned i = 0; i < f->exports.count; i++) {
 		const struct state_export *row = &f->exports.rows[i];
 		if (i > 0 && strcmp(row->lun_uuid, row[-1].lun_uuid) == 0)
 			continue; /* the same LUN, to another host */
-		if (state_settings_get(f->house->state, row->pool_id,
-			row->lun_uuid, &settings) < 0)
+		if (state_saved_get(f->house->state, row->pool_id,
+			row->lun_uuid, &saved) < 0)
 			continue;
 		for (unsigned k = 0; k < ports->count; k++)
-			look_at_path(f, row, &ports->list[k], &settings);
+			look_at_path(f, row, &ports->list[k], &saved);
 	}
 }
 

@@ -187,12 +187,12 @@ int state_registry_forget(
 /* ---- what initiators saved ---- */
 
 /* None: count 0. */
-int state_settings_get(struct state *state, int64_t pool_id,
-    const char *lun_uuid, struct lun_settings *ret_settings);
+int state_saved_get(struct state *state, int64_t pool_id, const char *lun_uuid,
+    struct lun_saved *ret_saved);
 /* In place of those of the same names, beside the others.  Its own
  * transaction; does not count as a change. */
-int state_settings_put(struct state *state, int64_t pool_id,
-    const char *lun_uuid, const struct lun_settings *settings);
+int state_saved_put(struct state *state, int64_t pool_id, const char *lun_uuid,
+    const struct lun_saved *saved);
 
 /* ---- what was done ---- */
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Target portal groups: which there are is what portals are in; how good they
- * are, the administrator said, or initiators for one LUN (a setting of it).
+ * are, the administrator said, or initiators for one LUN (it is saved with it).
  */
 #include "target/state_sql.h"
 #include <errno.h>
@@ -37,13 +37,13 @@ state_port_groups(struct state *state, struct port_groups *ret_groups)
 int
 state_port_group_set(struct state *state, uint16_t tag, enum port_access access)
 {
-	char name[LUN_SETTING_NAME_MAX];
+	char name[LUN_SAVED_NAME_MAX];
 	int ret;
 
 	assert(state->changing);
 	snprintf(name, sizeof(name), LUN_ACCESS_SETTING "%u", tag);
-	ret = sql_run(state, "DELETE FROM lun_settings WHERE name = ?", NULL,
-	    NULL, "s", name);
+	ret = sql_run(state, "DELETE FROM lun_saved WHERE name = ?", NULL, NULL,
+	    "s", name);
 	if (ret < 0)
 		return ret;
 	return sql_run(state,
@@ -62,7 +62,7 @@ state_port_groups_forget(struct state *state)
 	if (ret < 0)
 		return ret;
 	return sql_run(state,
-	    "DELETE FROM lun_settings "
+	    "DELETE FROM lun_saved "
 	    "WHERE name LIKE '" LUN_ACCESS_SETTING "%' AND name NOT IN "
 	    "(SELECT '" LUN_ACCESS_SETTING "' || tag FROM portals)",
 	    NULL, NULL, "");

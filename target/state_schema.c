@@ -76,7 +76,7 @@ static const char step_3[] =
 
 static const char step_4[] =
 /* mode parameters that an initiator has saved (MODE SELECT with SP) */
-"CREATE TABLE lun_settings (pool INTEGER NOT NULL"
+"CREATE TABLE lun_saved (pool INTEGER NOT NULL"
 "  REFERENCES pools(id) ON DELETE CASCADE, lun_uuid TEXT NOT NULL,"
 "  name TEXT NOT NULL, value INTEGER NOT NULL,"
 "  PRIMARY KEY (pool, lun_uuid, name)) STRICT;"

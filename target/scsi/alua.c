@@ -98,9 +98,9 @@ access_refuses(const struct scsi_mapping *mapping, const struct scsi_op *op,
 /* ---- what the administrator says ---- */
 
 static void
-setting_name(uint16_t tag, char name[LUN_SETTING_NAME_MAX])
+saved_name(uint16_t tag, char name[LUN_SAVED_NAME_MAX])
 {
-	snprintf(name, LUN_SETTING_NAME_MAX, LUN_ACCESS_SETTING "%u", tag);
+	snprintf(name, LUN_SAVED_NAME_MAX, LUN_ACCESS_SETTING "%u", tag);
 }
 
 static void
@@ -174,16 +174,16 @@ static const struct port_groups only_group = {
 
 void
 ports_init(struct lun *lun, const struct port_groups *groups,
-    const struct lun_settings *settings)
+    const struct lun_saved *saved)
 {
-	char name[LUN_SETTING_NAME_MAX];
+	char name[LUN_SAVED_NAME_MAX];
 	int64_t value;
 
 	lun_set_port_groups(lun, groups != NULL ? groups : &only_group, 0);
-	for (unsigned i = 0; settings != NULL && i < lun->ports.count; i++) {
+	for (unsigned i = 0; saved != NULL && i < lun->ports.count; i++) {
 		struct lun_port_group *group = &lun->ports.list[i];
-		setting_name(group->tag, name);
-		if (!lun_setting_get(settings, name, &value) ||
+		saved_name(group->tag, name);
+		if (!lun_saved_get(saved, name, &value) ||
 		    value < ACCESS_OPTIMIZED || value > ACCESS_UNAVAILABLE)
 			continue;
 		set_explicitly(group, (enum port_access)value);
@@ -326,7 +326,7 @@ parse_groups(struct scsi_task *task, struct lun_ports *ret_ports)
 struct alua_keep {
 	struct lun_keep keep;
 	struct scsi_task *task;
-	struct lun_settings settings;
+	struct lun_saved saved;
 	unsigned count;
 	struct port_group list[PORT_GROUPS_MAX]; /* those that change */
 };
@@ -367,7 +367,7 @@ static void
 collect(struct alua_keep *ak, const struct lun_ports *next)
 {
 	struct lun *lun = ak->task->lun;
-	char name[LUN_SETTING_NAME_MAX];
+	char name[LUN_SAVED_NAME_MAX];
 
 	for (unsigned i = 0; i < next->count; i++) {
 		const struct lun_port_group *to = &next->list[i];
@@ -375,8 +375,8 @@ collect(struct alua_keep *ak, const struct lun_ports *next)
 			continue;
 		ak->list[ak->count++] =
 		    (struct port_group){.tag = to->tag, .access = to->access};
-		setting_name(to->tag, name);
-		lun_setting_add(&ak->settings, name, to->access);
+		saved_name(to->tag, name);
+		lun_saved_add(&ak->saved, name, to->access);
 		lun->ports.list[i].changing = true;
 	}
 	ports_settle(lun);
@@ -395,12 +395,12 @@ alua_keep(struct scsi_task *task, const struct lun_ports *next)
 	ak->task = task;
 	collect(ak, next);
 	ak->keep = (struct lun_keep){
-	    .settings = &ak->settings,
+	    .saved = &ak->saved,
 	    .done = alua_kept,
 	    .arg = lun->keeper_arg,
 	};
 	if (ak->count > 0 && lun_saves(lun)) {
-		lun->keeper->settings(lun->keeper_arg, &ak->keep);
+		lun->keeper->saved(lun->keeper_arg, &ak->keep);
 		return;
 	}
 	alua_make(ak, ak->count > 0);

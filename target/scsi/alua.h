@@ -10,7 +10,7 @@
 /* Of a new unit: what the administrator says, NULL: one group; and what
  * initiators have set. */
 void ports_init(struct lun *lun, const struct port_groups *groups,
-    const struct lun_settings *settings);
+    const struct lun_saved *saved);
 
 /* Of all groups, and of the one a nexus came in by, if that has no portal any
  * more; how many. */

@@ -294,7 +294,7 @@ lun_keeps_registry(const struct lun *lun)
 static inline bool
 lun_saves(const struct lun *lun)
 {
-	return lun->keeper != NULL && lun->keeper->settings != NULL;
+	return lun->keeper != NULL && lun->keeper->saved != NULL;
 }
 
 static inline bool

@@ -59,25 +59,25 @@ lun_identify(struct lun *lun, const struct lun_params *params)
 }
 
 void
-lun_setting_add(struct lun_settings *settings, const char *name, int64_t value)
+lun_saved_add(struct lun_saved *saved, const char *name, int64_t value)
 {
-	struct lun_setting *setting = &settings->list[settings->count];
+	struct lun_saved_value *setting = &saved->list[saved->count];
 
-	assert(settings->count < LUN_SETTINGS_MAX);
+	assert(saved->count < LUN_SAVED_MAX);
 	assert(strlen(name) < sizeof(setting->name));
 	strcpy(setting->name, name);
 	setting->value = value;
-	settings->count++;
+	saved->count++;
 }
 
 bool
-lun_setting_get(
-    const struct lun_settings *settings, const char *name, int64_t *ret_value)
+lun_saved_get(
+    const struct lun_saved *saved, const char *name, int64_t *ret_value)
 {
-	for (unsigned i = 0; i < settings->count; i++) {
-		if (strcmp(settings->list[i].name, name) != 0)
+	for (unsigned i = 0; i < saved->count; i++) {
+		if (strcmp(saved->list[i].name, name) != 0)
 			continue;
-		*ret_value = settings->list[i].value;
+		*ret_value = saved->list[i].value;
 		return true;
 	}
 	return false;
@@ -116,8 +116,8 @@ lun_new(const struct lun_params *params, struct lun **ret_lun)
 	lun->mode_default.write_cache = params->write_cache;
 	lun->mode_default.tells_thresholds = bs->thin;
 	lun->mode_saved = lun->mode_default;
-	if (params->settings != NULL)
-		mode_from_settings(params->settings, &lun->mode_saved);
+	if (params->saved != NULL)
+		mode_from_saved(params->saved, &lun->mode_saved);
 	lun->keeper = params->keeper;
 	lun->keeper_arg = params->keeper_arg;
 	if (params->sanitizing)
@@ -129,7 +129,7 @@ lun_new(const struct lun_params *params, struct lun **ret_lun)
 	list_init(&lun->mappings);
 	list_init(&lun->registry_changes);
 	list_init(&lun->registry_aborts);
-	ports_init(lun, params->ports, params->settings);
+	ports_init(lun, params->ports, params->saved);
 	lun_reset(lun);
 	*ret_lun = lun;
 	return 0;

@@ -34,28 +34,28 @@ struct port_groups {
 };
 
 /* What an initiator has set and saved, as names and numbers. */
-#define LUN_SETTING_NAME_MAX 24
-#define LUN_SETTINGS_MAX     32
-struct lun_setting {
-	char name[LUN_SETTING_NAME_MAX]; /* with the NUL */
+#define LUN_SAVED_NAME_MAX 24
+#define LUN_SAVED_MAX      32
+struct lun_saved_value {
+	char name[LUN_SAVED_NAME_MAX]; /* with the NUL */
 	int64_t value;
 };
 #define LUN_ACCESS_SETTING "access." /* and a group's tag: alua.c */
-struct lun_settings {
+struct lun_saved {
 	unsigned count;
-	struct lun_setting list[LUN_SETTINGS_MAX];
+	struct lun_saved_value list[LUN_SAVED_MAX];
 };
 /* There is room for it. */
-void lun_setting_add(
-    struct lun_settings *settings, const char *name, int64_t value);
+void lun_saved_add(struct lun_saved *saved, const char *name, int64_t value);
 /* false: it is not there, and *ret_value as it was. */
-bool lun_setting_get(
-    const struct lun_settings *settings, const char *name, int64_t *ret_value);
+bool lun_saved_get(
+    const struct lun_saved *saved, const char *name, int64_t *ret_value);
 
-/* A registry, or settings, on the way to where they outlive a loss of power. */
+/* A registry, or what is saved, on the way to where they outlive a loss of
+ * power. */
 struct lun_keep {
-	const struct lun_settings *settings; /* in place of those of the same
-					names; NULL: it is the registry */
+	const struct lun_saved *saved;   /* in place of those of the same
+					  names; NULL: it is the registry */
 	const struct registry *registry; /* without aptpl, or empty: what was
 					    kept before is to be forgotten */
 	/* On the LUN's loop, exactly once, not from inside keep(): it is
@@ -74,7 +74,7 @@ struct lun_keeper {
 	 * refused. */
 	void (*registry)(void *arg, struct lun_keep *keep);
 	/* What was saved; NULL: nothing can be. */
-	void (*settings)(void *arg, struct lun_keep *keep);
+	void (*saved)(void *arg, struct lun_keep *keep);
 	/* That it is being sanitized; NULL: no SANITIZE.  on: -EBUSY: what the
 	 * unit holds is not its alone, and would stay.  exits: the initiator
 	 * may give up if it fails. */
@@ -95,10 +95,10 @@ struct lun_params {
 	bool read_only;
 	bool write_cache; /* WCE as it starts; true is normal */
 
-	const struct registry *registry;     /* as it was kept, or NULL */
-	const struct lun_settings *settings; /* as they were kept, or NULL */
-	const struct port_groups *ports;     /* NULL: one, optimized */
-	const struct lun_keeper *keeper;     /* NULL: nobody */
+	const struct registry *registry; /* as it was kept, or NULL */
+	const struct lun_saved *saved;   /* as they were kept, or NULL */
+	const struct port_groups *ports; /* NULL: one, optimized */
+	const struct lun_keeper *keeper; /* NULL: nobody */
 	void *keeper_arg;
 	bool sanitizing,
 	    sanitize_exits; /* as kept: it did not come to an end */

@@ -279,7 +279,7 @@ struct mode_keep {
 	struct lun_keep keep;
 	struct scsi_task *task;
 	struct lun_mode mode;
-	struct lun_settings settings;
+	struct lun_saved saved;
 };
 
 /* What could not be kept has not happened. */
@@ -312,13 +312,13 @@ mode_save(struct scsi_task *task, const struct lun_mode *mode)
 	task->lun->mode_saving = true;
 	mk->task = task;
 	mk->mode = *mode;
-	mode_to_settings(mode, &mk->settings);
+	mode_to_saved(mode, &mk->saved);
 	mk->keep = (struct lun_keep){
-	    .settings = &mk->settings,
+	    .saved = &mk->saved,
 	    .done = mode_kept,
 	    .arg = task->lun->keeper_arg,
 	};
-	task->lun->keeper->settings(task->lun->keeper_arg, &mk->keep);
+	task->lun->keeper->saved(task->lun->keeper_arg, &mk->keep);
 }
 
 /* SPC-4 6.11: SP saves all that can be saved, sent or not.  While that is done

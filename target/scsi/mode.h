@@ -47,10 +47,8 @@ void mode_page_take(const struct mode_page *page, const struct lun *lun,
     struct lun_mode *mode, const uint8_t *from);
 
 /* All that is saved, by name; and back, what is not there left as it is. */
-void mode_to_settings(
-    const struct lun_mode *mode, struct lun_settings *settings);
-void mode_from_settings(
-    const struct lun_settings *settings, struct lun_mode *mode);
+void mode_to_saved(const struct lun_mode *mode, struct lun_saved *saved);
+void mode_from_saved(const struct lun_saved *saved, struct lun_mode *mode);
 
 /* ---- threshold.c ---- */
 

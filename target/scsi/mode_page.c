@@ -43,7 +43,7 @@ const unsigned mode_page_count = ARRAY_SIZE(mode_pages);
 static const struct mode_bit {
 	uint8_t page, byte, mask;
 	size_t flag; /* in struct lun_mode */
-	char name[LUN_SETTING_NAME_MAX];
+	char name[LUN_SAVED_NAME_MAX];
 } bits[] = {
     /* clang-format off */
     {PAGE_RECOVERY, 7, 0x80, offsetof(struct lun_mode, tells_thresholds), "lbpere"},
@@ -55,7 +55,7 @@ static const struct mode_bit {
 };
 
 static_assert(
-    ARRAY_SIZE(bits) + LUN_THRESHOLDS + PORT_GROUPS_MAX <= LUN_SETTINGS_MAX,
+    ARRAY_SIZE(bits) + LUN_THRESHOLDS + PORT_GROUPS_MAX <= LUN_SAVED_MAX,
     "room, with what alua.c keeps");
 
 static bool
@@ -137,7 +137,7 @@ mode_page_take(const struct mode_page *page, const struct lun *lun,
 	}
 }
 
-/* ---- as settings ---- */
+/* ---- as saved ---- */
 
 static const char *const threshold_names[LUN_THRESHOLDS] = {
     "threshold.available", "threshold.used"};
@@ -146,14 +146,13 @@ static const char *const threshold_names[LUN_THRESHOLDS] = {
 #define ENABLED (1ll << 32)
 
 void
-mode_to_settings(const struct lun_mode *mode, struct lun_settings *settings)
+mode_to_saved(const struct lun_mode *mode, struct lun_saved *saved)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(bits); i++)
-		lun_setting_add(
-		    settings, bits[i].name, mode_flag(mode, &bits[i]));
+		lun_saved_add(saved, bits[i].name, mode_flag(mode, &bits[i]));
 	for (size_t i = 0; i < LUN_THRESHOLDS; i++) {
 		const struct lun_threshold *t = &mode->threshold[i];
-		lun_setting_add(settings, threshold_names[i],
+		lun_saved_add(saved, threshold_names[i],
 		    t->own ? (t->enabled ? ENABLED : 0) | t->count : FOLLOWS);
 	}
 }
@@ -169,16 +168,16 @@ threshold_from(struct lun_threshold *t, int64_t value)
 }
 
 void
-mode_from_settings(const struct lun_settings *settings, struct lun_mode *mode)
+mode_from_saved(const struct lun_saved *saved, struct lun_mode *mode)
 {
 	int64_t value;
 
 	for (size_t i = 0; i < ARRAY_SIZE(bits); i++) {
-		if (lun_setting_get(settings, bits[i].name, &value))
+		if (lun_saved_get(saved, bits[i].name, &value))
 			mode_set_flag(mode, &bits[i], value != 0);
 	}
 	for (size_t i = 0; i < LUN_THRESHOLDS; i++) {
-		if (lun_setting_get(settings, threshold_names[i], &value))
+		if (lun_saved_get(saved, threshold_names[i], &value))
 			threshold_from(&mode->threshold[i], value);
 	}
 }

@@ -18,8 +18,8 @@
  *	              the administrator sets a port group
  *
  * The first byte chooses block size, thin, cache, the size of the pool of
- * buffers, and whether registrations and settings are kept; each fourth time
- * that fails.  The nexuses come in by two port groups.
+ * buffers, and whether registrations and what is saved are kept; each fourth
+ *time that fails.  The nexuses come in by two port groups.
  */
 #include "backstores/stores.h"
 #include "backstores/testing.h"
@@ -269,8 +269,8 @@ keep_run(struct loop_task *task)
 static void
 keep_it(void *arg, struct lun_keep *keep)
 {
-	if (keep->settings != NULL)
-		assert(keep->settings->count <= LUN_SETTINGS_MAX);
+	if (keep->saved != NULL)
+		assert(keep->saved->count <= LUN_SAVED_MAX);
 	else
 		assert(keep->registry->count <= REGISTRY_MAX);
 	(void)arg;
@@ -360,7 +360,7 @@ sanitizing(void *arg, bool on, bool exits,
 
 static const struct lun_keeper keepers[] = {
     {.sanitizing = sanitizing},
-    {.registry = keep_it, .settings = keep_it, .sanitizing = sanitizing},
+    {.registry = keep_it, .saved = keep_it, .sanitizing = sanitizing},
 };
 
 static struct lun *

@@ -440,7 +440,7 @@ an_older_database_is_taken_along(void **unused)
 	assert_int_equal(add_export(target, host, UUID_1, 0), 0);
 	execute("ALTER TABLE exports DROP COLUMN expires; DROP TABLE flattens;"
 		"DROP TABLE samples; DROP TABLE registrations;"
-		"DROP TABLE lun_settings; DROP TABLE port_groups;"
+		"DROP TABLE lun_saved; DROP TABLE port_groups;"
 		"ALTER TABLE portals DROP COLUMN tag;"
 		"DELETE FROM migrations WHERE version > 1;"
 		"PRAGMA user_version = 1");
@@ -454,49 +454,49 @@ an_older_database_is_taken_along(void **unused)
 /* ---- what initiators saved ---- */
 
 static void
-put_settings(int64_t pool, const char *uuid, const char *name, int64_t value)
+put_saved(int64_t pool, const char *uuid, const char *name, int64_t value)
 {
-	struct lun_settings settings = {.count = 0};
+	struct lun_saved saved = {.count = 0};
 
-	lun_setting_add(&settings, name, value);
-	lun_setting_add(&settings, "both", value);
-	assert_int_equal(state_settings_put(state, pool, uuid, &settings), 0);
+	lun_saved_add(&saved, name, value);
+	lun_saved_add(&saved, "both", value);
+	assert_int_equal(state_saved_put(state, pool, uuid, &saved), 0);
 }
 
 static int64_t
-setting(int64_t pool, const char *uuid, const char *name)
+saved_of(int64_t pool, const char *uuid, const char *name)
 {
-	struct lun_settings settings;
+	struct lun_saved saved;
 	int64_t value = -77;
 
-	assert_int_equal(state_settings_get(state, pool, uuid, &settings), 0);
-	lun_setting_get(&settings, name, &value);
+	assert_int_equal(state_saved_get(state, pool, uuid, &saved), 0);
+	lun_saved_get(&saved, name, &value);
 	return value;
 }
 
 static void
-settings_are_there_again_and_leave_others_alone(void **unused)
+what_is_saved_is_there_again_and_leaves_others_alone(void **unused)
 {
 	char device[] = "/a";
 	int64_t target, pool = add_pool("vms", UUID_1, device, &target);
 	int64_t generation = state_generation(state);
 
 	(void)unused;
-	put_settings(pool, UUID_2, "wce", 1ll << 40);
-	put_settings(pool, UUID_2, "swp", -1);
-	put_settings(pool, UUID_1, "wce", 3);
+	put_saved(pool, UUID_2, "wce", 1ll << 40);
+	put_saved(pool, UUID_2, "swp", -1);
+	put_saved(pool, UUID_1, "wce", 3);
 	reopen();
-	assert_int_equal(setting(pool, UUID_2, "wce"), 1ll << 40);
-	assert_int_equal(setting(pool, UUID_2, "swp"), -1);
-	assert_int_equal(setting(pool, UUID_2, "both"), -1);
-	assert_int_equal(setting(pool, UUID_1, "wce"), 3);
-	assert_int_equal(setting(pool, UUID_1, "swp"), -77);
+	assert_int_equal(saved_of(pool, UUID_2, "wce"), 1ll << 40);
+	assert_int_equal(saved_of(pool, UUID_2, "swp"), -1);
+	assert_int_equal(saved_of(pool, UUID_2, "both"), -1);
+	assert_int_equal(saved_of(pool, UUID_1, "wce"), 3);
+	assert_int_equal(saved_of(pool, UUID_1, "swp"), -77);
 	/* an initiator's change is not an administrator's */
 	assert_int_equal(state_generation(state), generation);
 	assert_int_equal(state_begin(state), 0);
 	assert_int_equal(state_pool_remove(state, pool), 0);
 	assert_int_equal(state_commit(state), 0);
-	assert_int_equal(setting(pool, UUID_2, "wce"), -77);
+	assert_int_equal(saved_of(pool, UUID_2, "wce"), -77);
 }
 
 static void
@@ -544,16 +544,16 @@ groups_are_those_of_portals_and_go_with_the_last(void **unused)
 	add_portal("10.0.0.2:3260", 7, &b);
 	add_portal("10.0.0.3:3260", 1, &c);
 	group_set(7, ACCESS_STANDBY);
-	put_settings(pool, UUID_2, "access.7", ACCESS_OPTIMIZED);
-	put_settings(pool, UUID_2, "access.1", ACCESS_OPTIMIZED);
+	put_saved(pool, UUID_2, "access.7", ACCESS_OPTIMIZED);
+	put_saved(pool, UUID_2, "access.1", ACCESS_OPTIMIZED);
 	reopen();
 	group_is(0, 1, ACCESS_OPTIMIZED);
 	group_is(1, 7, ACCESS_STANDBY);
-	assert_int_equal(setting(pool, UUID_2, "access.7"), ACCESS_OPTIMIZED);
+	assert_int_equal(saved_of(pool, UUID_2, "access.7"), ACCESS_OPTIMIZED);
 	group_set(7, ACCESS_STANDBY); /* said again: what hosts said is void */
-	assert_int_equal(setting(pool, UUID_2, "access.7"), -77);
-	assert_int_equal(setting(pool, UUID_2, "access.1"), ACCESS_OPTIMIZED);
-	put_settings(pool, UUID_2, "access.7", ACCESS_OPTIMIZED);
+	assert_int_equal(saved_of(pool, UUID_2, "access.7"), -77);
+	assert_int_equal(saved_of(pool, UUID_2, "access.1"), ACCESS_OPTIMIZED);
+	put_saved(pool, UUID_2, "access.7", ACCESS_OPTIMIZED);
 	assert_int_equal(state_begin(state), 0);
 	assert_int_equal(state_portal_remove(state, a.id), 0);
 	assert_int_equal(state_commit(state), 0);
@@ -563,9 +563,9 @@ groups_are_those_of_portals_and_go_with_the_last(void **unused)
 	assert_int_equal(state_commit(state), 0);
 	assert_int_equal(state_port_groups(state, &groups), 0);
 	assert_int_equal(groups.count, 1);
-	assert_int_equal(setting(pool, UUID_2, "access.7"), -77);
-	assert_int_equal(setting(pool, UUID_2, "access.1"), ACCESS_OPTIMIZED);
-	assert_int_equal(setting(pool, UUID_2, "both"), ACCESS_OPTIMIZED);
+	assert_int_equal(saved_of(pool, UUID_2, "access.7"), -77);
+	assert_int_equal(saved_of(pool, UUID_2, "access.1"), ACCESS_OPTIMIZED);
+	assert_int_equal(saved_of(pool, UUID_2, "both"), ACCESS_OPTIMIZED);
 	add_portal("10.0.0.1:3260", 7, &a);
 	group_is(1, 7, ACCESS_OPTIMIZED);
 }
@@ -816,7 +816,7 @@ main(void)
 	    claim(an_answer_is_remembered_by_its_request),
 	    claim(only_the_newest_answers_are_kept),
 	    claim(an_older_database_is_taken_along),
-	    claim(settings_are_there_again_and_leave_others_alone),
+	    claim(what_is_saved_is_there_again_and_leaves_others_alone),
 	    claim(groups_are_those_of_portals_and_go_with_the_last),
 	    claim(a_registry_is_there_again),
 	    claim(one_without_aptpl_is_not_kept),

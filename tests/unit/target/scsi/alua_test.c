@@ -12,13 +12,13 @@
 enum { AO, AN, STANDBY, UNAVAILABLE, TRANSITIONING = 0xf };
 
 static void
-open_rig(struct rig *rig, const struct lun_settings *settings)
+open_rig(struct rig *rig, const struct lun_saved *saved)
 {
 	const struct port_groups ports = {
 	    .count = 2, .list = {{1, ACCESS_OPTIMIZED}, {2, ACCESS_OPTIMIZED}}};
 
 	rig_open(rig, &(struct rig_params){
-			  .keep = true, .ports = &ports, .settings = settings});
+			  .keep = true, .ports = &ports, .saved = saved});
 	rig_nexus(rig, 2, RIG_A, RIG_TARGET, 2);
 	rig_clear_attentions(rig);
 }
@@ -342,18 +342,18 @@ static void
 what_a_host_sets_is_kept_and_is_there_after_a_restart(void **state)
 {
 	struct rig rig;
-	struct lun_settings settings;
+	struct lun_saved saved;
 	int64_t value;
 
 	(void)state;
 	open_rig(&rig, NULL);
 	set(&rig, 2, STANDBY, 1);
-	assert_true(lun_setting_get(&rig.settings, "access.1", &value));
+	assert_true(lun_saved_get(&rig.saved, "access.1", &value));
 	assert_int_equal(value, STANDBY);
-	assert_false(lun_setting_get(&rig.settings, "access.2", &value));
-	settings = rig.settings;
+	assert_false(lun_saved_get(&rig.saved, "access.2", &value));
+	saved = rig.saved;
 	rig_close(&rig);
-	open_rig(&rig, &settings);
+	open_rig(&rig, &saved);
 	group_is(&rig, 1, STANDBY, 1);
 	group_is(&rig, 2, AO, 0);
 	rig_close(&rig);

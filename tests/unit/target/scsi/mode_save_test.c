@@ -10,9 +10,9 @@
 #define D_SENSE 0x04 /* byte 2 of page 0Ah */
 
 static void
-open_rig(struct rig *rig, const struct lun_settings *settings)
+open_rig(struct rig *rig, const struct lun_saved *saved)
 {
-	rig_open(rig, &(struct rig_params){.keep = true, .settings = settings});
+	rig_open(rig, &(struct rig_params){.keep = true, .saved = saved});
 }
 
 static uint8_t
@@ -49,7 +49,7 @@ kept(const struct rig *rig, const char *name)
 {
 	int64_t value;
 
-	assert_true(lun_setting_get(&rig->settings, name, &value));
+	assert_true(lun_saved_get(&rig->saved, name, &value));
 	return value;
 }
 
@@ -84,7 +84,7 @@ all_that_can_be_saved_is_and_comes_back_with_a_restart(void **state)
 {
 	struct rig rig;
 	struct cmd cmd;
-	struct lun_settings settings;
+	struct lun_saved saved;
 
 	(void)state;
 	open_rig(&rig, NULL);
@@ -95,9 +95,9 @@ all_that_can_be_saved_is_and_comes_back_with_a_restart(void **state)
 	assert_int_equal(kept(&rig, "d_sense"), 1);
 	assert_int_equal(kept(&rig, "swp"), 0);
 	assert_int_equal(kept(&rig, "tas"), 0);
-	settings = rig.settings;
+	saved = rig.saved;
 	rig_close(&rig);
-	open_rig(&rig, &settings);
+	open_rig(&rig, &saved);
 	assert_int_equal(sense_byte_2(&rig, 0, 0x08), 0);
 	assert_int_equal(sense_byte_2(&rig, 3, 0x08), 0);
 	assert_int_equal(sense_byte_2(&rig, 0, 0x0a), 0x02 | D_SENSE);

@@ -228,7 +228,7 @@ thresholds_are_saved_and_come_back(void **state)
 	struct rig rig;
 	struct cmd cmd;
 	uint8_t list[LENGTH];
-	struct lun_settings settings;
+	struct lun_saved saved;
 
 	(void)state;
 	rig_open(&rig, &(struct rig_params){.keep = true});
@@ -239,10 +239,9 @@ thresholds_are_saved_and_come_back(void **state)
 	CMD(&cmd, &rig, 0x15, 0x11, 0, 0, LENGTH, 0);
 	cmd_out(&cmd, list, LENGTH);
 	run_good(&cmd);
-	settings = rig.settings;
+	saved = rig.saved;
 	rig_close(&rig);
-	rig_open(
-	    &rig, &(struct rig_params){.keep = true, .settings = &settings});
+	rig_open(&rig, &(struct rig_params){.keep = true, .saved = &saved});
 	rig.spy->usage.warn_free = 5 * MIB;
 	fetch(&rig, 3, list);
 	assert_int_equal(load_be32(list + AVAILABLE + 4), 5); /* follows */

@@ -36,8 +36,8 @@ keep_run(struct loop_task *task)
 	struct lun_keep *keep = container_of(task, struct lun_keep, task);
 	struct rig *rig = keep->arg;
 
-	if (rig->keep_error == 0 && keep->settings != NULL) {
-		rig->settings = *keep->settings;
+	if (rig->keep_error == 0 && keep->saved != NULL) {
+		rig->saved = *keep->saved;
 	} else if (rig->keep_error == 0) {
 		registry_free(rig->kept);
 		rig->kept = keep->registry->aptpl
@@ -101,7 +101,7 @@ sanitizing(void *arg, bool on, bool exits,
 
 static const struct lun_keeper keepers[] = {
     {.sanitizing = sanitizing},
-    {.registry = keep_it, .settings = keep_it, .sanitizing = sanitizing},
+    {.registry = keep_it, .saved = keep_it, .sanitizing = sanitizing},
 };
 
 void
@@ -131,7 +131,7 @@ rig_open(struct rig *rig, const struct rig_params *params)
 	    .read_only = params->read_only,
 	    .write_cache = !params->write_through,
 	    .registry = params->registry,
-	    .settings = params->settings,
+	    .saved = params->saved,
 	    .ports = params->ports,
 	    .keeper = &keepers[params->keep],
 	    .keeper_arg = rig,

@@ -38,9 +38,9 @@ struct rig {
 	struct spy *spy;
 	struct lun *lun;                       /* number 0 of all */
 	struct scsi_nexus *nexus[RIG_NEXUSES]; /* RIG_A, RIG_B, others */
-	/* who keeps the registry, and settings, if params.keep */
+	/* who keeps the registry, and what is saved, if params.keep */
 	struct registry *kept;
-	struct lun_settings settings; /* the last that were kept */
+	struct lun_saved saved; /* the last that were kept */
 	unsigned keeps;
 	int keep_error;
 	bool keep_hold; /* leaves it in keep_held */
@@ -60,7 +60,7 @@ struct rig_params {
 	bool keep_attentions; /* POWER ON is still pending */
 	bool keep;            /* what is kept outlives a power loss */
 	const struct registry *registry;
-	const struct lun_settings *settings;
+	const struct lun_saved *saved;
 	const struct port_groups *ports;
 	bool sanitizing, sanitize_exits;
 };
