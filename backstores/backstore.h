@@ -100,6 +100,13 @@ struct bs_io {
 	int result;
 };
 
+/* Space of a thin store, in bytes. */
+struct bs_usage {
+	uint64_t used;      /* it has mapped */
+	uint64_t free;      /* it could have now, shared with others */
+	uint64_t warn_free; /* so little free, and users are warned; 0: never */
+};
+
 struct backstore_ops {
 	const char *name;
 
@@ -120,10 +127,8 @@ struct backstore_ops {
 	void (*reserve)(struct backstore *bs, uint64_t offset, uint64_t length,
 	    void (*done)(void *arg, int result), void *arg);
 
-	/* How many bytes bs has mapped, and how many more it could have now,
-	 * shared with others.  O(1).  May be NULL: not known. */
-	void (*usage)(
-	    struct backstore *bs, uint64_t *ret_used, uint64_t *ret_free);
+	/* O(1).  May be NULL: not known. */
+	void (*usage)(struct backstore *bs, struct bs_usage *ret_usage);
 
 	/* Nothing is in flight.  Frees bs; then calls done. */
 	void (*close)(struct backstore *bs, void (*done)(void *arg), void *arg);

@@ -132,13 +132,27 @@ space_set_reserve(struct pool *pool)
 	    pool->dirty_hard + pool->dirty_limit + space->region_blocks;
 }
 
+static uint64_t
+used_blocks(const struct space *space)
+{
+	return (space->class_count[FMT_REGION_DATA] << space->region_shift) -
+	       space->data_free;
+}
+
+uint64_t
+space_soft_free_bytes(struct pool *pool)
+{
+	uint64_t used = used_blocks(&pool->space) << FMT_BLOCK_SHIFT;
+
+	return (used + space_free_bytes(pool)) / 100 *
+	       (100 - pool->soft_percent);
+}
+
 void
 space_level(struct pool *pool)
 {
 	struct space *space = &pool->space;
-	uint64_t used =
-	    (space->class_count[FMT_REGION_DATA] << space->region_shift) -
-	    space->data_free;
+	uint64_t used = used_blocks(space);
 	uint64_t free = space_free_bytes(pool) / FMT_BLOCK;
 	uint64_t percent = used + free > 0 ? used * 100 / (used + free) : 100;
 	int level = free < FMT_CHUNK_BLOCKS         ? 3

@@ -265,6 +265,8 @@ uint64_t space_spare_regions(struct pool *pool);
 int64_t space_spare_with(struct pool *pool, uint64_t map_pages);
 /* Bytes data can still take. */
 uint64_t space_free_bytes(struct pool *pool);
+/* With so much free, or less, the pool is at its soft threshold. */
+uint64_t space_soft_free_bytes(struct pool *pool);
 /* Computes the level anew; an event if it changed. */
 void space_level(struct pool *pool);
 

@@ -14,12 +14,13 @@ static void volume_close(
 
 /* What a pool has for all of its volumes is free for each of them. */
 static void
-volume_usage(struct backstore *bs, uint64_t *ret_used, uint64_t *ret_free)
+volume_usage(struct backstore *bs, struct bs_usage *ret_usage)
 {
 	const struct volume *volume = container_of(bs, struct volume, bs);
 
-	*ret_used = volume->live_blocks * FMT_BLOCK;
-	*ret_free = space_free_bytes(volume->pool);
+	ret_usage->used = volume->live_blocks * FMT_BLOCK;
+	ret_usage->free = space_free_bytes(volume->pool);
+	ret_usage->warn_free = space_soft_free_bytes(volume->pool);
 }
 
 static const struct backstore_ops volume_ops = {

@@ -97,6 +97,7 @@ start_finished(struct publish_wait *wait)
 
 	if (house_portals_start(house) < 0 && list_empty(&house->portals))
 		log_error("no portal: varve health says what to do");
+	house_ports_tell(house, 0, NULL, NULL);
 	house->started = true;
 	house_keeping_start(house);
 	requests_release(house);
@@ -158,6 +159,7 @@ house_start(struct house *house, void (*done)(void *arg), void *arg)
 
 	house->stage_done = done;
 	house->stage_arg = arg;
+	house_ports_read(house);
 	if (pools_know(house) < 0)
 		log_error("the state cannot be read: not all pools are known");
 	list_for_each (hp, &house->pools, link) {

@@ -112,6 +112,7 @@ struct house {
 	int64_t started_unix;
 
 	struct list pools, portals;
+	struct port_groups ports;
 	struct list luns[HOUSE_LUN_BUCKETS];
 
 	/* flattening (house_job.c): those that run, those that ended */
@@ -192,8 +193,8 @@ void house_luns_open(struct house_pool *hp, void (*done)(void *arg), void *arg);
 
 /* ---- persistent reservations (house_reserve.c) ---- */
 
-/* struct lun_keeper.registry: writes the registry into the state; the keeper is
- * a struct house_lun. */
+/* struct lun_keeper.registry and .saved: writes them into the state; the
+ * keeper is a struct house_lun. */
 void house_lun_keep(void *arg, struct lun_keep *keep);
 /* What the initiator, or with NULL everyone, has registered and reserved is
  * taken away; done gets how many registrations went, or -errno. */
@@ -240,8 +241,8 @@ void house_publish(struct house *house, struct publish_wait *wait);
 
 /* Listens; *ret_portal is in the house, not yet in the state.  0 or what
  * iscsi_portal_add returns. */
-int house_portal_add(
-    struct house *house, const char *asked, struct house_portal **ret_portal);
+int house_portal_add(struct house *house, const char *asked, uint16_t tag,
+    struct house_portal **ret_portal);
 struct house_portal *house_portal_find(
     struct house *house, const char *address);
 void house_portal_remove(struct house_portal *portal);
@@ -250,5 +251,21 @@ int house_portals_start(struct house *house);
 void house_portals_free(struct house *house);
 /* Addresses that listen: a JSON array of strings. */
 json_t *house_portals_json(struct house *house);
+
+/* ---- portal groups (house_ports.c) ---- */
+
+#define PORT_GROUP_FIRST 1 /* the one of a portal that is in no other */
+
+const char *house_access_word(enum port_access access);
+bool house_access_parse(const char *word, enum port_access *ret_access);
+/* May a host use a path in that state? */
+bool house_access_is_active(enum port_access access);
+/* house->ports, from the state. */
+void house_ports_read(struct house *house);
+enum port_access house_ports_access(const struct house *house, uint16_t tag);
+/* Reads them, and tells every LUN; set: the group the administrator has just
+ * set, 0: none.  done when all know; may be NULL. */
+void house_ports_tell(
+    struct house *house, uint16_t set, void (*done)(void *arg), void *arg);
 
 #endif

@@ -77,6 +77,8 @@ struct lun_open {
 	char name[STATE_LUN_NAME_MAX];
 	struct registry *registry; /* NULL: nothing was kept */
 	json_t *settings;          /* by uuid */
+	struct lun_saved saved;
+	struct port_groups ports;
 	void (*done)(void *arg, int result);
 	void *arg;
 };
@@ -135,10 +137,11 @@ sanitizing(void *arg, bool on, bool exits,
 	    keeping->pool, keeping->volume, on, exits, &keeping->request);
 }
 
-static const struct lun_keeper keeper = {
-    .registry = house_lun_keep, .sanitizing = sanitizing};
+static const struct lun_keeper keeper = {.registry = house_lun_keep,
+    .saved = house_lun_keep,
+    .sanitizing = sanitizing};
 static const struct lun_keeper keeper_of_snapshot = {
-    .registry = house_lun_keep};
+    .registry = house_lun_keep, .saved = house_lun_keep};
 
 static void
 lun_open_run(struct call *call)
@@ -163,6 +166,8 @@ lun_open_run(struct call *call)
 	    .serial = hl->serial,
 	    .label = hl->label,
 	    .registry = open->registry,
+	    .saved = &open->saved,
+	    .ports = &open->ports,
 	    .keeper = &keeper,
 	    .keeper_arg = hl,
 	    .manager = hl->pool->copies,
@@ -256,13 +261,19 @@ lun_open_fail(struct lun_open *open, struct house *house, int error)
 
 /* Without what was reserved it would be open to everyone: not served then. */
 static int
-lun_open_registry(struct lun_open *open)
+lun_open_kept(struct lun_open *open)
 {
 	const struct house_lun *hl = open->hl;
+	struct state *state = hl->pool->house->state;
 	int ret = state_registry_get(
-	    hl->pool->house->state, hl->pool->id, hl->serial, &open->registry);
+	    state, hl->pool->id, hl->serial, &open->registry);
 
-	return ret == -ENOENT ? 0 : ret;
+	if (ret < 0 && ret != -ENOENT)
+		return ret;
+	ret = state_saved_get(state, hl->pool->id, hl->serial, &open->saved);
+	if (ret < 0)
+		registry_free(open->registry);
+	return ret;
 }
 
 void
@@ -277,6 +288,7 @@ house_lun_open(struct house_pool *hp, const uuid_t uuid,
 	open->done = done;
 	open->arg = arg;
 	open->pool = hp->pool;
+	open->ports = hp->house->ports;
 	open->hl = calloc(1, sizeof(*open->hl));
 	if (open->hl == NULL) {
 		lun_open_fail(open, hp->house, -ENOMEM);
@@ -285,7 +297,7 @@ house_lun_open(struct house_pool *hp, const uuid_t uuid,
 	open->hl->pool = hp;
 	uuid_copy(open->hl->uuid, uuid);
 	uuid_unparse_lower(uuid, open->hl->serial);
-	int ret = lun_open_registry(open);
+	int ret = lun_open_kept(open);
 	if (ret == 0)
 		ret = state_settings_of(hp->house->state, hp->id,
 		    open->hl->serial, &open->settings);

@@ -12,7 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define PORTAL_GROUP  1
 #define RETRY_SECONDS 5
 /* The port of a varved that was killed is free when the kernel has taken its
  * ring down, which is after the process is gone. */
@@ -35,7 +34,7 @@ portal_listen(struct house_portal *portal, const char *address)
 {
 	struct sockaddr_storage bound;
 	int ret = iscsi_portal_add(
-	    portal->house->server, address, PORTAL_GROUP, &bound);
+	    portal->house->server, address, portal->row.tag, &bound);
 
 	if (ret < 0) {
 		snprintf(portal->problem, sizeof(portal->problem), "%s",
@@ -71,10 +70,10 @@ portal_free(struct house_portal *portal)
 }
 
 int
-house_portal_add(
-    struct house *house, const char *asked, struct house_portal **ret_portal)
+house_portal_add(struct house *house, const char *asked, uint16_t tag,
+    struct house_portal **ret_portal)
 {
-	struct state_portal row = {.id = 0};
+	struct state_portal row = {.tag = tag};
 	struct house_portal *portal;
 	int ret;
 
@@ -229,7 +228,7 @@ portal_asked(struct house *house, const char *text)
 		return -EINVAL;
 	if (was_asked(house, asked))
 		return 0;
-	ret = house_portal_add(house, asked, &portal);
+	ret = house_portal_add(house, asked, PORT_GROUP_FIRST, &portal);
 	if (ret < 0) {
 		log_error("portal %s: %s", asked, portal_problem(ret));
 		return ret;

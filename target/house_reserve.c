@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Persistent reservations between LUNs on their reactors and the state at home:
- * a registry is brought here, written, and the answer brought back, so that no
- * reactor waits for SQLite; and what an administrator takes away.
+ * Persistent reservations, and what else initiators save, between LUNs on their
+ * reactors and the state at home: it is brought here, written, and the answer
+ * brought back, so that no reactor waits for SQLite; and what an administrator
+ * takes away.
  */
 #include "base/log.h"
 #include "target/house.h"
@@ -20,18 +21,48 @@ kept_run(struct loop_task *task)
 	keep->done(keep, keep->result);
 }
 
+static int
+keep_write(const struct house_lun *hl, const struct lun_keep *keep)
+{
+	struct state *state = hl->pool->house->state;
+
+	return keep->saved != NULL ? state_saved_put(state, hl->pool->id,
+					 hl->serial, keep->saved)
+				   : state_registry_put(state, hl->pool->id,
+					 hl->serial, keep->registry);
+}
+
+/* That a host chose another path is news; what it saves in mode pages, it sees
+ * itself. */
+static void
+saved_log(const struct house_lun *hl, const struct lun_saved *saved)
+{
+	const size_t prefix = strlen(LUN_ACCESS_SETTING);
+
+	for (unsigned i = 0; i < saved->count; i++) {
+		const struct lun_saved_value *s = &saved->list[i];
+		if (strncmp(s->name, LUN_ACCESS_SETTING, prefix) == 0)
+			log_notice("%s: portal group %s is %s, by an initiator",
+			    hl->label, s->name + prefix,
+			    house_access_word((enum port_access)s->value));
+	}
+}
+
 static void
 keep_run(struct loop_task *task)
 {
 	struct lun_keep *keep = container_of(task, struct lun_keep, task);
 	struct house_lun *hl = keep->arg;
 
-	keep->result = state_registry_put(
-	    hl->pool->house->state, hl->pool->id, hl->serial, keep->registry);
+	keep->result = keep_write(hl, keep);
 	if (keep->result < 0)
-		log_error("%s: a persistent reservation cannot be written, the "
-			  "command fails: %s",
-		    hl->label, strerror(-keep->result));
+		log_error("%s: %s cannot be written, the command fails: %s",
+		    hl->label,
+		    keep->saved != NULL ? "what an initiator saves"
+					: "a persistent reservation",
+		    strerror(-keep->result));
+	else if (keep->saved != NULL)
+		saved_log(hl, keep->saved);
 	keep->task.run = kept_run;
 	loop_post(hl->pool->loop, &keep->task);
 }

@@ -70,6 +70,7 @@
 	M("export.remove", method_export_remove)                               \
 	M("portal.add", method_portal_add)                                     \
 	M("portal.list", method_portal_list)                                   \
+	M("portal.set", method_portal_set)                                     \
 	M("portal.remove", method_portal_remove)                               \
 	M("session.list", method_session_list)                                 \
 	M("session.stats", method_session_stats)                               \
@@ -93,6 +94,9 @@ bool method_find_pool(
 /* ... and it is open. */
 bool method_find_open_pool(
     struct request *request, const char *name, struct house_pool **ret_hp);
+/* The one at the address that the parameters have. */
+bool method_find_portal(
+    struct request *request, struct house_portal **ret_portal);
 bool method_find_host(
     struct request *request, const char *name, struct state_host *ret_host);
 

@@ -262,6 +262,63 @@ look_at_portals(struct findings *f)
 	}
 }
 
+static void
+look_at_paths(struct findings *f)
+{
+	struct house_portal *portal;
+	unsigned paths = 0;
+
+	list_for_each (portal, &f->house->portals, link) {
+		if (house_access_is_active(
+			house_ports_access(f->house, portal->row.tag)))
+			paths++;
+	}
+	if (paths == 0 && !list_empty(&f->house->portals))
+		finding(f, "warning", "portal.no-path",
+		    json_textf("varve portal set ADDRESS --access optimized"),
+		    "no portal is active: hosts cannot use their LUNs");
+}
+
+/* What an initiator set with SET TARGET PORT GROUPS is in the state only. */
+static void
+look_at_path(struct findings *f, const struct state_export *row,
+    const struct port_group *group, const struct lun_saved *saved)
+{
+	char name[LUN_SAVED_NAME_MAX];
+	int64_t set;
+
+	snprintf(name, sizeof(name), LUN_ACCESS_SETTING "%u", group->tag);
+	if (group->access ==
+		ACCESS_UNAVAILABLE || /* then nobody's word counts */
+	    !lun_saved_get(saved, name, &set) ||
+	    set == group->access)
+		return;
+	finding(f, "note", "lun.path",
+	    json_textf("varve portal set ADDRESS --access %s",
+		house_access_word(group->access)),
+	    "%s/%s: portal group %u is %s since a host said so", row->pool,
+	    row->lun_name, group->tag,
+	    house_access_word((enum port_access)set));
+}
+
+static void
+look_at_lun_paths(struct findings *f)
+{
+	const struct port_groups *ports = &f->house->ports;
+	struct lun_saved saved;
+
+	for (unsigned i = 0; i < f->exports.count; i++) {
+		const struct state_export *row = &f->exports.rows[i];
+		if (i > 0 && strcmp(row->lun_uuid, row[-1].lun_uuid) == 0)
+			continue; /* the same LUN, to another host */
+		if (state_saved_get(f->house->state, row->pool_id,
+			row->lun_uuid, &saved) < 0)
+			continue;
+		for (unsigned k = 0; k < ports->count; k++)
+			look_at_path(f, row, &ports->list[k], &saved);
+	}
+}
+
 /* CHAP needs no clock, but audit rows and times of LUNs do. */
 static void
 look_at_clock(struct findings *f)
@@ -293,7 +350,9 @@ health_answer(struct request *request)
 	for (unsigned i = 0; i < f.survey->pool_count; i++)
 		look_at_quotas(&f, &f.survey->pools[i]);
 	look_at_portals(&f);
+	look_at_paths(&f);
 	look_at_exports(&f);
+	look_at_lun_paths(&f);
 	look_at_hosts(&f);
 	look_at_sessions(&f);
 	look_at_clock(&f);

@@ -107,15 +107,38 @@ lun_serial_check(const struct change *change)
 	return -EADDRINUSE;
 }
 
+/* What the administrator says of the cache now is newer than what a host has
+ * saved (MODE SELECT with SP). */
+static int
+cache_record(struct state *state, const struct change *change, const char *uuid)
+{
+	json_t *all, *was, *is;
+	bool same;
+	int ret = state_settings_of(state, change->pool_id, uuid, &all);
+
+	if (ret < 0)
+		return ret;
+	was = json_object_get(json_object_get(all, uuid), "write_cache");
+	is = json_object_get(change->settings, "write_cache");
+	same = was == NULL ? is == NULL : json_equal(was, is);
+	json_decref(all);
+	return same ? 0
+		    : state_saved_forget(state, change->pool_id, uuid, "wce");
+}
+
 int
 lun_settings_record(struct state *state, const struct change *change)
 {
 	const bool made = uuid_is_null(change->uuid);
 	char uuid[STATE_UUID_TEXT];
+	int ret;
 
 	if (change->settings == NULL)
 		return 0;
 	uuid_unparse_lower(made ? change->stat.uuid : change->uuid, uuid);
+	ret = cache_record(state, change, uuid);
+	if (ret < 0)
+		return ret;
 	return state_settings_put(
 	    state, change->pool_id, uuid, change->settings);
 }

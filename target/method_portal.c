@@ -12,8 +12,12 @@
 json_t *
 portal_item(const struct house_portal *portal)
 {
-	return json_pack("{s:s, s:s, s:o}", "address", portal->row.address,
-	    "asked", portal->row.asked, "state",
+	enum port_access access =
+	    house_ports_access(portal->house, portal->row.tag);
+
+	return json_pack("{s:s, s:s, s:i, s:s, s:o}", "address",
+	    portal->row.address, "asked", portal->row.asked, "group",
+	    (int)portal->row.tag, "access", house_access_word(access), "state",
 	    json_text(portal->listening ? "listening" : portal->problem));
 }
 
@@ -60,6 +64,50 @@ listen_fault(const char *address, int error)
 		: strerror(-error));
 }
 
+bool
+method_find_portal(struct request *request, struct house_portal **ret_portal)
+{
+	char address[NAMING_ADDRESS_MAX];
+
+	if (!address_take(request, address))
+		return false;
+	*ret_portal = house_portal_find(request->house, address);
+	if (*ret_portal != NULL)
+		return true;
+	request_fail(
+	    request, fault_fix(fault_new("portal.not-found",
+				   "there is no portal at %s", address),
+			 "varve portal list"));
+	return false;
+}
+
+/* One more group than there may be is one that no LUN would tell of. */
+static bool
+group_take(struct request *request, uint16_t *ret_tag)
+{
+	const struct port_groups *ports = &request->house->ports;
+	json_int_t tag = param_int(request->params, "group", PORT_GROUP_FIRST);
+
+	if (tag < 1 || tag > UINT16_MAX) {
+		request_fail(
+		    request, fault_new("request.argument",
+				 "a portal group is a number from 1 to 65535"));
+		return false;
+	}
+	*ret_tag = (uint16_t)tag;
+	for (unsigned i = 0; i < ports->count; i++) {
+		if (ports->list[i].tag == tag)
+			return true;
+	}
+	if (ports->count < PORT_GROUPS_MAX)
+		return true;
+	request_fail(request,
+	    fault_fix(fault_new("portal.groups",
+			  "there are %u portal groups already", ports->count),
+		"varve portal list"));
+	return false;
+}
+
 static void
 portal_write(struct request *request, struct house_portal *portal)
 {
@@ -79,8 +127,10 @@ portal_write(struct request *request, struct house_portal *portal)
 		    request, fault_internal("the portal is not written", ret));
 		return;
 	}
-	if (request_commit(request, item))
-		request_answer(request, json_incref(item));
+	if (!request_commit(request, item))
+		return;
+	house_ports_tell(request->house, 0, NULL, NULL);
+	request_answer(request, json_incref(item));
 }
 
 void
@@ -88,9 +138,10 @@ method_portal_add(struct request *request)
 {
 	char address[NAMING_ADDRESS_MAX];
 	struct house_portal *portal;
+	uint16_t tag;
 	int ret;
 
-	if (!address_take(request, address))
+	if (!address_take(request, address) || !group_take(request, &tag))
 		return;
 	if (house_portal_find(request->house, address) != NULL) {
 		request_fail(
@@ -99,11 +150,12 @@ method_portal_add(struct request *request)
 		return;
 	}
 	if (request->dry_run) {
-		request_answer(request, json_pack("{s:s, s:s}", "address",
-					    address, "asked", address));
+		request_answer(
+		    request, json_pack("{s:s, s:s, s:i}", "address", address,
+				 "asked", address, "group", (int)tag));
 		return;
 	}
-	ret = house_portal_add(request->house, address, &portal);
+	ret = house_portal_add(request->house, address, tag, &portal);
 	if (ret < 0)
 		request_fail(request, listen_fault(address, ret));
 	else
@@ -114,20 +166,11 @@ void
 method_portal_remove(struct request *request)
 {
 	struct state *state = request->house->state;
-	char address[NAMING_ADDRESS_MAX];
 	struct house_portal *portal;
 	int ret;
 
-	if (!address_take(request, address))
+	if (!method_find_portal(request, &portal))
 		return;
-	portal = house_portal_find(request->house, address);
-	if (portal == NULL) {
-		request_fail(
-		    request, fault_fix(fault_new("portal.not-found",
-					   "there is no portal at %s", address),
-				 "varve portal list"));
-		return;
-	}
 	request->item = portal_item(portal);
 	if (request->dry_run) {
 		request_answer(request, json_incref(request->item));
@@ -147,6 +190,7 @@ method_portal_remove(struct request *request)
 	if (!request_commit(request, request->item))
 		return;
 	house_portal_remove(portal);
+	house_ports_tell(request->house, 0, NULL, NULL);
 	request_answer(request, json_incref(request->item));
 }
 

@@ -31,6 +31,33 @@ pools_document(struct house *house)
 	return pools;
 }
 
+/* As SendTargets has them, "ADDRESS,GROUP", but for those in the first. */
+static json_t *
+portal_text(const char *address, uint16_t tag)
+{
+	return tag == PORT_GROUP_FIRST ? json_text(address)
+				       : json_textf("%s,%u", address, tag);
+}
+
+static bool
+portal_split(
+    const char *text, char address[NAMING_ADDRESS_MAX], uint16_t *ret_tag)
+{
+	char head[NAMING_ADDRESS_MAX], rest;
+	const char *comma = strchr(text, ',');
+	size_t length = comma != NULL ? (size_t)(comma - text) : strlen(text);
+
+	*ret_tag = PORT_GROUP_FIRST;
+	if (length >= sizeof(head))
+		return false;
+	memcpy(head, text, length);
+	head[length] = '\0';
+	if (comma != NULL &&
+	    (sscanf(comma + 1, "%hu%c", ret_tag, &rest) != 1 || *ret_tag == 0))
+		return false;
+	return naming_address(head, address);
+}
+
 static json_t *
 portals_document(struct house *house)
 {
@@ -38,7 +65,8 @@ portals_document(struct house *house)
 	struct house_portal *portal;
 
 	list_for_each (portal, &house->portals, link)
-		json_array_append_new(portals, json_text(portal->row.address));
+		json_array_append_new(
+		    portals, portal_text(portal->row.address, portal->row.tag));
 	return portals;
 }
 
@@ -331,6 +359,8 @@ plan_prune(struct plan *plan)
 {
 	const json_t *hosts = json_object_get(plan->want, "hosts");
 	const json_t *portals = json_object_get(plan->want, "portals"), *entry;
+	char address[NAMING_ADDRESS_MAX];
+	uint16_t tag;
 	size_t i;
 
 	plan_prune_exports(plan);
@@ -345,8 +375,9 @@ plan_prune(struct plan *plan)
 	}
 	json_array_foreach(json_object_get(plan->have, "portals"), i, entry)
 	{
-		const char *address = json_string_value(entry);
-		if (!string_in(portals, address))
+		const char *text = json_string_value(entry);
+		if (!string_in(portals, text) &&
+		    portal_split(text, address, &tag))
 			step(plan, "portal.remove", address,
 			    json_pack("{s:s}", "address", address),
 			    "it is not in the document");
@@ -358,16 +389,23 @@ plan_portals(struct plan *plan)
 {
 	const json_t *have = json_object_get(plan->have, "portals"), *entry;
 	char address[NAMING_ADDRESS_MAX];
+	uint16_t tag;
 	size_t i;
 
 	json_array_foreach(json_object_get(plan->want, "portals"), i, entry)
 	{
 		const char *text = json_string_value(entry);
-		if (!naming_address(text, address))
+		if (!portal_split(text, address, &tag)) {
 			plan_fail(plan, "portal '%s' is not an address", text);
-		else if (!string_in(have, address))
+			continue;
+		}
+		json_t *wanted = portal_text(address, tag);
+		if (!string_in(have, json_string_value(wanted)))
 			step(plan, "portal.add", address,
-			    json_pack("{s:s}", "address", address), "listen");
+			    json_pack("{s:s, s:i}", "address", address, "group",
+				(int)tag),
+			    "listen");
+		json_decref(wanted);
 	}
 }
 

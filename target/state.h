@@ -15,7 +15,7 @@
 #include "snapshot/pool.h"
 #include "target/forecast.h"
 #include "target/naming.h"
-#include "target/scsi/registry.h"
+#include "target/scsi/lun.h"
 #include <jansson.h>
 #include <limits.h>
 
@@ -139,12 +139,20 @@ struct state_portal {
 	int64_t id;
 	char asked[STATE_ADDRESS_MAX];   /* port 0 may be asked */
 	char address[STATE_ADDRESS_MAX]; /* what it became */
+	uint16_t tag;                    /* target portal group */
 };
 int state_portals(struct state *state, struct state_portal **ret_portals,
     unsigned *ret_count);
 int state_portal_add(struct state *state, struct state_portal *portal);
 int state_portal_move(struct state *state, int64_t id, const char *address);
+/* With the last portal of its group, what was said of the group. */
 int state_portal_remove(struct state *state, int64_t id);
+
+/* The groups that portals are in, by tag, at most PORT_GROUPS_MAX. */
+int state_port_groups(struct state *state, struct port_groups *ret_groups);
+/* In the open transaction; what initiators said of it is forgotten. */
+int state_port_group_set(
+    struct state *state, uint16_t tag, enum port_access access);
 
 /* ---- what goes on ---- */
 
@@ -190,6 +198,19 @@ int state_registry_put(struct state *state, int64_t pool_id,
  * with all; in the open transaction.  What that one held is released. */
 int state_registry_forget(
     struct state *state, const char *lun_uuid, const char *initiator);
+
+/* ---- what initiators saved ---- */
+
+/* None: count 0. */
+int state_saved_get(struct state *state, int64_t pool_id, const char *lun_uuid,
+    struct lun_saved *ret_saved);
+/* The one of that name, in the open transaction; also when it is not there. */
+int state_saved_forget(struct state *state, int64_t pool_id,
+    const char *lun_uuid, const char *name);
+/* In place of those of the same names, beside the others.  Its own
+ * transaction; does not count as a change. */
+int state_saved_put(struct state *state, int64_t pool_id, const char *lun_uuid,
+    const struct lun_saved *saved);
 
 /* ---- what was done ---- */
 

@@ -361,6 +361,7 @@ read_portal(sqlite3_stmt *stmt, void *element)
 	portal->id = sqlite3_column_int64(stmt, 0);
 	sql_text(stmt, 1, portal->asked, sizeof(portal->asked));
 	sql_text(stmt, 2, portal->address, sizeof(portal->address));
+	portal->tag = (uint16_t)sqlite3_column_int(stmt, 3);
 }
 
 int
@@ -369,9 +370,9 @@ state_portals(
 {
 	struct sql_rows rows = {
 	    .size = sizeof(struct state_portal), .read = read_portal};
-	int ret =
-	    sql_run(state, "SELECT id, asked, address FROM portals ORDER BY id",
-		sql_collect, &rows, "");
+	int ret = sql_run(state,
+	    "SELECT id, asked, address, tag FROM portals ORDER BY id",
+	    sql_collect, &rows, "");
 
 	return rows_done(ret, &rows, ret_portals, ret_count);
 }
@@ -382,9 +383,10 @@ state_portal_add(struct state *state, struct state_portal *portal)
 	int ret;
 
 	assert(state->changing);
-	ret =
-	    sql_run(state, "INSERT INTO portals (asked, address) VALUES (?, ?)",
-		NULL, NULL, "ss", portal->asked, portal->address);
+	assert(portal->tag != 0);
+	ret = sql_run(state,
+	    "INSERT INTO portals (asked, address, tag) VALUES (?, ?, ?)", NULL,
+	    NULL, "ssu", portal->asked, portal->address, (unsigned)portal->tag);
 	portal->id = sql_inserted(state);
 	return ret;
 }
@@ -401,8 +403,11 @@ state_portal_move(struct state *state, int64_t id, const char *address)
 int
 state_portal_remove(struct state *state, int64_t id)
 {
+	int ret;
+
 	assert(state->changing);
-	return must_change(
+	ret = must_change(
 	    state, sql_run(state, "DELETE FROM portals WHERE id = ?", NULL,
 		       NULL, "i", id));
+	return ret < 0 ? ret : state_port_groups_forget(state);
 }

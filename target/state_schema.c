@@ -78,7 +78,17 @@ static const char step_4[] =
 /* what was set of a LUN, as a JSON object */
 "CREATE TABLE lun_settings (pool INTEGER NOT NULL"
 "  REFERENCES pools(id) ON DELETE CASCADE, lun_uuid TEXT NOT NULL,"
-"  settings TEXT NOT NULL, PRIMARY KEY (pool, lun_uuid)) STRICT;";
+"  settings TEXT NOT NULL, PRIMARY KEY (pool, lun_uuid)) STRICT;"
+/* mode parameters that an initiator has saved (MODE SELECT with SP) */
+"CREATE TABLE lun_saved (pool INTEGER NOT NULL"
+"  REFERENCES pools(id) ON DELETE CASCADE, lun_uuid TEXT NOT NULL,"
+"  name TEXT NOT NULL, value INTEGER NOT NULL,"
+"  PRIMARY KEY (pool, lun_uuid, name)) STRICT;"
+/* Portals in target portal groups, and what the administrator said of a group:
+ * enum port_access */
+"ALTER TABLE portals ADD COLUMN tag INTEGER NOT NULL DEFAULT 1;"
+"CREATE TABLE port_groups (tag INTEGER PRIMARY KEY,"
+"  access INTEGER NOT NULL) STRICT;";
 
 static const char *const steps[] = { step_1, step_2, step_3, step_4 };
 /* clang-format on */

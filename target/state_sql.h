@@ -36,6 +36,9 @@ int sql_collect(sqlite3_stmt *stmt, void *rows);
 /* Ends the transaction without counting it as a change. */
 int sql_commit(struct state *state);
 
+/* What was said of groups that no portal is in. */
+int state_port_groups_forget(struct state *state);
+
 int64_t sql_inserted(const struct state *state);
 int sql_changed(const struct state *state); /* rows of the last statement */
 

@@ -210,8 +210,8 @@ admit(struct iscsi_conn *conn)
 	if (status != ISCSI_LOGIN_SUCCESS)
 		return status;
 	old = iscsi_directory_find(conn->server, login->keys.initiator_name,
-	    login->target != NULL ? login->target->iqn : "", login->isid,
-	    login->tsih);
+	    login->target != NULL ? login->target->iqn : "", conn->tag,
+	    login->isid, login->tsih);
 	if (login->tsih != 0)
 		return admit_to(conn, old);
 	if (old == NULL)

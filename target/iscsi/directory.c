@@ -88,12 +88,13 @@ iscsi_directory_add(struct iscsi_session *session)
 
 struct iscsi_session *
 iscsi_directory_find(struct iscsi_server *server, const char *initiator,
-    const char *target, const uint8_t isid[6], uint16_t tsih)
+    const char *target, uint16_t tag, const uint8_t isid[6], uint16_t tsih)
 {
 	struct iscsi_session *session;
 
 	list_for_each (session, &server->directory, directory) {
 		if ((tsih == 0 || session->tsih == tsih) &&
+		    session->tag == tag &&
 		    memcmp(session->isid, isid, 6) == 0 &&
 		    strcasecmp(session->initiator, initiator) == 0 &&
 		    strcasecmp(session->target, target) == 0)

@@ -87,10 +87,11 @@ struct iscsi_reactor *iscsi_reactor_of(
 
 /* Gives it a TSIH.  -ENFILE: all are taken; -EDQUOT: the host's share is. */
 int iscsi_directory_add(struct iscsi_session *session);
-/* The one a login with these would reinstate; tsih 0: any. */
+/* The one a login with these would reinstate, RFC 7143 6.3.5: with the same
+ * ISID by another portal group it is another nexus.  tsih 0: any. */
 struct iscsi_session *iscsi_directory_find(struct iscsi_server *server,
-    const char *initiator, const char *target, const uint8_t isid[6],
-    uint16_t tsih);
+    const char *initiator, const char *target, uint16_t tag,
+    const uint8_t isid[6], uint16_t tsih);
 /* Tells its loop; more than once does no harm. */
 void iscsi_directory_ask(struct iscsi_session *session, unsigned grace_ms);
 void iscsi_directory_drop(struct iscsi_session *session);

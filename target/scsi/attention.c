@@ -4,7 +4,18 @@
  * not a queue: the same condition is pending once, and the order in which they
  * are reported is that of enum attention, resets before news.
  */
-#include "target/scsi/internal.h"
+#include "target/scsi/mode.h"
+
+/* SBC-3 4.7.3.7.6: INFORMATION is where the threshold stands in its mode page
+ */
+#define THRESHOLD(index)                                                       \
+	{                                                                      \
+		.key = 0x6, .asc = 0x38, .ascq = 0x07,                         \
+		.information_valid = true,                                     \
+		.information = MODE_THRESHOLD_AT + 8 * (index),                \
+	}
+static const struct scsi_sense thresholds[LUN_THRESHOLDS] = {
+    THRESHOLD(0), THRESHOLD(1)};
 
 static const struct scsi_sense *const attention_sense[ATTENTION_COUNT] = {
     [ATTENTION_POWER_ON] = &SENSE_POWER_ON,
@@ -15,11 +26,13 @@ static const struct scsi_sense *const attention_sense[ATTENTION_COUNT] = {
     [ATTENTION_RESERVATIONS_PREEMPTED] = &SENSE_RESERVATIONS_PREEMPTED,
     [ATTENTION_REGISTRATIONS_PREEMPTED] = &SENSE_REGISTRATIONS_PREEMPTED,
     [ATTENTION_RESERVATIONS_RELEASED] = &SENSE_RESERVATIONS_RELEASED,
+    [ATTENTION_ACCESS] = &SENSE_ACCESS_STATE_CHANGED,
     [ATTENTION_CAPACITY] = &SENSE_CAPACITY_DATA_HAS_CHANGED,
     [ATTENTION_MODE] = &SENSE_MODE_PARAMETERS_CHANGED,
     [ATTENTION_INQUIRY] = &SENSE_INQUIRY_DATA_HAS_CHANGED,
     [ATTENTION_LUNS] = &SENSE_REPORTED_LUNS_DATA_HAS_CHANGED,
-    [ATTENTION_THRESHOLD] = &SENSE_THIN_PROVISIONING_THRESHOLD,
+    [ATTENTION_THRESHOLD] = &thresholds[0],
+    [ATTENTION_THRESHOLD_USED] = &thresholds[1],
 };
 
 static_assert(ATTENTION_COUNT <= 32, "one bit each");

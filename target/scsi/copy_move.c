@@ -183,7 +183,8 @@ copy_may(const struct scsi_mapping *mapping, bool write)
 		return SENSE_COPY_TARGET_NOT_REACHABLE;
 	if (!sense_is_good(&sense))
 		return sense;
-	if (reserve_keeps(mapping, write))
+	if (reserve_keeps(mapping, write) ||
+	    access_refuses(mapping, NULL, &sense))
 		return SENSE_THIRD_PARTY_DEVICE_FAILURE;
 	if (write && mapping_is_protected(mapping, &sense))
 		sense.key = SENSE_COPY_ABORTED.key;

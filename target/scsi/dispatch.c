@@ -3,8 +3,9 @@
  * From a CDB to a row of the opcode table, and every reason to refuse a
  * command before it starts, in the order a device server looks at them
  * (SAM-5 5.3.3, SPC-4 5): is there a unit, is a unit attention pending, do we
- * know the command, is its CDB clean, is the unit reserved, stopped, write
- * protected, does the command fit the medium.
+ * know the command, is the unit reserved, is the CDB clean, is the port by
+ * which it came in a state for it, is the unit stopped, write protected, does
+ * the command fit the medium.
  */
 #include "target/scsi/internal.h"
 
@@ -69,11 +70,13 @@ check_attribute(const struct scsi_task *task)
 static struct scsi_sense
 check_unit(const struct scsi_task *task)
 {
-	uint16_t flags = task->op->flags;
+	uint32_t flags = task->op->flags;
 	struct scsi_sense sense;
 
 	if (task->lun == NULL)
 		return SENSE_NONE;
+	if (access_refuses(task->mapping, task->op, &sense))
+		return sense;
 	if (task->lun->stopped && !(flags & OP_STOPPED))
 		return SENSE_LUN_NOT_READY_STOPPED;
 	if ((flags & OP_WRITE) && mapping_is_protected(task->mapping, &sense))

@@ -36,8 +36,22 @@ ANSWER(mode_sense);
 CHECK(mode_select_check);
 RUN(mode_select);
 
+CHECK(diagnostic_send_check);
+RUN(diagnostic_send);
+ANSWER(diagnostic_receive);
+
+CHECK(buffer_read_check);
+ANSWER(buffer_read);
+CHECK(buffer_write_check);
+RUN(buffer_write);
+
 CHECK(log_sense_check);
 ANSWER(log_sense);
+
+CHECK(alua_report_check);
+ANSWER(alua_report);
+CHECK(alua_set_check);
+RUN(alua_set);
 
 CHECK(report_luns_check);
 ANSWER(report_luns);
@@ -99,6 +113,9 @@ RUN(copy_write_using_token);
 ANSWER(copy_token_information);
 
 #define THRESHOLD_SHIFT 20u /* of a threshold set: 1 MiB; VPD B2, log 0C */
+/* SBC-3 6.5.3 parameter codes are THRESHOLD RESOURCE codes, too */
+#define THRESHOLD_AVAILABLE 0x01u
+#define THRESHOLD_USED      0x02u
 
 /* Limits that VPD B0 tells and the handlers keep.  What WRITE SAME(10) can say
  * is also the most WRITE SAME(16) takes: it bounds the time of one command. */

@@ -29,6 +29,8 @@ static_assert(offsetof(struct inquiry_standard, version_descriptor) == 58,
 #define HISUP       0x10 /* REPORT LUNS has the hierarchical form */
 #define FORMAT_SPC2 0x02
 #define CMDQUE      0x02
+#define TPGS        0x30 /* asymmetric access: implicit and explicit */
+#define MULTIP      0x10 /* more than one target port */
 #define THIRD_PARTY 0x08 /* 3PC: EXTENDED COPY is there */
 
 /* SPC-4 annex D; no version of them is claimed */
@@ -55,6 +57,7 @@ standard_data(const struct lun *lun, struct inquiry_standard *data)
 	data->format = HISUP | FORMAT_SPC2;
 	data->additional_length = STANDARD_LENGTH - 5;
 	data->flags[0] = THIRD_PARTY;
+	data->flags[0] |= TPGS;
 	data->flags[2] = CMDQUE;
 	if (lun == NULL) {
 		data->peripheral = NO_UNIT;
@@ -65,6 +68,8 @@ standard_data(const struct lun *lun, struct inquiry_standard *data)
 		return;
 	}
 	const struct lun_identity *identity = &lun->identity;
+	if (lun->ports.count > 1)
+		data->flags[1] = MULTIP;
 	put_text(data->vendor, sizeof(data->vendor), identity->vendor);
 	put_text(data->product, sizeof(data->product), identity->product);
 	put_text(data->revision, sizeof(data->revision), identity->revision);

@@ -26,23 +26,26 @@
 /* ---- the opcode table: opcodes.def, opcodes.c ---- */
 
 enum scsi_op_flags {
-	OP_ANY_LUN = 1 << 0,    /* answers where no logical unit is, too */
-	OP_ATTENTION = 1 << 1,  /* not stopped by a unit attention */
-	OP_STOPPED = 1 << 2,    /* works while the unit is stopped */
-	OP_RESERVED = 1 << 3,   /* works under another's reservation */
-	OP_WRITE = 1 << 4,      /* writes the medium */
-	OP_THIN = 1 << 5,       /* there only if the unit is thin */
-	OP_PARAMETERS = 1 << 6, /* Data-Out is a parameter list */
-	OP_ACTION = 1 << 7,     /* has a service action */
-	OP_EXCLUSIVE = 1 << 8,  /* nothing else runs meanwhile */
-	OP_PERSISTENT = 1 << 9, /* conflicts with any RESERVE of SPC-2 */
-	OP_BLOCKS = 1 << 10,    /* its check says which blocks it is about */
-	OP_ATOMIC = 1 << 11,    /* nothing else runs on those meanwhile; there
-				   only if the store has atomic writes */
-	OP_COPY = 1 << 12,      /* reads and writes media, of any unit */
-	OP_SANITIZE = 1 << 13,  /* works while the unit is sanitized */
-	OP_SANITIZES = 1 << 14, /* there only if that can be kept in mind */
-	OP_TOKEN = 1 << 15,     /* there only if somebody manages tokens */
+	OP_ANY_LUN = 1 << 0,      /* answers where no logical unit is, too */
+	OP_ATTENTION = 1 << 1,    /* not stopped by a unit attention */
+	OP_STOPPED = 1 << 2,      /* works while the unit is stopped */
+	OP_RESERVED = 1 << 3,     /* works under another's reservation */
+	OP_WRITE = 1 << 4,        /* writes the medium */
+	OP_THIN = 1 << 5,         /* there only if the unit is thin */
+	OP_PARAMETERS = 1 << 6,   /* Data-Out is a parameter list */
+	OP_ACTION = 1 << 7,       /* has a service action */
+	OP_EXCLUSIVE = 1 << 8,    /* nothing else runs meanwhile */
+	OP_PERSISTENT = 1 << 9,   /* conflicts with any RESERVE of SPC-2 */
+	OP_BLOCKS = 1 << 10,      /* its check says which blocks it is about */
+	OP_ATOMIC = 1 << 11,      /* nothing else runs on those meanwhile; there
+				     only if the store has atomic writes */
+	OP_COPY = 1 << 12,        /* reads and writes media, of any unit */
+	OP_SANITIZE = 1 << 13,    /* works while the unit is sanitized */
+	OP_SANITIZES = 1 << 14,   /* there only if that can be kept in mind */
+	OP_STANDBY = 1 << 15,     /* works through a port in standby, */
+	OP_UNAVAILABLE = 1 << 16, /* one that is unavailable, */
+	OP_TRANSITION = 1 << 17,  /* and one whose state changes */
+	OP_TOKEN = 1 << 18,       /* there only if somebody manages tokens */
 };
 
 /* Who may give a command through a persistent reservation that keeps something
@@ -69,7 +72,7 @@ struct scsi_op {
 	const char *name;
 	uint8_t opcode, action;
 	enum scsi_pass pass;
-	uint16_t flags;
+	uint32_t flags;
 	uint8_t length;           /* of the CDB */
 	uint8_t allocation_at;    /* ALLOCATION LENGTH: first byte ... */
 	uint8_t allocation_bytes; /* ... and how many; 0: none */
@@ -110,11 +113,13 @@ enum attention {
 	ATTENTION_RESERVATIONS_PREEMPTED,
 	ATTENTION_REGISTRATIONS_PREEMPTED,
 	ATTENTION_RESERVATIONS_RELEASED,
+	ATTENTION_ACCESS,
 	ATTENTION_CAPACITY,
 	ATTENTION_MODE,
 	ATTENTION_INQUIRY,
 	ATTENTION_LUNS,
 	ATTENTION_THRESHOLD,
+	ATTENTION_THRESHOLD_USED,
 	ATTENTION_COUNT,
 };
 
@@ -144,6 +149,12 @@ struct copy_result {
 
 #define COPY_RESULTS 8u
 
+/* buffer.c: what the nexus wrote to its echo buffer; NULL: nothing yet. */
+struct scsi_echo {
+	uint8_t *data;
+	uint32_t length;
+};
+
 struct scsi_mapping {
 	struct scsi_nexus *nexus;
 	struct lun *lun;
@@ -157,6 +168,7 @@ struct scsi_mapping {
 	unsigned task_count;      /* and copies that use it */
 	struct copy_result copies[COPY_RESULTS];
 	uint64_t copies_begun;
+	struct scsi_echo echo;
 	bool closing;
 	void (*done)(void *arg);
 	void *arg;
@@ -183,12 +195,42 @@ struct scsi_nexus {
 	struct loop_task later;
 };
 
+/* One of thin provisioning: see threshold.c. */
+#define LUN_THRESHOLDS 2
+struct lun_threshold {
+	uint32_t count;    /* threshold sets */
+	bool enabled, own; /* not own: the pool's, or none */
+	uint8_t unused[2]; /* zero, so that memcmp compares */
+};
+
 /* What MODE SELECT changes. */
 struct lun_mode {
 	bool write_cache;         /* WCE */
 	bool d_sense;             /* D_SENSE */
 	bool software_protect;    /* SWP */
 	bool task_aborted_status; /* TAS */
+	bool tells_thresholds;    /* LBPERE, of a thin unit */
+	uint8_t unused[3];        /* zero, so that memcmp compares */
+	struct lun_threshold threshold[LUN_THRESHOLDS];
+};
+static_assert(sizeof(struct lun_mode) == 8 + 8 * LUN_THRESHOLDS, "no holes");
+
+/* alua.c */
+struct lun_port_group {
+	uint16_t tag;
+	enum port_access given;  /* by the administrator */
+	enum port_access access; /* in effect */
+	bool changing;           /* being kept: transitioning till then */
+	enum {                   /* SPC-4 table 308, STATUS CODE */
+		STATUS_NONE,
+		STATUS_EXPLICIT,
+		STATUS_IMPLICIT,
+	} status;
+};
+struct lun_ports {
+	unsigned count;
+	bool all_active; /* nothing has to be looked at */
+	struct lun_port_group list[PORT_GROUPS_MAX];
 };
 
 /* sanitize.c */
@@ -244,7 +286,10 @@ struct lun {
 	struct lun_identity identity;
 	char label[256];
 	bool read_only;
-	struct lun_mode mode, mode_default;
+	struct lun_mode mode, mode_default, mode_saved;
+	bool mode_saving;                    /* one MODE SELECT at a time */
+	bool threshold_told[LUN_THRESHOLDS]; /* since it was reached */
+	struct lun_ports ports;
 	bool stopped;
 	struct scsi_mapping *reserved_by; /* RESERVE(6), RESERVE(10) */
 
@@ -276,6 +321,8 @@ struct lun {
 	struct bs_io flush; /* of SYNCHRONIZE CACHE with IMMED */
 	bool flush_again;
 
+	uint8_t *buffer; /* of WRITE BUFFER; NULL: nobody wrote it yet */
+
 	struct lun_stat stat;
 	struct latency latency;
 	unsigned settings; /* being made */
@@ -289,6 +336,12 @@ static inline bool
 lun_keeps_registry(const struct lun *lun)
 {
 	return lun->keeper != NULL && lun->keeper->registry != NULL;
+}
+
+static inline bool
+lun_saves(const struct lun *lun)
+{
+	return lun->keeper != NULL && lun->keeper->saved != NULL;
 }
 
 static inline bool
@@ -507,6 +560,18 @@ task_is_executing(const struct scsi_task *task)
 {
 	return task->phase == SCSI_TASK_EXECUTING;
 }
+
+/* ---- alua.c ---- */
+
+/* Is the port by which it comes in no state for the command (NULL: for the
+ * medium), and why? */
+bool access_refuses(const struct scsi_mapping *mapping,
+    const struct scsi_op *op, struct scsi_sense *ret_sense);
+
+/* ---- threshold.c ---- */
+
+/* A command that writes has ended: was a threshold reached by it? */
+void threshold_look(struct lun *lun);
 
 /* ---- sbc.c: shared by the block commands ---- */
 

@@ -33,8 +33,6 @@ put_parameter(uint8_t *to, uint16_t code, uint8_t length)
 /* ---- 0Ch logical block provisioning, SBC-3 6.5.3 ---- */
 
 enum {
-	RESOURCES_AVAILABLE = 0x0001,
-	RESOURCES_USED = 0x0002,
 	SCOPE_UNIT = 1, /* dedicated to the unit */
 	SCOPE_POOL = 2, /* others may take it */
 };
@@ -54,12 +52,13 @@ put_resources(uint8_t *to, uint16_t code, uint64_t bytes, uint8_t scope)
 static size_t
 provisioning(const struct lun *lun, uint8_t *body)
 {
-	uint64_t used, free;
+	struct bs_usage usage;
 	size_t at = 0;
 
-	lun->bs->ops->usage(lun->bs, &used, &free);
-	at += put_resources(body + at, RESOURCES_AVAILABLE, free, SCOPE_POOL);
-	at += put_resources(body + at, RESOURCES_USED, used, SCOPE_UNIT);
+	lun->bs->ops->usage(lun->bs, &usage);
+	at += put_resources(
+	    body + at, THRESHOLD_AVAILABLE, usage.free, SCOPE_POOL);
+	at += put_resources(body + at, THRESHOLD_USED, usage.used, SCOPE_UNIT);
 	return at;
 }
 

@@ -5,7 +5,9 @@
  */
 #include "target/scsi/lun.h"
 #include "base/log.h"
+#include "target/scsi/alua.h"
 #include "target/scsi/copy.h"
+#include "target/scsi/mode.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -59,6 +61,31 @@ lun_name(struct lun *lun, const struct lun_params *params)
 	       ascii_copy(lun->label, sizeof(lun->label), params->label, "");
 }
 
+void
+lun_saved_add(struct lun_saved *saved, const char *name, int64_t value)
+{
+	struct lun_saved_value *setting = &saved->list[saved->count];
+
+	assert(saved->count < LUN_SAVED_MAX);
+	assert(strlen(name) < sizeof(setting->name));
+	strcpy(setting->name, name);
+	setting->value = value;
+	saved->count++;
+}
+
+bool
+lun_saved_get(
+    const struct lun_saved *saved, const char *name, int64_t *ret_value)
+{
+	for (unsigned i = 0; i < saved->count; i++) {
+		if (strcmp(saved->list[i].name, name) != 0)
+			continue;
+		*ret_value = saved->list[i].value;
+		return true;
+	}
+	return false;
+}
+
 /* -EINVAL: an identification that does not fit its field; -ENOMEM */
 int
 lun_new(const struct lun_params *params, struct lun **ret_lun)
@@ -91,6 +118,10 @@ lun_new(const struct lun_params *params, struct lun **ret_lun)
 	lun->block_shift = (unsigned)__builtin_ctz(bs->block_size);
 	lun->read_only = params->read_only || bs->read_only;
 	lun->mode_default.write_cache = params->write_cache;
+	lun->mode_default.tells_thresholds = bs->thin;
+	lun->mode_saved = lun->mode_default;
+	if (params->saved != NULL)
+		mode_from_saved(params->saved, &lun->mode_saved);
 	lun->keeper = params->keeper;
 	lun->keeper_arg = params->keeper_arg;
 	lun->manager = params->manager;
@@ -106,18 +137,19 @@ lun_new(const struct lun_params *params, struct lun **ret_lun)
 	list_init(&lun->tokens);
 	list_init(&lun->registry_changes);
 	list_init(&lun->registry_aborts);
+	ports_init(lun, params->ports, params->saved);
 	lun_reset(lun);
 	lun_limits_set(lun, &params->limits);
 	*ret_lun = lun;
 	return 0;
 }
 
-/* SPC-4: a reset brings back the saved values, which here are the defaults.
+/* SPC-4: a reset brings back the saved values.
  * Registrations and what they hold stay (5.12.1). */
 void
 lun_reset(struct lun *lun)
 {
-	lun->mode = lun->mode_default;
+	lun->mode = lun->mode_saved;
 	lun->stopped = false;
 	lun->reserved_by = NULL;
 }
@@ -133,6 +165,7 @@ lun_closed(struct loop_task *later)
 	assert(!loop_timer_armed(&lun->throttle.timer));
 	lun->magic = 0;
 	registry_free(lun->registry);
+	free(lun->buffer);
 	free(lun);
 	if (done != NULL)
 		done(arg);
@@ -192,13 +225,6 @@ lun_submit(struct lun *lun, struct bs_io *io)
 	if (changes && !list_empty(&lun->tokens))
 		token_revoke_range(lun, io->offset, io->length);
 	bs_submit(lun->bs, io);
-}
-
-void
-lun_threshold_reached(struct lun *lun)
-{
-	ASSERT_MAGIC(lun, LUN_MAGIC);
-	attention_set_lun(lun, ATTENTION_THRESHOLD, NULL);
 }
 
 bool

@@ -13,8 +13,50 @@
 
 #define LUN_NUMBER_MAX 16383 /* flat space addressing, SAM-5 4.7.7.4 */
 
-/* A registry on its way to where it outlives a loss of power. */
+/* SPC-4 table 307, ASYMMETRIC ACCESS STATE */
+enum port_access {
+	ACCESS_OPTIMIZED = 0x0, /* active */
+	ACCESS_NON_OPTIMIZED = 0x1,
+	ACCESS_STANDBY = 0x2,
+	ACCESS_UNAVAILABLE = 0x3,
+	ACCESS_TRANSITIONING = 0xf, /* alua.c's */
+};
+
+/* Target port groups; the tag is also the relative target port identifier of
+ * the one port in it. */
+#define PORT_GROUPS_MAX 8
+struct port_group {
+	uint16_t tag;
+	enum port_access access;
+};
+struct port_groups {
+	unsigned count;
+	struct port_group list[PORT_GROUPS_MAX];
+};
+
+/* What an initiator has set and saved, as names and numbers. */
+#define LUN_SAVED_NAME_MAX 24
+#define LUN_SAVED_MAX      32
+struct lun_saved_value {
+	char name[LUN_SAVED_NAME_MAX]; /* with the NUL */
+	int64_t value;
+};
+#define LUN_ACCESS_SETTING "access." /* and a group's tag: alua.c */
+struct lun_saved {
+	unsigned count;
+	struct lun_saved_value list[LUN_SAVED_MAX];
+};
+/* There is room for it. */
+void lun_saved_add(struct lun_saved *saved, const char *name, int64_t value);
+/* false: it is not there, and *ret_value as it was. */
+bool lun_saved_get(
+    const struct lun_saved *saved, const char *name, int64_t *ret_value);
+
+/* A registry, or what is saved, on the way to where they outlive a loss of
+ * power. */
 struct lun_keep {
+	const struct lun_saved *saved;   /* in place of those of the same
+					  names; NULL: it is the registry */
 	const struct registry *registry; /* without aptpl, or empty: what was
 					    kept before is to be forgotten */
 	/* On the LUN's loop, exactly once, not from inside keep(): it is
@@ -32,6 +74,8 @@ struct lun_keeper {
 	/* Persistent reservations; NULL: nobody keeps them, APTPL is
 	 * refused. */
 	void (*registry)(void *arg, struct lun_keep *keep);
+	/* What was saved; NULL: nothing can be. */
+	void (*saved)(void *arg, struct lun_keep *keep);
 	/* That it is being sanitized; NULL: no SANITIZE.  on: -EBUSY: what the
 	 * unit holds is not its alone, and would stay.  exits: the initiator
 	 * may give up if it fails. */
@@ -79,6 +123,8 @@ struct lun_params {
 	struct lun_limits limits;
 
 	const struct registry *registry; /* as it was kept, or NULL */
+	const struct lun_saved *saved;   /* as they were kept, or NULL */
+	const struct port_groups *ports; /* NULL: one, optimized */
 	const struct lun_keeper *keeper; /* NULL: nobody */
 	void *keeper_arg;
 	bool sanitizing,
@@ -122,8 +168,16 @@ int lun_set(struct lun *lun, const struct lun_params *params,
 
 /* From now on, for commands that wait as well; begins with full bursts. */
 void lun_limits_set(struct lun *lun, const struct lun_limits *limits);
-/* The pool crossed a threshold (engine.md 3.10): unit attention 38h/07h. */
+
+/* The pool crossed a threshold: unit attention 38h/07h, unless an initiator has
+ * set another for this unit.  threshold.c */
 void lun_threshold_reached(struct lun *lun);
+
+/* All groups there are now, and what the administrator wants them to be; a unit
+ * for which an initiator has set another state keeps that, but for the group
+ * that was just set (0: none).  Unit attention to all nexuses. */
+void lun_set_port_groups(
+    struct lun *lun, const struct port_groups *groups, uint16_t set);
 
 struct lun_stat {
 #define STAT(field, metric, unit, help) uint64_t field;

@@ -32,6 +32,7 @@ mode_set(struct lun *lun, const struct lun_params *params)
 	lun->read_only = read_only;
 	if (params->write_cache != before) {
 		lun->mode_default.write_cache = params->write_cache;
+		lun->mode_saved.write_cache = params->write_cache;
 		lun->mode.write_cache = params->write_cache;
 	}
 	if (differs)

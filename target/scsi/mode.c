@@ -1,86 +1,29 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * MODE SENSE and MODE SELECT, SPC-4 6.11 to 6.14 and 7.5.  A page is a row of
- * constant bytes; what can be changed is a row of the table of bits, each of
- * which is a flag in struct lun_mode.  Nothing is saved: a reset brings the
- * defaults back.
+ * MODE SENSE and MODE SELECT, SPC-4 6.11 to 6.14: lists of the pages that
+ * mode_page.c has.  What MODE SELECT changes is gone with a reset, which brings
+ * back what was saved; with SP it is saved, durably, before it is changed and
+ * the status sent, so that what a host was told it can rely on.
  */
+#include "target/scsi/mode.h"
 #include "target/scsi/handlers.h"
+#include <stdlib.h>
 #include <string.h>
 
-#define PAGE_MAX      40u
-#define PAGE_ALL      0x3f
-#define SUBPAGE_ALL   0xff
-#define PAGE_CACHING  0x08
-#define PAGE_CONTROL  0x0a
 #define PARAMETER_MAX 4096u
-
-static const struct mode_page {
-	uint8_t code;
-	uint8_t length; /* in all */
-	uint8_t bytes[PAGE_MAX];
-} pages[] = {
-    {0x01, 12, {0x01, 10}},         /* read-write error recovery */
-    {0x02, 16, {0x02, 14}},         /* disconnect-reconnect */
-    {PAGE_CACHING, 20, {0x08, 18}}, /* caching */
-    {PAGE_CONTROL, 12,
-	{
-	    0x0a, 10, [2] = 0x02,   /* GLTSD: no log pages are saved */
-	    [3] = 0x10,             /* unrestricted reordering */
-	    [8] = 0xff, [9] = 0xff, /* busy as long as it takes */
-	}},
-    {0x1a, 40, {0x1a, 38}}, /* power condition: no timers */
-    {0x1c, 12, {0x1c, 10}}, /* informational exceptions: none */
-};
-
-static const struct mode_bit {
-	uint8_t page, byte, mask;
-	size_t flag; /* in struct lun_mode */
-} bits[] = {
-    {PAGE_CACHING, 2, 0x04, offsetof(struct lun_mode, write_cache)},
-    {PAGE_CONTROL, 2, 0x04, offsetof(struct lun_mode, d_sense)},
-    {PAGE_CONTROL, 4, 0x08, offsetof(struct lun_mode, software_protect)},
-    {PAGE_CONTROL, 5, 0x40, offsetof(struct lun_mode, task_aborted_status)},
-};
-
-static bool *
-mode_flag(struct lun_mode *mode, const struct mode_bit *bit)
-{
-	return (bool *)((char *)mode + bit->flag);
-}
-
-static const struct mode_page *
-page_find(uint8_t code)
-{
-	for (size_t i = 0; i < ARRAY_SIZE(pages); i++) {
-		if (pages[i].code == code)
-			return &pages[i];
-	}
-	return NULL;
-}
+#define SP            0x01u
+#define SPF           0x40u
 
 /* ---- MODE SENSE ---- */
 
-enum page_control {
-	PC_CURRENT,
-	PC_CHANGEABLE,
-	PC_DEFAULT,
-	PC_SAVED,
-};
-
-static void
-page_build(const struct mode_page *page, struct lun_mode *mode,
-    enum page_control control, uint8_t *to)
+static bool
+is_asked_for(const struct scsi_task *task, const struct mode_page *page)
 {
-	memcpy(to, page->bytes, page->length);
-	if (control == PC_CHANGEABLE)
-		memset(to + 2, 0, page->length - 2u);
-	for (size_t i = 0; i < ARRAY_SIZE(bits); i++) {
-		if (bits[i].page != page->code)
-			continue;
-		if (control == PC_CHANGEABLE || *mode_flag(mode, &bits[i]))
-			to[bits[i].byte] |= bits[i].mask;
-	}
+	uint8_t code = task->cdb[2] & 0x3f, subpage = task->cdb[3];
+
+	return mode_page_is_there(page, task->lun) &&
+	       (code == MODE_PAGE_ALL || code == page->code) &&
+	       (subpage == MODE_SUBPAGE_ALL || subpage == page->subpage);
 }
 
 struct scsi_sense
@@ -88,11 +31,14 @@ mode_sense_check(struct scsi_task *task)
 {
 	uint8_t code = task->cdb[2] & 0x3f, subpage = task->cdb[3];
 
-	if (task->cdb[2] >> 6 == PC_SAVED)
+	if (task->cdb[2] >> 6 == PC_SAVED && !lun_saves(task->lun))
 		return SENSE_SAVING_PARAMETERS_NOT_SUPPORTED;
-	if (code != PAGE_ALL && page_find(code) == NULL)
+	if (code != MODE_PAGE_ALL && mode_page_find(task->lun, code, 0) == NULL)
 		return scsi_invalid_cdb(2, 5);
-	if (subpage != 0 && subpage != SUBPAGE_ALL)
+	if (subpage == 0 || subpage == MODE_SUBPAGE_ALL)
+		return SENSE_NONE;
+	if (code == MODE_PAGE_ALL ||
+	    mode_page_find(task->lun, code, subpage) == NULL)
 		return scsi_invalid_cdb(3, -1);
 	return SENSE_NONE;
 }
@@ -126,20 +72,28 @@ put_long_descriptor(const struct lun *lun, uint8_t *to)
 	return 16;
 }
 
+static const struct lun_mode *
+mode_of(const struct lun *lun, enum page_control control)
+{
+	switch (control) {
+	case PC_DEFAULT: return &lun->mode_default;
+	case PC_SAVED: return &lun->mode_saved;
+	default: return &lun->mode;
+	}
+}
+
 static size_t
 put_pages(const struct scsi_task *task, uint8_t *to)
 {
-	uint8_t code = task->cdb[2] & 0x3f;
 	enum page_control control = task->cdb[2] >> 6;
-	struct lun_mode mode =
-	    control == PC_DEFAULT ? task->lun->mode_default : task->lun->mode;
 	size_t at = 0;
 
-	for (size_t i = 0; i < ARRAY_SIZE(pages); i++) {
-		if (code != PAGE_ALL && code != pages[i].code)
+	for (unsigned i = 0; i < mode_page_count; i++) {
+		if (!is_asked_for(task, &mode_pages[i]))
 			continue;
-		page_build(&pages[i], &mode, control, to + at);
-		at += pages[i].length;
+		mode_page_build(&mode_pages[i], task->lun,
+		    mode_of(task->lun, control), control, to + at);
+		at += mode_pages[i].length;
 	}
 	return at;
 }
@@ -181,6 +135,8 @@ mode_select_check(struct scsi_task *task)
 	bool ten = task->cdb[0] == 0x55;
 	uint16_t length = ten ? load_be16(&task->cdb[7]) : task->cdb[4];
 
+	if ((task->cdb[1] & SP) && !lun_saves(task->lun))
+		return scsi_invalid_cdb(1, 0);
 	if (length > PARAMETER_MAX)
 		return SENSE_PARAMETER_LIST_LENGTH_ERROR;
 	if (length > 0 && !(task->cdb[1] & 0x10)) /* PF */
@@ -217,14 +173,14 @@ check_descriptor(
 /* SPC-4 6.11: a field that is not changeable and does not have its present
  * value is an error, and nothing is changed. */
 static struct scsi_sense
-check_page(struct lun_mode *mode, const struct mode_page *page,
-    const uint8_t *list, size_t at)
+check_page(const struct lun *lun, const struct lun_mode *mode,
+    const struct mode_page *page, const uint8_t *list, size_t at)
 {
-	uint8_t current[PAGE_MAX], changeable[PAGE_MAX];
+	uint8_t current[MODE_PAGE_MAX], changeable[MODE_PAGE_MAX];
 
-	page_build(page, mode, PC_CURRENT, current);
-	page_build(page, mode, PC_CHANGEABLE, changeable);
-	for (size_t i = 2; i < page->length; i++) {
+	mode_page_build(page, lun, mode, PC_CURRENT, current);
+	mode_page_build(page, lun, mode, PC_CHANGEABLE, changeable);
+	for (size_t i = mode_page_header(page); i < page->length; i++) {
 		uint8_t wrong =
 		    (list[at + i] ^ current[i]) & (uint8_t)~changeable[i];
 		if (wrong != 0)
@@ -234,37 +190,46 @@ check_page(struct lun_mode *mode, const struct mode_page *page,
 	return SENSE_NONE;
 }
 
-static void
-take_page(
-    struct lun_mode *mode, const struct mode_page *page, const uint8_t *from)
+/* The page that begins there, if it is there and whole. */
+static struct scsi_sense
+find_page(const struct lun *lun, const uint8_t *list, size_t at, size_t length,
+    const struct mode_page **ret_page)
 {
-	for (size_t i = 0; i < ARRAY_SIZE(bits); i++) {
-		if (bits[i].page == page->code)
-			*mode_flag(mode, &bits[i]) =
-			    (from[bits[i].byte] & bits[i].mask) != 0;
-	}
+	bool sub = list[at] & SPF;
+	const struct mode_page *page;
+	size_t wanted;
+
+	if (length - at < (sub ? 4u : 2u))
+		return SENSE_PARAMETER_LIST_LENGTH_ERROR;
+	if (mode_page_find(lun, list[at] & 0x3f, 0) == NULL)
+		return scsi_invalid_parameter((unsigned)at, 5);
+	page = mode_page_find(lun, list[at] & 0x3f, sub ? list[at + 1] : 0);
+	if (page == NULL)
+		return scsi_invalid_parameter((unsigned)at + 1, -1);
+	if (sub != (page->subpage != 0))
+		return scsi_invalid_parameter((unsigned)at, 6);
+	wanted = page->length - mode_page_header(page);
+	if (sub ? load_be16(list + at + 2) != wanted : list[at + 1] != wanted)
+		return scsi_invalid_parameter((unsigned)at + (sub ? 2 : 1), -1);
+	if (length - at < page->length)
+		return SENSE_PARAMETER_LIST_LENGTH_ERROR;
+	*ret_page = page;
+	return SENSE_NONE;
 }
 
 static struct scsi_sense
-parse_pages(
-    struct lun_mode *mode, const uint8_t *list, size_t at, size_t length)
+parse_pages(const struct lun *lun, struct lun_mode *mode, const uint8_t *list,
+    size_t at, size_t length)
 {
 	while (at < length) {
-		if (length - at < 2)
-			return SENSE_PARAMETER_LIST_LENGTH_ERROR;
-		if (list[at] & 0x40) /* SPF: no subpages here */
-			return scsi_invalid_parameter((unsigned)at, 6);
-		const struct mode_page *page = page_find(list[at] & 0x3f);
-		if (page == NULL)
-			return scsi_invalid_parameter((unsigned)at, 5);
-		if (list[at + 1] != page->length - 2)
-			return scsi_invalid_parameter((unsigned)at + 1, -1);
-		if (length - at < page->length)
-			return SENSE_PARAMETER_LIST_LENGTH_ERROR;
-		struct scsi_sense sense = check_page(mode, page, list, at);
+		const struct mode_page *page = NULL;
+		struct scsi_sense sense =
+		    find_page(lun, list, at, length, &page);
+		if (sense_is_good(&sense))
+			sense = check_page(lun, mode, page, list, at);
 		if (!sense_is_good(&sense))
 			return sense;
-		take_page(mode, page, list + at);
+		mode_page_take(page, lun, mode, list + at);
 		at += page->length;
 	}
 	return SENSE_NONE;
@@ -291,21 +256,89 @@ parse_parameters(struct scsi_task *task, struct lun_mode *ret_mode)
 	    check_descriptor(task->lun, list, header, descriptor);
 	if (!sense_is_good(&sense))
 		return sense;
-	return parse_pages(ret_mode, list, header + descriptor, length);
+	return parse_pages(
+	    task->lun, ret_mode, list, header + descriptor, length);
 }
 
 static void
-mode_apply(struct scsi_task *task)
+mode_apply(
+    struct lun *lun, const struct lun_mode *mode, const struct scsi_mapping *by)
 {
+	if (memcmp(mode, &lun->mode, sizeof(*mode)) == 0)
+		return;
+	if (memcmp(mode->threshold, lun->mode.threshold,
+		sizeof(mode->threshold)) != 0)
+		memset(lun->threshold_told, 0, sizeof(lun->threshold_told));
+	lun->mode = *mode;
+	attention_set_lun(lun, ATTENTION_MODE, by);
+}
+
+/* ---- saving ---- */
+
+struct mode_keep {
+	struct lun_keep keep;
+	struct scsi_task *task;
+	struct lun_mode mode;
+	struct lun_saved saved;
+};
+
+/* What could not be kept has not happened. */
+static void
+mode_kept(struct lun_keep *keep, int result)
+{
+	struct mode_keep *mk = container_of(keep, struct mode_keep, keep);
+	struct scsi_task *task = mk->task;
 	struct lun *lun = task->lun;
+
+	ASSERT_MAGIC(task, SCSI_TASK_MAGIC);
+	lun->mode_saving = false;
+	if (result == 0) {
+		lun->mode_saved = mk->mode;
+		mode_apply(lun, &mk->mode, task->mapping);
+	}
+	free(mk);
+	scsi_task_end(task, result < 0 ? &SENSE_INTERNAL_TARGET_FAILURE : NULL);
+}
+
+static void
+mode_save(struct scsi_task *task, const struct lun_mode *mode)
+{
+	struct mode_keep *mk = calloc(1, sizeof(*mk));
+
+	if (mk == NULL) {
+		scsi_task_end_status(task, SCSI_BUSY);
+		return;
+	}
+	task->lun->mode_saving = true;
+	mk->task = task;
+	mk->mode = *mode;
+	mode_to_saved(mode, &mk->saved);
+	mk->keep = (struct lun_keep){
+	    .saved = &mk->saved,
+	    .done = mode_kept,
+	    .arg = task->lun->keeper_arg,
+	};
+	task->lun->keeper->saved(task->lun->keeper_arg, &mk->keep);
+}
+
+/* SPC-4 6.11: SP saves all that can be saved, sent or not.  While that is done
+ * nothing else changes, or one of the two would be lost. */
+static void
+mode_make(struct scsi_task *task)
+{
 	struct lun_mode mode;
 	struct scsi_sense sense = parse_parameters(task, &mode);
 
-	if (sense_is_good(&sense) &&
-	    memcmp(&mode, &lun->mode, sizeof(mode)) != 0) {
-		lun->mode = mode;
-		attention_set_lun(lun, ATTENTION_MODE, task->mapping);
+	if (task->lun->mode_saving) {
+		scsi_task_end_status(task, SCSI_BUSY);
+		return;
 	}
+	if (sense_is_good(&sense) && (task->cdb[1] & SP)) {
+		mode_save(task, &mode);
+		return;
+	}
+	if (sense_is_good(&sense))
+		mode_apply(task->lun, &mode, task->mapping);
 	scsi_task_end(task, &sense);
 }
 
@@ -326,7 +359,7 @@ mode_select(struct scsi_task *task)
 		scsi_task_end(task, &sense);
 	else if ((mode.software_protect && !old->software_protect) ||
 		 (!mode.write_cache && old->write_cache))
-		scsi_task_flush(task, mode_apply);
+		scsi_task_flush(task, mode_make);
 	else
-		mode_apply(task);
+		mode_make(task);
 }

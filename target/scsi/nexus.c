@@ -140,6 +140,7 @@ mapping_closed(struct loop_task *later)
 	list_del(&mapping->closing_link);
 	if (mapping->done != NULL)
 		mapping->done(mapping->arg);
+	free(mapping->echo.data);
 	free(mapping);
 	lun_close_check(lun);
 	nexus_close_check(nexus);

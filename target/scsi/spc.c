@@ -32,6 +32,7 @@ spc_request_sense(struct scsi_task *task, struct scsi_answer *answer)
 	if (task->lun == NULL)
 		sense = SENSE_LOGICAL_UNIT_NOT_SUPPORTED;
 	else if (!attention_take(task->mapping, &sense) &&
+		 !access_refuses(task->mapping, NULL, &sense) &&
 		 !sanitize_refuses(task->lun, NULL, &sense) &&
 		 task->lun->stopped)
 		sense = SENSE_LUN_NOT_READY_STOPPED;

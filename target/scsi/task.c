@@ -287,6 +287,8 @@ task_finish(struct scsi_task *task)
 	task->side = NULL;
 	if (lun != NULL && !aborting)
 		task_count(task);
+	if (lun != NULL && (task->op->flags & (OP_WRITE | OP_COPY)))
+		threshold_look(lun);
 	task_set_leave(task);
 	if (aborting)
 		task_finish_aborted(task);

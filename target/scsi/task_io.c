@@ -253,6 +253,7 @@ allocation_length(const struct scsi_task *task)
 	switch (task->op->allocation_bytes) {
 	case 1: return field[0];
 	case 2: return load_be16(field);
+	case 3: return load_be24(field);
 	case 4: return load_be32(field);
 	}
 	return UINT64_MAX;

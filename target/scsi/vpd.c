@@ -3,7 +3,9 @@
  * Vital product data, SPC-4 7.8 and SBC-3 6.6: a table of pages; the first
  * lists the others.
  */
+#include "target/scsi/alua.h"
 #include "target/scsi/handlers.h"
+#include <stdio.h>
 #include <string.h>
 
 struct page_header {
@@ -60,6 +62,7 @@ enum {
 	TYPE_T10_VENDOR = 1,
 	TYPE_NAA = 3,
 	TYPE_RELATIVE_PORT = 4,
+	TYPE_PORT_GROUP = 5,
 	TYPE_SCSI_NAME = 8,
 };
 
@@ -132,9 +135,13 @@ device_identification(const struct scsi_task *task, uint8_t *body)
 		at += put_designator(body + at, CODE_ASCII,
 		    OF_UNIT | TYPE_VENDOR_SPECIFIC, lun->label,
 		    strlen(lun->label));
-	if (nexus->relative_port != 0)
+	if (nexus->relative_port != 0) {
+		/* a target portal group is one target port (alua.c) */
 		at += put_designator(body + at, CODE_BINARY,
 		    OF_PORT | TYPE_RELATIVE_PORT, port, sizeof(port));
+		at += put_designator(body + at, CODE_BINARY,
+		    OF_PORT | TYPE_PORT_GROUP, port, sizeof(port));
+	}
 	at += put_scsi_name(body + at, OF_PORT, nexus->target_port);
 	at += put_scsi_name(body + at, OF_TARGET, nexus->target_name);
 	return at;
@@ -151,6 +158,42 @@ extended_inquiry(const struct scsi_task *task, uint8_t *body)
 	body[7 - 4] = 0x01;         /* LUICLR: UAs per nexus are cleared so */
 	body[13 - 4] = SENSE_DATA_MAX;
 	return 0x3c;
+}
+
+/* ---- 88h SCSI ports, SPC-4 7.8.15: of the target, as RTPG has them ---- */
+
+#define PORT_MAX (12 + 4 + 256 + 8)
+static_assert(4 + (PORT_GROUPS_MAX + 1) * PORT_MAX <= SCSI_ANSWER_SIZE, "room");
+
+static size_t
+put_port(uint8_t *to, const char *target, uint16_t tag)
+{
+	uint8_t group[4] = {0};
+	char name[sizeof(((struct scsi_nexus *)NULL)->target_port)];
+	size_t at = 12; /* with no initiator port's name */
+
+	/* as the session that comes in there is called */
+	snprintf(name, sizeof(name), "%s,t,0x%04x", target, tag);
+	store_be16(to + 2, tag);
+	at += put_scsi_name(to + at, OF_PORT, name);
+	store_be16(group + 2, tag);
+	at += put_designator(to + at, CODE_BINARY, OF_PORT | TYPE_PORT_GROUP,
+	    group, sizeof(group));
+	store_be16(to + 10, (uint16_t)(at - 12));
+	return at;
+}
+
+static size_t
+scsi_ports(const struct scsi_task *task, uint8_t *body)
+{
+	uint16_t tags[PORT_GROUPS_MAX + 1];
+	unsigned count =
+	    ports_tags(task->lun, task->nexus->relative_port, tags);
+	size_t at = 0;
+
+	for (unsigned i = 0; i < count; i++)
+		at += put_port(body + at, task->nexus->target_name, tags[i]);
+	return at;
 }
 
 /* ---- B0h block limits ---- */
@@ -252,6 +295,7 @@ static const struct page pages[] = {
     {0x80, unit_serial_number},
     {0x83, device_identification},
     {0x86, extended_inquiry},
+    {0x88, scsi_ports},
     {0x8f, vpd_third_party_copy},
     {0xb0, block_limits},
     {0xb1, block_characteristics},

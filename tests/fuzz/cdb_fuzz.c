@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Any CDB, with any data, attribute and expected length, several at a time,
- *with task management and events in between, over a store in memory on the
+ * with task management and events in between, over a store in memory on the
  * simulator's loop.  Nothing an initiator sends may trip an assertion, leak a
  * buffer, or leave a task without its one completion.
  *
@@ -14,10 +14,12 @@
  *	2  drop       the oldest begun task
  *	3  run        so many events
  *	4  TMF        function, nexus, tag
- *	5  event      capacity, threshold, map, unmap, reservations are broken
+ *	5  event      capacity, threshold, map, unmap, reservations are broken,
+ *	              the administrator sets a port group
  *
  * The first byte chooses block size, thin, cache, the size of the pool of
- * buffers, and whether registrations are kept; each fourth time that fails.
+ * buffers, and whether registrations and what is saved are kept; each fourth
+ *time that fails.  The nexuses come in by two port groups.
  */
 #include "backstores/stores.h"
 #include "backstores/testing.h"
@@ -295,9 +297,12 @@ keep_run(struct loop_task *task)
 }
 
 static void
-keep_registry(void *arg, struct lun_keep *keep)
+keep_it(void *arg, struct lun_keep *keep)
 {
-	assert(keep->registry->count <= REGISTRY_MAX);
+	if (keep->saved != NULL)
+		assert(keep->saved->count <= LUN_SAVED_MAX);
+	else
+		assert(keep->registry->count <= REGISTRY_MAX);
 	(void)arg;
 	keep->task.run = keep_run;
 	loop_post(f.loop, &keep->task);
@@ -311,6 +316,18 @@ taken(void *arg, int result)
 	f.taken++;
 }
 
+static const struct port_groups groups = {
+    .count = 2, .list = {{.tag = 1}, {.tag = 2}}};
+
+static void
+set_group(struct lun *lun, unsigned index, unsigned access)
+{
+	struct port_groups now = groups;
+
+	now.list[index].access = (enum port_access)access;
+	lun_set_port_groups(lun, &now, now.list[index].tag);
+}
+
 static void
 event(void)
 {
@@ -318,6 +335,10 @@ event(void)
 	struct scsi_nexus *nexus = f.nexus[what >> 2 & 1];
 	unsigned number = what >> 3 & 3;
 
+	if (what & 0x80) {
+		set_group(f.lun[number & 1], what >> 2 & 1, what & 3);
+		return;
+	}
 	if (what & 0x40) {
 		f.takes++;
 		lun_registry_take(f.lun[number & 1],
@@ -369,7 +390,7 @@ sanitizing(void *arg, bool on, bool exits,
 
 static const struct lun_keeper keepers[] = {
     {.sanitizing = sanitizing},
-    {.registry = keep_registry, .sanitizing = sanitizing},
+    {.registry = keep_it, .saved = keep_it, .sanitizing = sanitizing},
 };
 
 static struct lun *
@@ -382,6 +403,7 @@ open_lun(unsigned number, bool write_cache, bool kept)
 	    .serial = number == 0 ? "0" : "1",
 	    .label = "fuzz/lun",
 	    .write_cache = write_cache,
+	    .ports = &groups,
 	    .keeper = &keepers[kept],
 	    .keeper_arg = &f.keeping[number],
 	    .sanitizing = number == 1 && write_cache,
@@ -401,7 +423,7 @@ open_nexus(unsigned i)
 	    .initiator_port = initiators[i],
 	    .target_port = "t",
 	    .target_name = "t",
-	    .relative_port = 1,
+	    .relative_port = (uint16_t)(1 + i),
 	};
 	if (scsi_nexus_new(&params, &f.nexus[i]) < 0)
 		abort();

@@ -109,6 +109,28 @@ serve(struct iscsi_context *iscsi, int lun, char *line)
 	return answered;
 }
 
+/* The unit attentions of a new nexus are taken; a unit that is not ready then
+ * is no less connected, which a full connect of the library would not have. */
+static bool
+log_in(struct iscsi_context *iscsi, const struct iscsi_url *url)
+{
+	bool attention = true;
+
+	if (iscsi_connect_sync(iscsi, url->portal) != 0 ||
+	    iscsi_login_sync(iscsi) != 0)
+		return false;
+	for (int i = 0; i < 8 && attention; i++) {
+		struct scsi_task *task =
+		    iscsi_testunitready_sync(iscsi, url->lun);
+		if (task == NULL)
+			return false;
+		attention = task->status == SCSI_STATUS_CHECK_CONDITION &&
+			    task->sense.key == SCSI_SENSE_UNIT_ATTENTION;
+		scsi_free_scsi_task(task);
+	}
+	return true;
+}
+
 int
 main(int argc, char **argv)
 {
@@ -129,7 +151,7 @@ main(int argc, char **argv)
 	iscsi_set_isid_oui(iscsi, OUI, (uint32_t)atoi(argv[3]));
 	iscsi_set_noautoreconnect(iscsi, 1);
 	iscsi_set_timeout(iscsi, 20);
-	if (iscsi_full_connect_sync(iscsi, url->portal, url->lun) != 0) {
+	if (!log_in(iscsi, url)) {
 		printf("lost\n");
 		return 1;
 	}

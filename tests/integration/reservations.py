@@ -18,7 +18,7 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 from claims import claim_equal as claim, main
-from initiator import Initiator
+from initiators import Initiator
 from varved import Failed
 
 ROUNDS = int(os.environ.get("FIGHT_ROUNDS", "40"))
@@ -43,15 +43,6 @@ class Node(Initiator):
         found = [int.from_bytes(keys[i:i + 8], "big") for i in range(8, len(keys), 8)]
         return {"keys": sorted(found), "type": held[21] if len(held) > 8 else 0,
                 "holder": int.from_bytes(held[8:16], "big") if len(held) > 8 else 0}
-
-    def write(self):
-        return self.send("2a000000000000000100 out " + "77" * 512)
-
-    def read(self):
-        return self.send("28000000000000000100 in 512").split()[0]
-
-    def hear(self):
-        return self.send("000000000000")
 
 
 class Story:

@@ -14,7 +14,7 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 from claims import claim, claim_equal, main
-from initiator import Initiator
+from initiators import Initiator
 from varved import Failed
 
 NAMES = {"a": "iqn.2026-01.x:node-a", "b": "iqn.2026-01.x:node-b"}

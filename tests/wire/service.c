@@ -23,7 +23,7 @@ struct service {
 	struct backstore *stores[LUNS];
 	struct lun *luns[LUNS];
 	unsigned closed;
-	struct sockaddr_storage address;
+	struct sockaddr_storage address[2]; /* of portal groups 1 and 2 */
 	/* one call at a time, run on a loop, waited for */
 	struct loop_task call;
 	void (*run)(struct service *service);
@@ -68,7 +68,11 @@ luns_open(struct service *s)
 {
 	const struct bs_delay_params delay = {
 	    .min_ns = DELAY_NS, .max_ns = DELAY_NS, .seed = 1};
-	struct lun_params params = {.serial = "wire", .label = "wire"};
+	const struct port_groups groups = {
+	    .count = 2, .list = {{1, ACCESS_OPTIMIZED}, {2, s->config.access}}};
+	struct lun_params params = {.serial = "wire",
+	    .label = "wire",
+	    .ports = s->config.two_groups ? &groups : NULL};
 	int ret = 0;
 
 	for (unsigned i = 0; i < LUNS && ret == 0; i++) {
@@ -161,8 +165,11 @@ server_start_run(struct service *s)
 	    s->loops[0], s->loops, 2, &s->config.limits, &s->server);
 
 	assert(ret == 0);
-	ret = iscsi_portal_add(s->server, "127.0.0.1:0", 1, &s->address);
-	assert(ret == 0);
+	for (uint16_t tag = 1; tag <= (s->config.two_groups ? 2 : 1); tag++) {
+		ret = iscsi_portal_add(
+		    s->server, "127.0.0.1:0", tag, &s->address[tag - 1]);
+		assert(ret == 0);
+	}
 	publish_run(s);
 }
 
@@ -253,12 +260,12 @@ service_stop(struct service *s)
 }
 
 int
-service_connect(struct service *s)
+service_connect(struct service *s, unsigned group)
 {
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
 	assert(fd >= 0);
-	if (connect(fd, (struct sockaddr *)&s->address,
+	if (connect(fd, (struct sockaddr *)&s->address[group - 1],
 		sizeof(struct sockaddr_in)) < 0) {
 		close(fd);
 		return -1;

@@ -194,6 +194,7 @@ static const char *
 do_connect(struct play *p, char **words)
 {
 	struct client *c = &p->clients[p->client_count];
+	unsigned group = 1;
 
 	if (p->service == NULL)
 		p->service = service_start(&p->config);
@@ -202,7 +203,11 @@ do_connect(struct play *p, char **words)
 	memset(c, 0, sizeof(*c));
 	snprintf(
 	    c->name, sizeof(c->name), "%s", words[0] != NULL ? words[0] : "");
-	c->fd = service_connect(p->service);
+	if (words[0] != NULL && words[1] != NULL)
+		group = (unsigned)atoi(words[1]);
+	if (group != 1 && !(group == 2 && p->config.two_groups))
+		return "no such group";
+	c->fd = service_connect(p->service, group);
 	if (c->fd < 0)
 		return "cannot connect";
 	c->cmdsn = 1;
@@ -507,6 +512,14 @@ do_host(struct play *p, char **words)
 	return NULL;
 }
 
+static const char *
+do_group(struct play *p, char **words)
+{
+	p->config.two_groups = true;
+	p->config.access = (enum port_access)atoi(words[0]);
+	return NULL;
+}
+
 /* ---- Lines ---- */
 
 static const struct {
@@ -516,6 +529,7 @@ static const struct {
 } verbs[] = {
     {"limits", 1, do_limits},
     {"host", 1, do_host},
+    {"group", 1, do_group},
     {"connect", 0, do_connect},
     {"on", 1, do_on},
     {"hangup", 0, do_hangup},

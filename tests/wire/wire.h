@@ -6,7 +6,9 @@
  *	                            and 1 (memory behind a delay)
  *	limits NAME=N...            of the server; before the first connect
  *	host chap=USER:SECRET mutual=USER:SECRET
- *	connect [NAME]              a new connection, the current one
+ *	group ACCESS                a second portal, in group 2, which is to be
+ *	                            in that state (SPC-4 table 307)
+ *	connect [NAME [GROUP]]      a new connection, the current one
  *	on NAME                     makes it current
  *	login ["Key=Value"...] [isid=HEX] [tsih=N] [cid=N]
  *	                            straight into full feature phase
@@ -51,13 +53,15 @@ struct service_config {
 	struct iscsi_limits limits;
 	struct iscsi_credentials chap, mutual;
 	uint64_t buffer_bytes;
+	bool two_groups;
+	enum port_access access; /* of the second */
 };
 
 enum service_view { VIEW_ALL, VIEW_NONE, VIEW_READ_ONLY };
 
 struct service *service_start(const struct service_config *config);
 void service_stop(struct service *service);
-int service_connect(struct service *service); /* a socket */
+int service_connect(struct service *service, unsigned group); /* a socket */
 void service_publish(struct service *service, enum service_view view);
 int service_drop(struct service *service, uint16_t tsih);
 unsigned service_sessions(struct service *service);

@@ -440,7 +440,8 @@ an_older_database_is_taken_along(void **unused)
 	assert_int_equal(add_export(target, host, UUID_1, 0), 0);
 	execute("ALTER TABLE exports DROP COLUMN expires; DROP TABLE flattens;"
 		"DROP TABLE samples; DROP TABLE registrations;"
-		"DROP TABLE lun_settings;"
+		"DROP TABLE lun_settings; DROP TABLE lun_saved;"
+		"DROP TABLE port_groups; ALTER TABLE portals DROP COLUMN tag;"
 		"DELETE FROM migrations WHERE version > 1;"
 		"PRAGMA user_version = 1");
 	reopen();
@@ -515,6 +516,125 @@ settings_that_cannot_be_are_told(void **unused)
 		execute(sql);
 		assert_int_equal(state_settings(state, 1, &found), -EBADMSG);
 	}
+}
+
+/* ---- what initiators saved ---- */
+
+static void
+put_saved(int64_t pool, const char *uuid, const char *name, int64_t value)
+{
+	struct lun_saved saved = {.count = 0};
+
+	lun_saved_add(&saved, name, value);
+	lun_saved_add(&saved, "both", value);
+	assert_int_equal(state_saved_put(state, pool, uuid, &saved), 0);
+}
+
+static int64_t
+saved_of(int64_t pool, const char *uuid, const char *name)
+{
+	struct lun_saved saved;
+	int64_t value = -77;
+
+	assert_int_equal(state_saved_get(state, pool, uuid, &saved), 0);
+	lun_saved_get(&saved, name, &value);
+	return value;
+}
+
+static void
+what_is_saved_is_there_again_and_leaves_others_alone(void **unused)
+{
+	char device[] = "/a";
+	int64_t target, pool = add_pool("vms", UUID_1, device, &target);
+	int64_t generation = state_generation(state);
+
+	(void)unused;
+	put_saved(pool, UUID_2, "wce", 1ll << 40);
+	put_saved(pool, UUID_2, "swp", -1);
+	put_saved(pool, UUID_1, "wce", 3);
+	reopen();
+	assert_int_equal(saved_of(pool, UUID_2, "wce"), 1ll << 40);
+	assert_int_equal(saved_of(pool, UUID_2, "swp"), -1);
+	assert_int_equal(saved_of(pool, UUID_2, "both"), -1);
+	assert_int_equal(saved_of(pool, UUID_1, "wce"), 3);
+	assert_int_equal(saved_of(pool, UUID_1, "swp"), -77);
+	/* an initiator's change is not an administrator's */
+	assert_int_equal(state_generation(state), generation);
+	assert_int_equal(state_begin(state), 0);
+	assert_int_equal(state_pool_remove(state, pool), 0);
+	assert_int_equal(state_commit(state), 0);
+	assert_int_equal(saved_of(pool, UUID_2, "wce"), -77);
+}
+
+static void
+add_portal(const char *address, uint16_t tag, struct state_portal *portal)
+{
+	*portal = (struct state_portal){.tag = tag};
+	snprintf(portal->asked, sizeof(portal->asked), "%s", address);
+	snprintf(portal->address, sizeof(portal->address), "%s", address);
+	assert_int_equal(state_begin(state), 0);
+	assert_int_equal(state_portal_add(state, portal), 0);
+	assert_int_equal(state_commit(state), 0);
+}
+
+static void
+group_is(unsigned index, uint16_t tag, enum port_access access)
+{
+	struct port_groups groups;
+
+	assert_int_equal(state_port_groups(state, &groups), 0);
+	assert_true(index < groups.count);
+	assert_int_equal(groups.list[index].tag, tag);
+	assert_int_equal(groups.list[index].access, access);
+}
+
+static void
+group_set(uint16_t tag, enum port_access access)
+{
+	assert_int_equal(state_begin(state), 0);
+	assert_int_equal(state_port_group_set(state, tag, access), 0);
+	assert_int_equal(state_commit(state), 0);
+}
+
+static void
+groups_are_those_of_portals_and_go_with_the_last(void **unused)
+{
+	struct state_portal a, b, c;
+	struct port_groups groups;
+	char device[] = "/a";
+	int64_t target, pool = add_pool("vms", UUID_1, device, &target);
+
+	(void)unused;
+	assert_int_equal(state_port_groups(state, &groups), 0);
+	assert_int_equal(groups.count, 0);
+	add_portal("10.0.0.1:3260", 7, &a);
+	add_portal("10.0.0.2:3260", 7, &b);
+	add_portal("10.0.0.3:3260", 1, &c);
+	group_set(7, ACCESS_STANDBY);
+	put_saved(pool, UUID_2, "access.7", ACCESS_OPTIMIZED);
+	put_saved(pool, UUID_2, "access.1", ACCESS_OPTIMIZED);
+	reopen();
+	group_is(0, 1, ACCESS_OPTIMIZED);
+	group_is(1, 7, ACCESS_STANDBY);
+	assert_int_equal(saved_of(pool, UUID_2, "access.7"), ACCESS_OPTIMIZED);
+	group_set(7, ACCESS_STANDBY); /* said again: what hosts said is void */
+	assert_int_equal(saved_of(pool, UUID_2, "access.7"), -77);
+	assert_int_equal(saved_of(pool, UUID_2, "access.1"), ACCESS_OPTIMIZED);
+	put_saved(pool, UUID_2, "access.7", ACCESS_OPTIMIZED);
+	assert_int_equal(state_begin(state), 0);
+	assert_int_equal(state_portal_remove(state, a.id), 0);
+	assert_int_equal(state_commit(state), 0);
+	group_is(1, 7, ACCESS_STANDBY);
+	assert_int_equal(state_begin(state), 0);
+	assert_int_equal(state_portal_remove(state, b.id), 0);
+	assert_int_equal(state_commit(state), 0);
+	assert_int_equal(state_port_groups(state, &groups), 0);
+	assert_int_equal(groups.count, 1);
+	assert_int_equal(saved_of(pool, UUID_2, "access.7"), -77);
+	assert_int_equal(saved_of(pool, UUID_2, "access.1"), ACCESS_OPTIMIZED);
+	assert_int_equal(saved_of(pool, UUID_2, "both"), ACCESS_OPTIMIZED);
+	add_portal("10.0.0.1:3260", 7, &a);
+	group_is(1, 7, ACCESS_OPTIMIZED);
 }
 
 /* ---- persistent reservations ---- */
@@ -765,6 +885,8 @@ main(void)
 	    claim(an_older_database_is_taken_along),
 	    claim(settings_are_a_luns_of_a_pool_and_go_with_it),
 	    claim(settings_that_cannot_be_are_told),
+	    claim(what_is_saved_is_there_again_and_leaves_others_alone),
+	    claim(groups_are_those_of_portals_and_go_with_the_last),
 	    claim(a_registry_is_there_again),
 	    claim(one_without_aptpl_is_not_kept),
 	    claim(an_initiator_is_forgotten_with_what_it_held),

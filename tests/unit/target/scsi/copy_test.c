@@ -276,6 +276,26 @@ what_another_has_reserved_is_neither_read_nor_written(void **state)
 	scsi_nexus_unmap(rig->nexus[1], 1, false, NULL, NULL);
 }
 
+/* The port is active for the unit that copies, and not for the other one. */
+static void
+what_the_port_does_not_reach_is_neither_read_nor_written(void **state)
+{
+	const struct port_groups ports = {
+	    .count = 1, .list = {{1, ACCESS_STANDBY}}};
+	struct pair *pair = *state;
+	struct rig *rig = &pair->rig;
+	struct cmd cmd;
+
+	lun_set_port_groups(pair->lun, &ports, 1);
+	one(pair, 1, 0, 1, 8, 0, 0);
+	copy(&cmd, rig);
+	run_sense(&cmd, THIRD_PARTY_DEVICE_FAILURE);
+	one(pair, 1, 1, 0, 1, 0, 0);
+	copy(&cmd, rig);
+	run_sense(&cmd, THIRD_PARTY_DEVICE_FAILURE);
+	assert_int_equal(pair->spy->log_count, 0);
+}
+
 static void
 reserve_for_another(struct pair *pair, enum registry_type type)
 {
@@ -613,6 +633,7 @@ main(void)
 	    pair_test(a_unit_that_the_initiator_does_not_see_is_not_reached),
 	    pair_test(what_is_write_protected_is_not_written),
 	    pair_test(what_another_has_reserved_is_neither_read_nor_written),
+	    pair_test(what_the_port_does_not_reach_is_neither_read_nor_written),
 	    pair_test(a_persistent_reservation_binds_copies),
 	    pair_test(lengths_must_fit),
 	    pair_test(descriptors_must_be_ours_and_not_too_many),

@@ -29,6 +29,8 @@ cmd_of(struct cmd *cmd, struct rig *rig, const struct scsi_op *op)
 		cdb[2] = 0x40;
 	if (op->run == sanitize_overwrite)
 		cdb[8] = 8;
+	if (op->run == buffer_write)
+		cdb[1] = 0x0a; /* to the echo buffer */
 	cmd_init(cmd, rig, cdb, op->length);
 	/* what WRITE SAME wants of it; COMPARE AND WRITE of nothing, none */
 	if (op->run != sbc_compare_and_write)

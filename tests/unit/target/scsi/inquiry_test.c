@@ -95,7 +95,7 @@ every_listed_page_is_there_with_its_own_code_and_length(void **state)
 	const uint8_t *in = inquiry(&cmd, rig, 0x00, 255);
 	unsigned count = in[3];
 	const uint8_t expected[] = {
-	    0, 0x80, 0x83, 0x86, 0x8f, 0xb0, 0xb1, 0xb2};
+	    0, 0x80, 0x83, 0x86, 0x88, 0x8f, 0xb0, 0xb1, 0xb2};
 
 	assert_int_equal(count, sizeof(expected));
 	assert_memory_equal(in + 4, expected, count);
@@ -153,6 +153,9 @@ identification_names_unit_port_and_target(void **state)
 	assert_non_null(d);
 	assert_memory_equal(d + 4, "pool/lun", 8);
 	d = designator(in, 0x14);
+	assert_non_null(d);
+	assert_int_equal(load_be32(d + 4), 1);
+	d = designator(in, 0x15); /* the group that RTPG has */
 	assert_non_null(d);
 	assert_int_equal(load_be32(d + 4), 1);
 	d = designator(in, 0x18);

@@ -85,8 +85,8 @@ space_is_counted_in_threshold_sets(void **state)
 	struct rig *rig = *state;
 	struct cmd cmd;
 
-	rig->spy->used = 5ull << 20;
-	rig->spy->free = 3ull << 40;
+	rig->spy->usage.used = 5ull << 20;
+	rig->spy->usage.free = 3ull << 40;
 	const uint8_t *in = page(&cmd, rig, 0x0c, 0);
 	assert_int_equal(load_be32(parameter(in, 1)), 3u << 20);
 	assert_int_equal(parameter(in, 1)[4], 2);

@@ -54,12 +54,28 @@ all_pages_are_those_there_are(void **state)
 	struct cmd cmd;
 	const uint8_t *in = sense_6(&cmd, rig, 0x3f, 255);
 	const uint8_t codes[] = {0x01, 0x02, 0x08, 0x0a, 0x1a, 0x1c};
+	const struct {
+		uint8_t page, subpage;
+	} subpages[] = {{0x01, 0}, {0x02, 0}, {0x08, 0}, {0x0a, 0}, {0x0a, 1},
+	    {0x1a, 0}, {0x1c, 0}, {0x1c, 2}};
 	unsigned at = 4;
 
 	assert_int_equal(in[0] + 1, cmd.task.in_length);
 	for (unsigned i = 0; i < sizeof(codes); i++) {
 		assert_int_equal(in[at] & 0x3f, codes[i]);
 		at += 2u + in[at + 1];
+	}
+	assert_int_equal(at, cmd.task.in_length);
+	cmd_release(&cmd);
+	CMD(&cmd, rig, 0x1a, 0x08, 0x3f, 0xff, 255, 0);
+	cmd_run(&cmd);
+	in = cmd_in(&cmd);
+	at = 4;
+	for (unsigned i = 0; i < ARRAY_SIZE(subpages); i++) {
+		bool sub = in[at] & 0x40;
+		assert_int_equal(in[at] & 0x3f, subpages[i].page);
+		assert_int_equal(sub ? in[at + 1] : 0, subpages[i].subpage);
+		at += sub ? 4u + load_be16(in + at + 2) : 2u + in[at + 1];
 	}
 	assert_int_equal(at, cmd.task.in_length);
 	cmd_release(&cmd);
@@ -105,6 +121,8 @@ unknown_pages_and_subpages_are_refused(void **state)
 	run_field(&cmd, 3, -1);
 	CMD(&cmd, rig, 0x1a, 0, 0x3f, 0xff, 255, 0);
 	run_good(&cmd);
+	CMD(&cmd, rig, 0x1a, 0, 0x3f, 0x02, 255, 0);
+	run_field(&cmd, 3, -1);
 }
 
 static void
@@ -275,9 +293,13 @@ wrong_pages_lengths_and_descriptors_are_pointed_at(void **state)
 	list[4] = 0x05;
 	select_6(&cmd, rig, list, length);
 	run_parameter(&cmd, 4, 5);
-	list[4] = 0x48;
+	list[4] = 0x48; /* with a subpage that is not there */
+	select_6(&cmd, rig, list, length);
+	run_parameter(&cmd, 5, -1);
+	list[5] = 0;
 	select_6(&cmd, rig, list, length);
 	run_parameter(&cmd, 4, 6);
+	list[5] = 18;
 	list[4] = 0x08;
 	list[5]++;
 	select_6(&cmd, rig, list, length);

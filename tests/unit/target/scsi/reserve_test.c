@@ -34,11 +34,15 @@ static const struct {
     {0xb7, WHERE_READS_PASS},
     {0xa3, WHERE_READS_PASS}, /* REPORT SUPPORTED ... */
     {0x4d, WHERE_READS_PASS}, /* LOG SENSE */
+    {0x1c, WHERE_READS_PASS}, /* RECEIVE DIAGNOSTIC RESULTS */
+    {0x3c, WHERE_READS_PASS}, /* READ BUFFER */
 };
 
 static enum passes
 expected_of(const struct scsi_op *op)
 {
+	if (op->opcode == 0xa3 && op->action == 0x0a)
+		return ALWAYS;  /* REPORT TARGET PORT GROUPS */
 	if (op->opcode == 0x9e) /* READ CAPACITY(16), GET LBA STATUS */
 		return op->action == 0x10 ? ALWAYS : WHERE_READS_PASS;
 	if (op->opcode == 0x83 && op->action == 0x10) /* POPULATE TOKEN */

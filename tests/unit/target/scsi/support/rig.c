@@ -36,7 +36,9 @@ keep_run(struct loop_task *task)
 	struct lun_keep *keep = container_of(task, struct lun_keep, task);
 	struct rig *rig = keep->arg;
 
-	if (rig->keep_error == 0) {
+	if (rig->keep_error == 0 && keep->saved != NULL) {
+		rig->saved = *keep->saved;
+	} else if (rig->keep_error == 0) {
 		registry_free(rig->kept);
 		rig->kept = keep->registry->aptpl
 				? registry_copy(keep->registry)
@@ -47,7 +49,7 @@ keep_run(struct loop_task *task)
 }
 
 static void
-keep_registry(void *arg, struct lun_keep *keep)
+keep_it(void *arg, struct lun_keep *keep)
 {
 	struct rig *rig = arg;
 
@@ -99,7 +101,7 @@ sanitizing(void *arg, bool on, bool exits,
 
 static const struct lun_keeper keepers[] = {
     {.sanitizing = sanitizing},
-    {.registry = keep_registry, .sanitizing = sanitizing},
+    {.registry = keep_it, .saved = keep_it, .sanitizing = sanitizing},
 };
 
 void
@@ -129,6 +131,8 @@ rig_open(struct rig *rig, const struct rig_params *params)
 	    .read_only = params->read_only,
 	    .write_cache = !params->write_through,
 	    .registry = params->registry,
+	    .saved = params->saved,
+	    .ports = params->ports,
 	    .keeper = &keepers[params->keep],
 	    .keeper_arg = rig,
 	    .sanitizing = params->sanitizing,

@@ -38,8 +38,9 @@ struct rig {
 	struct spy *spy;
 	struct lun *lun;                       /* number 0 of all */
 	struct scsi_nexus *nexus[RIG_NEXUSES]; /* RIG_A, RIG_B, others */
-	/* who keeps the registry, if params.keep */
+	/* who keeps the registry, and what is saved, if params.keep */
 	struct registry *kept;
+	struct lun_saved saved; /* the last that were kept */
 	unsigned keeps;
 	int keep_error;
 	bool keep_hold; /* leaves it in keep_held */
@@ -58,8 +59,10 @@ struct rig_params {
 	bool read_only;
 	bool write_through;
 	bool keep_attentions; /* POWER ON is still pending */
-	bool keep;            /* registries outlive a power loss */
+	bool keep;            /* what is kept outlives a power loss */
 	const struct registry *registry;
+	const struct lun_saved *saved;
+	const struct port_groups *ports;
 	bool sanitizing, sanitize_exits;
 	unsigned background_percent;
 };

@@ -93,12 +93,11 @@ spy_close(struct backstore *bs, void (*done)(void *arg), void *arg)
 }
 
 static void
-spy_usage(struct backstore *bs, uint64_t *ret_used, uint64_t *ret_free)
+spy_usage(struct backstore *bs, struct bs_usage *ret_usage)
 {
 	const struct spy *spy = container_of(bs, struct spy, bs);
 
-	*ret_used = spy->used;
-	*ret_free = spy->free;
+	*ret_usage = spy->usage;
 }
 
 static const struct backstore_ops spy_ops = {

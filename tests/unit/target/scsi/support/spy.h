@@ -26,7 +26,7 @@ struct spy {
 	struct list held;      /* bs_io, oldest first */
 	int fail[BS_OP_COUNT]; /* -errno, 0: does it */
 	unsigned fail_skip;    /* let so many pass first */
-	uint64_t used, free;   /* what its usage says */
+	struct bs_usage usage; /* what it says */
 };
 
 struct spy *spy_new(struct backstore *below);

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""tests/initiator for stories in Python: one session, commands in hex."""
+"""An initiator for Python stories: one session by tests/initiator, which takes commands
+as hex and answers "good BYTES", "check KEY ASC ASCQ", "conflict" or "lost"."""
 import subprocess
 
 from varved import BUILD
@@ -27,6 +28,22 @@ class Initiator:
         except BrokenPipeError:
             return "lost"
         return self.answer()
+
+    def take(self, cdb, length=4095):
+        """Data-In of a command that has to be GOOD."""
+        answer = self.send(f"{cdb} in {length}").split()
+        if answer[0] != "good":
+            raise AssertionError(f"{cdb}: {' '.join(answer)}")
+        return bytes.fromhex(answer[1]) if len(answer) > 1 else b""
+
+    def write(self):
+        return self.send("2a000000000000000100 out " + "77" * 512)
+
+    def read(self):
+        return self.send("28000000000000000100 in 512").split()[0]
+
+    def hear(self):
+        return self.send("000000000000")
 
     def kill(self):
         self.process.kill()

@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Portal groups and how good the paths by them are, through the control API.
+ * Does not cover: what hosts are told (tests/integration/paths.py), portals
+ * themselves (control_test.c).
+ */
+#include "tests/unit/target/support/talk.h"
+#include <stdio.h>
+#include <string.h>
+
+static int
+setup(void **unused)
+{
+	(void)unused;
+	return talk_start() ? 0 : -1;
+}
+
+static int
+teardown(void **unused)
+{
+	(void)unused;
+	talk_stop();
+	return 0;
+}
+
+/* A new portal's address. */
+static const char *
+add(unsigned group, char address[64])
+{
+	char params[96];
+
+	snprintf(params, sizeof(params),
+	    "{\"address\":\"127.0.0.1:0\",\"group\":%u}", group);
+	done("portal.add", params);
+	assert_int_equal(number("group"), group);
+	snprintf(address, 64, "%s", text("address"));
+	return address;
+}
+
+static const char *
+set_params(const char *address, const char *access, const char *more)
+{
+	static char params[192];
+
+	snprintf(params, sizeof(params),
+	    "{\"address\":\"%s\",\"access\":\"%s\"%s}", address, access, more);
+	return params;
+}
+
+static void
+set(const char *address, const char *access)
+{
+	done("portal.set", set_params(address, access, ""));
+	assert_string_equal(text("access"), access);
+}
+
+static void
+access_is(unsigned row, const char *access)
+{
+	done("portal.list", "{}");
+	assert_string_equal(
+	    text_in(json_array_get(result, row), "access"), access);
+}
+
+static bool
+finding(const char *expected)
+{
+	const json_t *row;
+	size_t i;
+
+	done("health", "{}");
+	json_array_foreach(result, i, row)
+	{
+		if (strcmp(text_in(row, "code"), expected) == 0)
+			return true;
+	}
+	return false;
+}
+
+static void
+a_groups_access_is_that_of_all_its_portals_and_lasts(void **unused)
+{
+	char a[64], b[64], c[64];
+
+	(void)unused;
+	add(1, a);
+	add(2, b);
+	add(2, c);
+	access_is(0, "optimized");
+	set(b, "non-optimized");
+	set(c, "standby");
+	done("portal.set", set_params(c, "unavailable", ",\"dry_run\":true"));
+	talk_restart(NULL);
+	access_is(0, "optimized");
+	access_is(1, "standby");
+	access_is(2, "standby");
+	refused("portal.set", set_params("127.0.0.1:1", "standby", ""),
+	    "portal.not-found");
+	refused("portal.set", set_params(a, "transitioning", ""),
+	    "request.argument");
+}
+
+static void
+the_last_path_is_taken_by_force_only_and_health_says_so(void **unused)
+{
+	char a[64], b[64];
+
+	(void)unused;
+	add(1, a);
+	refused("portal.set", set_params(a, "standby", ""), "portal.last-path");
+	add(1, b); /* the same group is no other path */
+	refused("portal.set", set_params(a, "standby", ""), "portal.last-path");
+	access_is(0, "optimized");
+	add(2, b);
+	set(a, "unavailable");
+	refused("portal.set", set_params(b, "standby", ""), "portal.last-path");
+	assert_false(finding("portal.no-path"));
+	done("portal.set", set_params(b, "standby", ",\"force\":true"));
+	assert_true(finding("portal.no-path"));
+	set(a, "non-optimized");
+	assert_false(finding("portal.no-path"));
+}
+
+static void
+a_group_that_comes_again_is_as_new_ones_are(void **unused)
+{
+	char a[64], b[64], params[96];
+
+	(void)unused;
+	add(1, a);
+	add(2, b);
+	set(b, "standby");
+	snprintf(params, sizeof(params), "{\"address\":\"%s\"}", b);
+	done("portal.remove", params);
+	add(2, b);
+	access_is(1, "optimized");
+}
+
+static void
+there_are_eight_groups_at_most(void **unused)
+{
+	char address[64];
+
+	(void)unused;
+	for (unsigned group = 1; group <= 8; group++)
+		add(group, address);
+	refused("portal.add", "{\"address\":\"127.0.0.1:0\",\"group\":9}",
+	    "portal.groups");
+	refused("portal.add", "{\"address\":\"127.0.0.1:0\",\"group\":0}",
+	    "request.argument");
+	refused("portal.add", "{\"address\":\"127.0.0.1:0\",\"group\":65536}",
+	    "request.argument");
+	add(8, address);
+}
+
+static void
+a_document_has_groups(void **unused)
+{
+	char a[64], b[64], wanted[256];
+	json_t *document;
+
+	(void)unused;
+	add(1, a);
+	add(3, b);
+	done("config.export", "{}");
+	document = json_incref(json_object_get(result, "document"));
+	snprintf(wanted, sizeof(wanted), "%s,3", b);
+	const json_t *portals = json_object_get(document, "portals");
+	assert_string_equal(json_string_value(json_array_get(portals, 0)), a);
+	assert_string_equal(
+	    json_string_value(json_array_get(portals, 1)), wanted);
+	json_decref(document);
+	/* the second into another group, the first not there any more */
+	snprintf(wanted, sizeof(wanted),
+	    "{\"prune\":true,\"document\":{\"varve\":1,\"portals\":[\"%s,4\"]}"
+	    "}",
+	    b);
+	done("config.apply", wanted);
+	done("portal.list", "{}");
+	assert_int_equal(json_array_size(result), 1);
+	const json_t *row = json_array_get(result, 0);
+	assert_string_equal(text_in(row, "address"), b);
+	assert_int_equal(json_integer_value(json_object_get(row, "group")), 4);
+	done("config.diff", wanted);
+	refused("config.apply",
+	    "{\"document\":{\"varve\":1,\"portals\":[\"127.0.0.1:1,x\"]}}",
+	    "config.invalid");
+	refused("config.apply",
+	    "{\"document\":{\"varve\":1,\"portals\":[\"127.0.0.1:1,0\"]}}",
+	    "config.invalid");
+}
+
+int
+main(void)
+{
+#define claim(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+	const struct CMUnitTest tests[] = {
+	    claim(a_groups_access_is_that_of_all_its_portals_and_lasts),
+	    claim(the_last_path_is_taken_by_force_only_and_health_says_so),
+	    claim(a_group_that_comes_again_is_as_new_ones_are),
+	    claim(there_are_eight_groups_at_most),
+	    claim(a_document_has_groups),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
