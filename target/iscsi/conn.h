@@ -49,6 +49,20 @@ enum iscsi_rx_stage {
 /* Pieces of one receive: those of a task's buffers, then the staging. */
 #define ISCSI_RX_IOV (SCSI_TASK_IOV_MAX + 1)
 
+/* The PDU that is coming in. */
+struct iscsi_rx_pdu {
+	struct iscsi_bhs bhs;
+	uint32_t data_length, data_done;
+	uint32_t keep; /* so much of the data is wanted */
+	uint32_t crc;
+	uint8_t *memory;         /* where it goes, or */
+	bool memory_owned;       /* (free it when the PDU is done) */
+	struct iscsi_task *task; /* into its buffers, from */
+	uint32_t task_offset;
+	bool ignored;  /* as if it had not come */
+	bool rejected; /* its number counts, but nothing is done */
+};
+
 struct iscsi_rx {
 	struct loop_io io;
 	struct msghdr msg;
@@ -63,17 +77,7 @@ struct iscsi_rx {
 	uint32_t segment_max; /* MaxRecvDataSegmentLength we declared */
 	uint64_t last_ns;
 
-	/* the PDU at hand */
-	struct iscsi_bhs bhs;
-	uint32_t data_length, data_done;
-	uint32_t keep; /* so much of the data is wanted */
-	uint32_t crc;
-	uint8_t *memory;         /* where it goes, or */
-	bool memory_owned;       /* (free it when the PDU is done) */
-	struct iscsi_task *task; /* into its buffers, from */
-	uint32_t task_offset;
-	bool ignored;  /* as if it had not come */
-	bool rejected; /* its number counts, but nothing is done */
+	struct iscsi_rx_pdu pdu; /* the one at hand */
 };
 
 /* ---- out: transmit.c ---- */

@@ -16,7 +16,7 @@
 static const struct iscsi_data_out *
 data_out_of(const struct iscsi_conn *conn)
 {
-	return (const void *)&conn->rx.bhs;
+	return (const void *)&conn->rx.pdu.bhs;
 }
 
 static uint32_t
@@ -202,11 +202,11 @@ iscsi_data_out_header(struct iscsi_conn *conn, const uint8_t *ahs)
 {
 	const struct iscsi_data_out *data = data_out_of(conn);
 	struct iscsi_task *task = data_out_task(conn, data);
-	uint64_t keep = conn->rx.data_length;
+	uint64_t keep = conn->rx.pdu.data_length;
 
 	(void)ahs;
 	conn->data_last_ns = loop_now(conn->loop);
-	conn->rx.task = task;
+	conn->rx.pdu.task = task;
 	if (task == NULL) {
 		log_debug("iscsi %s: data for no task, tag %08xh",
 		    conn->session->initiator, be32_get(&data->itt));
@@ -228,14 +228,14 @@ void
 iscsi_data_out_body(struct iscsi_conn *conn)
 {
 	const struct iscsi_data_out *data = data_out_of(conn);
-	struct iscsi_task *task = conn->rx.task;
+	struct iscsi_task *task = conn->rx.pdu.task;
 
 	if (task == NULL)
 		return;
 	assert(task->state == ISCSI_TASK_DATA);
 	task->datasn++;
 	if (task->fault == NULL)
-		task->received += conn->rx.data_length;
+		task->received += conn->rx.pdu.data_length;
 	if ((data->flags & ISCSI_FINAL) != 0)
 		burst_over(task);
 }
@@ -245,7 +245,7 @@ iscsi_data_out_body(struct iscsi_conn *conn)
 void
 iscsi_data_out_bad_data(struct iscsi_conn *conn)
 {
-	struct iscsi_task *task = conn->rx.task;
+	struct iscsi_task *task = conn->rx.pdu.task;
 
 	if (task == NULL)
 		return;

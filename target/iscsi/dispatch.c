@@ -90,20 +90,20 @@ iscsi_reject(struct iscsi_conn *conn, enum iscsi_reject_reason reason)
 
 	log_debug("iscsi %s: rejecting opcode %02xh: %s",
 	    iscsi_address_format(&conn->peer, peer),
-	    iscsi_opcode(&conn->rx.bhs), iscsi_reject_text(reason));
+	    iscsi_opcode(&conn->rx.pdu.bhs), iscsi_reject_text(reason));
 	iscsi_count(conn->server, rejects);
-	conn->rx.rejected = true;
+	conn->rx.pdu.rejected = true;
 	be32_set(&u.reject.tag, ISCSI_TAG_NONE);
 	/* 11.17: "the header of the rejected PDU" is the data */
-	iscsi_tx_control(conn, &u.bhs, ISCSI_STATSN_USE, &conn->rx.bhs,
-	    sizeof(conn->rx.bhs));
+	iscsi_tx_control(conn, &u.bhs, ISCSI_STATSN_USE, &conn->rx.pdu.bhs,
+	    sizeof(conn->rx.pdu.bhs));
 }
 
 static bool
 takes_number(const struct iscsi_conn *conn, const struct handler *handler)
 {
 	return (handler->flags & NUMBERED) != 0 &&
-	       !iscsi_is_immediate(&conn->rx.bhs);
+	       !iscsi_is_immediate(&conn->rx.pdu.bhs);
 }
 
 /*
@@ -115,14 +115,14 @@ takes_number(const struct iscsi_conn *conn, const struct handler *handler)
 static int
 check_number(struct iscsi_conn *conn)
 {
-	const uint32_t cmdsn = be32_get(&conn->rx.bhs.number[0]);
+	const uint32_t cmdsn = be32_get(&conn->rx.pdu.bhs.number[0]);
 	uint32_t exp, max;
 
 	iscsi_conn_window(conn, &exp, &max);
 	if (iscsi_sn_before(cmdsn, exp) || iscsi_sn_before(max, cmdsn)) {
 		log_debug("iscsi %s: CmdSN %u is outside %u..%u",
 		    conn->session->initiator, cmdsn, exp, max);
-		conn->rx.ignored = true;
+		conn->rx.pdu.ignored = true;
 		return 0;
 	}
 	if (cmdsn == exp)
@@ -134,7 +134,7 @@ check_number(struct iscsi_conn *conn)
 int
 iscsi_dispatch_header(struct iscsi_conn *conn, const uint8_t *ahs)
 {
-	const enum iscsi_opcode opcode = iscsi_opcode(&conn->rx.bhs);
+	const enum iscsi_opcode opcode = iscsi_opcode(&conn->rx.pdu.bhs);
 	const struct handler *handler = &handlers[opcode];
 
 	if (conn->login != NULL)
@@ -146,7 +146,7 @@ iscsi_dispatch_header(struct iscsi_conn *conn, const uint8_t *ahs)
 	if (takes_number(conn, handler)) {
 		if (check_number(conn) < 0)
 			return -EPROTO;
-		if (conn->rx.ignored)
+		if (conn->rx.pdu.ignored)
 			return 0;
 	}
 	if (conn->session->discovery && !(handler->flags & DISCOVERY)) {
@@ -159,7 +159,8 @@ iscsi_dispatch_header(struct iscsi_conn *conn, const uint8_t *ahs)
 void
 iscsi_dispatch_body(struct iscsi_conn *conn)
 {
-	const struct handler *handler = &handlers[iscsi_opcode(&conn->rx.bhs)];
+	const struct handler *handler =
+	    &handlers[iscsi_opcode(&conn->rx.pdu.bhs)];
 
 	if (conn->login != NULL) {
 		iscsi_login_body(conn);
@@ -167,7 +168,7 @@ iscsi_dispatch_body(struct iscsi_conn *conn)
 	}
 	if (takes_number(conn, handler))
 		conn->session->exp_cmdsn++;
-	if (!conn->rx.rejected)
+	if (!conn->rx.pdu.rejected)
 		handler->body(conn);
 }
 
@@ -176,10 +177,11 @@ iscsi_dispatch_body(struct iscsi_conn *conn)
 void
 iscsi_dispatch_bad_data(struct iscsi_conn *conn)
 {
-	const struct handler *handler = &handlers[iscsi_opcode(&conn->rx.bhs)];
-	const bool was_rejected = conn->rx.rejected;
+	const struct handler *handler =
+	    &handlers[iscsi_opcode(&conn->rx.pdu.bhs)];
+	const bool was_rejected = conn->rx.pdu.rejected;
 
-	if (conn->rx.ignored)
+	if (conn->rx.pdu.ignored)
 		return;
 	iscsi_reject(conn, ISCSI_REJECT_DATA_DIGEST);
 	if (!was_rejected && handler->bad_data != NULL)

@@ -277,7 +277,7 @@ operational_request(struct iscsi_conn *conn)
 static const struct iscsi_login_request *
 request_of(const struct iscsi_conn *conn)
 {
-	return (const void *)&conn->rx.bhs;
+	return (const void *)&conn->rx.pdu.bhs;
 }
 
 static void
@@ -421,9 +421,9 @@ int
 iscsi_login_header(struct iscsi_conn *conn)
 {
 	struct iscsi_login *login = conn->login;
-	const uint32_t length = conn->rx.data_length;
+	const uint32_t length = conn->rx.pdu.data_length;
 
-	if (iscsi_opcode(&conn->rx.bhs) != ISCSI_LOGIN_REQUEST) {
+	if (iscsi_opcode(&conn->rx.pdu.bhs) != ISCSI_LOGIN_REQUEST) {
 		/* 6.3: anything but a Login Request on a new connection */
 		if (login->started)
 			iscsi_login_fail(conn, ISCSI_LOGIN_INVALID_REQUEST);
@@ -452,7 +452,7 @@ iscsi_login_body(struct iscsi_conn *conn)
 	if (!login->started)
 		request_first(login, request);
 	status = request_check(login, request);
-	login->in_length += conn->rx.data_length;
+	login->in_length += conn->rx.pdu.data_length;
 	if (status != ISCSI_LOGIN_SUCCESS) {
 		iscsi_login_fail(conn, status);
 		return;

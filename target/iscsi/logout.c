@@ -9,7 +9,7 @@
 static const struct iscsi_logout_request *
 logout_of(const struct iscsi_conn *conn)
 {
-	return (const void *)&conn->rx.bhs;
+	return (const void *)&conn->rx.pdu.bhs;
 }
 
 int

@@ -18,19 +18,19 @@
 static const struct iscsi_nop *
 nop_of(const struct iscsi_conn *conn)
 {
-	return (const void *)&conn->rx.bhs;
+	return (const void *)&conn->rx.pdu.bhs;
 }
 
 int
 iscsi_nop_header(struct iscsi_conn *conn, const uint8_t *ahs)
 {
-	const uint32_t length = conn->rx.data_length;
+	const uint32_t length = conn->rx.pdu.data_length;
 	uint8_t *memory;
 
 	(void)ahs;
 	/* 11.18.1: without a tag it is an answer, which is immediate */
 	if (be32_get(&nop_of(conn)->itt) == ISCSI_TAG_NONE) {
-		if (!iscsi_is_immediate(&conn->rx.bhs))
+		if (!iscsi_is_immediate(&conn->rx.pdu.bhs))
 			iscsi_reject(conn, ISCSI_REJECT_PROTOCOL);
 		return 0;
 	}
@@ -50,7 +50,7 @@ static void
 nop_answer(struct iscsi_conn *conn)
 {
 	const struct iscsi_nop *nop = nop_of(conn);
-	uint32_t length = conn->rx.data_length;
+	uint32_t length = conn->rx.pdu.data_length;
 	union {
 		struct iscsi_bhs bhs;
 		struct iscsi_nop nop;
@@ -62,7 +62,7 @@ nop_answer(struct iscsi_conn *conn)
 	u.nop.itt = nop->itt;
 	be32_set(&u.nop.ttt, ISCSI_TAG_NONE);
 	iscsi_tx_control(
-	    conn, &u.bhs, ISCSI_STATSN_USE, conn->rx.memory, length);
+	    conn, &u.bhs, ISCSI_STATSN_USE, conn->rx.pdu.memory, length);
 }
 
 void

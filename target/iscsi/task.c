@@ -310,7 +310,7 @@ iscsi_tasks_abandon_aborted(struct iscsi_conn *conn)
 	list_for_each_safe (task, next, &conn->tasks, link) {
 		if (task_is_ours(task) && task->scsi.aborted &&
 		    task->scsi.phase == SCSI_TASK_BEGUN &&
-		    task != conn->rx.task && !task->stalled)
+		    task != conn->rx.pdu.task && !task->stalled)
 			iscsi_task_free(task);
 	}
 }

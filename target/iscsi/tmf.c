@@ -135,7 +135,7 @@ tmf_start(struct iscsi_conn *conn, struct iscsi_tmf *tmf,
 int
 iscsi_tmf_header(struct iscsi_conn *conn, const uint8_t *ahs)
 {
-	const struct iscsi_task_request *r = (const void *)&conn->rx.bhs;
+	const struct iscsi_task_request *r = (const void *)&conn->rx.pdu.bhs;
 
 	(void)ahs;
 	if (be32_get(&r->itt) == ISCSI_TAG_NONE)
@@ -161,7 +161,7 @@ tmf_refusal(const struct iscsi_conn *conn, unsigned code)
 void
 iscsi_tmf_body(struct iscsi_conn *conn)
 {
-	const struct iscsi_task_request *r = (const void *)&conn->rx.bhs;
+	const struct iscsi_task_request *r = (const void *)&conn->rx.pdu.bhs;
 	const unsigned code = r->function & ISCSI_TASK_FUNCTION;
 	struct iscsi_tmf *tmf = tmf_slot(conn->session);
 	uint8_t refusal = tmf_refusal(conn, code);
