@@ -122,6 +122,9 @@ command_begin(struct iscsi_conn *conn, struct iscsi_task *task)
 	task->fault = command_fault(conn, task);
 	if (task->fault != NULL)
 		return;
+	task->refused = conn->rx.pdu.refused;
+	if (task->refused)
+		return;
 	if (!scsi_task_begin(&task->scsi))
 		return;
 	if (task->scsi.data_length > 0 &&

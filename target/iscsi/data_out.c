@@ -10,6 +10,7 @@
  * taken to nowhere too.
  */
 #include "base/log.h"
+#include "target/iscsi/order.h"
 #include "target/iscsi/task.h"
 #include <errno.h>
 
@@ -204,8 +205,10 @@ iscsi_data_out_header(struct iscsi_conn *conn, const uint8_t *ahs)
 	struct iscsi_task *task = data_out_task(conn, data);
 	uint64_t keep = conn->rx.pdu.data_length;
 
-	(void)ahs;
 	conn->data_last_ns = loop_now(conn->loop);
+	if (task == NULL && !conn->rx.pdu.replayed &&
+	    iscsi_order_awaits(conn, be32_get(&data->itt)))
+		return iscsi_order_hold(conn, ahs, ISCSI_HELD_DATA);
 	conn->rx.pdu.task = task;
 	if (task == NULL) {
 		log_debug("iscsi %s: data for no task, tag %08xh",

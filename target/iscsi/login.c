@@ -286,6 +286,7 @@ request_first(struct iscsi_login *login, const struct iscsi_login_request *r)
 	login->started = true;
 	memcpy(login->isid, r->isid, sizeof(login->isid));
 	login->tsih = be16_get(&r->tsih);
+	login->keys.joining = login->tsih != 0;
 	login->cid = be16_get(&r->cid);
 	login->itt = be32_get(&r->itt);
 	login->cmdsn = be32_get(&r->cmdsn);

@@ -73,6 +73,9 @@ void iscsi_login_succeed(struct iscsi_conn *conn);
 
 /* ---- admit.c ---- */
 
+/* The session it wants to join; NULL: there is none. */
+struct iscsi_session *iscsi_login_session(const struct iscsi_conn *conn);
+
 /* The first keys are in: who is it, what does he want, may he? */
 enum iscsi_login_status iscsi_admit_identify(struct iscsi_conn *conn);
 /* Login is through: a session, if need be once an older one is gone. */

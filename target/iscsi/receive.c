@@ -8,7 +8,7 @@
 #include "base/crc32c.h"
 #include "base/log.h"
 #include "base/probe.h"
-#include "target/iscsi/conn.h"
+#include "target/iscsi/order.h"
 #include "target/iscsi/reactor.h"
 #include "target/iscsi/task.h"
 #include <errno.h>
@@ -128,10 +128,10 @@ rx_header_digest_ok(const struct iscsi_rx *rx, const uint8_t *at, unsigned size)
 }
 
 static void
-rx_pdu_start(struct iscsi_rx *rx, const uint8_t *at)
+rx_pdu_start(struct iscsi_rx *rx, const void *bhs)
 {
 	rx->pdu = (struct iscsi_rx_pdu){.crc = CRC32C_SEED};
-	memcpy(&rx->pdu.bhs, at, sizeof(rx->pdu.bhs));
+	memcpy(&rx->pdu.bhs, bhs, sizeof(rx->pdu.bhs));
 	rx->pdu.data_length = be24_get(&rx->pdu.bhs.data_length);
 }
 
@@ -199,6 +199,8 @@ rx_pdu_end(struct iscsi_conn *conn, bool data_ok)
 	if (!data_ok) {
 		iscsi_count(conn->server, digest_errors);
 		iscsi_dispatch_bad_data(conn);
+	} else if (rx->pdu.held != NULL) {
+		iscsi_order_keep(conn);
 	} else if (!rx->pdu.ignored) {
 		iscsi_dispatch_body(conn);
 	}
@@ -391,4 +393,39 @@ iscsi_rx_unstall(struct iscsi_conn *conn)
 	conn->rx.stage = ISCSI_RX_DATA;
 	if (iscsi_conn_is_open(conn) && !conn->rx.resume.queued)
 		loop_defer(conn->loop, &conn->rx.resume);
+}
+
+/* ---- Again ---- */
+
+/* What is on its way meanwhile is set aside: its data may be being received,
+ * which is nothing of the struct that is copied. */
+void
+iscsi_rx_replay(struct iscsi_conn *conn, const struct iscsi_bhs *bhs,
+    const uint8_t *ahs, const uint8_t *data, bool refused)
+{
+	struct iscsi_rx *rx = &conn->rx;
+	const struct iscsi_rx_pdu aside = rx->pdu;
+
+	assert(rx->aside == NULL);
+	rx->aside = &aside;
+	rx_pdu_start(rx, bhs);
+	rx->pdu.replayed = true;
+	rx->pdu.refused = refused;
+	if (iscsi_dispatch_header(conn, ahs) == 0) {
+		if (!refused)
+			rx_data_staged(rx, data, rx->pdu.data_length);
+		iscsi_dispatch_body(conn);
+	}
+	assert(rx->pdu.held == NULL);
+	if (rx->pdu.memory_owned)
+		free(rx->pdu.memory);
+	rx->pdu = aside;
+	rx->aside = NULL;
+}
+
+bool
+iscsi_rx_is_for(const struct iscsi_conn *conn, const struct iscsi_task *task)
+{
+	return task == conn->rx.pdu.task ||
+	       (conn->rx.aside != NULL && task == conn->rx.aside->task);
 }

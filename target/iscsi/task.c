@@ -21,13 +21,17 @@ static enum iscsi_built task_build(
 static void task_out_done(struct iscsi_conn *conn, struct iscsi_out *out);
 
 /*
- * A window full of commands may be open while another, whose answers are in
- * the batch being sent, have not come back from the ring.
+ * A window full of commands may be open while others, as many for each
+ * connection, whose answers are in the batch being sent, have not come back
+ * from the ring.
  */
 int
 iscsi_tasks_init(struct iscsi_session *session)
 {
-	session->task_slots = 2 * session->window + ISCSI_IMMEDIATE_SLOTS;
+	session->task_slots =
+	    (ISCSI_PARAM(&session->params, MaxConnections) + 1) *
+		session->window +
+	    ISCSI_IMMEDIATE_SLOTS;
 	session->tasks = calloc(session->task_slots, sizeof(*session->tasks));
 	return session->tasks == NULL ? -ENOMEM : 0;
 }
@@ -112,7 +116,7 @@ static void
 task_clear(struct iscsi_task *task)
 {
 	task->counted = task->stalled = false;
-	task->refused = task->awaiting = false;
+	task->refused = task->awaiting = task->abort_asked = false;
 	task->unsolicited = task->status_sent = false;
 	task->fault = NULL;
 	task->held = 0;
@@ -300,6 +304,55 @@ iscsi_tasks_abandon(struct iscsi_conn *conn)
 	}
 }
 
+/* Those that execute are aborted one after the other, and the connection is
+ * gone when the last has ended.  The newest goes first: what waits behind
+ * others never begins, and as those run meanwhile it takes about as long as the
+ * slowest. */
+static void
+abort_done(struct scsi_tmf_request *request)
+{
+	struct iscsi_conn *conn =
+	    container_of(request, struct iscsi_conn, abort);
+
+	assert(conn->tmf_count > 0);
+	conn->tmf_count--;
+	iscsi_tasks_abort(conn);
+	iscsi_conn_closing_step(conn);
+}
+
+static struct iscsi_task *
+abort_next(struct iscsi_conn *conn)
+{
+	struct iscsi_task *task, *newest = NULL;
+
+	list_for_each (task, &conn->tasks, link) {
+		if (task->state == ISCSI_TASK_EXECUTING && !task->abort_asked)
+			newest = task;
+	}
+	return newest;
+}
+
+void
+iscsi_tasks_abort(struct iscsi_conn *conn)
+{
+	struct iscsi_task *task = abort_next(conn);
+	struct scsi_tmf_request *request = &conn->abort;
+
+	/* while the session ends, its nexus aborts what there is */
+	if (task == NULL || conn->session->nexus_closing)
+		return;
+	task->abort_asked = true;
+	memset(request, 0, sizeof(*request));
+	request->nexus = conn->session->nexus;
+	request->function = SCSI_ABORT_TASK;
+	memcpy(request->lun_field, task->scsi.lun_field,
+	    sizeof(request->lun_field));
+	request->tag = task->itt;
+	request->done = abort_done;
+	conn->tmf_count++;
+	scsi_tmf(request);
+}
+
 /* Not the one whose data is coming in right now: it is swallowed, and ends as
  * aborted when it is executed. */
 void
@@ -310,7 +363,7 @@ iscsi_tasks_abandon_aborted(struct iscsi_conn *conn)
 	list_for_each_safe (task, next, &conn->tasks, link) {
 		if (task_is_ours(task) && task->scsi.aborted &&
 		    task->scsi.phase == SCSI_TASK_BEGUN &&
-		    task != conn->rx.pdu.task && !task->stalled)
+		    !iscsi_rx_is_for(conn, task) && !task->stalled)
 			iscsi_task_free(task);
 	}
 }

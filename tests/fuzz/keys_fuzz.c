@@ -10,8 +10,10 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static const struct iscsi_limits limits = {
-    .max_recv_segment = 262144, .max_burst = 1u << 20, .first_burst = 262144};
+static const struct iscsi_limits limits = {.max_recv_segment = 262144,
+    .max_burst = 1u << 20,
+    .first_burst = 262144,
+    .session_connections = 4};
 
 static const struct iscsi_host host = {
     .chap = {.user = "user", .secret = "a secret of some length"},

@@ -23,7 +23,7 @@ struct service {
 	struct backstore *stores[LUNS];
 	struct lun *luns[LUNS];
 	unsigned closed;
-	struct sockaddr_storage address;
+	struct sockaddr_storage addresses[PORTALS_MORE + 1];
 	/* one call at a time, run on a loop, waited for */
 	struct loop_task call;
 	void (*run)(struct service *service);
@@ -159,8 +159,13 @@ server_start_run(struct service *s)
 	    s->loops[0], s->loops, 2, &s->config.limits, &s->server);
 
 	assert(ret == 0);
-	ret = iscsi_portal_add(s->server, "127.0.0.1:0", 1, &s->address);
+	ret = iscsi_portal_add(s->server, "127.0.0.1:0", 1, &s->addresses[0]);
 	assert(ret == 0);
+	for (unsigned i = 0; i < s->config.portal_count; i++) {
+		ret = iscsi_portal_add(s->server, s->config.portals[i].address,
+		    s->config.portals[i].tag, &s->addresses[i + 1]);
+		assert(ret == 0);
+	}
 	publish_run(s);
 }
 
@@ -251,13 +256,15 @@ service_stop(struct service *s)
 }
 
 int
-service_connect(struct service *s)
+service_connect(struct service *s, unsigned portal)
 {
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	const struct sockaddr_storage *to = &s->addresses[portal];
+	int fd = socket(to->ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
 	assert(fd >= 0);
-	if (connect(fd, (struct sockaddr *)&s->address,
-		sizeof(struct sockaddr_in)) < 0) {
+	if (connect(fd, (const struct sockaddr *)to,
+		to->ss_family == AF_INET6 ? sizeof(struct sockaddr_in6)
+					  : sizeof(struct sockaddr_in)) < 0) {
 		close(fd);
 		return -1;
 	}

@@ -194,6 +194,7 @@ static const char *
 do_connect(struct play *p, char **words)
 {
 	struct client *c = &p->clients[p->client_count];
+	unsigned portal;
 
 	if (p->service == NULL)
 		p->service = service_start(&p->config);
@@ -202,12 +203,30 @@ do_connect(struct play *p, char **words)
 	memset(c, 0, sizeof(*c));
 	snprintf(
 	    c->name, sizeof(c->name), "%s", words[0] != NULL ? words[0] : "");
-	c->fd = service_connect(p->service);
+	portal =
+	    words[0] != NULL && words[1] != NULL ? (unsigned)atoi(words[1]) : 0;
+	if (portal > p->config.portal_count)
+		return "no such portal";
+	c->fd = service_connect(p->service, portal);
 	if (c->fd < 0)
 		return "cannot connect";
 	c->cmdsn = 1;
 	p->client = c;
 	p->client_count++;
+	return NULL;
+}
+
+static const char *
+do_portal(struct play *p, char **words)
+{
+	const unsigned i = p->config.portal_count;
+
+	if (i == PORTALS_MORE || p->service != NULL)
+		return "too many portals, or too late";
+	snprintf(p->config.portals[i].address,
+	    sizeof(p->config.portals[i].address), "%s", words[0]);
+	p->config.portals[i].tag = (uint16_t)atoi(words[1]);
+	p->config.portal_count++;
 	return NULL;
 }
 
@@ -466,6 +485,8 @@ do_limits(struct play *p, char **words)
 			l->nop_interval_ms = n;
 		else if (strncmp(*words, "nop_timeout_ms=", 15) == 0)
 			l->nop_timeout_ms = n;
+		else if (strncmp(*words, "session_connections=", 20) == 0)
+			l->session_connections = n;
 		else if (strncmp(*words, "sessions_per_host=", 18) == 0)
 			l->sessions_per_host = n;
 		else
@@ -497,6 +518,7 @@ static const struct {
 } verbs[] = {
     {"limits", 1, do_limits},
     {"host", 1, do_host},
+    {"portal", 2, do_portal},
     {"connect", 0, do_connect},
     {"on", 1, do_on},
     {"hangup", 0, do_hangup},

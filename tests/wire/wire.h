@@ -6,7 +6,9 @@
  *	                            and 1 (memory behind a delay)
  *	limits NAME=N...            of the server; before the first connect
  *	host chap=USER:SECRET mutual=USER:SECRET
- *	connect [NAME]              a new connection, the current one
+ *	portal ADDRESS TAG          one more; before the first connect
+ *	connect [NAME [N]]          a new connection, to the first or the Nth
+ *	                            portal more, the current one
  *	on NAME                     makes it current
  *	login ["Key=Value"...] [isid=HEX] [tsih=N] [cid=N]
  *	                            straight into full feature phase
@@ -45,7 +47,14 @@
 
 struct service;
 
+#define PORTALS_MORE 4
+
 struct service_config {
+	struct {
+		char address[64];
+		uint16_t tag;
+	} portals[PORTALS_MORE]; /* besides 127.0.0.1 in group 1 */
+	unsigned portal_count;
 	struct iscsi_limits limits;
 	struct iscsi_credentials chap, mutual;
 	uint64_t buffer_bytes;
@@ -55,7 +64,8 @@ enum service_view { VIEW_ALL, VIEW_NONE, VIEW_READ_ONLY };
 
 struct service *service_start(const struct service_config *config);
 void service_stop(struct service *service);
-int service_connect(struct service *service); /* a socket */
+/* A socket; 0: to the portal there always is, else to that of the config. */
+int service_connect(struct service *service, unsigned portal);
 void service_publish(struct service *service, enum service_view view);
 int service_drop(struct service *service, uint16_t tsih);
 unsigned service_sessions(struct service *service);

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Response fence, RFC 7143 4.2.2.3: the answer to a task management function
+ * that ends many tasks must not overtake, over its connection, what the other
+ * connections have to say of those tasks.
+ */
+#ifndef TARGET_ISCSI_FENCE_H
+#define TARGET_ISCSI_FENCE_H
+
+#include "target/iscsi/session.h"
+
+/* Target transfer tags of these pings, which no other has. */
+#define ISCSI_FENCE_TAG 0x80000000u
+
+/* Asks the other connections.  True: there are none, the answer may go. */
+bool iscsi_fence_begin(struct iscsi_tmf *tmf);
+/* An answer with a fence's tag. */
+void iscsi_fence_answered(struct iscsi_conn *conn, uint32_t tag);
+/* The connection is torn down: nobody waits for it, and it for nobody. */
+void iscsi_fence_forget(struct iscsi_conn *conn);
+
+#endif
