@@ -70,6 +70,7 @@
 	M("portal.add", method_portal_add)                                     \
 	M("portal.list", method_portal_list)                                   \
 	M("portal.remove", method_portal_remove)                               \
+	M("portal.redirect", method_portal_redirect)                           \
 	M("session.list", method_session_list)                                 \
 	M("session.drop", method_session_drop)                                 \
 	M("config.export", method_config_export)                               \
@@ -193,6 +194,8 @@ json_t *host_item(const struct state_host *host, const struct exports *exports,
     const struct survey *survey);
 json_t *export_item(struct house *house, const struct state_export *row);
 json_t *portal_item(const struct house_portal *portal);
+/* By "address"; NULL: the request has failed. */
+struct house_portal *portal_find(struct request *request);
 json_t *session_item(
     const struct iscsi_session_info *info, const struct exports *exports);
 

@@ -12,9 +12,14 @@
 json_t *
 portal_item(const struct house_portal *portal)
 {
-	return json_pack("{s:s, s:s, s:o}", "address", portal->row.address,
-	    "asked", portal->row.asked, "state",
-	    json_text(portal->listening ? "listening" : portal->problem));
+	const struct state_portal *row = &portal->row;
+
+	return json_pack("{s:s, s:s, s:o, s:o, s:b}", "address", row->address,
+	    "asked", row->asked, "state",
+	    json_text(portal->listening ? "listening" : portal->problem),
+	    "redirect",
+	    row->redirect[0] != '\0' ? json_text(row->redirect) : json_null(),
+	    "permanent", (int)row->permanent);
 }
 
 void
@@ -110,24 +115,32 @@ method_portal_add(struct request *request)
 		portal_write(request, portal);
 }
 
-void
-method_portal_remove(struct request *request)
+struct house_portal *
+portal_find(struct request *request)
 {
-	struct state *state = request->house->state;
 	char address[NAMING_ADDRESS_MAX];
 	struct house_portal *portal;
-	int ret;
 
 	if (!address_take(request, address))
-		return;
+		return NULL;
 	portal = house_portal_find(request->house, address);
-	if (portal == NULL) {
+	if (portal == NULL)
 		request_fail(
 		    request, fault_fix(fault_new("portal.not-found",
 					   "there is no portal at %s", address),
 				 "varve portal list"));
+	return portal;
+}
+
+void
+method_portal_remove(struct request *request)
+{
+	struct state *state = request->house->state;
+	struct house_portal *portal = portal_find(request);
+	int ret;
+
+	if (portal == NULL)
 		return;
-	}
 	request->item = portal_item(portal);
 	if (request->dry_run) {
 		request_answer(request, json_incref(request->item));

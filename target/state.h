@@ -19,7 +19,7 @@
 #include <jansson.h>
 #include <limits.h>
 
-#define STATE_VERSION       3
+#define STATE_VERSION       4
 #define STATE_PROBLEM_MAX   512
 #define STATE_ADDRESS_MAX   NAMING_ADDRESS_MAX
 #define STATE_UUID_TEXT     37
@@ -139,11 +139,16 @@ struct state_portal {
 	int64_t id;
 	char asked[STATE_ADDRESS_MAX];   /* port 0 may be asked */
 	char address[STATE_ADDRESS_MAX]; /* what it became */
+	char
+	    redirect[STATE_ADDRESS_MAX]; /* where it sends hosts; "": nowhere */
+	bool permanent;
 };
 int state_portals(struct state *state, struct state_portal **ret_portals,
     unsigned *ret_count);
 int state_portal_add(struct state *state, struct state_portal *portal);
 int state_portal_move(struct state *state, int64_t id, const char *address);
+int state_portal_redirect(
+    struct state *state, int64_t id, const char *redirect, bool permanent);
 int state_portal_remove(struct state *state, int64_t id);
 
 /* ---- what goes on ---- */

@@ -74,7 +74,12 @@ static const char step_3[] =
 "  port INTEGER NOT NULL, all_ports INTEGER NOT NULL,"
 "  holds INTEGER NOT NULL, PRIMARY KEY (pool, lun_uuid, position)) STRICT;";
 
-static const char *const steps[] = { step_1, step_2, step_3 };
+static const char step_4[] =
+/* where a portal sends hosts, for now or for good */
+"ALTER TABLE portals ADD COLUMN redirect TEXT NOT NULL DEFAULT '';"
+"ALTER TABLE portals ADD COLUMN permanent INTEGER NOT NULL DEFAULT 0;";
+
+static const char *const steps[] = { step_1, step_2, step_3, step_4 };
 /* clang-format on */
 static_assert(ARRAY_SIZE(steps) == STATE_VERSION, "a step for each version");
 

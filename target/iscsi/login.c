@@ -104,6 +104,12 @@ status_text(enum iscsi_login_status status)
 	return "?";
 }
 
+static uint8_t
+stage_flags(const struct iscsi_login *login)
+{
+	return (uint8_t)(login->stage << 2);
+}
+
 static void
 login_respond(struct iscsi_conn *conn, uint8_t flags,
     enum iscsi_login_status status, const char *text, uint32_t length)
@@ -140,10 +146,26 @@ iscsi_login_fail(struct iscsi_conn *conn, enum iscsi_login_status status)
 	iscsi_conn_close_when_sent(conn, "login failed");
 }
 
-static uint8_t
-stage_flags(const struct iscsi_login *login)
+static bool
+is_redirection(enum iscsi_login_status status)
 {
-	return (uint8_t)(login->stage << 2);
+	return status >> 8 == 1;
+}
+
+/* 11.13.5: a redirection "MUST return one or more text key parameters of the
+ * type TargetAddress", 13.8: without a portal group tag.  login->out is it. */
+static void
+login_redirect(struct iscsi_conn *conn, enum iscsi_login_status status)
+{
+	const struct iscsi_login *login = conn->login;
+	char peer[64];
+
+	log_debug("iscsi %s: login of %s: %s to %s",
+	    iscsi_address_format(&conn->peer, peer), login->keys.initiator_name,
+	    status_text(status), login->redirect);
+	login_respond(conn, stage_flags(login), status, login->out.data,
+	    (uint32_t)login->out.length);
+	iscsi_conn_close_when_sent(conn, "redirected");
 }
 
 /* The next piece of the answer: as much as the initiator can receive. */
@@ -368,6 +390,27 @@ request_first_answer(struct iscsi_conn *conn)
 		    &login->out, "TargetAlias", login->target->alias);
 }
 
+/*
+ * The portal sends hosts that have something on the target elsewhere.  11.13.5:
+ * a redirection "MAY be issued by a target prior to or after completing a
+ * security negotiation": before, so that nothing is asked of the host that the
+ * other address will ask again.  It learns what a host of that name may know.
+ * Who joins a session that is here is not sent away from it.
+ */
+static enum iscsi_login_status
+request_redirect(struct iscsi_conn *conn)
+{
+	struct iscsi_login *login = conn->login;
+
+	if (login->redirect[0] == '\0' || login->target == NULL ||
+	    login->tsih != 0)
+		return ISCSI_LOGIN_SUCCESS;
+	login->out.length = 0;
+	iscsi_text_add(&login->out, "TargetAddress", login->redirect);
+	return login->redirect_permanent ? ISCSI_LOGIN_MOVED_PERMANENTLY
+					 : ISCSI_LOGIN_MOVED_TEMPORARILY;
+}
+
 /* A whole text, maybe of several requests, is in. */
 static enum iscsi_login_status
 request_text(struct iscsi_conn *conn)
@@ -380,6 +423,8 @@ request_text(struct iscsi_conn *conn)
 		return ISCSI_LOGIN_INITIATOR_ERROR;
 	if (!login->identified) {
 		status = iscsi_admit_identify(conn);
+		if (status == ISCSI_LOGIN_SUCCESS)
+			status = request_redirect(conn);
 		if (status == ISCSI_LOGIN_SUCCESS)
 			request_first_answer(conn);
 	}
@@ -469,8 +514,10 @@ iscsi_login_body(struct iscsi_conn *conn)
 					       : ISCSI_LOGIN_INITIATOR_ERROR;
 	else
 		status = request_text(conn);
-	if (status != ISCSI_LOGIN_SUCCESS)
-		iscsi_login_fail(conn, status);
-	else
+	if (status == ISCSI_LOGIN_SUCCESS)
 		request_answer(conn, request->flags);
+	else if (is_redirection(status))
+		login_redirect(conn, status);
+	else
+		iscsi_login_fail(conn, status);
 }

@@ -32,6 +32,10 @@ struct iscsi_login {
 	const struct iscsi_target *target; /* NULL: discovery */
 	bool authentication_required;
 
+	/* of the portal, as it was when the connection came */
+	char redirect[ISCSI_REDIRECT_MAX];
+	bool redirect_permanent;
+
 	/* the header of the first request */
 	bool started;
 	uint8_t isid[6];

@@ -98,6 +98,15 @@ int iscsi_portal_add(struct iscsi_server *server, const char *address,
 /* Existing sessions go on.  -ENOENT.  address as bound. */
 int iscsi_portal_remove(struct iscsi_server *server, const char *address);
 
+/* "ADDR:PORT" or a name that initiators know */
+#define ISCSI_REDIRECT_MAX 256
+
+/* Whoever logs in to a target there is sent to another address, for now or for
+ * good (RFC 7143 11.13.5); to NULL: no more.  Existing sessions go on, and may
+ * still be joined.  -ENOENT, -ENOMEM, -E2BIG. */
+int iscsi_portal_redirect(struct iscsi_server *server, const char *address,
+    const char *to, bool permanent);
+
 /* Replaces the access (takes a reference).  done when every reactor uses it:
  * sessions of hosts that lost access are logged out and gone, LUNs that left
  * a host's view are unmapped and drained, new ones mapped with their unit

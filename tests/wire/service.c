@@ -5,6 +5,7 @@
  */
 #include "backstores/stores.h"
 #include "backstores/testing.h"
+#include "target/iscsi/conn.h"
 #include "tests/wire/wire.h"
 #include <pthread.h>
 #include <semaphore.h>
@@ -29,6 +30,9 @@ struct service {
 	void (*run)(struct service *service);
 	sem_t done;
 	enum service_view view;
+	unsigned portal;
+	const char *redirect;
+	bool permanent;
 	uint16_t tsih;
 	int result;
 };
@@ -276,6 +280,36 @@ service_publish(struct service *s, enum service_view view)
 {
 	s->view = view;
 	call(s, 0, publish_run);
+}
+
+static void
+redirect_run(struct service *s)
+{
+	char address[64];
+
+	s->result = iscsi_portal_redirect(s->server,
+	    iscsi_address_format(&s->addresses[s->portal], address),
+	    s->redirect, s->permanent);
+	sem_post(&s->done);
+}
+
+static void
+nothing_run(struct service *s)
+{
+	sem_post(&s->done);
+}
+
+int
+service_redirect(
+    struct service *s, unsigned portal, const char *to, bool permanent)
+{
+	s->portal = portal;
+	s->redirect = to;
+	s->permanent = permanent;
+	call(s, 0, redirect_run);
+	/* the door has its message when it has the next one */
+	call(s, 0, nothing_run);
+	return s->result;
 }
 
 int

@@ -404,6 +404,20 @@ do_publish(struct play *p, char **words)
 }
 
 static const char *
+do_redirect(struct play *p, char **words)
+{
+	const unsigned portal = (unsigned)atoi(words[0]);
+	const char *to = strcmp(words[1], "off") != 0 ? words[1] : NULL;
+
+	if (p->service == NULL)
+		p->service = service_start(&p->config);
+	if (portal > p->config.portal_count ||
+	    service_redirect(p->service, portal, to, words[2] != NULL) < 0)
+		return "cannot redirect";
+	return NULL;
+}
+
+static const char *
 do_drop(struct play *p, char **words)
 {
 	const int want = words[1] != NULL ? -atoi(words[1]) : 0;
@@ -532,6 +546,7 @@ static const struct {
     {"digest", 1, do_digest},
     {"corrupt", 1, do_corrupt},
     {"publish", 1, do_publish},
+    {"redirect", 2, do_redirect},
     {"drop", 1, do_drop},
     {"sessions", 1, do_sessions},
     {"stat", 2, do_stat},

@@ -20,6 +20,8 @@
  *	raw HEX                     bytes as they are
  *	digest header|data|both|none, corrupt header|data
  *	                            what the client adds; spoil the next one
+ *	redirect N ADDRESS|off [permanent]
+ *	                            what the Nth portal does with hosts
  *	publish none|all|read-only  drop TSIH  sessions N  stat NAME N  pause MS
  *	reflect USER:SECRET ...     like chap, with the server's own challenge
  *	proof USER:SECRET ID HEX    what came proves it for our challenge
@@ -67,6 +69,9 @@ void service_stop(struct service *service);
 /* A socket; 0: to the portal there always is, else to that of the config. */
 int service_connect(struct service *service, unsigned portal);
 void service_publish(struct service *service, enum service_view view);
+/* NULL: nowhere. */
+int service_redirect(
+    struct service *service, unsigned portal, const char *to, bool permanent);
 int service_drop(struct service *service, uint16_t tsih);
 unsigned service_sessions(struct service *service);
 void service_stat(struct service *service, struct iscsi_server_stat *ret);

@@ -607,6 +607,49 @@ portals_keep_the_port_they_got(void **unused)
 	refused("portal.remove", params, "portal.not-found");
 }
 
+static void
+a_portal_sends_hosts_where_it_is_told_also_after_a_restart(void **unused)
+{
+	char address[64], params[160];
+
+	(void)unused;
+	done("portal.add", "{\"address\":\"127.0.0.1:0\"}");
+	snprintf(address, sizeof(address), "%s", text("address"));
+#define REDIRECT(more)                                                         \
+	(snprintf(                                                             \
+	     params, sizeof(params), "{\"address\":\"%s\"" more "}", address), \
+	    params)
+	refused("portal.redirect", REDIRECT(""), "portal.redirect");
+	refused(
+	    "portal.redirect", REDIRECT(",\"to\":\"here\""), "portal.redirect");
+	refused(
+	    "portal.redirect", REDIRECT(",\"to\":\"[::]\""), "portal.redirect");
+	refused("portal.redirect", REDIRECT(",\"off\":true,\"permanent\":true"),
+	    "portal.redirect");
+	refused("portal.redirect", "{\"address\":\"127.0.0.1:1\",\"off\":true}",
+	    "portal.not-found");
+	done("portal.redirect",
+	    REDIRECT(",\"to\":\"192.0.2.9\",\"dry_run\":true"));
+	done("portal.list", "{}");
+	assert_true(json_is_null(
+	    json_object_get(json_array_get(result, 0), "redirect")));
+	done("portal.redirect",
+	    REDIRECT(",\"to\":\"192.0.2.9\",\"permanent\":true"));
+	assert_string_equal(text("redirect"), "192.0.2.9:3260");
+	restart();
+	done("portal.list", "{}");
+	const json_t *row = json_array_get(result, 0);
+	assert_string_equal(json_string_value(json_object_get(row, "redirect")),
+	    "192.0.2.9:3260");
+	assert_true(json_is_true(json_object_get(row, "permanent")));
+	done("portal.redirect", REDIRECT(",\"off\":true"));
+#undef REDIRECT
+	restart();
+	done("portal.list", "{}");
+	assert_true(json_is_null(
+	    json_object_get(json_array_get(result, 0), "redirect")));
+}
+
 static bool
 finding(const char *expected)
 {
@@ -867,6 +910,7 @@ main(void)
 	    claim(what_was_reserved_is_kept_until_its_host_or_lun_is_gone),
 	    claim(all_is_served_again_after_a_restart),
 	    claim(portals_keep_the_port_they_got),
+	    claim(a_portal_sends_hosts_where_it_is_told_also_after_a_restart),
 	    claim(health_tells_what_is_wrong),
 	    claim(a_document_is_applied_and_is_then_what_is),
 	    claim(a_document_that_is_not_understood_changes_nothing),

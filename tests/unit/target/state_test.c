@@ -440,6 +440,8 @@ an_older_database_is_taken_along(void **unused)
 	assert_int_equal(add_export(target, host, UUID_1, 0), 0);
 	execute("ALTER TABLE exports DROP COLUMN expires; DROP TABLE flattens;"
 		"DROP TABLE samples; DROP TABLE registrations;"
+		"ALTER TABLE portals DROP COLUMN redirect;"
+		"ALTER TABLE portals DROP COLUMN permanent;"
 		"DELETE FROM migrations WHERE version > 1;"
 		"PRAGMA user_version = 1");
 	reopen();
