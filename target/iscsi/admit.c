@@ -87,6 +87,9 @@ resolve_again(struct iscsi_conn *conn)
 		return ISCSI_LOGIN_SUCCESS;
 	iscsi_access_ref(before);
 	status = resolve(conn);
+	/* it was there when the login began */
+	if (status == ISCSI_LOGIN_NOT_FOUND)
+		status = ISCSI_LOGIN_TARGET_REMOVED;
 	if (status == ISCSI_LOGIN_SUCCESS && login->authentication_required &&
 	    (login->auth != ISCSI_AUTH_CHAP || host == NULL ||
 		!iscsi_credentials_equal(&host->chap, &login->host->chap)))

@@ -134,6 +134,8 @@ access_make(const struct service *s)
 	snprintf(target->iqn, sizeof(target->iqn), WIRE_TARGET);
 	target->loop = s->loops[1];
 	target->exports = calloc(LUNS, sizeof(*target->exports));
+	if (s->view == VIEW_GONE)
+		strcat(target->iqn, "-gone");
 	target->export_count = s->view == VIEW_NONE ? 0 : LUNS;
 	for (unsigned i = 0; i < LUNS; i++)
 		target->exports[i] = (struct iscsi_export){.number = i,
@@ -257,6 +259,15 @@ service_stop(struct service *s)
 	}
 	sem_destroy(&s->done);
 	free(s);
+}
+
+unsigned
+service_port(const struct service *s, unsigned portal)
+{
+	char address[64];
+
+	iscsi_address_format(&s->addresses[portal], address);
+	return (unsigned)atoi(strrchr(address, ':') + 1);
 }
 
 int

@@ -22,12 +22,13 @@
  *	                            what the client adds; spoil the next one
  *	redirect N ADDRESS|off [permanent]
  *	                            what the Nth portal does with hosts
- *	publish none|all|read-only  drop TSIH  sessions N  stat NAME N  pause MS
- *	reflect USER:SECRET ...     like chap, with the server's own challenge
- *	proof USER:SECRET ID HEX    what came proves it for our challenge
+ *	publish none|all|read-only|gone  drop TSIH  sessions N  stat NAME N
+ *pause MS reflect USER:SECRET ...     like chap, with the server's own
+ *challenge proof USER:SECRET ID HEX    what came proves it for our challenge
  *	ready LUN                   takes the POWER ON unit attention
  *	hangup                      closes the current connection
  *
+ * @N is the port of the Nth portal, 0 that of the one there always is.
  * VALUE is a number, bytes in hex, or letters of flags (FTCRWSUO); $NAME takes
  * what was received, and gives it back in a later line.  "Key=*" in expect
  * means any value, "!Key" that it is not there.  DATA is hex:BYTES, zero:N or
@@ -62,10 +63,12 @@ struct service_config {
 	uint64_t buffer_bytes;
 };
 
-enum service_view { VIEW_ALL, VIEW_NONE, VIEW_READ_ONLY };
+/* VIEW_GONE: the target itself is not there any more. */
+enum service_view { VIEW_ALL, VIEW_NONE, VIEW_READ_ONLY, VIEW_GONE };
 
 struct service *service_start(const struct service_config *config);
 void service_stop(struct service *service);
+unsigned service_port(const struct service *service, unsigned portal);
 /* A socket; 0: to the portal there always is, else to that of the config. */
 int service_connect(struct service *service, unsigned portal);
 void service_publish(struct service *service, enum service_view view);
@@ -101,5 +104,7 @@ const char *wire_set(
 const char *wire_check(
     const struct wire_pdu *pdu, const char *word, struct variables *variables);
 void wire_print(const struct wire_pdu *pdu);
+/* Of the key's pair, or NULL. */
+const char *wire_text_value(const struct wire_pdu *pdu, const char *key);
 
 #endif
