@@ -805,6 +805,51 @@ a_document_is_applied_and_is_then_what_is(void **unused)
 }
 
 static void
+a_document_says_where_portals_send_hosts(void **unused)
+{
+	char *document, *params, address[64], redirect[160];
+
+	(void)unused;
+	done("portal.add", "{\"address\":\"127.0.0.1:0\"}");
+	snprintf(address, sizeof(address), "%s", text("address"));
+	snprintf(redirect, sizeof(redirect),
+	    "{\"address\":\"%s\",\"to\":\"192.0.2.9\",\"permanent\":true}",
+	    address);
+	done("portal.redirect", redirect);
+	done("config.export", "{}");
+	document = json_dumps(json_object_get(result, "document"), 0);
+	assert_true(asprintf(&params, "{\"document\":%s}", document) > 0);
+	done("config.diff", params);
+	assert_int_equal(json_array_size(result), 0);
+	snprintf(redirect, sizeof(redirect),
+	    "{\"address\":\"%s\",\"off\":true}", address);
+	done("portal.redirect", redirect);
+	done("config.apply", params);
+	assert_int_equal(json_array_size(result), 1);
+	done("portal.list", "{}");
+	const json_t *row = json_array_get(result, 0);
+	assert_string_equal(json_string_value(json_object_get(row, "redirect")),
+	    "192.0.2.9:3260");
+	assert_true(json_is_true(json_object_get(row, "permanent")));
+	/* what it does not name ends with prune alone */
+	snprintf(redirect, sizeof(redirect),
+	    "{\"document\":{\"varve\":1,\"portals\":[\"%s\"]}}", address);
+	done("config.diff", redirect);
+	assert_int_equal(json_array_size(result), 0);
+	snprintf(redirect, sizeof(redirect),
+	    "{\"document\":{\"varve\":1,\"portals\":[\"%s\"]},"
+	    "\"prune\":true}",
+	    address);
+	done("config.apply", redirect);
+	assert_int_equal(json_array_size(result), 1);
+	done("portal.list", "{}");
+	assert_true(json_is_null(
+	    json_object_get(json_array_get(result, 0), "redirect")));
+	free(params);
+	free(document);
+}
+
+static void
 a_document_that_is_not_understood_changes_nothing(void **unused)
 {
 	static const char *const documents[] = {
@@ -913,6 +958,7 @@ main(void)
 	    claim(a_portal_sends_hosts_where_it_is_told_also_after_a_restart),
 	    claim(health_tells_what_is_wrong),
 	    claim(a_document_is_applied_and_is_then_what_is),
+	    claim(a_document_says_where_portals_send_hosts),
 	    claim(a_document_that_is_not_understood_changes_nothing),
 	    claim(an_apply_stops_at_the_first_step_that_fails),
 	    claim(connect_lines_hold_no_secret_unless_asked),
