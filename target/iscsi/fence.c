@@ -37,7 +37,8 @@ iscsi_fence_begin(struct iscsi_tmf *tmf)
 			 (++session->fence_count & 0x3ffffffu) << 4 |
 			 slot_of(tmf);
 	list_for_each (conn, &session->conns, link) {
-		if (conn == tmf->conn || !iscsi_conn_is_in_use(conn))
+		if (conn == tmf->conn || !iscsi_conn_is_in_use(conn) ||
+		    conn->close_when_sent)
 			continue;
 		conn->fences |= (uint16_t)(1u << slot_of(tmf));
 		tmf->fences++;
