@@ -3,6 +3,12 @@
  * Response fence, RFC 7143 4.2.2.3: the answer to a task management function
  * that ends many tasks must not overtake, over its connection, what the other
  * connections have to say of those tasks.
+ *
+ * That is the half of a fence that keeps an initiator from hearing of a task
+ * that it believes gone.  The other half, that later answers on other
+ * connections wait until this one is acknowledged, is not kept: they are of
+ * commands that were sent after the function, and a connection that is slow to
+ * acknowledge would stop them all.
  */
 #ifndef TARGET_ISCSI_FENCE_H
 #define TARGET_ISCSI_FENCE_H

@@ -297,7 +297,7 @@ plug_number(struct iscsi_session *session, uint32_t cmdsn)
 }
 
 /*
- * 11.5.5: a tag that is not known, with a RefCmdSN in the window and before
+ * 11.6.1: a tag that is not known, with a RefCmdSN in the window and before
  * the request's own CmdSN: the target must "consider the CmdSN received".
  */
 bool
@@ -319,8 +319,8 @@ iscsi_order_abort(
 	       plug_number(session, ref);
 }
 
-/* 4.2.3.3: "the entire CmdSN space up to the CmdSN of the task management
- * function can be considered plugged". */
+/* 4.2.3.3 allows it for functions that concern the target: what has not come on
+ * the session that asks counts as received. */
 void
 iscsi_order_plug(struct iscsi_session *session, uint32_t next)
 {

@@ -35,6 +35,7 @@ struct service {
 	bool permanent;
 	uint16_t tsih;
 	int result;
+	unsigned listed; /* connections */
 };
 
 static void
@@ -208,8 +209,13 @@ list_done(void *arg, const struct iscsi_session_info *infos, unsigned count)
 {
 	struct service *s = arg;
 
-	for (unsigned i = 0; i < count; i++)
+	s->listed = 0;
+	for (unsigned i = 0; i < count; i++) {
 		assert(strcmp(infos[i].initiator, "") != 0);
+		for (unsigned c = 0; c < infos[i].connections; c++)
+			assert(strchr(infos[i].conns[c].peer, ':') != NULL);
+		s->listed += infos[i].connections;
+	}
 	s->result = (int)count;
 	sem_post(&s->done);
 }
@@ -332,9 +338,10 @@ service_drop(struct service *s, uint16_t tsih)
 }
 
 unsigned
-service_sessions(struct service *s)
+service_sessions(struct service *s, unsigned *ret_connections)
 {
 	call(s, 0, list_run);
+	*ret_connections = s->listed;
 	return (unsigned)s->result;
 }
 

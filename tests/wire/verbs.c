@@ -342,9 +342,12 @@ static const char *
 do_sessions(struct play *p, char **words)
 {
 	const unsigned want = (unsigned)atoi(words[0]);
+	unsigned connections;
 
 	for (unsigned i = 0; i < WIRE_TIMEOUT_MS / 10; i++) {
-		if (service_sessions(p->service) == want)
+		if (service_sessions(p->service, &connections) == want &&
+		    (words[1] == NULL ||
+			connections == (unsigned)atoi(words[1])))
 			return NULL;
 		usleep(10000);
 	}

@@ -22,9 +22,12 @@
  *	                            what the client adds; spoil the next one
  *	redirect N ADDRESS|off [permanent]
  *	                            what the Nth portal does with hosts
- *	publish none|all|read-only|gone  drop TSIH  sessions N  stat NAME N
- *pause MS reflect USER:SECRET ...     like chap, with the server's own
- *challenge proof USER:SECRET ID HEX    what came proves it for our challenge
+ *	publish none|all|read-only|gone, drop TSIH
+ *	                            what the administrator does
+ *	sessions N [CONNECTIONS]    so many are listed
+ *	stat NAME N, pause MS
+ *	reflect USER:SECRET ...     like chap, with the server's own challenge
+ *	proof USER:SECRET ID HEX    what came proves it for our challenge
  *	ready LUN                   takes the POWER ON unit attention
  *	hangup                      closes the current connection
  *
@@ -76,7 +79,8 @@ void service_publish(struct service *service, enum service_view view);
 int service_redirect(
     struct service *service, unsigned portal, const char *to, bool permanent);
 int service_drop(struct service *service, uint16_t tsih);
-unsigned service_sessions(struct service *service);
+/* As they are listed. */
+unsigned service_sessions(struct service *service, unsigned *ret_connections);
 void service_stat(struct service *service, struct iscsi_server_stat *ret);
 
 /* ---- fields.c: PDUs as text ---- */
