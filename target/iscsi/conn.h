@@ -160,7 +160,8 @@ struct iscsi_conn {
 		uint16_t cid;
 		uint32_t itt;
 	} logout;
-	uint64_t held_bytes; /* data of PDUs that came before their turn */
+	uint64_t held_bytes; /* data of PDUs that came before their turn, */
+	unsigned held_pdus;  /* and those of them that have no number */
 	uint16_t fences;     /* that it was pinged for, by slot of the TMF */
 
 	/* keep-alive, nop.c */

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * PDUs that came before their turn, by number; behind a held command its
- * unsolicited data.  They are in the window, so there are few; of their data a
- * connection may hold as much as of buffers, and a command beyond that will be
- * answered TASK SET FULL.
+ * unsolicited data.  Those with a number are in the window, of others there may
+ * be so many; of their data a connection may hold as much as of buffers.  A
+ * command beyond either will be answered TASK SET FULL.
  *
  * A number whose PDU will not be executed, because its connection has been
  * logged out or it was aborted, stays in the list without a connection: it
@@ -14,6 +14,9 @@
 #include "target/iscsi/reactor.h"
 #include <errno.h>
 #include <stdlib.h>
+
+/* On one connection; FirstBurstLength in the smallest pieces is half of it. */
+#define UNNUMBERED_MAX 1024
 
 struct iscsi_held {
 	struct list link;
@@ -70,6 +73,10 @@ held_leave_conn(struct iscsi_held *held)
 		return;
 	assert(held->conn->held_bytes >= held->length);
 	held->conn->held_bytes -= held->length;
+	if (held->kind != ISCSI_HELD_NUMBERED) {
+		assert(held->conn->held_pdus > 0);
+		held->conn->held_pdus--;
+	}
 	held->conn = NULL;
 }
 
@@ -110,11 +117,34 @@ iscsi_order_awaits(const struct iscsi_conn *conn, uint32_t itt)
 }
 
 static bool
-is_too_much(const struct iscsi_conn *conn)
+is_too_much(const struct iscsi_conn *conn, enum iscsi_held_kind kind)
 {
-	return conn->rx.pdu.data_length > 0 &&
-	       conn->held_bytes + conn->rx.pdu.data_length >
-		   conn->server->limits.data_bytes;
+	const uint32_t length = conn->rx.pdu.data_length;
+
+	if (kind != ISCSI_HELD_NUMBERED && conn->held_pdus == UNNUMBERED_MAX)
+		return true;
+	return length > 0 &&
+	       conn->held_bytes + length > conn->server->limits.data_bytes;
+}
+
+/* Only a command can wait without its data: it will be told.  Of others nobody
+ * would learn.  0, or negative: the connection is closed. */
+static int
+hold_too_much(struct iscsi_conn *conn, enum iscsi_held_kind kind)
+{
+	const struct iscsi_bhs *bhs = &conn->rx.pdu.bhs;
+
+	switch (kind) {
+	case ISCSI_HELD_DATA:
+		held_find(conn->session, be32_get(&bhs->itt))->refused = true;
+		return 0;
+	case ISCSI_HELD_IMMEDIATE:
+		iscsi_reject(conn, ISCSI_REJECT_TOO_MANY_IMMEDIATE);
+		return 0;
+	default:
+		iscsi_conn_close(conn, "too much data before its turn");
+		return -ENOBUFS;
+	}
 }
 
 static struct iscsi_held *
@@ -131,6 +161,7 @@ held_new(struct iscsi_conn *conn, enum iscsi_held_kind kind, uint32_t ahs,
 	held->bhs = conn->rx.pdu.bhs;
 	held->cmdsn = be32_get(&held->bhs.number[0]);
 	conn->held_bytes += length;
+	conn->held_pdus += kind != ISCSI_HELD_NUMBERED;
 	return held;
 }
 
@@ -140,15 +171,12 @@ iscsi_order_hold(
 {
 	struct iscsi_rx_pdu *pdu = &conn->rx.pdu;
 	const uint32_t ahs_length = pdu->bhs.ahs_words * 4u;
-	const bool refused = is_too_much(conn);
+	const bool refused = is_too_much(conn, kind);
 	struct iscsi_held *held;
 
-	/* of what is no command nobody would learn that it was refused */
-	if (refused && kind == ISCSI_HELD_NUMBERED &&
-	    iscsi_opcode(&pdu->bhs) != ISCSI_SCSI_COMMAND) {
-		iscsi_conn_close(conn, "too much data before its turn");
-		return -ENOBUFS;
-	}
+	if (refused && (kind != ISCSI_HELD_NUMBERED ||
+			   iscsi_opcode(&pdu->bhs) != ISCSI_SCSI_COMMAND))
+		return hold_too_much(conn, kind);
 	held = held_new(conn, kind, ahs_length, refused ? 0 : pdu->data_length);
 	if (held == NULL) {
 		iscsi_conn_close(conn, "no memory");
@@ -182,7 +210,6 @@ keep_data(struct iscsi_conn *conn, struct iscsi_held *held)
 		held_free(held); /* it was aborted meanwhile */
 		return;
 	}
-	command->refused |= held->refused;
 	held->cmdsn = command->cmdsn;
 	/* behind the command and what is there of its data */
 	list_for_each (at, &conn->session->held, link) {
