@@ -44,7 +44,9 @@ check_ranges(const struct iscsi_negotiation *n)
 	assert(
 	    strnlen(n->target_name, sizeof(n->target_name)) <= ISCSI_NAME_MAX);
 	assert(ISCSI_PARAM(&n->result, ErrorRecoveryLevel) == 0);
-	assert(ISCSI_PARAM(&n->result, MaxConnections) == 1);
+	assert(ISCSI_PARAM(&n->result, MaxConnections) >= 1 &&
+	       ISCSI_PARAM(&n->result, MaxConnections) <=
+		   limits.session_connections);
 }
 
 static void
