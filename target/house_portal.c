@@ -141,6 +141,15 @@ house_portals_free(struct house *house)
 		portal_free(portal);
 }
 
+const char *
+house_portal_where(const struct house_portal *portal)
+{
+	const struct state_portal *row = &portal->row;
+
+	return row->redirect[0] != '\0' && row->permanent ? row->redirect
+							  : row->address;
+}
+
 json_t *
 house_portals_json(struct house *house)
 {
@@ -150,7 +159,7 @@ house_portals_json(struct house *house)
 	list_for_each (portal, &house->portals, link) {
 		if (portal->listening)
 			json_array_append_new(
-			    array, json_text(portal->row.address));
+			    array, json_text(house_portal_where(portal)));
 	}
 	return array;
 }

@@ -926,6 +926,36 @@ connect_lines_hold_no_secret_unless_asked(void **unused)
 	assert_string_equal(code, "request.not-allowed");
 }
 
+static void
+hosts_are_told_the_address_that_a_portal_moved_to(void **unused)
+{
+	char address[64], redirect[160], *lines;
+
+	(void)unused;
+	pool("vms");
+	LUN("vms/a", 4096);
+	HOST("h1");
+	EXPORT("vms/a", "h1");
+	done("portal.add", "{\"address\":\"127.0.0.1:0\"}");
+	snprintf(address, sizeof(address), "%s", text("address"));
+	for (int permanent = 0; permanent < 2; permanent++) {
+		snprintf(redirect, sizeof(redirect),
+		    "{\"address\":\"%s\",\"to\":\"192.0.2.9\","
+		    "\"permanent\":%s}",
+		    address, permanent ? "true" : "false");
+		done("portal.redirect", redirect);
+		done("host.connect", "{\"host\":\"h1\",\"for\":\"qemu\"}");
+		lines = json_dumps(result, 0);
+		assert_int_equal(strstr(lines, "192.0.2.9") != NULL, permanent);
+		assert_int_equal(strstr(lines, address) != NULL, !permanent);
+		free(lines);
+		done("export.list", "{}");
+		lines = json_dumps(result, 0);
+		assert_int_equal(strstr(lines, "192.0.2.9") != NULL, permanent);
+		free(lines);
+	}
+}
+
 #define claim(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int
@@ -955,6 +985,7 @@ main(void)
 	    claim(what_was_reserved_is_kept_until_its_host_or_lun_is_gone),
 	    claim(all_is_served_again_after_a_restart),
 	    claim(portals_keep_the_port_they_got),
+	    claim(hosts_are_told_the_address_that_a_portal_moved_to),
 	    claim(a_portal_sends_hosts_where_it_is_told_also_after_a_restart),
 	    claim(health_tells_what_is_wrong),
 	    claim(a_document_is_applied_and_is_then_what_is),
