@@ -186,7 +186,7 @@ iscsi_command_body(struct iscsi_conn *conn)
 	else if (task->refused)
 		iscsi_task_fail(task, SCSI_TASK_SET_FULL, NULL);
 	else if (task->scsi.phase == SCSI_TASK_COMPLETED)
-		iscsi_task_respond(task);
+		iscsi_task_answer(task);
 	else if (task->scsi.data_length > 0)
 		command_go_on(conn, task);
 	else if (task->read)

@@ -162,7 +162,7 @@ struct iscsi_conn {
 	} logout;
 	uint64_t held_bytes; /* data of PDUs that came before their turn, */
 	unsigned held_pdus;  /* and those of them that have no number */
-	uint16_t fences;     /* that it was pinged for, by slot of the TMF */
+	uint16_t fences;     /* that it was pinged for, a bit each */
 
 	/* keep-alive, nop.c */
 	uint32_t ping_tag;

@@ -3,84 +3,109 @@
  * An initiator takes what comes on a connection in its order.  So the other
  * connections are pinged: who answers has had all that was sent or queued
  * before, and said so by ExpStatSN too.  That costs a round trip on those
- * connections, for functions that are rare; who does not answer is a silent
- * peer, and its connection ends by nop.c.
+ * connections, for answers that are rare; who does not answer is a silent peer,
+ * and its connection ends by nop.c.
  */
 #include "target/iscsi/fence.h"
 #include "target/iscsi/nop.h"
-#include "target/iscsi/tmf.h"
 
-static_assert(ISCSI_TMF_SLOTS <= 16, "a bit each in conn->fences");
+static_assert(ISCSI_FENCES <= 16, "a bit each in conn->fences");
 
-static unsigned
-slot_of(const struct iscsi_tmf *tmf)
+static struct iscsi_fence *
+fence_free_one(struct iscsi_session *session)
 {
-	return (unsigned)(tmf - tmf->conn->session->tmfs);
+	for (unsigned i = 0; i < ISCSI_FENCES; i++) {
+		if (session->fences[i].conn == NULL)
+			return &session->fences[i];
+	}
+	return NULL;
+}
+
+static uint16_t
+fence_bit(const struct iscsi_fence *fence)
+{
+	const struct iscsi_session *session = fence->conn->session;
+
+	return (uint16_t)(1u << (fence - session->fences));
 }
 
 static void
-fence_pass(struct iscsi_conn *conn, struct iscsi_tmf *tmf)
+fence_end(struct iscsi_fence *fence)
 {
-	conn->fences &= (uint16_t) ~(1u << slot_of(tmf));
-	assert(tmf->fences > 0);
-	if (--tmf->fences == 0)
-		iscsi_tmf_finish(tmf);
+	fence->conn = NULL;
+	fence->passed(fence->arg);
+}
+
+static void
+fence_ask(struct iscsi_fence *fence, struct iscsi_conn *conn)
+{
+	conn->fences |= fence_bit(fence);
+	fence->waiting++;
+	iscsi_nop_send(conn, fence->tag);
 }
 
 bool
-iscsi_fence_begin(struct iscsi_tmf *tmf)
+iscsi_fence_begin(struct iscsi_conn *conn, void (*passed)(void *arg), void *arg)
 {
-	struct iscsi_session *session = tmf->conn->session;
-	struct iscsi_conn *conn;
+	struct iscsi_session *session = conn->session;
+	struct iscsi_fence *fence = fence_free_one(session);
+	struct iscsi_conn *other;
 
-	tmf->fence_tag = ISCSI_FENCE_TAG |
-			 (++session->fence_count & 0x3ffffffu) << 4 |
-			 slot_of(tmf);
-	list_for_each (conn, &session->conns, link) {
-		if (conn == tmf->conn || !iscsi_conn_is_in_use(conn) ||
-		    conn->close_when_sent)
-			continue;
-		conn->fences |= (uint16_t)(1u << slot_of(tmf));
-		tmf->fences++;
-		iscsi_nop_send(conn, tmf->fence_tag);
+	if (fence == NULL)
+		return false;
+	*fence =
+	    (struct iscsi_fence){.conn = conn, .passed = passed, .arg = arg};
+	fence->tag = ISCSI_FENCE_TAG |
+		     (++session->fence_count & 0x3ffffffu) << 4 |
+		     (uint32_t)(fence - session->fences);
+	list_for_each (other, &session->conns, link) {
+		if (other != conn && iscsi_conn_is_in_use(other) &&
+		    !other->close_when_sent)
+			fence_ask(fence, other);
 	}
-	return tmf->fences == 0;
+	if (fence->waiting == 0)
+		fence->conn = NULL;
+	return fence->waiting > 0;
+}
+
+static void
+fence_pass(struct iscsi_fence *fence, struct iscsi_conn *conn)
+{
+	conn->fences ^= fence_bit(fence);
+	assert(fence->waiting > 0);
+	if (--fence->waiting == 0)
+		fence_end(fence);
 }
 
 void
 iscsi_fence_answered(struct iscsi_conn *conn, uint32_t tag)
 {
-	struct iscsi_tmf *tmf =
-	    &conn->session->tmfs[tag & (ISCSI_TMF_SLOTS - 1)];
+	struct iscsi_fence *fence =
+	    &conn->session->fences[tag & (ISCSI_FENCES - 1)];
 
-	if (tmf->conn != NULL && tmf->fence_tag == tag &&
-	    (conn->fences & 1u << slot_of(tmf)) != 0)
-		fence_pass(conn, tmf);
+	if (fence->conn != NULL && fence->tag == tag &&
+	    (conn->fences & fence_bit(fence)) != 0)
+		fence_pass(fence, conn);
 }
 
 static void
-fence_cancel(struct iscsi_session *session, struct iscsi_tmf *tmf)
+fence_cancel(struct iscsi_fence *fence)
 {
 	struct iscsi_conn *conn;
 
-	list_for_each (conn, &session->conns, link)
-		conn->fences &= (uint16_t) ~(1u << slot_of(tmf));
-	tmf->fences = 0;
-	iscsi_tmf_finish(tmf);
+	list_for_each (conn, &fence->conn->session->conns, link)
+		conn->fences &= (uint16_t)(0xffffu ^ fence_bit(fence));
+	fence_end(fence);
 }
 
 void
 iscsi_fence_forget(struct iscsi_conn *conn)
 {
-	struct iscsi_session *session = conn->session;
-
-	for (unsigned i = 0; session != NULL && i < ISCSI_TMF_SLOTS; i++) {
-		struct iscsi_tmf *tmf = &session->tmfs[i];
-		if (tmf->conn == NULL || tmf->fences == 0)
-			continue;
-		if (tmf->conn == conn)
-			fence_cancel(session, tmf);
+	for (unsigned i = 0; i < ISCSI_FENCES; i++) {
+		struct iscsi_fence *fence = &conn->session->fences[i];
+		if (fence->conn == conn)
+			fence_cancel(fence);
 		else if ((conn->fences & 1u << i) != 0)
-			fence_pass(conn, tmf);
+			fence_pass(fence, conn);
 	}
 }

@@ -20,6 +20,7 @@
 #define ISCSI_SESSION_MAGIC   0x15c51535u
 #define ISCSI_COMMANDS_MAX    16384
 #define ISCSI_TMF_SLOTS       16
+#define ISCSI_FENCES          16 /* a power of two */
 #define ISCSI_IMMEDIATE_SLOTS 8
 #define ISCSI_HASH_SLOTS      256 /* a power of two */
 
@@ -43,9 +44,16 @@ struct iscsi_tmf {
 	struct scsi_tmf_request request;
 	struct iscsi_conn *conn; /* NULL: the slot is free */
 	uint32_t itt;
-	bool fenced;     /* its answer overtakes no other */
-	unsigned fences; /* connections that have not answered its ping */
-	uint32_t fence_tag;
+	bool fenced; /* its answer overtakes no other */
+};
+
+/* fence.c: an answer that waits. */
+struct iscsi_fence {
+	struct iscsi_conn *conn; /* on which it will go; NULL: free */
+	unsigned waiting;        /* connections that have not answered */
+	uint32_t tag;            /* of the pings */
+	void (*passed)(void *arg);
+	void *arg;
 };
 
 struct iscsi_session {
@@ -99,6 +107,7 @@ struct iscsi_session {
 	unsigned immediate_open;
 	uint16_t hash[ISCSI_HASH_SLOTS]; /* by ITT; slot + 1 */
 	struct iscsi_tmf tmfs[ISCSI_TMF_SLOTS];
+	struct iscsi_fence fences[ISCSI_FENCES];
 	uint32_t fence_count;
 
 	uint64_t reads, writes, read_bytes, write_bytes;

@@ -4,6 +4,7 @@
  * initiator task tag, given to scsi, answered, given back.
  */
 #include "target/iscsi/task.h"
+#include "target/iscsi/fence.h"
 #include <errno.h>
 #include <stdlib.h>
 
@@ -219,6 +220,46 @@ task_account(const struct iscsi_task *task)
 	}
 }
 
+/*
+ * 4.2.2.3.4: besides task management, what says that many tasks have ended: the
+ * unit attention of a reset or of CLEAR TASK SET, and the answer to PREEMPT AND
+ * ABORT.
+ */
+static bool
+task_is_fenced(const struct iscsi_task *task)
+{
+	static const uint16_t attentions[] = {0x2902, 0x2903, 0x2907, 0x2f00};
+	const struct scsi_task *scsi = &task->scsi;
+	const bool descriptor = (scsi->sense[0] & 0x7f) >= 0x72;
+
+	if (ISCSI_PARAM(&task->conn->params, MaxConnections) == 1)
+		return false;
+	if (scsi->cdb[0] == 0x5f && (scsi->cdb[1] & 0x1f) == 5)
+		return true;
+	for (size_t i = 0; i < ARRAY_SIZE(attentions); i++) {
+		if (scsi->status == SCSI_CHECK_CONDITION &&
+		    load_be16(&scsi->sense[descriptor ? 2 : 12]) ==
+			attentions[i])
+			return true;
+	}
+	return false;
+}
+
+static void
+task_passed(void *arg)
+{
+	iscsi_task_respond(arg);
+}
+
+void
+iscsi_task_answer(struct iscsi_task *task)
+{
+	task->state = ISCSI_TASK_RESPONDING;
+	if (!task_is_fenced(task) ||
+	    !iscsi_fence_begin(task->conn, task_passed, task))
+		iscsi_task_respond(task);
+}
+
 static void
 task_complete(struct scsi_task *scsi)
 {
@@ -230,7 +271,7 @@ task_complete(struct scsi_task *scsi)
 		return;
 	}
 	task_account(task);
-	iscsi_task_respond(task);
+	iscsi_task_answer(task);
 }
 
 void

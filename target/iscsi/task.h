@@ -74,6 +74,8 @@ void iscsi_task_execute(struct iscsi_task *task);
 /* Ends it here, by a status (and sense, or NULL) instead of execution. */
 void iscsi_task_fail(struct iscsi_task *task, enum scsi_status status,
     const struct scsi_sense *sense);
+/* scsi is through with it: its status is sent, in its place among others. */
+void iscsi_task_answer(struct iscsi_task *task);
 /* Its status is known: sends it. */
 void iscsi_task_respond(struct iscsi_task *task);
 /* Its status is in the batch: the window moves on. */

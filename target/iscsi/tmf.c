@@ -97,9 +97,10 @@ tmf_respond(struct iscsi_conn *conn, uint32_t itt, uint8_t response,
 	iscsi_tx_control(conn, &u.bhs, ISCSI_STATSN_USE, NULL, 0);
 }
 
-void
-iscsi_tmf_finish(struct iscsi_tmf *tmf)
+static void
+tmf_finish(void *arg)
 {
+	struct iscsi_tmf *tmf = arg;
 	struct iscsi_conn *conn = tmf->conn;
 	const struct scsi_tmf_request *request = &tmf->request;
 
@@ -132,8 +133,8 @@ tmf_done(struct scsi_tmf_request *request)
 	}
 	/* 4.2.2.3.4: the answers that have to be fenced */
 	if (!iscsi_conn_is_open(tmf->conn) || !tmf->fenced ||
-	    iscsi_fence_begin(tmf))
-		iscsi_tmf_finish(tmf);
+	    !iscsi_fence_begin(tmf->conn, tmf_finish, tmf))
+		tmf_finish(tmf);
 }
 
 static struct iscsi_tmf *
