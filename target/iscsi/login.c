@@ -225,66 +225,13 @@ iscsi_login_succeed(struct iscsi_conn *conn)
 /* ---- Stages ---- */
 
 static enum iscsi_login_status
-auth_choose(struct iscsi_login *login)
-{
-	const char *offer = login->auth_offer;
-	bool can_chap, can_none;
-
-	can_chap = login->host != NULL && login->host->chap.user[0] != '\0' &&
-		   iscsi_text_list_has(offer, "CHAP");
-	can_none = !login->authentication_required &&
-		   iscsi_text_list_has(offer, "None");
-	if (!can_chap && !can_none)
-		return ISCSI_LOGIN_AUTHENTICATION;
-	login->auth = can_none ? ISCSI_AUTH_NONE : ISCSI_AUTH_CHAP;
-	iscsi_text_add(&login->out, "AuthMethod", can_none ? "None" : "CHAP");
-	return ISCSI_LOGIN_SUCCESS;
-}
-
-static bool
-is_authenticated(const struct iscsi_login *login)
-{
-	if (login->auth == ISCSI_AUTH_CHAP)
-		return login->chap.step == CHAP_DONE;
-	return !login->authentication_required;
-}
-
-static enum iscsi_login_status
-chap_request(struct iscsi_conn *conn)
-{
-	struct iscsi_login *login = conn->login;
-	int ret = chap_step(&login->chap, login->host, &login->out);
-
-	if (ret == 0)
-		return ISCSI_LOGIN_SUCCESS;
-	iscsi_count(conn->server, chap_failures);
-	if (ret == -EIO)
-		return ISCSI_LOGIN_TARGET_ERROR;
-	return ret == -EPROTO ? ISCSI_LOGIN_INITIATOR_ERROR
-			      : ISCSI_LOGIN_AUTHENTICATION;
-}
-
-static enum iscsi_login_status
-security_request(struct iscsi_conn *conn)
-{
-	struct iscsi_login *login = conn->login;
-	enum iscsi_login_status status = ISCSI_LOGIN_SUCCESS;
-
-	if (login->auth_offer != NULL && login->auth == ISCSI_AUTH_OPEN)
-		status = auth_choose(login);
-	if (status == ISCSI_LOGIN_SUCCESS && login->auth == ISCSI_AUTH_CHAP)
-		status = chap_request(conn);
-	return status;
-}
-
-static enum iscsi_login_status
 operational_request(struct iscsi_conn *conn)
 {
 	struct iscsi_login *login = conn->login;
 
 	/* 6.3.1: an initiator may leave the security stage out, the target may
 	 * insist on it */
-	if (!is_authenticated(login))
+	if (!iscsi_login_is_authenticated(login))
 		return ISCSI_LOGIN_AUTHENTICATION;
 	if (login->declared)
 		return ISCSI_LOGIN_SUCCESS;
@@ -430,7 +377,7 @@ request_text(struct iscsi_conn *conn)
 	}
 	if (status == ISCSI_LOGIN_SUCCESS)
 		status = login->stage == ISCSI_STAGE_SECURITY
-			     ? security_request(conn)
+			     ? iscsi_login_security(conn)
 			     : operational_request(conn);
 	if (status == ISCSI_LOGIN_SUCCESS && login->out.overflow)
 		status = ISCSI_LOGIN_INITIATOR_ERROR;
@@ -446,7 +393,7 @@ request_answer(struct iscsi_conn *conn, uint8_t request_flags)
 	const enum iscsi_stage next = iscsi_login_nsg(request_flags);
 	const bool transit =
 	    (request_flags & ISCSI_LOGIN_TRANSIT) != 0 &&
-	    is_authenticated(login) &&
+	    iscsi_login_is_authenticated(login) &&
 	    login_left(login) <=
 		ISCSI_PARAM(&login->keys.result, MaxRecvDataSegmentLength);
 

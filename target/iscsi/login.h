@@ -75,6 +75,13 @@ void iscsi_login_fail(struct iscsi_conn *conn, enum iscsi_login_status status);
  * login is freed. */
 void iscsi_login_succeed(struct iscsi_conn *conn);
 
+/* ---- login_auth.c ---- */
+
+/* The keys of a request in the security stage are in. */
+enum iscsi_login_status iscsi_login_security(struct iscsi_conn *conn);
+/* Has he proved himself, as far as he has to? */
+bool iscsi_login_is_authenticated(const struct iscsi_login *login);
+
 /* ---- admit.c ---- */
 
 /* The session it wants to join; NULL: there is none. */
