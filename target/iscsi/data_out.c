@@ -148,6 +148,10 @@ data_out_task(struct iscsi_conn *conn, const struct iscsi_data_out *data)
 	if (task == NULL || task->state != ISCSI_TASK_DATA ||
 	    task->conn != conn)
 		return NULL;
+	/* its data is coming in, and this was held for a command whose tag was
+	 * not free */
+	if (conn->rx.aside != NULL && conn->rx.aside->task == task)
+		return NULL;
 	if (ttt == ISCSI_TAG_NONE)
 		return task->unsolicited ? task : NULL;
 	if (task->unsolicited || ttt >> 16 != iscsi_task_slot(task) ||

@@ -193,7 +193,11 @@ iscsi_text_body(struct iscsi_conn *conn)
 	struct iscsi_text_state *state = conn->text;
 	int ret = 0;
 
-	state->in_length += conn->rx.pdu.data_length;
+	/* where its header put it: one that was held may have been delivered in
+	 * between, and have begun another exchange */
+	state->in_length =
+	    (uint32_t)(conn->rx.pdu.memory - (uint8_t *)state->in) +
+	    conn->rx.pdu.data_length;
 	if ((request_of(conn)->flags & ISCSI_TEXT_CONTINUE) != 0) {
 		state->open = true;
 		text_respond(conn, 0, TEXT_TTT, NULL, 0);
