@@ -90,10 +90,11 @@ FUZZ_MAIN = $(if $(FUZZ),,$(BUILD)/tests/fuzz/replay.o)
 ifdef FUZZ
 SAN_asan += -fsanitize=fuzzer-no-link
 endif
-# ... and the parts of a large one
+# ... and the parts of large ones
 $(BUILD)/tests/fuzz/image_fuzz: $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/fuzz/image/*.c))
+$(BUILD)/tests/fuzz/pdu_fuzz $(BUILD)/tests/fuzz/session_fuzz: $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/fuzz/stack/*.c))
 $(FUZZERS:%=$(BUILD)/tests/fuzz/%): %: %.o $(FUZZ_MAIN) $(call libs,tools)
-	$(call say,LD,$@) $(CC) $(if $(FUZZ),-fsanitize=fuzzer) -o $@ $^ $(ALL_LIBS)
+	$(call say,LD,$@) $(CC) $(if $(FUZZ),-fsanitize=fuzzer) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(ALL_LIBS)
 
 $(BUILD)/tests/bench/pingpong: %: %.o
 	$(call say,LD,$@) $(CC) -o $@ $^ $(ALL_LIBS)

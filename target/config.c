@@ -68,6 +68,7 @@ static const struct key keys[] = {
 	{ "iscsi", "nop_timeout_seconds",KIND_SECONDS, AT(iscsi.nop_timeout_ms), 1, 3600 },
 	{ "iscsi", "commands",           KIND_COUNT,   AT(iscsi.commands), 1, 4096 },
 	{ "iscsi", "connection_buffers", KIND_SIZE,    AT(iscsi.data_bytes), 2 * MIB, GIB },
+	{ "iscsi", "MaxConnections",     KIND_COUNT,   AT(iscsi.session_connections), 1, ISCSI_CONNS_MAX },
 	/* RFC 7143 13.12 to 13.14: 512 to 2^24-1 */
 	{ "iscsi", "MaxRecvDataSegmentLength", KIND_SIZE32, AT(iscsi.max_recv_segment), 512, 16 * MIB - 1 },
 	{ "iscsi", "MaxBurstLength",     KIND_SIZE32,  AT(iscsi.max_burst), 512, 16 * MIB - 1 },

@@ -246,6 +246,10 @@ int house_portal_add(struct house *house, const char *asked, uint16_t tag,
 struct house_portal *house_portal_find(
     struct house *house, const char *address);
 void house_portal_remove(struct house_portal *portal);
+/* Where hosts find what it serves: there, or where it sends them for good. */
+const char *house_portal_where(const struct house_portal *portal);
+/* What its row says of where it sends hosts takes effect. */
+void house_portal_redirect(struct house_portal *portal);
 /* All of the state's, then those of the command line that are not there. */
 int house_portals_start(struct house *house);
 void house_portals_free(struct house *house);

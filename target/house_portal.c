@@ -29,6 +29,22 @@ portal_problem(int error)
 	}
 }
 
+/* No memory for a message: nothing that a restart would not mend. */
+void
+house_portal_redirect(struct house_portal *portal)
+{
+	const struct state_portal *row = &portal->row;
+	int ret;
+
+	if (!portal->listening)
+		return; /* when it does */
+	ret = iscsi_portal_redirect(portal->house->server, row->address,
+	    row->redirect[0] != '\0' ? row->redirect : NULL, row->permanent);
+	if (ret < 0)
+		log_error(
+		    "portal %s: redirection: %s", row->address, strerror(-ret));
+}
+
 static int
 portal_listen(struct house_portal *portal, const char *address)
 {
@@ -44,6 +60,8 @@ portal_listen(struct house_portal *portal, const char *address)
 	naming_sockaddr(&bound, portal->row.address);
 	portal->listening = true;
 	portal->problem[0] = '\0';
+	if (portal->row.redirect[0] != '\0')
+		house_portal_redirect(portal);
 	log_notice("portal %s: listening", portal->row.address);
 	return 0;
 }
@@ -122,6 +140,15 @@ house_portals_free(struct house *house)
 		portal_free(portal);
 }
 
+const char *
+house_portal_where(const struct house_portal *portal)
+{
+	const struct state_portal *row = &portal->row;
+
+	return row->redirect[0] != '\0' && row->permanent ? row->redirect
+							  : row->address;
+}
+
 json_t *
 house_portals_json(struct house *house)
 {
@@ -131,7 +158,7 @@ house_portals_json(struct house *house)
 	list_for_each (portal, &house->portals, link) {
 		if (portal->listening)
 			json_array_append_new(
-			    array, json_text(portal->row.address));
+			    array, json_text(house_portal_where(portal)));
 	}
 	return array;
 }

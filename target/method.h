@@ -72,6 +72,7 @@
 	M("portal.list", method_portal_list)                                   \
 	M("portal.set", method_portal_set)                                     \
 	M("portal.remove", method_portal_remove)                               \
+	M("portal.redirect", method_portal_redirect)                           \
 	M("session.list", method_session_list)                                 \
 	M("session.stats", method_session_stats)                               \
 	M("session.drop", method_session_drop)                                 \

@@ -267,16 +267,17 @@ portal_take(struct house *house, struct lines *lines)
 	char hostname[NAMING_ADDRESS_MAX - 8] = "";
 
 	list_for_each (portal, &house->portals, link) {
+		const char *where = house_portal_where(portal);
 		if (!portal->listening)
 			continue;
-		if (!naming_address_any(portal->row.address)) {
-			snprintf(lines->portal, sizeof(lines->portal), "%s",
-			    portal->row.address);
+		if (!naming_address_any(where)) {
+			snprintf(
+			    lines->portal, sizeof(lines->portal), "%s", where);
 			return true;
 		}
 		gethostname(hostname, sizeof(hostname) - 1);
 		snprintf(lines->portal, sizeof(lines->portal), "%s:%u",
-		    hostname, naming_address_port(portal->row.address));
+		    hostname, naming_address_port(where));
 	}
 	return lines->portal[0] != '\0';
 }

@@ -18,11 +18,12 @@ in_use_fault(const char *code, const char *doing,
 		fault = fault_new(code,
 		    "cannot %s: it is in use by host %s (%s, session %u and "
 		    "%u more)",
-		    doing, info->host, info->peer, info->tsih, sessions - 1);
+		    doing, info->host, info->conns[0].peer, info->tsih,
+		    sessions - 1);
 	else
 		fault = fault_new(code,
 		    "cannot %s: it is in use by host %s (%s, session %u)",
-		    doing, info->host, info->peer, info->tsih);
+		    doing, info->host, info->conns[0].peer, info->tsih);
 	fault_why(fault, "%s", why);
 	return fault_fix(fault,
 	    "stop the VM or log out on %s:   iscsiadm -m node -T %s -u",

@@ -12,13 +12,16 @@
 json_t *
 portal_item(const struct house_portal *portal)
 {
-	enum port_access access =
-	    house_ports_access(portal->house, portal->row.tag);
+	const struct state_portal *row = &portal->row;
+	enum port_access access = house_ports_access(portal->house, row->tag);
 
-	return json_pack("{s:s, s:s, s:i, s:s, s:o}", "address",
-	    portal->row.address, "asked", portal->row.asked, "group",
-	    (int)portal->row.tag, "access", house_access_word(access), "state",
-	    json_text(portal->listening ? "listening" : portal->problem));
+	return json_pack("{s:s, s:s, s:i, s:s, s:o, s:o, s:b}", "address",
+	    row->address, "asked", row->asked, "group", (int)row->tag, "access",
+	    house_access_word(access), "state",
+	    json_text(portal->listening ? "listening" : portal->problem),
+	    "redirect",
+	    row->redirect[0] != '\0' ? json_text(row->redirect) : json_null(),
+	    "permanent", (int)row->permanent);
 }
 
 void
@@ -212,6 +215,33 @@ session_luns(
 	return luns;
 }
 
+static json_t *
+session_connections(const struct iscsi_session_info *info)
+{
+	json_t *list = json_array();
+
+	for (unsigned i = 0; i < info->connections; i++) {
+		const struct iscsi_conn_info *conn = &info->conns[i];
+		json_array_append_new(list,
+		    json_pack("{s:i, s:s, s:s, s:s, s:s, s:i}", "cid",
+			(int)conn->cid, "peer", conn->peer, "portal",
+			conn->portal, "header_digest", conn->header_digest,
+			"data_digest", conn->data_digest, "commands",
+			(int)conn->commands));
+	}
+	return list;
+}
+
+static json_t *
+session_peers(const struct iscsi_session_info *info)
+{
+	json_t *list = json_array();
+
+	for (unsigned i = 0; i < info->connections; i++)
+		json_array_append_new(list, json_text(info->conns[i].peer));
+	return list;
+}
+
 json_t *
 session_item(
     const struct iscsi_session_info *info, const struct exports *exports)
@@ -222,18 +252,21 @@ session_item(
 	const struct {
 		const char *name, *text;
 	} texts[] = {
+	    /* of the oldest connection, for who knows but one */
 	    {"host", info->host},
 	    {"initiator", info->initiator},
-	    {"peer", info->peer},
-	    {"portal", info->portal},
+	    {"peer", info->conns[0].peer},
+	    {"portal", info->conns[0].portal},
 	    {"auth", info->auth},
-	    {"header_digest", info->header_digest},
-	    {"data_digest", info->data_digest},
+	    {"header_digest", info->conns[0].header_digest},
+	    {"data_digest", info->conns[0].data_digest},
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(texts); i++)
 		json_object_set_new(
 		    item, texts[i].name, json_text(texts[i].text));
+	json_object_set_new(item, "peers", session_peers(info));
+	json_object_set_new(item, "connection_list", session_connections(info));
 	json_object_set_new(item, "target",
 	    info->discovery ? json_null() : json_text(info->target));
 	json_object_set_new(item, "isid",

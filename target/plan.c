@@ -71,6 +71,22 @@ portals_document(struct house *house)
 }
 
 static json_t *
+redirects_document(struct house *house)
+{
+	json_t *redirects = json_array();
+	struct house_portal *portal;
+
+	list_for_each (portal, &house->portals, link) {
+		if (portal->row.redirect[0] != '\0')
+			json_array_append_new(redirects,
+			    json_pack("{s:s, s:s, s:b}", "name",
+				portal->row.address, "to", portal->row.redirect,
+				"permanent", (int)portal->row.permanent));
+	}
+	return redirects;
+}
+
+static json_t *
 host_document(const struct state_host *host)
 {
 	bool chap = host->chap.user[0] != '\0';
@@ -205,10 +221,11 @@ plan_document(
 		*ret_fault = fault_internal("the state cannot be read", -EIO);
 		return NULL;
 	}
-	return json_pack("{s:i, s:o, s:o, s:o, s:o, s:o, s:o}", "varve", 1,
+	return json_pack("{s:i, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "varve", 1,
 	    "pools", pools_document(house), "portals", portals_document(house),
-	    "hosts", hosts, "luns", luns_document(survey), "groups",
-	    groups_document(survey), "exports", exports);
+	    "redirects", redirects_document(house), "hosts", hosts, "luns",
+	    luns_document(survey), "groups", groups_document(survey), "exports",
+	    exports);
 }
 
 /* ---- the plan ---- */
@@ -354,6 +371,26 @@ plan_prune_exports(struct plan *plan)
 	}
 }
 
+/* What goes with its portal has gone. */
+static void
+plan_prune_redirects(struct plan *plan)
+{
+	const json_t *want = json_object_get(plan->want, "redirects"), *entry;
+	const json_t *portals = json_object_get(plan->want, "portals");
+	size_t i;
+
+	json_array_foreach(json_object_get(plan->have, "redirects"), i, entry)
+	{
+		const char *address = text_of(entry, "name");
+		if (entry_find(want, entry) == NULL &&
+		    string_in(portals, address))
+			step(plan, "portal.redirect", address,
+			    json_pack(
+				"{s:s, s:b}", "address", address, "off", 1),
+			    "it is not in the document");
+	}
+}
+
 static void
 plan_prune(struct plan *plan)
 {
@@ -382,6 +419,7 @@ plan_prune(struct plan *plan)
 			    json_pack("{s:s}", "address", address),
 			    "it is not in the document");
 	}
+	plan_prune_redirects(plan);
 }
 
 static void
@@ -406,6 +444,39 @@ plan_portals(struct plan *plan)
 				(int)tag),
 			    "listen");
 		json_decref(wanted);
+	}
+}
+
+static bool
+redirect_equal(const json_t *a, const json_t *b)
+{
+	char to_a[NAMING_ADDRESS_MAX], to_b[NAMING_ADDRESS_MAX];
+
+	return naming_address(text_of(a, "to"), to_a) &&
+	       naming_address(text_of(b, "to"), to_b) &&
+	       strcmp(to_a, to_b) == 0 &&
+	       json_is_true(json_object_get(a, "permanent")) ==
+		   json_is_true(json_object_get(b, "permanent"));
+}
+
+static void
+plan_redirects(struct plan *plan)
+{
+	const json_t *have = json_object_get(plan->have, "redirects"), *entry;
+	size_t i;
+
+	json_array_foreach(json_object_get(plan->want, "redirects"), i, entry)
+	{
+		const json_t *before = entry_find(have, entry);
+		json_t *params;
+		if (before != NULL && redirect_equal(before, entry))
+			continue;
+		params = json_copy((json_t *)(uintptr_t)entry);
+		json_object_set(
+		    params, "address", json_object_get(entry, "name"));
+		json_object_del(params, "name");
+		step(plan, "portal.redirect", text_of(entry, "name"), params,
+		    "to %s", text_of(entry, "to"));
 	}
 }
 
@@ -669,8 +740,9 @@ form_check(struct plan *plan)
 	static const struct {
 		const char *name;
 		bool strings;
-	} members[] = {{"pools", false}, {"portals", true}, {"hosts", false},
-	    {"luns", false}, {"groups", false}, {"exports", false}};
+	} members[] = {{"pools", false}, {"portals", true},
+	    {"redirects", false}, {"hosts", false}, {"luns", false},
+	    {"groups", false}, {"exports", false}};
 	void *iter = json_object_iter((json_t *)(uintptr_t)plan->want);
 
 	if (json_integer_value(json_object_get(plan->want, "varve")) != 1) {
@@ -707,6 +779,7 @@ plan_make(struct house *house, const struct survey *survey,
 		plan_pools(&plan);
 		plan_prune(&plan);
 		plan_portals(&plan);
+		plan_redirects(&plan);
 		plan_hosts(&plan);
 		plan_luns(&plan);
 		plan_groups(&plan);

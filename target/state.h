@@ -140,11 +140,16 @@ struct state_portal {
 	char asked[STATE_ADDRESS_MAX];   /* port 0 may be asked */
 	char address[STATE_ADDRESS_MAX]; /* what it became */
 	uint16_t tag;                    /* target portal group */
+	char
+	    redirect[STATE_ADDRESS_MAX]; /* where it sends hosts; "": nowhere */
+	bool permanent;
 };
 int state_portals(struct state *state, struct state_portal **ret_portals,
     unsigned *ret_count);
 int state_portal_add(struct state *state, struct state_portal *portal);
 int state_portal_move(struct state *state, int64_t id, const char *address);
+int state_portal_redirect(
+    struct state *state, int64_t id, const char *redirect, bool permanent);
 /* With the last portal of its group, what was said of the group. */
 int state_portal_remove(struct state *state, int64_t id);
 

@@ -362,6 +362,8 @@ read_portal(sqlite3_stmt *stmt, void *element)
 	sql_text(stmt, 1, portal->asked, sizeof(portal->asked));
 	sql_text(stmt, 2, portal->address, sizeof(portal->address));
 	portal->tag = (uint16_t)sqlite3_column_int(stmt, 3);
+	sql_text(stmt, 4, portal->redirect, sizeof(portal->redirect));
+	portal->permanent = sqlite3_column_int(stmt, 5) != 0;
 }
 
 int
@@ -371,7 +373,8 @@ state_portals(
 	struct sql_rows rows = {
 	    .size = sizeof(struct state_portal), .read = read_portal};
 	int ret = sql_run(state,
-	    "SELECT id, asked, address, tag FROM portals ORDER BY id",
+	    "SELECT id, asked, address, tag, redirect, permanent FROM portals "
+	    "ORDER BY id",
 	    sql_collect, &rows, "");
 
 	return rows_done(ret, &rows, ret_portals, ret_count);
@@ -398,6 +401,17 @@ state_portal_move(struct state *state, int64_t id, const char *address)
 	return must_change(
 	    state, sql_run(state, "UPDATE portals SET address = ? WHERE id = ?",
 		       NULL, NULL, "si", address, id));
+}
+
+int
+state_portal_redirect(
+    struct state *state, int64_t id, const char *redirect, bool permanent)
+{
+	assert(state->changing);
+	return must_change(state,
+	    sql_run(state,
+		"UPDATE portals SET redirect = ?, permanent = ? WHERE id = ?",
+		NULL, NULL, "sii", redirect, (int64_t)permanent, id));
 }
 
 int

@@ -88,7 +88,10 @@ static const char step_4[] =
  * enum port_access */
 "ALTER TABLE portals ADD COLUMN tag INTEGER NOT NULL DEFAULT 1;"
 "CREATE TABLE port_groups (tag INTEGER PRIMARY KEY,"
-"  access INTEGER NOT NULL) STRICT;";
+"  access INTEGER NOT NULL) STRICT;"
+/* where a portal sends hosts, for now or for good */
+"ALTER TABLE portals ADD COLUMN redirect TEXT NOT NULL DEFAULT '';"
+"ALTER TABLE portals ADD COLUMN permanent INTEGER NOT NULL DEFAULT 0;";
 
 static const char *const steps[] = { step_1, step_2, step_3, step_4 };
 /* clang-format on */

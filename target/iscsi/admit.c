@@ -87,6 +87,9 @@ resolve_again(struct iscsi_conn *conn)
 		return ISCSI_LOGIN_SUCCESS;
 	iscsi_access_ref(before);
 	status = resolve(conn);
+	/* it was there when the login began */
+	if (status == ISCSI_LOGIN_NOT_FOUND)
+		status = ISCSI_LOGIN_TARGET_REMOVED;
 	if (status == ISCSI_LOGIN_SUCCESS && login->authentication_required &&
 	    (login->auth != ISCSI_AUTH_CHAP || host == NULL ||
 		!iscsi_credentials_equal(&host->chap, &login->host->chap)))
@@ -146,10 +149,11 @@ session_fill(struct iscsi_session *session, const struct iscsi_conn *conn)
 	const struct iscsi_login *login = conn->login;
 
 	memcpy(session->isid, login->isid, sizeof(session->isid));
-	session->cid = login->cid;
 	session->tag = conn->tag;
 	session->discovery = login->keys.discovery;
+	session->params = login->keys.result;
 	session->exp_cmdsn = login->cmdsn;
+	atomic_store(&session->exp_cmdsn_seen, login->cmdsn);
 	session->since_unix = (uint64_t)time(NULL);
 	snprintf(session->initiator, sizeof(session->initiator), "%s",
 	    login->keys.initiator_name);
@@ -187,17 +191,31 @@ admit_new(struct iscsi_conn *conn)
 	return ISCSI_LOGIN_SUCCESS;
 }
 
-/* TSIH not 0: he wants to join a session.  6.3.4: with the same CID the new
- * connection takes the old one's place; any other is one too many. */
+/* TSIH not 0: he wants to join a session, as the same initiator at the same
+ * target, by the same authentication as anyone.  What its CID means, and
+ * whether there is room, is known to the session's loop (join.c). */
 static enum iscsi_login_status
 admit_to(struct iscsi_conn *conn, struct iscsi_session *session)
 {
 	if (session == NULL || session->drop_posted)
 		return ISCSI_LOGIN_NO_SESSION;
-	if (session->cid != conn->login->cid || session->discovery)
+	if (session->discovery)
 		return ISCSI_LOGIN_TOO_MANY_CONNECTIONS;
+	/* 4.4.1: a session is within one portal group */
+	if (session->tag != conn->tag)
+		return ISCSI_LOGIN_CANNOT_INCLUDE;
 	move_to(conn, session);
 	return ISCSI_LOGIN_SUCCESS;
+}
+
+struct iscsi_session *
+iscsi_login_session(const struct iscsi_conn *conn)
+{
+	const struct iscsi_login *login = conn->login;
+
+	return iscsi_directory_find(conn->server, login->keys.initiator_name,
+	    login->target != NULL ? login->target->iqn : "", conn->tag,
+	    login->isid, login->tsih);
 }
 
 static enum iscsi_login_status
@@ -209,9 +227,7 @@ admit(struct iscsi_conn *conn)
 
 	if (status != ISCSI_LOGIN_SUCCESS)
 		return status;
-	old = iscsi_directory_find(conn->server, login->keys.initiator_name,
-	    login->target != NULL ? login->target->iqn : "", conn->tag,
-	    login->isid, login->tsih);
+	old = iscsi_login_session(conn);
 	if (login->tsih != 0)
 		return admit_to(conn, old);
 	if (old == NULL)

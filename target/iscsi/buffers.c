@@ -108,7 +108,8 @@ iscsi_buffers_now(struct iscsi_task *task)
 
 	if (task_take(task))
 		return 0;
-	if (conn->awaiting > 0 || held_by_limits(conn))
+	/* one that was held is not what the connection receives */
+	if (conn->awaiting > 0 || conn->rx.pdu.replayed || held_by_limits(conn))
 		return -EBUSY;
 	task->state = ISCSI_TASK_BUFFERS;
 	task->stalled = true;

@@ -11,7 +11,7 @@
 static const struct iscsi_command *
 command_of(const struct iscsi_conn *conn)
 {
-	return (const void *)&conn->rx.bhs;
+	return (const void *)&conn->rx.pdu.bhs;
 }
 
 /* What makes the PDU as such wrong: reason of a Reject, or 0. */
@@ -26,7 +26,7 @@ command_wrong(struct iscsi_conn *conn, const struct iscsi_command *command)
 	if (write && (command->flags & ISCSI_COMMAND_READ) != 0)
 		return ISCSI_REJECT_NOT_SUPPORTED;
 	/* 11.3.1: F is clear only if unsolicited data follows */
-	if (!write && (!final || conn->rx.data_length > 0))
+	if (!write && (!final || conn->rx.pdu.data_length > 0))
 		return ISCSI_REJECT_INVALID_FIELD;
 	if (iscsi_task_find(conn->session, be32_get(&command->itt)) != NULL)
 		return ISCSI_REJECT_TASK_IN_PROGRESS;
@@ -38,7 +38,7 @@ static const struct scsi_sense *
 command_fault(const struct iscsi_conn *conn, const struct iscsi_task *task)
 {
 	const struct iscsi_params *params = &conn->params;
-	const uint32_t length = conn->rx.data_length;
+	const uint32_t length = conn->rx.pdu.data_length;
 
 	if (length > 0 && !ISCSI_PARAM(params, ImmediateData))
 		return &iscsi_sense_unexpected_data;
@@ -83,7 +83,7 @@ static void
 command_sink(struct iscsi_task *task)
 {
 	struct iscsi_conn *conn = task->conn;
-	uint64_t keep = conn->rx.data_length;
+	uint64_t keep = conn->rx.pdu.data_length;
 
 	if (keep > task->scsi.data_length)
 		keep = task->scsi.data_length;
@@ -122,10 +122,13 @@ command_begin(struct iscsi_conn *conn, struct iscsi_task *task)
 	task->fault = command_fault(conn, task);
 	if (task->fault != NULL)
 		return;
+	task->refused = conn->rx.pdu.refused;
+	if (task->refused)
+		return;
 	if (!scsi_task_begin(&task->scsi))
 		return;
 	if (task->scsi.data_length > 0 &&
-	    (conn->rx.data_length > 0 || task->unsolicited))
+	    (conn->rx.pdu.data_length > 0 || task->unsolicited))
 		command_buffers(conn, task);
 }
 
@@ -141,8 +144,8 @@ iscsi_command_header(struct iscsi_conn *conn, const uint8_t *ahs)
 		iscsi_reject(conn, reason);
 		return 0;
 	}
-	task = iscsi_task_new(
-	    conn, be32_get(&command->itt), iscsi_is_immediate(&conn->rx.bhs));
+	task = iscsi_task_new(conn, be32_get(&command->itt),
+	    iscsi_is_immediate(&conn->rx.pdu.bhs));
 	if (task == NULL) {
 		iscsi_reject(conn, ISCSI_REJECT_TOO_MANY_IMMEDIATE);
 		return 0;
@@ -153,7 +156,7 @@ iscsi_command_header(struct iscsi_conn *conn, const uint8_t *ahs)
 		iscsi_reject(conn, ISCSI_REJECT_INVALID_FIELD);
 		return 0;
 	}
-	conn->rx.task = task;
+	conn->rx.pdu.task = task;
 	command_begin(conn, task);
 	return 0;
 }
@@ -161,7 +164,7 @@ iscsi_command_header(struct iscsi_conn *conn, const uint8_t *ahs)
 static void
 command_go_on(struct iscsi_conn *conn, struct iscsi_task *task)
 {
-	task->received = conn->rx.data_length;
+	task->received = conn->rx.pdu.data_length;
 	if (task->held > 0)
 		iscsi_data_out_go_on(task);
 	else
@@ -171,7 +174,7 @@ command_go_on(struct iscsi_conn *conn, struct iscsi_task *task)
 void
 iscsi_command_body(struct iscsi_conn *conn)
 {
-	struct iscsi_task *task = conn->rx.task;
+	struct iscsi_task *task = conn->rx.pdu.task;
 
 	assert(task->state == ISCSI_TASK_RECEIVING);
 	if (!task->immediate) {
@@ -183,7 +186,7 @@ iscsi_command_body(struct iscsi_conn *conn)
 	else if (task->refused)
 		iscsi_task_fail(task, SCSI_TASK_SET_FULL, NULL);
 	else if (task->scsi.phase == SCSI_TASK_COMPLETED)
-		iscsi_task_respond(task);
+		iscsi_task_answer(task);
 	else if (task->scsi.data_length > 0)
 		command_go_on(conn, task);
 	else if (task->read)
@@ -195,5 +198,5 @@ iscsi_command_body(struct iscsi_conn *conn)
 void
 iscsi_command_bad_data(struct iscsi_conn *conn)
 {
-	iscsi_task_free(conn->rx.task);
+	iscsi_task_free(conn->rx.pdu.task);
 }

@@ -209,9 +209,9 @@ static void
 conn_tear_down(struct iscsi_conn *conn)
 {
 	conn->torn_down = true;
-	if (conn->rx.memory_owned)
-		free(conn->rx.memory);
-	conn->rx.memory = NULL;
+	if (conn->rx.pdu.memory_owned)
+		free(conn->rx.pdu.memory);
+	conn->rx.pdu.memory = NULL;
 	iscsi_tx_drain(conn);
 	iscsi_tasks_abandon(conn);
 	iscsi_buffers_forget(conn);

@@ -22,6 +22,7 @@
 #define ISCSI_CONN_MAGIC 0x15c51c07u
 
 struct iscsi_conn;
+struct iscsi_held;
 struct iscsi_login;
 struct iscsi_portal;
 struct iscsi_reactor;
@@ -49,6 +50,23 @@ enum iscsi_rx_stage {
 /* Pieces of one receive: those of a task's buffers, then the staging. */
 #define ISCSI_RX_IOV (SCSI_TASK_IOV_MAX + 1)
 
+/* The PDU that is coming in. */
+struct iscsi_rx_pdu {
+	struct iscsi_bhs bhs;
+	uint32_t data_length, data_done;
+	uint32_t keep; /* so much of the data is wanted */
+	uint32_t crc;
+	uint8_t *memory;         /* where it goes, or */
+	bool memory_owned;       /* (free it when the PDU is done) */
+	struct iscsi_task *task; /* into its buffers, from */
+	uint32_t task_offset;
+	bool ignored;            /* as if it had not come */
+	bool rejected;           /* its number counts, but nothing is done */
+	struct iscsi_held *held; /* order.c's: its turn has not come */
+	bool replayed;           /* ... and now it has */
+	bool refused;            /* ... but its data was not kept */
+};
+
 struct iscsi_rx {
 	struct loop_io io;
 	struct msghdr msg;
@@ -63,17 +81,9 @@ struct iscsi_rx {
 	uint32_t segment_max; /* MaxRecvDataSegmentLength we declared */
 	uint64_t last_ns;
 
-	/* the PDU at hand */
-	struct iscsi_bhs bhs;
-	uint32_t data_length, data_done;
-	uint32_t keep; /* so much of the data is wanted */
-	uint32_t crc;
-	uint8_t *memory;         /* where it goes, or */
-	bool memory_owned;       /* (free it when the PDU is done) */
-	struct iscsi_task *task; /* into its buffers, from */
-	uint32_t task_offset;
-	bool ignored;  /* as if it had not come */
-	bool rejected; /* its number counts, but nothing is done */
+	struct iscsi_rx_pdu pdu;          /* the one at hand */
+	const struct iscsi_rx_pdu *aside; /* while one that was held is at
+					     hand: the one on its way */
 };
 
 /* ---- out: transmit.c ---- */
@@ -142,6 +152,18 @@ struct iscsi_conn {
 	const char *close_reason;
 	struct sockaddr_storage peer, local;
 
+	/* other connections of its session: join.c, logout.c, order.c */
+	bool leaving; /* logged out: the session goes on without it */
+	struct scsi_tmf_request abort; /* of its tasks, one by one */
+	struct {
+		bool waiting; /* another one has to be gone first */
+		uint16_t cid;
+		uint32_t itt;
+	} logout;
+	uint64_t held_bytes; /* data of PDUs that came before their turn, */
+	unsigned held_pdus;  /* and those of them that have no number */
+	uint16_t fences;     /* that it was pinged for, a bit each */
+
 	/* keep-alive, nop.c */
 	uint32_t ping_tag;
 	uint64_t ping_ns; /* sent then and not answered; 0: none */
@@ -188,6 +210,13 @@ iscsi_conn_is_open(const struct iscsi_conn *conn)
 	return conn->state < ISCSI_CONN_CLOSING;
 }
 
+/* In full feature phase, not only on its way there. */
+static inline bool
+iscsi_conn_is_in_use(const struct iscsi_conn *conn)
+{
+	return conn->state == ISCSI_CONN_FULL && conn->login == NULL;
+}
+
 /* "[2001:db8::1]:3260", "192.0.2.1:3260"; buf of 64. */
 char *iscsi_address_format(const struct sockaddr_storage *address, char *buf);
 
@@ -204,6 +233,12 @@ void iscsi_rx_into_task(struct iscsi_conn *conn, struct iscsi_task *task,
     uint32_t offset, uint32_t length);
 /* The stalled task has its buffers. */
 void iscsi_rx_unstall(struct iscsi_conn *conn);
+/* One that was held is at hand, header and data; refused: without its data. */
+void iscsi_rx_replay(struct iscsi_conn *conn, const struct iscsi_bhs *bhs,
+    const uint8_t *ahs, const uint8_t *data, bool refused);
+/* Is data of the task coming in right now? */
+bool iscsi_rx_is_for(
+    const struct iscsi_conn *conn, const struct iscsi_task *task);
 
 /* ---- transmit.c ---- */
 

@@ -10,13 +10,14 @@
  * taken to nowhere too.
  */
 #include "base/log.h"
+#include "target/iscsi/order.h"
 #include "target/iscsi/task.h"
 #include <errno.h>
 
 static const struct iscsi_data_out *
 data_out_of(const struct iscsi_conn *conn)
 {
-	return (const void *)&conn->rx.bhs;
+	return (const void *)&conn->rx.pdu.bhs;
 }
 
 static uint32_t
@@ -147,6 +148,10 @@ data_out_task(struct iscsi_conn *conn, const struct iscsi_data_out *data)
 	if (task == NULL || task->state != ISCSI_TASK_DATA ||
 	    task->conn != conn)
 		return NULL;
+	/* its data is coming in, and this was held for a command whose tag was
+	 * not free */
+	if (conn->rx.aside != NULL && conn->rx.aside->task == task)
+		return NULL;
 	if (ttt == ISCSI_TAG_NONE)
 		return task->unsolicited ? task : NULL;
 	if (task->unsolicited || ttt >> 16 != iscsi_task_slot(task) ||
@@ -202,11 +207,13 @@ iscsi_data_out_header(struct iscsi_conn *conn, const uint8_t *ahs)
 {
 	const struct iscsi_data_out *data = data_out_of(conn);
 	struct iscsi_task *task = data_out_task(conn, data);
-	uint64_t keep = conn->rx.data_length;
+	uint64_t keep = conn->rx.pdu.data_length;
 
-	(void)ahs;
 	conn->data_last_ns = loop_now(conn->loop);
-	conn->rx.task = task;
+	if (task == NULL && !conn->rx.pdu.replayed &&
+	    iscsi_order_awaits(conn, be32_get(&data->itt)))
+		return iscsi_order_hold(conn, ahs, ISCSI_HELD_DATA);
+	conn->rx.pdu.task = task;
 	if (task == NULL) {
 		log_debug("iscsi %s: data for no task, tag %08xh",
 		    conn->session->initiator, be32_get(&data->itt));
@@ -228,14 +235,14 @@ void
 iscsi_data_out_body(struct iscsi_conn *conn)
 {
 	const struct iscsi_data_out *data = data_out_of(conn);
-	struct iscsi_task *task = conn->rx.task;
+	struct iscsi_task *task = conn->rx.pdu.task;
 
 	if (task == NULL)
 		return;
 	assert(task->state == ISCSI_TASK_DATA);
 	task->datasn++;
 	if (task->fault == NULL)
-		task->received += conn->rx.data_length;
+		task->received += conn->rx.pdu.data_length;
 	if ((data->flags & ISCSI_FINAL) != 0)
 		burst_over(task);
 }
@@ -245,7 +252,7 @@ iscsi_data_out_body(struct iscsi_conn *conn)
 void
 iscsi_data_out_bad_data(struct iscsi_conn *conn)
 {
-	struct iscsi_task *task = conn->rx.task;
+	struct iscsi_task *task = conn->rx.pdu.task;
 
 	if (task == NULL)
 		return;

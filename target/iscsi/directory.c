@@ -93,8 +93,7 @@ iscsi_directory_find(struct iscsi_server *server, const char *initiator,
 	struct iscsi_session *session;
 
 	list_for_each (session, &server->directory, directory) {
-		if ((tsih == 0 || session->tsih == tsih) &&
-		    session->tag == tag &&
+		if ((tsih == 0 ? session->tag == tag : session->tsih == tsih) &&
 		    memcmp(session->isid, isid, 6) == 0 &&
 		    strcasecmp(session->initiator, initiator) == 0 &&
 		    strcasecmp(session->target, target) == 0)

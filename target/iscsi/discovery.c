@@ -81,12 +81,46 @@ add_address(struct iscsi_text *text, const struct sockaddr_storage *address,
 	return 0;
 }
 
+static bool
+is_portal(const struct iscsi_conn *conn, const char *address)
+{
+	const struct iscsi_portal *portal;
+	char buf[64];
+
+	list_for_each (portal, &conn->server->door_portals, door_link) {
+		if (!portal->closing &&
+		    strcmp(iscsi_address_format(&portal->address, buf),
+			address) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* A portal that sends hosts elsewhere for good is not named; where it sends
+ * them is, unless that is a portal of ours. */
+static int
+add_moved(const struct iscsi_conn *conn, const struct iscsi_portal *portal,
+    struct iscsi_text *text)
+{
+	int ret;
+
+	if (is_portal(conn, portal->redirect))
+		return 0;
+	ret = text_reserve(text, PAIR_MAX + ISCSI_REDIRECT_MAX);
+	if (ret == 0)
+		iscsi_text_addf(text, "TargetAddress", "%s,%u",
+		    portal->redirect, portal->tag);
+	return ret;
+}
+
 static int
 add_portal(const struct iscsi_conn *conn, const struct iscsi_portal *portal,
     struct iscsi_text *text)
 {
 	struct sockaddr_storage address = portal->address;
 
+	if (portal->redirect[0] != '\0' && portal->redirect_permanent)
+		return add_moved(conn, portal, text);
 	if (is_wildcard(&address) &&
 	    !local_with_port(conn, &portal->address, &address))
 		return 0;

@@ -7,6 +7,7 @@
 #include "target/iscsi/login.h"
 #include "target/iscsi/logout.h"
 #include "target/iscsi/nop.h"
+#include "target/iscsi/order.h"
 #include "target/iscsi/reactor.h"
 #include "target/iscsi/session.h"
 #include "target/iscsi/task.h"
@@ -90,43 +91,45 @@ iscsi_reject(struct iscsi_conn *conn, enum iscsi_reject_reason reason)
 
 	log_debug("iscsi %s: rejecting opcode %02xh: %s",
 	    iscsi_address_format(&conn->peer, peer),
-	    iscsi_opcode(&conn->rx.bhs), iscsi_reject_text(reason));
+	    iscsi_opcode(&conn->rx.pdu.bhs), iscsi_reject_text(reason));
 	iscsi_count(conn->server, rejects);
-	conn->rx.rejected = true;
+	conn->rx.pdu.rejected = true;
 	be32_set(&u.reject.tag, ISCSI_TAG_NONE);
 	/* 11.17: "the header of the rejected PDU" is the data */
-	iscsi_tx_control(conn, &u.bhs, ISCSI_STATSN_USE, &conn->rx.bhs,
-	    sizeof(conn->rx.bhs));
+	iscsi_tx_control(conn, &u.bhs, ISCSI_STATSN_USE, &conn->rx.pdu.bhs,
+	    sizeof(conn->rx.pdu.bhs));
 }
 
 static bool
 takes_number(const struct iscsi_conn *conn, const struct handler *handler)
 {
 	return (handler->flags & NUMBERED) != 0 &&
-	       !iscsi_is_immediate(&conn->rx.bhs);
+	       !iscsi_is_immediate(&conn->rx.pdu.bhs);
 }
 
 /*
  * 4.2.2.1: a command outside the window is ignored without a word.  Inside it
- * but not the next: on the only connection of a session, which sends commands
- * in order, what lies between was lost or never sent; at ErrorRecoveryLevel 0
- * nobody can fill the gap.
+ * but not the next: what lies between is on its way on another connection.  On
+ * the only one, which sends commands in order, it was lost or never sent; at
+ * ErrorRecoveryLevel 0 nobody can fill the gap.
  */
 static int
-check_number(struct iscsi_conn *conn)
+check_number(struct iscsi_conn *conn, const uint8_t *ahs)
 {
-	const uint32_t cmdsn = be32_get(&conn->rx.bhs.number[0]);
+	const uint32_t cmdsn = be32_get(&conn->rx.pdu.bhs.number[0]);
 	uint32_t exp, max;
 
 	iscsi_conn_window(conn, &exp, &max);
 	if (iscsi_sn_before(cmdsn, exp) || iscsi_sn_before(max, cmdsn)) {
 		log_debug("iscsi %s: CmdSN %u is outside %u..%u",
 		    conn->session->initiator, cmdsn, exp, max);
-		conn->rx.ignored = true;
+		conn->rx.pdu.ignored = true;
 		return 0;
 	}
 	if (cmdsn == exp)
 		return 0;
+	if (ISCSI_PARAM(&conn->params, MaxConnections) > 1)
+		return iscsi_order_hold(conn, ahs, ISCSI_HELD_NUMBERED);
 	iscsi_conn_close(conn, "gap in CmdSN");
 	return -EPROTO;
 }
@@ -134,7 +137,7 @@ check_number(struct iscsi_conn *conn)
 int
 iscsi_dispatch_header(struct iscsi_conn *conn, const uint8_t *ahs)
 {
-	const enum iscsi_opcode opcode = iscsi_opcode(&conn->rx.bhs);
+	const enum iscsi_opcode opcode = iscsi_opcode(&conn->rx.pdu.bhs);
 	const struct handler *handler = &handlers[opcode];
 
 	if (conn->login != NULL)
@@ -143,12 +146,16 @@ iscsi_dispatch_header(struct iscsi_conn *conn, const uint8_t *ahs)
 		iscsi_reject(conn, ISCSI_REJECT_NOT_SUPPORTED);
 		return 0;
 	}
-	if (takes_number(conn, handler)) {
-		if (check_number(conn) < 0)
+	if (takes_number(conn, handler) && !conn->rx.pdu.replayed) {
+		if (check_number(conn, ahs) < 0)
 			return -EPROTO;
-		if (conn->rx.ignored)
+		if (conn->rx.pdu.ignored || conn->rx.pdu.held != NULL)
 			return 0;
 	}
+	if (handler->header == iscsi_tmf_header && !conn->rx.pdu.replayed &&
+	    iscsi_is_immediate(&conn->rx.pdu.bhs) && iscsi_tmf_waits(conn) &&
+	    ISCSI_PARAM(&conn->params, MaxConnections) > 1)
+		return iscsi_order_hold(conn, ahs, ISCSI_HELD_IMMEDIATE);
 	if (conn->session->discovery && !(handler->flags & DISCOVERY)) {
 		iscsi_reject(conn, ISCSI_REJECT_PROTOCOL);
 		return 0;
@@ -156,19 +163,39 @@ iscsi_dispatch_header(struct iscsi_conn *conn, const uint8_t *ahs)
 	return handler->header(conn, ahs);
 }
 
+/* Its number is used up.  False: by another one in the meantime, on another
+ * connection or by ABORT TASK, and this is a duplicate. */
+static bool
+take_number(struct iscsi_conn *conn, const struct handler *handler)
+{
+	struct iscsi_session *session = conn->session;
+
+	if (!takes_number(conn, handler))
+		return true;
+	if (be32_get(&conn->rx.pdu.bhs.number[0]) != session->exp_cmdsn) {
+		if (!conn->rx.pdu.rejected && handler->bad_data != NULL)
+			handler->bad_data(conn);
+		return false;
+	}
+	iscsi_order_advance(session);
+	return true;
+}
+
 void
 iscsi_dispatch_body(struct iscsi_conn *conn)
 {
-	const struct handler *handler = &handlers[iscsi_opcode(&conn->rx.bhs)];
+	const struct handler *handler =
+	    &handlers[iscsi_opcode(&conn->rx.pdu.bhs)];
 
 	if (conn->login != NULL) {
 		iscsi_login_body(conn);
 		return;
 	}
-	if (takes_number(conn, handler))
-		conn->session->exp_cmdsn++;
-	if (!conn->rx.rejected)
+	if (!take_number(conn, handler))
+		return;
+	if (!conn->rx.pdu.rejected)
 		handler->body(conn);
+	iscsi_order_run(conn->session);
 }
 
 /* 7.8: "the target MUST answer with a Reject PDU with a reason code of
@@ -176,12 +203,15 @@ iscsi_dispatch_body(struct iscsi_conn *conn)
 void
 iscsi_dispatch_bad_data(struct iscsi_conn *conn)
 {
-	const struct handler *handler = &handlers[iscsi_opcode(&conn->rx.bhs)];
-	const bool was_rejected = conn->rx.rejected;
+	const struct handler *handler =
+	    &handlers[iscsi_opcode(&conn->rx.pdu.bhs)];
+	const bool was_rejected = conn->rx.pdu.rejected;
 
-	if (conn->rx.ignored)
+	if (conn->rx.pdu.ignored)
 		return;
 	iscsi_reject(conn, ISCSI_REJECT_DATA_DIGEST);
-	if (!was_rejected && handler->bad_data != NULL)
+	if (conn->rx.pdu.held != NULL)
+		iscsi_order_discard(conn);
+	else if (!was_rejected && handler->bad_data != NULL)
 		handler->bad_data(conn);
 }

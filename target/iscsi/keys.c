@@ -29,6 +29,7 @@ enum {
 	O = ISCSI_WHEN_OPERATIONAL,
 	F = ISCSI_WHEN_FULL_FEATURE,
 	N = 1,
+	L = 2,
 };
 
 struct key_row {
@@ -57,6 +58,7 @@ iscsi_negotiation_init(
 	*ours = negotiation->result;
 	ISCSI_PARAM(ours, HeaderDigest) = 1;
 	ISCSI_PARAM(ours, DataDigest) = 1;
+	ISCSI_PARAM(ours, MaxConnections) = limits->session_connections;
 	ISCSI_PARAM(ours, InitialR2T) = 0;
 	ISCSI_PARAM(ours, MaxRecvDataSegmentLength) = limits->max_recv_segment;
 	ISCSI_PARAM(ours, MaxBurstLength) = limits->max_burst;
@@ -68,6 +70,16 @@ iscsi_negotiation_init(
 	ISCSI_PARAM(ours, DefaultTime2Retain) = 0;
 	ISCSI_PARAM(ours, TaskReporting) = 2;
 	ISCSI_PARAM(ours, iSCSIProtocolLevel) = 2; /* RFC 7144 */
+}
+
+void
+iscsi_params_join(
+    struct iscsi_params *params, const struct iscsi_params *session)
+{
+	for (unsigned i = 0; i < ISCSI_KEY_COUNT; i++) {
+		if ((rows[i].flags & L) != 0)
+			params->value[i] = session->value[i];
+	}
 }
 
 static const struct key_row *
@@ -268,6 +280,9 @@ is_irrelevant(
 	const struct iscsi_params *result = &negotiation->result;
 
 	if (negotiation->discovery && (row->flags & N) != 0)
+		return true;
+	/* 13: "LO", leading only: nothing is left to be agreed on */
+	if (negotiation->joining && (row->flags & L) != 0)
 		return true;
 	return row - rows == ISCSI_KEY_FirstBurstLength &&
 	       iscsi_key_seen(negotiation, ISCSI_KEY_InitialR2T) &&

@@ -35,6 +35,7 @@ struct iscsi_negotiation {
 	struct iscsi_params result; /* the defaults; then what was agreed */
 	uint64_t seen;              /* keys received, a bit each */
 	bool discovery;
+	bool joining; /* a session that there is */
 	char initiator_name[ISCSI_NAME_MAX + 1];
 	char initiator_alias[ISCSI_VALUE_MAX + 1];
 	char target_name[ISCSI_NAME_MAX + 1];
@@ -43,6 +44,10 @@ struct iscsi_negotiation {
 
 void iscsi_negotiation_init(
     struct iscsi_negotiation *negotiation, const struct iscsi_limits *limits);
+
+/* Of a connection that joins a session: what was agreed for the session. */
+void iscsi_params_join(
+    struct iscsi_params *params, const struct iscsi_params *session);
 
 /* One pair from the initiator; the answer, if it takes one, is added to text.
  * Values of keys of kind SECURITY and SENDTARGETS are the caller's: *ret_key

@@ -104,6 +104,12 @@ status_text(enum iscsi_login_status status)
 	return "?";
 }
 
+static uint8_t
+stage_flags(const struct iscsi_login *login)
+{
+	return (uint8_t)(login->stage << 2);
+}
+
 static void
 login_respond(struct iscsi_conn *conn, uint8_t flags,
     enum iscsi_login_status status, const char *text, uint32_t length)
@@ -140,10 +146,26 @@ iscsi_login_fail(struct iscsi_conn *conn, enum iscsi_login_status status)
 	iscsi_conn_close_when_sent(conn, "login failed");
 }
 
-static uint8_t
-stage_flags(const struct iscsi_login *login)
+static bool
+is_redirection(enum iscsi_login_status status)
 {
-	return (uint8_t)(login->stage << 2);
+	return status >> 8 == 1;
+}
+
+/* 11.13.5: a redirection "MUST return one or more text key parameters of the
+ * type TargetAddress", 13.8: without a portal group tag.  login->out is it. */
+static void
+login_redirect(struct iscsi_conn *conn, enum iscsi_login_status status)
+{
+	const struct iscsi_login *login = conn->login;
+	char peer[64];
+
+	log_debug("iscsi %s: login of %s: %s to %s",
+	    iscsi_address_format(&conn->peer, peer), login->keys.initiator_name,
+	    status_text(status), login->redirect);
+	login_respond(conn, stage_flags(login), status, login->out.data,
+	    (uint32_t)login->out.length);
+	iscsi_conn_close_when_sent(conn, "redirected");
 }
 
 /* The next piece of the answer: as much as the initiator can receive. */
@@ -203,66 +225,13 @@ iscsi_login_succeed(struct iscsi_conn *conn)
 /* ---- Stages ---- */
 
 static enum iscsi_login_status
-auth_choose(struct iscsi_login *login)
-{
-	const char *offer = login->auth_offer;
-	bool can_chap, can_none;
-
-	can_chap = login->host != NULL && login->host->chap.user[0] != '\0' &&
-		   iscsi_text_list_has(offer, "CHAP");
-	can_none = !login->authentication_required &&
-		   iscsi_text_list_has(offer, "None");
-	if (!can_chap && !can_none)
-		return ISCSI_LOGIN_AUTHENTICATION;
-	login->auth = can_none ? ISCSI_AUTH_NONE : ISCSI_AUTH_CHAP;
-	iscsi_text_add(&login->out, "AuthMethod", can_none ? "None" : "CHAP");
-	return ISCSI_LOGIN_SUCCESS;
-}
-
-static bool
-is_authenticated(const struct iscsi_login *login)
-{
-	if (login->auth == ISCSI_AUTH_CHAP)
-		return login->chap.step == CHAP_DONE;
-	return !login->authentication_required;
-}
-
-static enum iscsi_login_status
-chap_request(struct iscsi_conn *conn)
-{
-	struct iscsi_login *login = conn->login;
-	int ret = chap_step(&login->chap, login->host, &login->out);
-
-	if (ret == 0)
-		return ISCSI_LOGIN_SUCCESS;
-	iscsi_count(conn->server, chap_failures);
-	if (ret == -EIO)
-		return ISCSI_LOGIN_TARGET_ERROR;
-	return ret == -EPROTO ? ISCSI_LOGIN_INITIATOR_ERROR
-			      : ISCSI_LOGIN_AUTHENTICATION;
-}
-
-static enum iscsi_login_status
-security_request(struct iscsi_conn *conn)
-{
-	struct iscsi_login *login = conn->login;
-	enum iscsi_login_status status = ISCSI_LOGIN_SUCCESS;
-
-	if (login->auth_offer != NULL && login->auth == ISCSI_AUTH_OPEN)
-		status = auth_choose(login);
-	if (status == ISCSI_LOGIN_SUCCESS && login->auth == ISCSI_AUTH_CHAP)
-		status = chap_request(conn);
-	return status;
-}
-
-static enum iscsi_login_status
 operational_request(struct iscsi_conn *conn)
 {
 	struct iscsi_login *login = conn->login;
 
 	/* 6.3.1: an initiator may leave the security stage out, the target may
 	 * insist on it */
-	if (!is_authenticated(login))
+	if (!iscsi_login_is_authenticated(login))
 		return ISCSI_LOGIN_AUTHENTICATION;
 	if (login->declared)
 		return ISCSI_LOGIN_SUCCESS;
@@ -277,7 +246,7 @@ operational_request(struct iscsi_conn *conn)
 static const struct iscsi_login_request *
 request_of(const struct iscsi_conn *conn)
 {
-	return (const void *)&conn->rx.bhs;
+	return (const void *)&conn->rx.pdu.bhs;
 }
 
 static void
@@ -286,6 +255,7 @@ request_first(struct iscsi_login *login, const struct iscsi_login_request *r)
 	login->started = true;
 	memcpy(login->isid, r->isid, sizeof(login->isid));
 	login->tsih = be16_get(&r->tsih);
+	login->keys.joining = login->tsih != 0;
 	login->cid = be16_get(&r->cid);
 	login->itt = be32_get(&r->itt);
 	login->cmdsn = be32_get(&r->cmdsn);
@@ -367,6 +337,27 @@ request_first_answer(struct iscsi_conn *conn)
 		    &login->out, "TargetAlias", login->target->alias);
 }
 
+/*
+ * The portal sends hosts that have something on the target elsewhere.  11.13.5:
+ * a redirection "MAY be issued by a target prior to or after completing a
+ * security negotiation": before, so that nothing is asked of the host that the
+ * other address will ask again.  It learns what a host of that name may know.
+ * Who joins a session that is here is not sent away from it.
+ */
+static enum iscsi_login_status
+request_redirect(struct iscsi_conn *conn)
+{
+	struct iscsi_login *login = conn->login;
+
+	if (login->redirect[0] == '\0' || login->target == NULL ||
+	    login->tsih != 0)
+		return ISCSI_LOGIN_SUCCESS;
+	login->out.length = 0;
+	iscsi_text_add(&login->out, "TargetAddress", login->redirect);
+	return login->redirect_permanent ? ISCSI_LOGIN_MOVED_PERMANENTLY
+					 : ISCSI_LOGIN_MOVED_TEMPORARILY;
+}
+
 /* A whole text, maybe of several requests, is in. */
 static enum iscsi_login_status
 request_text(struct iscsi_conn *conn)
@@ -380,11 +371,13 @@ request_text(struct iscsi_conn *conn)
 	if (!login->identified) {
 		status = iscsi_admit_identify(conn);
 		if (status == ISCSI_LOGIN_SUCCESS)
+			status = request_redirect(conn);
+		if (status == ISCSI_LOGIN_SUCCESS)
 			request_first_answer(conn);
 	}
 	if (status == ISCSI_LOGIN_SUCCESS)
 		status = login->stage == ISCSI_STAGE_SECURITY
-			     ? security_request(conn)
+			     ? iscsi_login_security(conn)
 			     : operational_request(conn);
 	if (status == ISCSI_LOGIN_SUCCESS && login->out.overflow)
 		status = ISCSI_LOGIN_INITIATOR_ERROR;
@@ -400,7 +393,7 @@ request_answer(struct iscsi_conn *conn, uint8_t request_flags)
 	const enum iscsi_stage next = iscsi_login_nsg(request_flags);
 	const bool transit =
 	    (request_flags & ISCSI_LOGIN_TRANSIT) != 0 &&
-	    is_authenticated(login) &&
+	    iscsi_login_is_authenticated(login) &&
 	    login_left(login) <=
 		ISCSI_PARAM(&login->keys.result, MaxRecvDataSegmentLength);
 
@@ -421,9 +414,9 @@ int
 iscsi_login_header(struct iscsi_conn *conn)
 {
 	struct iscsi_login *login = conn->login;
-	const uint32_t length = conn->rx.data_length;
+	const uint32_t length = conn->rx.pdu.data_length;
 
-	if (iscsi_opcode(&conn->rx.bhs) != ISCSI_LOGIN_REQUEST) {
+	if (iscsi_opcode(&conn->rx.pdu.bhs) != ISCSI_LOGIN_REQUEST) {
 		/* 6.3: anything but a Login Request on a new connection */
 		if (login->started)
 			iscsi_login_fail(conn, ISCSI_LOGIN_INVALID_REQUEST);
@@ -452,7 +445,7 @@ iscsi_login_body(struct iscsi_conn *conn)
 	if (!login->started)
 		request_first(login, request);
 	status = request_check(login, request);
-	login->in_length += conn->rx.data_length;
+	login->in_length += conn->rx.pdu.data_length;
 	if (status != ISCSI_LOGIN_SUCCESS) {
 		iscsi_login_fail(conn, status);
 		return;
@@ -468,8 +461,10 @@ iscsi_login_body(struct iscsi_conn *conn)
 					       : ISCSI_LOGIN_INITIATOR_ERROR;
 	else
 		status = request_text(conn);
-	if (status != ISCSI_LOGIN_SUCCESS)
-		iscsi_login_fail(conn, status);
-	else
+	if (status == ISCSI_LOGIN_SUCCESS)
 		request_answer(conn, request->flags);
+	else if (is_redirection(status))
+		login_redirect(conn, status);
+	else
+		iscsi_login_fail(conn, status);
 }

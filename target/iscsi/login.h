@@ -32,6 +32,10 @@ struct iscsi_login {
 	const struct iscsi_target *target; /* NULL: discovery */
 	bool authentication_required;
 
+	/* of the portal, as it was when the connection came */
+	char redirect[ISCSI_REDIRECT_MAX];
+	bool redirect_permanent;
+
 	/* the header of the first request */
 	bool started;
 	uint8_t isid[6];
@@ -71,7 +75,17 @@ void iscsi_login_fail(struct iscsi_conn *conn, enum iscsi_login_status status);
  * login is freed. */
 void iscsi_login_succeed(struct iscsi_conn *conn);
 
+/* ---- login_auth.c ---- */
+
+/* The keys of a request in the security stage are in. */
+enum iscsi_login_status iscsi_login_security(struct iscsi_conn *conn);
+/* Has he proved himself, as far as he has to? */
+bool iscsi_login_is_authenticated(const struct iscsi_login *login);
+
 /* ---- admit.c ---- */
+
+/* The session it wants to join; NULL: there is none. */
+struct iscsi_session *iscsi_login_session(const struct iscsi_conn *conn);
 
 /* The first keys are in: who is it, what does he want, may he? */
 enum iscsi_login_status iscsi_admit_identify(struct iscsi_conn *conn);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Logout: of the session, or of the connection, which with one connection per
- * session comes to the same.
+ * Logout, RFC 7143 11.14: of the session, of the connection it comes on, or of
+ * another one.
  */
 #include "target/iscsi/logout.h"
 #include "target/iscsi/session.h"
@@ -9,7 +9,7 @@
 static const struct iscsi_logout_request *
 logout_of(const struct iscsi_conn *conn)
 {
-	return (const void *)&conn->rx.bhs;
+	return (const void *)&conn->rx.pdu.bhs;
 }
 
 int
@@ -24,25 +24,10 @@ iscsi_logout_header(struct iscsi_conn *conn, const uint8_t *ahs)
 	return 0;
 }
 
-static enum iscsi_logout_result
-logout_result(const struct iscsi_conn *conn)
+static void
+logout_respond(
+    struct iscsi_conn *conn, uint32_t itt, enum iscsi_logout_result result)
 {
-	const struct iscsi_logout_request *r = logout_of(conn);
-
-	switch (r->reason & 0x7f) {
-	case ISCSI_LOGOUT_RECOVERY: return ISCSI_LOGOUT_NO_RECOVERY;
-	case ISCSI_LOGOUT_CONNECTION:
-		return be16_get(&r->cid) == conn->cid
-			   ? ISCSI_LOGOUT_CLOSED
-			   : ISCSI_LOGOUT_CID_NOT_FOUND;
-	default: return ISCSI_LOGOUT_CLOSED;
-	}
-}
-
-void
-iscsi_logout_body(struct iscsi_conn *conn)
-{
-	const enum iscsi_logout_result result = logout_result(conn);
 	const struct iscsi_params *params = &conn->params;
 	union {
 		struct iscsi_bhs bhs;
@@ -53,12 +38,84 @@ iscsi_logout_body(struct iscsi_conn *conn)
 		   .response = (uint8_t)result,
 	       }};
 
-	u.response.itt = logout_of(conn)->itt;
+	be32_set(&u.response.itt, itt);
 	be16_set(&u.response.time2wait,
 	    (uint16_t)ISCSI_PARAM(params, DefaultTime2Wait));
 	be16_set(&u.response.time2retain,
 	    (uint16_t)ISCSI_PARAM(params, DefaultTime2Retain));
 	iscsi_tx_control(conn, &u.bhs, ISCSI_STATSN_USE, NULL, 0);
-	if (result == ISCSI_LOGOUT_CLOSED)
-		iscsi_conn_close_when_sent(conn, "logged out");
+}
+
+/* The session goes on without conn, if it has others. */
+static void
+logout_own(struct iscsi_conn *conn, uint32_t itt)
+{
+	logout_respond(conn, itt, ISCSI_LOGOUT_CLOSED);
+	iscsi_conn_close_when_sent(conn, "logged out");
+}
+
+/* 11.14: "A Logout for a CID may be performed on a different transport
+ * connection".  The answer says that all of it has ended, so it waits. */
+static void
+logout_other(struct iscsi_conn *conn, struct iscsi_conn *other, uint32_t itt)
+{
+	conn->logout.waiting = true;
+	conn->logout.cid = other->cid;
+	conn->logout.itt = itt;
+	iscsi_conn_close(other, "logged out");
+}
+
+static void
+logout_connection(struct iscsi_conn *conn, uint16_t cid, uint32_t itt)
+{
+	struct iscsi_conn *other = iscsi_session_find_conn(conn->session, cid);
+
+	if (other == NULL || conn->logout.waiting) {
+		logout_respond(conn, itt,
+		    other == NULL ? ISCSI_LOGOUT_CID_NOT_FOUND
+				  : ISCSI_LOGOUT_CLEANUP_FAILED);
+		return;
+	}
+	other->leaving = true;
+	if (other == conn)
+		logout_own(conn, itt);
+	else
+		logout_other(conn, other, itt);
+}
+
+void
+iscsi_logout_gone(struct iscsi_session *session, uint16_t cid)
+{
+	struct iscsi_conn *conn;
+
+	list_for_each (conn, &session->conns, link) {
+		if (!conn->logout.waiting || conn->logout.cid != cid)
+			continue;
+		conn->logout.waiting = false;
+		if (iscsi_conn_is_open(conn))
+			logout_respond(
+			    conn, conn->logout.itt, ISCSI_LOGOUT_CLOSED);
+	}
+}
+
+void
+iscsi_logout_body(struct iscsi_conn *conn)
+{
+	const struct iscsi_logout_request *r = logout_of(conn);
+	const uint32_t itt = be32_get(&r->itt);
+
+	switch (r->reason & 0x7f) {
+	case ISCSI_LOGOUT_RECOVERY:
+		/* 11.15.1: not at this ErrorRecoveryLevel */
+		logout_respond(conn, itt, ISCSI_LOGOUT_NO_RECOVERY);
+		break;
+	case ISCSI_LOGOUT_CONNECTION:
+		logout_connection(conn, be16_get(&r->cid), itt);
+		break;
+	default:
+		/* all others go with it: join.c */
+		conn->leaving = false;
+		logout_own(conn, itt);
+		break;
+	}
 }

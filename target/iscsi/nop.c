@@ -5,6 +5,7 @@
  * which looks at the time of the last receive: nothing is armed per PDU.
  */
 #include "target/iscsi/nop.h"
+#include "target/iscsi/fence.h"
 #include "target/iscsi/reactor.h"
 #include "target/iscsi/session.h"
 #include <errno.h>
@@ -18,19 +19,19 @@
 static const struct iscsi_nop *
 nop_of(const struct iscsi_conn *conn)
 {
-	return (const void *)&conn->rx.bhs;
+	return (const void *)&conn->rx.pdu.bhs;
 }
 
 int
 iscsi_nop_header(struct iscsi_conn *conn, const uint8_t *ahs)
 {
-	const uint32_t length = conn->rx.data_length;
+	const uint32_t length = conn->rx.pdu.data_length;
 	uint8_t *memory;
 
 	(void)ahs;
 	/* 11.18.1: without a tag it is an answer, which is immediate */
 	if (be32_get(&nop_of(conn)->itt) == ISCSI_TAG_NONE) {
-		if (!iscsi_is_immediate(&conn->rx.bhs))
+		if (!iscsi_is_immediate(&conn->rx.pdu.bhs))
 			iscsi_reject(conn, ISCSI_REJECT_PROTOCOL);
 		return 0;
 	}
@@ -50,7 +51,7 @@ static void
 nop_answer(struct iscsi_conn *conn)
 {
 	const struct iscsi_nop *nop = nop_of(conn);
-	uint32_t length = conn->rx.data_length;
+	uint32_t length = conn->rx.pdu.data_length;
 	union {
 		struct iscsi_bhs bhs;
 		struct iscsi_nop nop;
@@ -62,37 +63,48 @@ nop_answer(struct iscsi_conn *conn)
 	u.nop.itt = nop->itt;
 	be32_set(&u.nop.ttt, ISCSI_TAG_NONE);
 	iscsi_tx_control(
-	    conn, &u.bhs, ISCSI_STATSN_USE, conn->rx.memory, length);
+	    conn, &u.bhs, ISCSI_STATSN_USE, conn->rx.pdu.memory, length);
 }
 
 void
 iscsi_nop_body(struct iscsi_conn *conn)
 {
-	/* an answer of his has done its work by being received */
-	if (be32_get(&nop_of(conn)->itt) != ISCSI_TAG_NONE)
+	const struct iscsi_nop *nop = nop_of(conn);
+
+	/* an answer of his has done its work by being received, unless a
+	 * fence waits for it */
+	if (be32_get(&nop->itt) != ISCSI_TAG_NONE)
 		nop_answer(conn);
+	else
+		iscsi_fence_answered(conn, be32_get(&nop->ttt));
 }
 
 /* ---- We ask ---- */
 
-static void
-nop_ask(struct iscsi_conn *conn)
+void
+iscsi_nop_send(struct iscsi_conn *conn, uint32_t tag)
 {
 	union {
 		struct iscsi_bhs bhs;
 		struct iscsi_nop nop;
 	} u = {.nop = {.opcode = ISCSI_NOP_IN, .flags = ISCSI_FINAL}};
 
-	if (++conn->ping_tag == ISCSI_TAG_NONE)
-		conn->ping_tag = 0;
 	be32_set(&u.nop.itt, ISCSI_TAG_NONE);
-	be32_set(&u.nop.ttt, conn->ping_tag);
+	be32_set(&u.nop.ttt, tag);
+	/* 11.19.3: StatSN is the next one and not used up */
+	iscsi_tx_control(conn, &u.bhs, ISCSI_STATSN_SHOW, NULL, 0);
+}
+
+static void
+nop_ask(struct iscsi_conn *conn)
+{
+	if (++conn->ping_tag == ISCSI_FENCE_TAG)
+		conn->ping_tag = 0;
 	conn->ping_ns = loop_now(conn->loop);
 	/* 4.3: a discovery session is not pinged; it just has that long */
 	if (conn->session->discovery)
 		return;
-	/* 11.19.3: StatSN is the next one and not used up */
-	iscsi_tx_control(conn, &u.bhs, ISCSI_STATSN_SHOW, NULL, 0);
+	iscsi_nop_send(conn, conn->ping_tag);
 }
 
 /* When did the peer last give a sign of life?  While it is us who do not

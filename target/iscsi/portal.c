@@ -148,6 +148,9 @@ connection_arrived(struct iscsi_portal *portal, int fd)
 		close(fd);
 		return;
 	}
+	memcpy(conn->login->redirect, portal->redirect,
+	    sizeof(conn->login->redirect));
+	conn->login->redirect_permanent = portal->redirect_permanent;
 	server->conn_count++;
 	iscsi_login_start(conn);
 }
@@ -274,6 +277,48 @@ iscsi_portal_add(struct iscsi_server *server, const char *address, uint16_t tag,
 	if (ret_bound != NULL)
 		*ret_bound = portal->address;
 	loop_post(iscsi_door(server)->loop, &portal->open);
+	return 0;
+}
+
+/* ---- Redirection ---- */
+
+struct redirection {
+	struct loop_task task;
+	struct iscsi_portal *portal; /* closed, if so, by a later message */
+	char to[ISCSI_REDIRECT_MAX];
+	bool permanent;
+};
+
+static void
+redirect_run(struct loop_task *task)
+{
+	struct redirection *r = container_of(task, struct redirection, task);
+
+	memcpy(r->portal->redirect, r->to, sizeof(r->to));
+	r->portal->redirect_permanent = r->permanent;
+	free(r);
+}
+
+int
+iscsi_portal_redirect(struct iscsi_server *server, const char *address,
+    const char *to, bool permanent)
+{
+	struct iscsi_portal *portal = portal_find(server, address);
+	struct redirection *r;
+
+	if (portal == NULL)
+		return -ENOENT;
+	if (to != NULL && strlen(to) >= sizeof(r->to))
+		return -E2BIG;
+	r = calloc(1, sizeof(*r));
+	if (r == NULL)
+		return -ENOMEM;
+	r->portal = portal;
+	r->permanent = permanent;
+	if (to != NULL)
+		strcpy(r->to, to);
+	r->task.run = redirect_run;
+	loop_post(iscsi_door(server)->loop, &r->task);
 	return 0;
 }
 

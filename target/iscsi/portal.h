@@ -16,6 +16,9 @@ struct iscsi_portal {
 	uint16_t tag;
 	int fd;
 	bool closing;
+	/* the door's */
+	char redirect[ISCSI_REDIRECT_MAX]; /* "": none */
+	bool redirect_permanent;
 	struct loop_io accept;
 	struct loop_timer retry;
 	struct loop_task open, close;

@@ -88,7 +88,8 @@ struct iscsi_reactor *iscsi_reactor_of(
 /* Gives it a TSIH.  -ENFILE: all are taken; -EDQUOT: the host's share is. */
 int iscsi_directory_add(struct iscsi_session *session);
 /* The one a login with these would reinstate, RFC 7143 6.3.5: with the same
- * ISID by another portal group it is another nexus.  tsih 0: any. */
+ * ISID by another portal group it is another nexus; or, with tsih not 0, the
+ * one it would join. */
 struct iscsi_session *iscsi_directory_find(struct iscsi_server *server,
     const char *initiator, const char *target, uint16_t tag,
     const uint8_t isid[6], uint16_t tsih);

@@ -8,7 +8,7 @@
 #include "base/crc32c.h"
 #include "base/log.h"
 #include "base/probe.h"
-#include "target/iscsi/conn.h"
+#include "target/iscsi/order.h"
 #include "target/iscsi/reactor.h"
 #include "target/iscsi/task.h"
 #include <errno.h>
@@ -42,34 +42,36 @@ void
 iscsi_rx_into_memory(
     struct iscsi_conn *conn, uint8_t *memory, uint32_t length, bool owned)
 {
-	assert(conn->rx.memory == NULL && conn->rx.keep == 0);
-	conn->rx.memory = memory;
-	conn->rx.memory_owned = owned;
-	conn->rx.keep = length;
+	assert(conn->rx.pdu.memory == NULL && conn->rx.pdu.keep == 0);
+	conn->rx.pdu.memory = memory;
+	conn->rx.pdu.memory_owned = owned;
+	conn->rx.pdu.keep = length;
 }
 
 void
 iscsi_rx_into_task(struct iscsi_conn *conn, struct iscsi_task *task,
     uint32_t offset, uint32_t length)
 {
-	assert(length <= conn->rx.data_length);
-	conn->rx.task = task;
-	conn->rx.task_offset = offset;
-	conn->rx.keep = length;
+	assert(length <= conn->rx.pdu.data_length);
+	conn->rx.pdu.task = task;
+	conn->rx.pdu.task_offset = offset;
+	conn->rx.pdu.keep = length;
 }
 
 /* The part of the data segment not received yet that is wanted, as memory. */
 static unsigned
 rx_target(struct iscsi_rx *rx, uint32_t length, struct iovec *iov)
 {
-	assert(rx->data_done + length <= rx->keep);
-	if (rx->memory != NULL) {
-		iov->iov_base = rx->memory + rx->data_done;
+	assert(rx->pdu.data_done + length <= rx->pdu.keep);
+	if (rx->pdu.memory != NULL) {
+		iov->iov_base = rx->pdu.memory + rx->pdu.data_done;
 		iov->iov_len = length;
 		return 1;
 	}
-	return bs_iov_slice(rx->task->scsi.iov, rx->task->scsi.iov_count,
-	    rx->task_offset + rx->data_done, length, iov, SCSI_TASK_IOV_MAX);
+	return bs_iov_slice(rx->pdu.task->scsi.iov,
+	    rx->pdu.task->scsi.iov_count,
+	    rx->pdu.task_offset + rx->pdu.data_done, length, iov,
+	    SCSI_TASK_IOV_MAX);
 }
 
 /* Of the data segment, length bytes lie at data. */
@@ -81,9 +83,9 @@ rx_data_staged(struct iscsi_rx *rx, const uint8_t *data, uint32_t length)
 	unsigned count = 0;
 
 	if (rx->data_digest)
-		rx->crc = crc32c_add(rx->crc, data, length);
-	if (rx->data_done < rx->keep) {
-		wanted = rx->keep - rx->data_done;
+		rx->pdu.crc = crc32c_add(rx->pdu.crc, data, length);
+	if (rx->pdu.data_done < rx->pdu.keep) {
+		wanted = rx->pdu.keep - rx->pdu.data_done;
 		if (wanted > length)
 			wanted = length;
 		count = rx_target(rx, wanted, iov);
@@ -92,20 +94,20 @@ rx_data_staged(struct iscsi_rx *rx, const uint8_t *data, uint32_t length)
 		memcpy(iov[i].iov_base, data, iov[i].iov_len);
 		data += iov[i].iov_len;
 	}
-	rx->data_done += length;
+	rx->pdu.data_done += length;
 }
 
 /* Of the data segment, length bytes were received into rx->iov. */
 static void
 rx_data_direct(struct iscsi_rx *rx, uint32_t length)
 {
-	rx->data_done += length;
+	rx->pdu.data_done += length;
 	if (!rx->data_digest)
 		return;
 	for (unsigned i = 0; length > 0; i++) {
 		const struct iovec *v = &rx->iov[i];
 		const size_t n = v->iov_len < length ? v->iov_len : length;
-		rx->crc = crc32c_add(rx->crc, v->iov_base, n);
+		rx->pdu.crc = crc32c_add(rx->pdu.crc, v->iov_base, n);
 		length -= (uint32_t)n;
 	}
 }
@@ -126,17 +128,11 @@ rx_header_digest_ok(const struct iscsi_rx *rx, const uint8_t *at, unsigned size)
 }
 
 static void
-rx_pdu_start(struct iscsi_rx *rx, const uint8_t *at)
+rx_pdu_start(struct iscsi_rx *rx, const void *bhs)
 {
-	memcpy(&rx->bhs, at, sizeof(rx->bhs));
-	rx->data_length = be24_get(&rx->bhs.data_length);
-	rx->data_done = 0;
-	rx->keep = 0;
-	rx->crc = CRC32C_SEED;
-	rx->memory = NULL;
-	rx->memory_owned = false;
-	rx->task = NULL;
-	rx->ignored = rx->rejected = false;
+	rx->pdu = (struct iscsi_rx_pdu){.crc = CRC32C_SEED};
+	memcpy(&rx->pdu.bhs, bhs, sizeof(rx->pdu.bhs));
+	rx->pdu.data_length = be24_get(&rx->pdu.bhs.data_length);
 }
 
 static bool
@@ -168,11 +164,11 @@ rx_header(struct iscsi_conn *conn)
 	}
 	rx_pdu_start(rx, at);
 	rx->head += whole;
-	if (rx->data_length > rx->segment_max) {
+	if (rx->pdu.data_length > rx->segment_max) {
 		iscsi_conn_close(conn, "data segment too long");
 		return false;
 	}
-	PROBE3(iscsi_pdu_in, conn, rx->bhs.opcode, rx->data_length);
+	PROBE3(iscsi_pdu_in, conn, rx->pdu.bhs.opcode, rx->pdu.data_length);
 	rx->stage = ISCSI_RX_DATA;
 	return iscsi_dispatch_header(conn, at + ISCSI_BHS_LENGTH) == 0;
 }
@@ -181,14 +177,14 @@ static bool
 rx_data(struct iscsi_conn *conn)
 {
 	struct iscsi_rx *rx = &conn->rx;
-	uint32_t n = rx->data_length - rx->data_done;
+	uint32_t n = rx->pdu.data_length - rx->pdu.data_done;
 
 	if (n > rx->tail - rx->head)
 		n = rx->tail - rx->head;
 	if (n > 0)
 		rx_data_staged(rx, rx->staging + rx->head, n);
 	rx->head += n;
-	if (rx->data_done < rx->data_length)
+	if (rx->pdu.data_done < rx->pdu.data_length)
 		return false;
 	rx->stage = ISCSI_RX_TRAILER;
 	return true;
@@ -203,22 +199,24 @@ rx_pdu_end(struct iscsi_conn *conn, bool data_ok)
 	if (!data_ok) {
 		iscsi_count(conn->server, digest_errors);
 		iscsi_dispatch_bad_data(conn);
-	} else if (!rx->ignored) {
+	} else if (rx->pdu.held != NULL) {
+		iscsi_order_keep(conn);
+	} else if (!rx->pdu.ignored) {
 		iscsi_dispatch_body(conn);
 	}
-	if (rx->memory_owned)
-		free(rx->memory);
-	rx->memory = NULL;
-	rx->memory_owned = false;
-	rx->task = NULL;
+	if (rx->pdu.memory_owned)
+		free(rx->pdu.memory);
+	rx->pdu.memory = NULL;
+	rx->pdu.memory_owned = false;
+	rx->pdu.task = NULL;
 }
 
 static bool
 rx_trailer(struct iscsi_conn *conn)
 {
 	struct iscsi_rx *rx = &conn->rx;
-	const uint32_t pad = iscsi_pad(rx->data_length);
-	const bool digest = rx->data_digest && rx->data_length > 0;
+	const uint32_t pad = iscsi_pad(rx->pdu.data_length);
+	const bool digest = rx->data_digest && rx->pdu.data_length > 0;
 	const unsigned whole = pad + (digest ? ISCSI_DIGEST_LENGTH : 0);
 	const uint8_t *at = rx->staging + rx->head;
 	bool ok = true;
@@ -227,8 +225,8 @@ rx_trailer(struct iscsi_conn *conn)
 		return false;
 	if (digest) {
 		/* 11.2.4: the digest covers the padding */
-		rx->crc = crc32c_add(rx->crc, at, pad);
-		ok = load_le32(at + pad) == crc32c_end(rx->crc);
+		rx->pdu.crc = crc32c_add(rx->pdu.crc, at, pad);
+		ok = load_le32(at + pad) == crc32c_end(rx->pdu.crc);
 	}
 	rx->head += whole;
 	rx_pdu_end(conn, ok);
@@ -292,8 +290,9 @@ rx_receive(struct iscsi_conn *conn)
 	assert(!rx->io.in_flight);
 	rx_compact(rx);
 	assert(rx->tail < rx->size);
-	if (rx->stage == ISCSI_RX_DATA && rx->data_done < rx->keep)
-		count = rx_target(rx, rx->keep - rx->data_done, rx->iov);
+	if (rx->stage == ISCSI_RX_DATA && rx->pdu.data_done < rx->pdu.keep)
+		count =
+		    rx_target(rx, rx->pdu.keep - rx->pdu.data_done, rx->iov);
 	rx->iov[count].iov_base = rx->staging + rx->tail;
 	rx->iov[count].iov_len = rx->size - rx->tail;
 	rx_prepare(conn, loop_sqe(conn->loop, &rx->io), count + 1);
@@ -323,8 +322,8 @@ rx_received(struct iscsi_rx *rx, unsigned result)
 {
 	uint32_t direct = 0;
 
-	if (rx->stage == ISCSI_RX_DATA && rx->data_done < rx->keep) {
-		direct = rx->keep - rx->data_done;
+	if (rx->stage == ISCSI_RX_DATA && rx->pdu.data_done < rx->pdu.keep) {
+		direct = rx->pdu.keep - rx->pdu.data_done;
 		if (direct > result)
 			direct = result;
 		rx_data_direct(rx, direct);
@@ -394,4 +393,39 @@ iscsi_rx_unstall(struct iscsi_conn *conn)
 	conn->rx.stage = ISCSI_RX_DATA;
 	if (iscsi_conn_is_open(conn) && !conn->rx.resume.queued)
 		loop_defer(conn->loop, &conn->rx.resume);
+}
+
+/* ---- Again ---- */
+
+/* What is on its way meanwhile is set aside: its data may be being received,
+ * which is nothing of the struct that is copied. */
+void
+iscsi_rx_replay(struct iscsi_conn *conn, const struct iscsi_bhs *bhs,
+    const uint8_t *ahs, const uint8_t *data, bool refused)
+{
+	struct iscsi_rx *rx = &conn->rx;
+	const struct iscsi_rx_pdu aside = rx->pdu;
+
+	assert(rx->aside == NULL);
+	rx->aside = &aside;
+	rx_pdu_start(rx, bhs);
+	rx->pdu.replayed = true;
+	rx->pdu.refused = refused;
+	if (iscsi_dispatch_header(conn, ahs) == 0) {
+		if (!refused)
+			rx_data_staged(rx, data, rx->pdu.data_length);
+		iscsi_dispatch_body(conn);
+	}
+	assert(rx->pdu.held == NULL);
+	if (rx->pdu.memory_owned)
+		free(rx->pdu.memory);
+	rx->pdu = aside;
+	rx->aside = NULL;
+}
+
+bool
+iscsi_rx_is_for(const struct iscsi_conn *conn, const struct iscsi_task *task)
+{
+	return task == conn->rx.pdu.task ||
+	       (conn->rx.aside != NULL && task == conn->rx.aside->task);
 }

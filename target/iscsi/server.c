@@ -13,6 +13,7 @@ static const struct iscsi_limits limits_default = {
     .connections = 1024,
     .unauthenticated = 256,
     .sessions_per_host = 256,
+    .session_connections = 4,
     .login_timeout_ms = 15000,
     .nop_interval_ms = 10000,
     .nop_timeout_ms = 10000,
@@ -32,6 +33,7 @@ limits_fill(const struct iscsi_limits *limits, struct iscsi_limits *ret)
 	LIMIT(connections);
 	LIMIT(unauthenticated);
 	LIMIT(sessions_per_host);
+	LIMIT(session_connections);
 	LIMIT(login_timeout_ms);
 	LIMIT(nop_interval_ms);
 	LIMIT(nop_timeout_ms);
@@ -43,6 +45,17 @@ limits_fill(const struct iscsi_limits *limits, struct iscsi_limits *ret)
 }
 
 #undef LIMIT
+
+/* Slots of tasks are numbered by 16 bits, and there is a window of them for
+ * each connection (task.c). */
+static unsigned
+session_connections_most(const struct iscsi_limits *limits)
+{
+	const unsigned slots =
+	    (UINT16_MAX - 1 - ISCSI_IMMEDIATE_SLOTS) / limits->commands - 1;
+
+	return slots < ISCSI_CONNS_MAX ? slots : ISCSI_CONNS_MAX;
+}
 
 /* RFC 7143 13.12 to 13.14, and what our own tables can hold. */
 static bool
@@ -74,6 +87,10 @@ iscsi_server_new(struct loop *home, struct loop **loops, unsigned count,
 		free(server);
 		return ret;
 	}
+	if (server->limits.session_connections >
+	    session_connections_most(&server->limits))
+		server->limits.session_connections =
+		    session_connections_most(&server->limits);
 	server->home = home;
 	server->reactor_count = count;
 	for (unsigned i = 0; i < count; i++)
@@ -221,18 +238,31 @@ digest_text(char *buf, size_t size, uint32_t digest)
 }
 
 static void
-info_connection(struct iscsi_session_info *info, const struct iscsi_conn *conn)
+info_connection(struct iscsi_conn_info *info, const struct iscsi_conn *conn)
 {
-	if (conn == NULL)
-		return;
-	info->connections = 1;
+	info->cid = conn->cid;
+	info->commands = conn->task_count;
 	iscsi_address_format(&conn->peer, info->peer);
 	iscsi_address_format(&conn->local, info->portal);
 	digest_text(info->header_digest, sizeof(info->header_digest),
 	    ISCSI_PARAM(&conn->params, HeaderDigest));
 	digest_text(info->data_digest, sizeof(info->data_digest),
 	    ISCSI_PARAM(&conn->params, DataDigest));
-	info->commands = conn->task_count;
+}
+
+static void
+info_connections(
+    struct iscsi_session_info *info, const struct iscsi_session *session)
+{
+	const struct iscsi_conn *conn;
+
+	list_for_each (conn, &session->conns, link) {
+		info->commands += conn->task_count;
+		if (iscsi_conn_is_in_use(conn) &&
+		    info->connections < ISCSI_CONNS_MAX)
+			info_connection(
+			    &info->conns[info->connections++], conn);
+	}
 }
 
 static void
@@ -254,7 +284,7 @@ info_fill(struct iscsi_session_info *info, const struct iscsi_session *session)
 	if (session->nexus != NULL)
 		latency_figures_get(scsi_nexus_latency(session->nexus),
 		    LATENCY_ALL, &info->latency);
-	info_connection(info, iscsi_session_conn(session));
+	info_connections(info, session);
 }
 
 /* Without memory the list is shorter than it should be. */

@@ -67,20 +67,21 @@ void iscsi_access_unref(struct iscsi_access *access); /* wipes secrets */
 
 struct iscsi_server;
 
-struct iscsi_limits {               /* 0: the default */
-	unsigned connections;       /* in all: 1024 */
-	unsigned unauthenticated;   /* not logged in yet, in all: 256; the
-				       oldest gives way to a new one */
-	unsigned sessions_per_host; /* 256 */
-	unsigned login_timeout_ms;  /* 15000, for the whole login */
-	unsigned nop_interval_ms;   /* 10000 of silence, then a NOP-In */
-	unsigned nop_timeout_ms;    /* 10000 more without an answer */
-	unsigned commands;          /* CmdSN window per session: 128 */
-	uint64_t data_bytes;        /* buffers one connection may hold:
-				       16 MiB */
-	uint32_t max_recv_segment;  /* our MaxRecvDataSegmentLength: 256 KiB */
-	uint32_t max_burst;         /* MaxBurstLength: 1 MiB */
-	uint32_t first_burst;       /* FirstBurstLength: 256 KiB */
+struct iscsi_limits {                 /* 0: the default */
+	unsigned connections;         /* in all: 1024 */
+	unsigned unauthenticated;     /* not logged in yet, in all: 256; the
+					 oldest gives way to a new one */
+	unsigned sessions_per_host;   /* 256 */
+	unsigned session_connections; /* MaxConnections: 4 */
+	unsigned login_timeout_ms;    /* 15000, for the whole login */
+	unsigned nop_interval_ms;     /* 10000 of silence, then a NOP-In */
+	unsigned nop_timeout_ms;      /* 10000 more without an answer */
+	unsigned commands;            /* CmdSN window per session: 128 */
+	uint64_t data_bytes;          /* buffers one connection may hold:
+					 16 MiB */
+	uint32_t max_recv_segment; /* our MaxRecvDataSegmentLength: 256 KiB */
+	uint32_t max_burst;        /* MaxBurstLength: 1 MiB */
+	uint32_t first_burst;      /* FirstBurstLength: 256 KiB */
 };
 
 /* loops[0..count) are running.  home is the control loop, on which every done
@@ -97,12 +98,30 @@ int iscsi_portal_add(struct iscsi_server *server, const char *address,
 /* Existing sessions go on.  -ENOENT.  address as bound. */
 int iscsi_portal_remove(struct iscsi_server *server, const char *address);
 
+/* "ADDR:PORT" or a name that initiators know */
+#define ISCSI_REDIRECT_MAX 256
+
+/* Whoever logs in to a target there is sent to another address, for now or for
+ * good (RFC 7143 11.13.5); to NULL: no more.  Existing sessions go on, and may
+ * still be joined.  -ENOENT, -ENOMEM, -E2BIG. */
+int iscsi_portal_redirect(struct iscsi_server *server, const char *address,
+    const char *to, bool permanent);
+
 /* Replaces the access (takes a reference).  done when every reactor uses it:
  * sessions of hosts that lost access are logged out and gone, LUNs that left
  * a host's view are unmapped and drained, new ones mapped with their unit
  * attention.  One at a time: call again from done. */
 void iscsi_server_publish(struct iscsi_server *server,
     struct iscsi_access *access, void (*done)(void *arg), void *arg);
+
+#define ISCSI_CONNS_MAX 16 /* of a session */
+
+struct iscsi_conn_info {
+	uint16_t cid;
+	unsigned commands;
+	char peer[64], portal[64];
+	char header_digest[8], data_digest[8];
+};
 
 struct iscsi_session_info {
 	uint16_t tsih;
@@ -111,9 +130,9 @@ struct iscsi_session_info {
 	char host[64];
 	char target[ISCSI_NAME_MAX + 1];
 	uint8_t isid[6];
-	unsigned connections, commands;
-	char peer[64], portal[64];
-	char header_digest[8], data_digest[8], auth[16];
+	unsigned connections, commands;                /* commands: of all */
+	struct iscsi_conn_info conns[ISCSI_CONNS_MAX]; /* the oldest first */
+	char auth[16];
 	uint64_t since_unix;
 	uint64_t reads, writes, read_bytes, write_bytes;
 	struct latency_figures latency; /* of all its commands */

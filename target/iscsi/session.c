@@ -1,20 +1,18 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A session on its target's loop: the beginning of full feature phase,
- * reinstatement of its connection, logout on request, and the end, which waits
- * until scsi has let go of the last task.
+ * A session on its target's loop: its nexus, logout on request, and the end,
+ * which waits until scsi has let go of the last task.
  */
 #include "target/iscsi/session.h"
 #include "base/log.h"
 #include "target/iscsi/login.h"
-#include "target/iscsi/nop.h"
+#include "target/iscsi/order.h"
 #include "target/iscsi/reactor.h"
 #include "target/iscsi/task.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-static void session_check(struct iscsi_session *session);
 static void linger_expired(struct loop_timer *timer);
 static void gone_run(struct loop_task *task);
 
@@ -33,6 +31,8 @@ iscsi_session_new(struct iscsi_server *server)
 	list_init(&session->directory);
 	list_init(&session->link);
 	list_init(&session->conns);
+	list_init(&session->successors);
+	list_init(&session->held);
 	list_init(&session->mappings);
 	return session;
 }
@@ -43,9 +43,29 @@ iscsi_session_free(struct iscsi_session *session)
 	assert(list_empty(&session->conns));
 	assert(list_empty(&session->mappings));
 	assert(session->nexus == NULL);
+	iscsi_order_free(session);
 	free(session->tasks);
 	session->magic = 0;
 	free(session);
+}
+
+/*
+ * While a connection logs in to a session that there is, the door does not
+ * know its window: what it last saw of ExpCmdSN, and a window that is closed,
+ * claim nothing that is not so, and an initiator that knows more ignores them
+ * (4.2.2.1).
+ */
+static uint32_t
+login_exp_cmdsn(const struct iscsi_conn *conn)
+{
+	const struct iscsi_login *login = conn->login;
+	const struct iscsi_session *session = NULL;
+
+	if (login->tsih != 0 && login->identified)
+		session = iscsi_login_session(conn);
+	return session == NULL ? login->cmdsn
+			       : atomic_load_explicit(&session->exp_cmdsn_seen,
+				     memory_order_relaxed);
 }
 
 void
@@ -55,7 +75,9 @@ iscsi_conn_window(const struct iscsi_conn *conn, uint32_t *ret_exp_cmdsn,
 	const struct iscsi_session *session = conn->session;
 
 	if (session == NULL) {
-		*ret_exp_cmdsn = *ret_max_cmdsn = conn->login->cmdsn;
+		*ret_exp_cmdsn = login_exp_cmdsn(conn);
+		*ret_max_cmdsn =
+		    *ret_exp_cmdsn - (conn->login->tsih != 0 ? 1 : 0);
 		return;
 	}
 	/* it never goes back: what opens a command moves ExpCmdSN with it */
@@ -89,8 +111,8 @@ session_nexus(struct iscsi_session *session)
 	return scsi_nexus_new(&params, &session->nexus);
 }
 
-static int
-session_open(struct iscsi_session *session)
+int
+iscsi_session_open(struct iscsi_session *session)
 {
 	int ret;
 
@@ -104,92 +126,6 @@ session_open(struct iscsi_session *session)
 	return ret;
 }
 
-static int
-conn_open(struct iscsi_conn *conn)
-{
-	const struct iscsi_params *params = &conn->login->keys.result;
-	int ret = iscsi_conn_grow(conn);
-
-	if (ret < 0)
-		return ret;
-	conn->cid = conn->login->cid;
-	conn->params = *params;
-	conn->rx.segment_max = conn->server->limits.max_recv_segment;
-	conn->rx.header_digest = ISCSI_PARAM(params, HeaderDigest);
-	conn->rx.data_digest = ISCSI_PARAM(params, DataDigest);
-	conn->tx.header_digest = conn->rx.header_digest;
-	conn->tx.data_digest = conn->rx.data_digest;
-	return 0;
-}
-
-/* The connection is the session's now, to the end. */
-static void
-session_join(struct iscsi_session *session, struct iscsi_conn *conn)
-{
-	conn->state = ISCSI_CONN_FULL;
-	list_add_tail(&session->conns, &conn->link);
-}
-
-static void
-conn_begin(struct iscsi_conn *conn)
-{
-	iscsi_login_succeed(conn);
-	iscsi_nop_start(conn);
-	iscsi_rx_resume(conn);
-}
-
-static void
-session_start(struct iscsi_session *session, struct iscsi_conn *conn)
-{
-	int ret;
-
-	session->state = ISCSI_SESSION_ACTIVE;
-	session_join(session, conn);
-	ret = session_open(session);
-	if (ret == 0)
-		ret = conn_open(conn);
-	if (ret < 0) {
-		log_debug("iscsi %s: session: %s", session->initiator,
-		    strerror(-ret));
-		iscsi_login_fail(conn, ISCSI_LOGIN_OUT_OF_RESOURCES);
-		return;
-	}
-	iscsi_count(session->server, sessions);
-	session->counted = true;
-	conn_begin(conn);
-}
-
-/* 6.3.4: the old connection is logged out as if by its initiator, its tasks are
- * terminated; numbering and nexus go on. */
-static void
-session_reinstate(struct iscsi_session *session, struct iscsi_conn *conn)
-{
-	struct iscsi_conn *old = iscsi_session_conn(session);
-	struct iscsi_conn *before = session->successor;
-
-	session->successor = conn;
-	if (before != NULL) {
-		session_join(session, before);
-		iscsi_conn_close(before, "reinstated");
-	}
-	if (old != NULL)
-		iscsi_conn_close(old, "reinstated");
-	session_check(session);
-}
-
-static void
-session_succeed(struct iscsi_session *session)
-{
-	struct iscsi_conn *conn = session->successor;
-
-	session->successor = NULL;
-	session_join(session, conn);
-	if (conn_open(conn) < 0)
-		iscsi_login_fail(conn, ISCSI_LOGIN_OUT_OF_RESOURCES);
-	else
-		conn_begin(conn);
-}
-
 void
 iscsi_session_arrive(struct iscsi_session *session, struct iscsi_conn *conn)
 {
@@ -198,12 +134,10 @@ iscsi_session_arrive(struct iscsi_session *session, struct iscsi_conn *conn)
 	if (list_empty(&session->link))
 		list_add_tail(&session->reactor->sessions, &session->link);
 	if (session->state == ISCSI_SESSION_NEW) {
-		session_start(session, conn);
-	} else if (session->state == ISCSI_SESSION_ACTIVE) {
-		session_reinstate(session, conn);
+		session->state = ISCSI_SESSION_ACTIVE;
+		iscsi_session_lead(session, conn);
 	} else {
-		session_join(session, conn);
-		iscsi_conn_close(conn, "session is closing");
+		iscsi_session_join(session, conn);
 	}
 }
 
@@ -218,10 +152,11 @@ linger_expired(struct loop_timer *timer)
 	iscsi_session_close(session, "no logout when asked for");
 }
 
-void
-iscsi_session_ask_logout(struct iscsi_session *session, unsigned grace_ms)
+/* 11.9.1: it "MUST be sent on the same connection as the one requesting to be
+ * logged out": on all. */
+static bool
+conn_ask_logout(struct iscsi_conn *conn, unsigned grace_ms)
 {
-	struct iscsi_conn *conn = iscsi_session_conn(session);
 	union {
 		struct iscsi_bhs bhs;
 		struct iscsi_async async;
@@ -231,17 +166,32 @@ iscsi_session_ask_logout(struct iscsi_session *session, unsigned grace_ms)
 		   .event = ISCSI_ASYNC_LOGOUT,
 	       }};
 
-	if (session->state == ISCSI_SESSION_CLOSING ||
-	    loop_timer_armed(&session->linger))
-		return;
-	if (conn == NULL || session->discovery) {
-		iscsi_session_close(session, "not wanted any more");
-		return;
-	}
+	if (!iscsi_conn_is_in_use(conn) || conn->close_when_sent)
+		return false;
 	be32_set(&u.async.tag, ISCSI_TAG_NONE);
 	/* 11.9.1: Parameter3 is the time in seconds to do it in */
 	be16_set(&u.async.parameter[2], (uint16_t)((grace_ms + 999) / 1000));
 	iscsi_tx_control(conn, &u.bhs, ISCSI_STATSN_USE, NULL, 0);
+	return true;
+}
+
+void
+iscsi_session_ask_logout(struct iscsi_session *session, unsigned grace_ms)
+{
+	struct iscsi_conn *conn, *next;
+	bool asked = false;
+
+	if (session->state == ISCSI_SESSION_CLOSING ||
+	    loop_timer_armed(&session->linger))
+		return;
+	list_for_each_safe (conn, next, &session->conns, link) {
+		if (!session->discovery && conn_ask_logout(conn, grace_ms))
+			asked = true;
+	}
+	if (!asked) {
+		iscsi_session_close(session, "not wanted any more");
+		return;
+	}
 	loop_timer_arm(
 	    session->reactor->loop, &session->linger, grace_ms * NSEC_PER_MSEC);
 }
@@ -258,38 +208,10 @@ iscsi_session_close(struct iscsi_session *session, const char *why)
 	    session->tsih, why);
 	session->state = ISCSI_SESSION_CLOSING;
 	loop_timer_disarm(session->reactor->loop, &session->linger);
-	if (session->successor != NULL)
-		session_join(session, session->successor);
-	session->successor = NULL;
+	iscsi_session_take_successors(session);
 	list_for_each_safe (conn, next, &session->conns, link)
 		iscsi_conn_close(conn, why);
-	session_check(session);
-}
-
-/* Its tasks are to end, but the nexus stays. */
-static void
-reset_done(struct scsi_tmf_request *request)
-{
-	struct iscsi_session *session =
-	    container_of(request, struct iscsi_session, reset);
-
-	session->resetting = false;
-	session_check(session);
-}
-
-static void
-session_reset(struct iscsi_session *session)
-{
-	struct scsi_tmf_request *reset = &session->reset;
-
-	if (session->resetting || session->nexus == NULL)
-		return;
-	session->resetting = true;
-	memset(reset, 0, sizeof(*reset));
-	reset->nexus = session->nexus;
-	reset->function = SCSI_I_T_NEXUS_RESET;
-	reset->done = reset_done;
-	scsi_tmf(reset);
+	iscsi_session_check(session);
 }
 
 /* Is there a connection whose I/O may still touch a task? */
@@ -305,27 +227,6 @@ session_is_busy(const struct iscsi_session *session)
 	return false;
 }
 
-void
-iscsi_session_conn_lost(struct iscsi_session *session, struct iscsi_conn *conn)
-{
-	assert(conn->torn_down);
-	if (session->state == ISCSI_SESSION_ACTIVE &&
-	    session->successor != NULL)
-		session_reset(session);
-	else
-		/* ErrorRecoveryLevel 0: it was the last, so the session ends */
-		iscsi_session_close(session, "connection lost");
-	session_check(session);
-}
-
-void
-iscsi_session_conn_gone(struct iscsi_session *session, struct iscsi_conn *conn)
-{
-	list_del(&conn->link);
-	conn->session = NULL;
-	session_check(session);
-}
-
 static void
 nexus_gone(void *arg)
 {
@@ -333,7 +234,7 @@ nexus_gone(void *arg)
 
 	ASSERT_MAGIC(session, ISCSI_SESSION_MAGIC);
 	session->nexus = NULL;
-	session_check(session);
+	iscsi_session_check(session);
 }
 
 static void
@@ -369,18 +270,10 @@ session_bury(struct iscsi_session *session)
 	loop_post(iscsi_door(session->server)->loop, &session->gone);
 }
 
-/* What the session waits for may have come. */
-static void
-session_check(struct iscsi_session *session)
+void
+iscsi_session_check(struct iscsi_session *session)
 {
-	if (session->state == ISCSI_SESSION_ACTIVE) {
-		if (session->successor != NULL && !session->resetting &&
-		    list_empty(&session->conns))
-			session_succeed(session);
-		return;
-	}
-	if (session->state != ISCSI_SESSION_CLOSING ||
-	    session_is_busy(session) || session->resetting)
+	if (session->state != ISCSI_SESSION_CLOSING || session_is_busy(session))
 		return;
 	if (session->nexus != NULL && !session->nexus_closing) {
 		session->nexus_closing = true;
@@ -403,5 +296,5 @@ iscsi_session_unmapped(struct iscsi_session *session)
 {
 	assert(session->unmapping > 0);
 	session->unmapping--;
-	session_check(session);
+	iscsi_session_check(session);
 }

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * A session: one I_T nexus, its command numbering, its tasks, and the
- * connections it runs over (one, until MaxConnections is negotiated higher).
- * The door makes it when a login is through; it lives on its target's loop, and
- * when it is over the door frees it.
+ * connections it runs over, as many as MaxConnections allows.  The door makes
+ * it when a login is through; it lives on its target's loop, and when it is
+ * over the door frees it.
  *
  *	state    what is going on
  *	NEW      posted to its loop with its leading connection
@@ -15,10 +15,12 @@
 #define TARGET_ISCSI_SESSION_H
 
 #include "target/iscsi/conn.h"
+#include <stdatomic.h>
 
 #define ISCSI_SESSION_MAGIC   0x15c51535u
 #define ISCSI_COMMANDS_MAX    16384
 #define ISCSI_TMF_SLOTS       16
+#define ISCSI_FENCES          16 /* a power of two */
 #define ISCSI_IMMEDIATE_SLOTS 8
 #define ISCSI_HASH_SLOTS      256 /* a power of two */
 
@@ -42,6 +44,16 @@ struct iscsi_tmf {
 	struct scsi_tmf_request request;
 	struct iscsi_conn *conn; /* NULL: the slot is free */
 	uint32_t itt;
+	bool fenced; /* its answer overtakes no other */
+};
+
+/* fence.c: an answer that waits. */
+struct iscsi_fence {
+	struct iscsi_conn *conn; /* on which it will go; NULL: free */
+	unsigned waiting;        /* connections that have not answered */
+	uint32_t tag;            /* of the pings */
+	void (*passed)(void *arg);
+	void *arg;
 };
 
 struct iscsi_session {
@@ -51,8 +63,9 @@ struct iscsi_session {
 	/* fixed while it lives */
 	struct iscsi_reactor *reactor;
 	uint8_t isid[6];
-	uint16_t tsih, tag, cid;
+	uint16_t tsih, tag;
 	bool discovery;
+	struct iscsi_params params; /* of the leading login */
 	char initiator[ISCSI_NAME_MAX + 1];
 	char host[64];
 	char target[ISCSI_NAME_MAX + 1];
@@ -70,7 +83,7 @@ struct iscsi_session {
 	enum iscsi_session_state state;
 	struct list link; /* in reactor->sessions */
 	struct list conns;
-	struct iscsi_conn *successor; /* reinstates the one there is */
+	struct list successors; /* each waits until one of its CID is gone */
 	struct scsi_nexus *nexus;
 	bool nexus_closing;
 	struct list mappings; /* struct iscsi_mapping */
@@ -82,6 +95,9 @@ struct iscsi_session {
 
 	/* command numbering, RFC 7143 4.2.2.1 */
 	uint32_t exp_cmdsn;
+	_Atomic uint32_t exp_cmdsn_seen; /* the same, for the door to read */
+	struct list held;                /* order.c: came before their turn */
+	bool ordering;
 	unsigned window; /* commands the initiator may have open */
 	unsigned open;   /* received, their status not yet built */
 
@@ -91,8 +107,8 @@ struct iscsi_session {
 	unsigned immediate_open;
 	uint16_t hash[ISCSI_HASH_SLOTS]; /* by ITT; slot + 1 */
 	struct iscsi_tmf tmfs[ISCSI_TMF_SLOTS];
-	struct scsi_tmf_request reset; /* of a reinstated connection */
-	bool resetting;
+	struct iscsi_fence fences[ISCSI_FENCES];
+	uint32_t fence_count;
 
 	uint64_t reads, writes, read_bytes, write_bytes;
 };
@@ -102,14 +118,30 @@ struct iscsi_session *iscsi_session_new(struct iscsi_server *server);
 void iscsi_session_free(struct iscsi_session *session);
 
 /* On its loop: a connection has arrived at the end of its login, its leading
- * one, or one that takes the place of that. */
+ * one, one more, or one that takes the place of another. */
 void iscsi_session_arrive(
     struct iscsi_session *session, struct iscsi_conn *conn);
+
+/* Its nexus, LUNs and tasks.  -ENOMEM. */
+int iscsi_session_open(struct iscsi_session *session);
 
 /* Ends it.  Returns at once. */
 void iscsi_session_close(struct iscsi_session *session, const char *why);
 /* Asks the initiator to log out; closes after grace_ms if he does not. */
 void iscsi_session_ask_logout(struct iscsi_session *session, unsigned grace_ms);
+
+/* What it waits for may have come. */
+void iscsi_session_check(struct iscsi_session *session);
+
+/* ---- join.c: its connections ---- */
+
+/* As the leading one, whose login ends here. */
+void iscsi_session_lead(struct iscsi_session *session, struct iscsi_conn *conn);
+void iscsi_session_join(struct iscsi_session *session, struct iscsi_conn *conn);
+/* Those that wait for their turn are the session's now, to be closed. */
+void iscsi_session_take_successors(struct iscsi_session *session);
+struct iscsi_conn *iscsi_session_find_conn(
+    const struct iscsi_session *session, uint16_t cid);
 
 /* A closing connection has no I/O and no begun task any more; its executing
  * tasks end when the session makes them. */
@@ -119,15 +151,11 @@ void iscsi_session_conn_lost(
 void iscsi_session_conn_gone(
     struct iscsi_session *session, struct iscsi_conn *conn);
 
+/* ---- session.c ---- */
+
 /* ExpCmdSN and MaxCmdSN for a PDU of this connection. */
 void iscsi_conn_window(const struct iscsi_conn *conn, uint32_t *ret_exp_cmdsn,
     uint32_t *ret_max_cmdsn);
-
-static inline struct iscsi_conn *
-iscsi_session_conn(const struct iscsi_session *session)
-{
-	return list_first(&session->conns, struct iscsi_conn, link);
-}
 
 /* An unmap has come to its end. */
 void iscsi_session_unmapped(struct iscsi_session *session);

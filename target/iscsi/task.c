@@ -4,6 +4,7 @@
  * initiator task tag, given to scsi, answered, given back.
  */
 #include "target/iscsi/task.h"
+#include "target/iscsi/fence.h"
 #include <errno.h>
 #include <stdlib.h>
 
@@ -21,13 +22,17 @@ static enum iscsi_built task_build(
 static void task_out_done(struct iscsi_conn *conn, struct iscsi_out *out);
 
 /*
- * A window full of commands may be open while another, whose answers are in
- * the batch being sent, have not come back from the ring.
+ * A window full of commands may be open while others, as many for each
+ * connection, whose answers are in the batch being sent, have not come back
+ * from the ring.
  */
 int
 iscsi_tasks_init(struct iscsi_session *session)
 {
-	session->task_slots = 2 * session->window + ISCSI_IMMEDIATE_SLOTS;
+	session->task_slots =
+	    (ISCSI_PARAM(&session->params, MaxConnections) + 1) *
+		session->window +
+	    ISCSI_IMMEDIATE_SLOTS;
 	session->tasks = calloc(session->task_slots, sizeof(*session->tasks));
 	return session->tasks == NULL ? -ENOMEM : 0;
 }
@@ -112,7 +117,7 @@ static void
 task_clear(struct iscsi_task *task)
 {
 	task->counted = task->stalled = false;
-	task->refused = task->awaiting = false;
+	task->refused = task->awaiting = task->abort_asked = false;
 	task->unsolicited = task->status_sent = false;
 	task->fault = NULL;
 	task->held = 0;
@@ -215,6 +220,46 @@ task_account(const struct iscsi_task *task)
 	}
 }
 
+/*
+ * 4.2.2.3.4: besides task management, what says that many tasks have ended: the
+ * unit attention of a reset or of CLEAR TASK SET, and the answer to PREEMPT AND
+ * ABORT.
+ */
+static bool
+task_is_fenced(const struct iscsi_task *task)
+{
+	static const uint16_t attentions[] = {0x2902, 0x2903, 0x2907, 0x2f00};
+	const struct scsi_task *scsi = &task->scsi;
+	const bool descriptor = (scsi->sense[0] & 0x7f) >= 0x72;
+
+	if (ISCSI_PARAM(&task->conn->params, MaxConnections) == 1)
+		return false;
+	if (scsi->cdb[0] == 0x5f && (scsi->cdb[1] & 0x1f) == 5)
+		return true;
+	for (size_t i = 0; i < ARRAY_SIZE(attentions); i++) {
+		if (scsi->status == SCSI_CHECK_CONDITION &&
+		    load_be16(&scsi->sense[descriptor ? 2 : 12]) ==
+			attentions[i])
+			return true;
+	}
+	return false;
+}
+
+static void
+task_passed(void *arg)
+{
+	iscsi_task_respond(arg);
+}
+
+void
+iscsi_task_answer(struct iscsi_task *task)
+{
+	task->state = ISCSI_TASK_RESPONDING;
+	if (!task_is_fenced(task) ||
+	    !iscsi_fence_begin(task->conn, task_passed, task))
+		iscsi_task_respond(task);
+}
+
 static void
 task_complete(struct scsi_task *scsi)
 {
@@ -226,7 +271,7 @@ task_complete(struct scsi_task *scsi)
 		return;
 	}
 	task_account(task);
-	iscsi_task_respond(task);
+	iscsi_task_answer(task);
 }
 
 void
@@ -300,6 +345,55 @@ iscsi_tasks_abandon(struct iscsi_conn *conn)
 	}
 }
 
+/* Those that execute are aborted one after the other, and the connection is
+ * gone when the last has ended.  The newest goes first: what waits behind
+ * others never begins, and as those run meanwhile it takes about as long as the
+ * slowest. */
+static void
+abort_done(struct scsi_tmf_request *request)
+{
+	struct iscsi_conn *conn =
+	    container_of(request, struct iscsi_conn, abort);
+
+	assert(conn->tmf_count > 0);
+	conn->tmf_count--;
+	iscsi_tasks_abort(conn);
+	iscsi_conn_closing_step(conn);
+}
+
+static struct iscsi_task *
+abort_next(struct iscsi_conn *conn)
+{
+	struct iscsi_task *task, *newest = NULL;
+
+	list_for_each (task, &conn->tasks, link) {
+		if (task->state == ISCSI_TASK_EXECUTING && !task->abort_asked)
+			newest = task;
+	}
+	return newest;
+}
+
+void
+iscsi_tasks_abort(struct iscsi_conn *conn)
+{
+	struct iscsi_task *task = abort_next(conn);
+	struct scsi_tmf_request *request = &conn->abort;
+
+	/* while the session ends, its nexus aborts what there is */
+	if (task == NULL || conn->session->nexus_closing)
+		return;
+	task->abort_asked = true;
+	memset(request, 0, sizeof(*request));
+	request->nexus = conn->session->nexus;
+	request->function = SCSI_ABORT_TASK;
+	memcpy(request->lun_field, task->scsi.lun_field,
+	    sizeof(request->lun_field));
+	request->tag = task->itt;
+	request->done = abort_done;
+	conn->tmf_count++;
+	scsi_tmf(request);
+}
+
 /* Not the one whose data is coming in right now: it is swallowed, and ends as
  * aborted when it is executed. */
 void
@@ -310,7 +404,7 @@ iscsi_tasks_abandon_aborted(struct iscsi_conn *conn)
 	list_for_each_safe (task, next, &conn->tasks, link) {
 		if (task_is_ours(task) && task->scsi.aborted &&
 		    task->scsi.phase == SCSI_TASK_BEGUN &&
-		    task != conn->rx.task && !task->stalled)
+		    !iscsi_rx_is_for(conn, task) && !task->stalled)
 			iscsi_task_free(task);
 	}
 }

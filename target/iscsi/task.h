@@ -41,6 +41,7 @@ struct iscsi_task {
 	bool stalled;                   /* the connection waits with it */
 	bool refused;                   /* TASK SET FULL, by us */
 	bool awaiting;                  /* in conn->awaiting */
+	bool abort_asked;               /* as its connection goes */
 	const struct scsi_sense *fault; /* why it will fail, by us */
 	uint64_t held;                  /* bytes counted in conn->data_bytes */
 
@@ -73,12 +74,16 @@ void iscsi_task_execute(struct iscsi_task *task);
 /* Ends it here, by a status (and sense, or NULL) instead of execution. */
 void iscsi_task_fail(struct iscsi_task *task, enum scsi_status status,
     const struct scsi_sense *sense);
+/* scsi is through with it: its status is sent, in its place among others. */
+void iscsi_task_answer(struct iscsi_task *task);
 /* Its status is known: sends it. */
 void iscsi_task_respond(struct iscsi_task *task);
 /* Its status is in the batch: the window moves on. */
 void iscsi_task_uncount(struct iscsi_task *task);
 /* The connection is closing: abandons all that scsi does not work on. */
 void iscsi_tasks_abandon(struct iscsi_conn *conn);
+/* ... and stops what scsi works on, but the session goes on. */
+void iscsi_tasks_abort(struct iscsi_conn *conn);
 /* ... and those task management hit before they executed. */
 void iscsi_tasks_abandon_aborted(struct iscsi_conn *conn);
 

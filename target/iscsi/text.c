@@ -127,6 +127,9 @@ iscsi_text_number(const char *value, uint32_t *ret_number)
 	const unsigned base = has_prefix(value, 'x') ? 16 : 10;
 	uint64_t number = 0;
 
+	/* 6.1: a simple value has 255 characters at most */
+	if (strlen(value) > ISCSI_VALUE_MAX)
+		return false;
 	if (base == 16)
 		value += 2;
 	if (*value == '\0')

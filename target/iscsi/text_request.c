@@ -32,7 +32,7 @@ iscsi_text_state_free(struct iscsi_text_state *state)
 static const struct iscsi_text_pdu *
 request_of(const struct iscsi_conn *conn)
 {
-	return (const void *)&conn->rx.bhs;
+	return (const void *)&conn->rx.pdu.bhs;
 }
 
 /* 11.10.4: the reserved tag begins a new exchange and forgets any other. */
@@ -66,7 +66,7 @@ int
 iscsi_text_header(struct iscsi_conn *conn, const uint8_t *ahs)
 {
 	const struct iscsi_text_pdu *r = request_of(conn);
-	const uint32_t length = conn->rx.data_length;
+	const uint32_t length = conn->rx.pdu.data_length;
 	struct iscsi_text_state *state = conn->text;
 
 	(void)ahs;
@@ -193,7 +193,11 @@ iscsi_text_body(struct iscsi_conn *conn)
 	struct iscsi_text_state *state = conn->text;
 	int ret = 0;
 
-	state->in_length += conn->rx.data_length;
+	/* where its header put it: one that was held may have been delivered in
+	 * between, and have begun another exchange */
+	state->in_length =
+	    (uint32_t)(conn->rx.pdu.memory - (uint8_t *)state->in) +
+	    conn->rx.pdu.data_length;
 	if ((request_of(conn)->flags & ISCSI_TEXT_CONTINUE) != 0) {
 		state->open = true;
 		text_respond(conn, 0, TEXT_TTT, NULL, 0);

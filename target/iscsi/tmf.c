@@ -4,8 +4,15 @@
  * stopped for good; then those of them that were still waiting for Data-Out are
  * given up, and the response goes out.  Data-Out that comes for them later is
  * taken to nowhere.
+ *
+ * A function may meet commands that are on their way on another connection of
+ * the session (RFC 7143 4.2.3.3, "the target iSCSI layer"): one that ends many
+ * tasks of a logical unit waits for them, one that ends all of the target takes
+ * them as received and done with; ABORT TASK makes its own never be delivered.
  */
 #include "target/iscsi/tmf.h"
+#include "target/iscsi/fence.h"
+#include "target/iscsi/order.h"
 #include "target/iscsi/task.h"
 
 /* RFC 7143 11.5.1, RFC 7144 4.1 */
@@ -36,22 +43,31 @@ enum {
 	RESPONSE_REJECTED = 255,
 };
 
+/* What it concerns: decides how it meets commands that were not delivered. */
+enum scope {
+	SCOPE_TASK,
+	SCOPE_UNIT,
+	SCOPE_TARGET,
+	SCOPE_QUERY,
+};
+
 /* level: the iSCSIProtocolLevel it needs, RFC 7144 4 */
 static const struct {
 	bool known;
 	enum scsi_tmf function;
 	unsigned level;
+	enum scope scope;
 } functions[TMF_COUNT] = {
-    [TMF_ABORT_TASK] = {true, SCSI_ABORT_TASK, 0},
-    [TMF_ABORT_TASK_SET] = {true, SCSI_ABORT_TASK_SET, 0},
-    [TMF_CLEAR_TASK_SET] = {true, SCSI_CLEAR_TASK_SET, 0},
-    [TMF_LOGICAL_UNIT_RESET] = {true, SCSI_LOGICAL_UNIT_RESET, 0},
-    [TMF_TARGET_WARM_RESET] = {true, SCSI_TARGET_WARM_RESET, 0},
-    [TMF_TARGET_COLD_RESET] = {true, SCSI_TARGET_COLD_RESET, 0},
-    [TMF_QUERY_TASK] = {true, SCSI_QUERY_TASK, 2},
-    [TMF_QUERY_TASK_SET] = {true, SCSI_QUERY_TASK_SET, 2},
-    [TMF_I_T_NEXUS_RESET] = {true, SCSI_I_T_NEXUS_RESET, 2},
-    [TMF_QUERY_ASYNC_EVENT] = {true, SCSI_QUERY_ASYNC_EVENT, 2},
+    [TMF_ABORT_TASK] = {true, SCSI_ABORT_TASK, 0, SCOPE_TASK},
+    [TMF_ABORT_TASK_SET] = {true, SCSI_ABORT_TASK_SET, 0, SCOPE_UNIT},
+    [TMF_CLEAR_TASK_SET] = {true, SCSI_CLEAR_TASK_SET, 0, SCOPE_UNIT},
+    [TMF_LOGICAL_UNIT_RESET] = {true, SCSI_LOGICAL_UNIT_RESET, 0, SCOPE_UNIT},
+    [TMF_TARGET_WARM_RESET] = {true, SCSI_TARGET_WARM_RESET, 0, SCOPE_TARGET},
+    [TMF_TARGET_COLD_RESET] = {true, SCSI_TARGET_COLD_RESET, 0, SCOPE_TARGET},
+    [TMF_QUERY_TASK] = {true, SCSI_QUERY_TASK, 2, SCOPE_QUERY},
+    [TMF_QUERY_TASK_SET] = {true, SCSI_QUERY_TASK_SET, 2, SCOPE_QUERY},
+    [TMF_I_T_NEXUS_RESET] = {true, SCSI_I_T_NEXUS_RESET, 2, SCOPE_TARGET},
+    [TMF_QUERY_ASYNC_EVENT] = {true, SCSI_QUERY_ASYNC_EVENT, 2, SCOPE_QUERY},
 };
 
 static const uint8_t responses[] = {
@@ -82,11 +98,11 @@ tmf_respond(struct iscsi_conn *conn, uint32_t itt, uint8_t response,
 }
 
 static void
-tmf_done(struct scsi_tmf_request *request)
+tmf_finish(void *arg)
 {
-	struct iscsi_tmf *tmf =
-	    container_of(request, struct iscsi_tmf, request);
+	struct iscsi_tmf *tmf = arg;
 	struct iscsi_conn *conn = tmf->conn;
+	const struct scsi_tmf_request *request = &tmf->request;
 
 	tmf->conn = NULL;
 	assert(conn->tmf_count > 0);
@@ -95,13 +111,30 @@ tmf_done(struct scsi_tmf_request *request)
 		iscsi_conn_closing_step(conn);
 		return;
 	}
-	iscsi_tasks_abandon_aborted(conn);
 	tmf_respond(
 	    conn, tmf->itt, responses[request->response], request->additional);
 	/* 11.5.1: TARGET COLD RESET also drops the connections */
 	if (request->function == SCSI_TARGET_COLD_RESET &&
 	    request->response == SCSI_TMF_COMPLETE)
 		iscsi_conn_close_when_sent(conn, "target cold reset");
+}
+
+static void
+tmf_done(struct scsi_tmf_request *request)
+{
+	struct iscsi_tmf *tmf =
+	    container_of(request, struct iscsi_tmf, request);
+	struct iscsi_session *session = tmf->conn->session;
+	struct iscsi_conn *conn;
+
+	list_for_each (conn, &session->conns, link) {
+		if (iscsi_conn_is_open(conn))
+			iscsi_tasks_abandon_aborted(conn);
+	}
+	/* 4.2.2.3.4: the answers that have to be fenced */
+	if (!iscsi_conn_is_open(tmf->conn) || !tmf->fenced ||
+	    !iscsi_fence_begin(tmf->conn, tmf_finish, tmf))
+		tmf_finish(tmf);
 }
 
 static struct iscsi_tmf *
@@ -116,16 +149,18 @@ tmf_slot(struct iscsi_session *session)
 
 static void
 tmf_start(struct iscsi_conn *conn, struct iscsi_tmf *tmf,
-    const struct iscsi_task_request *r, enum scsi_tmf function)
+    const struct iscsi_task_request *r, unsigned code)
 {
 	struct scsi_tmf_request *request = &tmf->request;
 
 	memset(tmf, 0, sizeof(*tmf));
 	tmf->conn = conn;
 	tmf->itt = be32_get(&r->itt);
+	tmf->fenced = functions[code].scope == SCOPE_UNIT ||
+		      functions[code].scope == SCOPE_TARGET;
 	conn->tmf_count++;
 	request->nexus = conn->session->nexus;
-	request->function = function;
+	request->function = functions[code].function;
 	memcpy(request->lun_field, r->lun, sizeof(request->lun_field));
 	request->tag = be32_get(&r->referenced_itt);
 	request->done = tmf_done;
@@ -135,7 +170,7 @@ tmf_start(struct iscsi_conn *conn, struct iscsi_tmf *tmf,
 int
 iscsi_tmf_header(struct iscsi_conn *conn, const uint8_t *ahs)
 {
-	const struct iscsi_task_request *r = (const void *)&conn->rx.bhs;
+	const struct iscsi_task_request *r = (const void *)&conn->rx.pdu.bhs;
 
 	(void)ahs;
 	if (be32_get(&r->itt) == ISCSI_TAG_NONE)
@@ -158,10 +193,38 @@ tmf_refusal(const struct iscsi_conn *conn, unsigned code)
 	return 0;
 }
 
+/* Commands before it that have not been delivered; true: that was all. */
+static bool
+tmf_before(struct iscsi_conn *conn, unsigned code)
+{
+	const struct iscsi_task_request *r = (const void *)&conn->rx.pdu.bhs;
+	struct iscsi_session *session = conn->session;
+
+	if (functions[code].scope == SCOPE_TARGET)
+		iscsi_order_plug(session, be32_get(&r->cmdsn));
+	return functions[code].scope == SCOPE_TASK &&
+	       iscsi_task_find(session, be32_get(&r->referenced_itt)) == NULL &&
+	       iscsi_order_abort(session, r);
+}
+
+bool
+iscsi_tmf_waits(const struct iscsi_conn *conn)
+{
+	const struct iscsi_task_request *r = (const void *)&conn->rx.pdu.bhs;
+	const unsigned code = r->function & ISCSI_TASK_FUNCTION;
+	uint32_t exp, max;
+
+	iscsi_conn_window(conn, &exp, &max);
+	return code < TMF_COUNT && functions[code].known &&
+	       functions[code].scope == SCOPE_UNIT &&
+	       iscsi_sn_before(exp, be32_get(&r->cmdsn)) &&
+	       !iscsi_sn_before(max + 1, be32_get(&r->cmdsn));
+}
+
 void
 iscsi_tmf_body(struct iscsi_conn *conn)
 {
-	const struct iscsi_task_request *r = (const void *)&conn->rx.bhs;
+	const struct iscsi_task_request *r = (const void *)&conn->rx.pdu.bhs;
 	const unsigned code = r->function & ISCSI_TASK_FUNCTION;
 	struct iscsi_tmf *tmf = tmf_slot(conn->session);
 	uint8_t refusal = tmf_refusal(conn, code);
@@ -170,6 +233,8 @@ iscsi_tmf_body(struct iscsi_conn *conn)
 		refusal = RESPONSE_REJECTED;
 	if (refusal != 0)
 		tmf_respond(conn, be32_get(&r->itt), refusal, 0);
+	else if (tmf_before(conn, code))
+		tmf_respond(conn, be32_get(&r->itt), RESPONSE_COMPLETE, 0);
 	else
-		tmf_start(conn, tmf, r, functions[code].function);
+		tmf_start(conn, tmf, r, code);
 }

@@ -45,7 +45,8 @@ iscsi_tx_queue(struct iscsi_conn *conn, struct iscsi_out *out)
 {
 	struct iscsi_tx *tx = &conn->tx;
 
-	if (!iscsi_conn_is_open(conn)) {
+	/* nothing follows the answer it closes with */
+	if (!iscsi_conn_is_open(conn) || conn->close_when_sent) {
 		list_init(&out->link);
 		out->done(conn, out);
 		return;

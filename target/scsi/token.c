@@ -22,8 +22,8 @@
 #include <sys/random.h>
 
 #define TOKENS_KEPT 256u
-#define BODY       8u /* the fields before the length's end */
-#define SECRET_AT  256u
+#define BODY        8u /* the fields before the length's end */
+#define SECRET_AT   256u
 
 struct copy_manager {
 	struct list tokens; /* used longest ago first */

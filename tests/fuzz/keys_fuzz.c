@@ -10,8 +10,10 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static const struct iscsi_limits limits = {
-    .max_recv_segment = 262144, .max_burst = 1u << 20, .first_burst = 262144};
+static const struct iscsi_limits limits = {.max_recv_segment = 262144,
+    .max_burst = 1u << 20,
+    .first_burst = 262144,
+    .session_connections = 4};
 
 static const struct iscsi_host host = {
     .chap = {.user = "user", .secret = "a secret of some length"},
@@ -42,7 +44,9 @@ check_ranges(const struct iscsi_negotiation *n)
 	assert(
 	    strnlen(n->target_name, sizeof(n->target_name)) <= ISCSI_NAME_MAX);
 	assert(ISCSI_PARAM(&n->result, ErrorRecoveryLevel) == 0);
-	assert(ISCSI_PARAM(&n->result, MaxConnections) == 1);
+	assert(ISCSI_PARAM(&n->result, MaxConnections) >= 1 &&
+	       ISCSI_PARAM(&n->result, MaxConnections) <=
+		   limits.session_connections);
 }
 
 static void

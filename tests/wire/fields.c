@@ -276,6 +276,22 @@ wire_set(
 
 /* ---- expect ---- */
 
+const char *
+wire_text_value(const struct wire_pdu *pdu, const char *key)
+{
+	const size_t length = strlen(key);
+
+	for (uint32_t at = 0; at < pdu->length;) {
+		const char *pair = (const char *)pdu->data + at;
+		const size_t n = strnlen(pair, pdu->length - at);
+		if (n > length && memcmp(pair, key, length) == 0 &&
+		    pair[length] == '=')
+			return pair + length + 1;
+		at += (uint32_t)n + 1;
+	}
+	return NULL;
+}
+
 static const char *
 check_text(const struct wire_pdu *pdu, const char *word)
 {

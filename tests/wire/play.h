@@ -43,8 +43,17 @@ int client_receive(struct play *p, void *data, size_t length, int timeout_ms);
 const char *client_send_pdu(struct play *p);
 const char *client_receive_pdu(struct play *p);
 
+/* ---- proof.c: words of a line, ended by NULL ---- */
+
+/* What was received may have a challenge. */
+void play_challenge(struct play *p);
+const char *play_chap(struct play *p, char **words);
+const char *play_reflect(struct play *p, char **words);
+const char *play_proof(struct play *p, char **words);
+
 /* ---- verbs.c ---- */
 
-const char *play_line(struct play *p, char *line);
+const char *play_send(struct play *p, char **words);
+const char *play_line(struct play *p, const char *text);
 
 #endif

@@ -5,6 +5,7 @@
  */
 #include "backstores/stores.h"
 #include "backstores/testing.h"
+#include "target/iscsi/conn.h"
 #include "tests/wire/wire.h"
 #include <pthread.h>
 #include <semaphore.h>
@@ -23,16 +24,20 @@ struct service {
 	struct backstore *stores[LUNS];
 	struct lun *luns[LUNS];
 	unsigned closed;
-	struct sockaddr_storage address[2]; /* of portal groups 1 and 2 */
+	struct sockaddr_storage addresses[PORTALS_MORE + 1];
 	/* one call at a time, run on a loop, waited for */
 	struct loop_task call;
 	void (*run)(struct service *service);
 	sem_t done;
 	enum service_view view;
+	unsigned portal;
+	const char *redirect;
+	bool permanent;
 	uint16_t tsih;
 	unsigned throttled;
 	struct lun_limits limits;
 	int result;
+	unsigned listed; /* connections */
 };
 
 static void
@@ -136,6 +141,8 @@ access_make(const struct service *s)
 	snprintf(target->iqn, sizeof(target->iqn), WIRE_TARGET);
 	target->loop = s->loops[1];
 	target->exports = calloc(LUNS, sizeof(*target->exports));
+	if (s->view == VIEW_GONE)
+		strcat(target->iqn, "-gone");
 	target->export_count = s->view == VIEW_NONE ? 0 : LUNS;
 	for (unsigned i = 0; i < LUNS; i++)
 		target->exports[i] = (struct iscsi_export){.number = i,
@@ -165,9 +172,11 @@ server_start_run(struct service *s)
 	    s->loops[0], s->loops, 2, &s->config.limits, &s->server);
 
 	assert(ret == 0);
-	for (uint16_t tag = 1; tag <= (s->config.two_groups ? 2 : 1); tag++) {
-		ret = iscsi_portal_add(
-		    s->server, "127.0.0.1:0", tag, &s->address[tag - 1]);
+	ret = iscsi_portal_add(s->server, "127.0.0.1:0", 1, &s->addresses[0]);
+	assert(ret == 0);
+	for (unsigned i = 0; i < s->config.portal_count; i++) {
+		ret = iscsi_portal_add(s->server, s->config.portals[i].address,
+		    s->config.portals[i].tag, &s->addresses[i + 1]);
 		assert(ret == 0);
 	}
 	publish_run(s);
@@ -206,8 +215,13 @@ list_done(void *arg, const struct iscsi_session_info *infos, unsigned count)
 {
 	struct service *s = arg;
 
-	for (unsigned i = 0; i < count; i++)
+	s->listed = 0;
+	for (unsigned i = 0; i < count; i++) {
 		assert(strcmp(infos[i].initiator, "") != 0);
+		for (unsigned c = 0; c < infos[i].connections; c++)
+			assert(strchr(infos[i].conns[c].peer, ':') != NULL);
+		s->listed += infos[i].connections;
+	}
 	s->result = (int)count;
 	sem_post(&s->done);
 }
@@ -259,14 +273,25 @@ service_stop(struct service *s)
 	free(s);
 }
 
-int
-service_connect(struct service *s, unsigned group)
+unsigned
+service_port(const struct service *s, unsigned portal)
 {
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	char address[64];
+
+	iscsi_address_format(&s->addresses[portal], address);
+	return (unsigned)atoi(strrchr(address, ':') + 1);
+}
+
+int
+service_connect(struct service *s, unsigned portal)
+{
+	const struct sockaddr_storage *to = &s->addresses[portal];
+	int fd = socket(to->ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
 	assert(fd >= 0);
-	if (connect(fd, (struct sockaddr *)&s->address[group - 1],
-		sizeof(struct sockaddr_in)) < 0) {
+	if (connect(fd, (const struct sockaddr *)to,
+		to->ss_family == AF_INET6 ? sizeof(struct sockaddr_in6)
+					  : sizeof(struct sockaddr_in)) < 0) {
 		close(fd);
 		return -1;
 	}
@@ -280,6 +305,36 @@ service_publish(struct service *s, enum service_view view)
 	call(s, 0, publish_run);
 }
 
+static void
+redirect_run(struct service *s)
+{
+	char address[64];
+
+	s->result = iscsi_portal_redirect(s->server,
+	    iscsi_address_format(&s->addresses[s->portal], address),
+	    s->redirect, s->permanent);
+	sem_post(&s->done);
+}
+
+static void
+nothing_run(struct service *s)
+{
+	sem_post(&s->done);
+}
+
+int
+service_redirect(
+    struct service *s, unsigned portal, const char *to, bool permanent)
+{
+	s->portal = portal;
+	s->redirect = to;
+	s->permanent = permanent;
+	call(s, 0, redirect_run);
+	/* the door has its message when it has the next one */
+	call(s, 0, nothing_run);
+	return s->result;
+}
+
 int
 service_drop(struct service *s, uint16_t tsih)
 {
@@ -289,9 +344,10 @@ service_drop(struct service *s, uint16_t tsih)
 }
 
 unsigned
-service_sessions(struct service *s)
+service_sessions(struct service *s, unsigned *ret_connections)
 {
 	call(s, 0, list_run);
+	*ret_connections = s->listed;
 	return (unsigned)s->result;
 }
 

@@ -65,8 +65,8 @@ pdu_make(struct play *p, const char *name, char **words)
 	return wrong;
 }
 
-static const char *
-do_send(struct play *p, char **words)
+const char *
+play_send(struct play *p, char **words)
 {
 	const char *wrong = pdu_make(p, words[0], words + 1);
 	uint32_t length = p->pdu.length;
@@ -96,37 +96,6 @@ do_raw(struct play *p, char **words)
 }
 
 /* ---- expect ---- */
-
-static const char *
-text_value(const struct wire_pdu *pdu, const char *key)
-{
-	const size_t length = strlen(key);
-
-	for (uint32_t at = 0; at < pdu->length;) {
-		const char *pair = (const char *)pdu->data + at;
-		const size_t n = strnlen(pair, pdu->length - at);
-		if (n > length && memcmp(pair, key, length) == 0 &&
-		    pair[length] == '=')
-			return pair + length + 1;
-		at += (uint32_t)n + 1;
-	}
-	return NULL;
-}
-
-static void
-remember_challenge(struct play *p)
-{
-	struct client *c = p->client;
-	const char *algorithm = text_value(&p->pdu, "CHAP_A");
-	const char *id = text_value(&p->pdu, "CHAP_I");
-	const char *challenge = text_value(&p->pdu, "CHAP_C");
-
-	if (algorithm == NULL || id == NULL || challenge == NULL)
-		return;
-	c->algorithm = chap_algorithm_choose(algorithm);
-	iscsi_text_number(id, &c->chap_id);
-	snprintf(c->chap_challenge, sizeof(c->chap_challenge), "%s", challenge);
-}
 
 static const char *
 expect_end(struct play *p, bool closed)
@@ -176,7 +145,7 @@ do_expect(struct play *p, char **words)
 		wire_print(&p->pdu);
 		return "another PDU";
 	}
-	remember_challenge(p);
+	play_challenge(p);
 	wrong = expect_statsn(p);
 	for (words++; wrong == NULL && *words != NULL; words++) {
 		wrong = wire_check(&p->pdu, *words, &p->variables);
@@ -194,7 +163,7 @@ static const char *
 do_connect(struct play *p, char **words)
 {
 	struct client *c = &p->clients[p->client_count];
-	unsigned group = 1;
+	unsigned portal;
 
 	if (p->service == NULL)
 		p->service = service_start(&p->config);
@@ -203,17 +172,42 @@ do_connect(struct play *p, char **words)
 	memset(c, 0, sizeof(*c));
 	snprintf(
 	    c->name, sizeof(c->name), "%s", words[0] != NULL ? words[0] : "");
-	if (words[0] != NULL && words[1] != NULL)
-		group = (unsigned)atoi(words[1]);
-	if (group != 1 && !(group == 2 && p->config.two_groups))
-		return "no such group";
-	c->fd = service_connect(p->service, group);
+	portal =
+	    words[0] != NULL && words[1] != NULL ? (unsigned)atoi(words[1]) : 0;
+	if (portal > p->config.portal_count)
+		return "no such portal";
+	c->fd = service_connect(p->service, portal);
 	if (c->fd < 0)
 		return "cannot connect";
 	c->cmdsn = 1;
 	p->client = c;
 	p->client_count++;
 	return NULL;
+}
+
+static const char *
+do_portal(struct play *p, char **words)
+{
+	const unsigned i = p->config.portal_count;
+
+	if (i == PORTALS_MORE || p->service != NULL)
+		return "too many portals, or too late";
+	snprintf(p->config.portals[i].address,
+	    sizeof(p->config.portals[i].address), "%s", words[0]);
+	p->config.portals[i].tag = (uint16_t)atoi(words[1]);
+	p->config.portal_count++;
+	return NULL;
+}
+
+/* One more, in a group of its own, whose state is to be told. */
+static const char *
+do_group(struct play *p, char **words)
+{
+	char address[] = "127.0.0.1:0", tag[] = "2";
+
+	p->config.two_groups = true;
+	p->config.access = (enum port_access)atoi(words[0]);
+	return do_portal(p, (char *[]){address, tag, NULL});
 }
 
 static const char *
@@ -263,11 +257,11 @@ do_login(struct play *p, char **words)
 
 	for (unsigned i = 0; words[i] != NULL; i++)
 		send[6 + i] = words[i];
-	wrong = do_send(p, send);
+	wrong = play_send(p, send);
 	if (wrong == NULL)
 		wrong = do_expect(p, expect);
-	take_digest(p->client, "H", text_value(&p->pdu, "HeaderDigest"));
-	take_digest(p->client, "D", text_value(&p->pdu, "DataDigest"));
+	take_digest(p->client, "H", wire_text_value(&p->pdu, "HeaderDigest"));
+	take_digest(p->client, "D", wire_text_value(&p->pdu, "DataDigest"));
 	return wrong;
 }
 
@@ -284,11 +278,11 @@ do_ready(struct play *p, char **words)
 	const char *wrong;
 
 	snprintf(lun, sizeof(lun), "lun=00%02d000000000000", atoi(words[0]));
-	wrong = do_send(p, send);
+	wrong = play_send(p, send);
 	if (wrong == NULL)
 		wrong = do_expect(p, first);
 	if (wrong == NULL)
-		wrong = do_send(p, send);
+		wrong = play_send(p, send);
 	if (wrong == NULL)
 		wrong = do_expect(p, second);
 	return wrong;
@@ -312,80 +306,35 @@ do_corrupt(struct play *p, char **words)
 	return NULL;
 }
 
-/* USER:SECRET, then words for send login-request */
-static const char *
-do_chap(struct play *p, char **words)
-{
-	struct client *c = p->client;
-	char user[256], response[80], request[] = "login-request";
-	uint8_t challenge[ISCSI_BINARY_MAX], digest[CHAP_DIGEST_MAX];
-	char *secret = strchr(words[0], ':'), *send[WORDS_MAX] = {request};
-	unsigned n = 1;
-	ssize_t length;
-
-	if (c->algorithm == NULL || secret == NULL)
-		return "no challenge seen";
-	*secret++ = '\0';
-	length =
-	    iscsi_text_binary(c->chap_challenge, challenge, sizeof(challenge));
-	chap_response(c->algorithm, (uint8_t)c->chap_id, secret, challenge,
-	    (size_t)length, digest);
-	snprintf(user, sizeof(user), "\"CHAP_N=%s", words[0]);
-	strcpy(response, "\"CHAP_R=0x");
-	for (unsigned i = 0; i < c->algorithm->length; i++)
-		sprintf(response + strlen(response), "%02x", digest[i]);
-	send[n++] = user;
-	send[n++] = response;
-	for (words++; *words != NULL; words++)
-		send[n++] = *words;
-	return do_send(p, send);
-}
-
-/* Sends our own challenge back, as one who does not know the secret would. */
-static const char *
-do_reflect(struct play *p, char **words)
-{
-	static char challenge[2 * ISCSI_BINARY_MAX + 16];
-	char *chap[WORDS_MAX] = {words[0], challenge};
-
-	snprintf(challenge, sizeof(challenge), "\"CHAP_C=%s",
-	    p->client->chap_challenge);
-	for (unsigned i = 1; words[i] != NULL; i++)
-		chap[i + 1] = words[i];
-	return do_chap(p, chap);
-}
-
-/* The answer just received must prove USER:SECRET for (id, challenge). */
-static const char *
-do_proof(struct play *p, char **words)
-{
-	struct client *c = p->client;
-	const char *name = text_value(&p->pdu, "CHAP_N");
-	const char *response = text_value(&p->pdu, "CHAP_R");
-	uint8_t challenge[64], want[CHAP_DIGEST_MAX], got[CHAP_DIGEST_MAX];
-	char *secret = strchr(words[0], ':');
-	ssize_t n;
-
-	if (name == NULL || response == NULL || secret == NULL)
-		return "no proof";
-	*secret++ = '\0';
-	n = iscsi_text_binary(words[2], challenge, sizeof(challenge));
-	chap_response(c->algorithm, (uint8_t)atoi(words[1]), secret, challenge,
-	    (size_t)n, want);
-	n = iscsi_text_binary(response, got, sizeof(got));
-	if (strcmp(name, words[0]) != 0 || n != c->algorithm->length ||
-	    memcmp(got, want, (size_t)n) != 0)
-		return "a wrong proof";
-	return NULL;
-}
-
 static const char *
 do_publish(struct play *p, char **words)
 {
-	service_publish(p->service, strcmp(words[0], "none") == 0 ? VIEW_NONE
-				    : strcmp(words[0], "all") == 0
-					? VIEW_ALL
-					: VIEW_READ_ONLY);
+	static const struct {
+		const char *name;
+		enum service_view view;
+	} views[] = {{"none", VIEW_NONE}, {"all", VIEW_ALL},
+	    {"read-only", VIEW_READ_ONLY}, {"gone", VIEW_GONE}};
+
+	for (size_t i = 0; i < ARRAY_SIZE(views); i++) {
+		if (strcmp(views[i].name, words[0]) == 0) {
+			service_publish(p->service, views[i].view);
+			return NULL;
+		}
+	}
+	return "no such view";
+}
+
+static const char *
+do_redirect(struct play *p, char **words)
+{
+	const unsigned portal = (unsigned)atoi(words[0]);
+	const char *to = strcmp(words[1], "off") != 0 ? words[1] : NULL;
+
+	if (p->service == NULL)
+		p->service = service_start(&p->config);
+	if (portal > p->config.portal_count ||
+	    service_redirect(p->service, portal, to, words[2] != NULL) < 0)
+		return "cannot redirect";
 	return NULL;
 }
 
@@ -404,9 +353,12 @@ static const char *
 do_sessions(struct play *p, char **words)
 {
 	const unsigned want = (unsigned)atoi(words[0]);
+	unsigned connections;
 
 	for (unsigned i = 0; i < WIRE_TIMEOUT_MS / 10; i++) {
-		if (service_sessions(p->service) == want)
+		if (service_sessions(p->service, &connections) == want &&
+		    (words[1] == NULL ||
+			connections == (unsigned)atoi(words[1])))
 			return NULL;
 		usleep(10000);
 	}
@@ -471,6 +423,8 @@ do_limits(struct play *p, char **words)
 			l->nop_interval_ms = n;
 		else if (strncmp(*words, "nop_timeout_ms=", 15) == 0)
 			l->nop_timeout_ms = n;
+		else if (strncmp(*words, "session_connections=", 20) == 0)
+			l->session_connections = n;
 		else if (strncmp(*words, "sessions_per_host=", 18) == 0)
 			l->sessions_per_host = n;
 		else
@@ -512,14 +466,6 @@ do_host(struct play *p, char **words)
 	return NULL;
 }
 
-static const char *
-do_group(struct play *p, char **words)
-{
-	p->config.two_groups = true;
-	p->config.access = (enum port_access)atoi(words[0]);
-	return NULL;
-}
-
 /* ---- Lines ---- */
 
 static const struct {
@@ -530,19 +476,21 @@ static const struct {
     {"limits", 1, do_limits},
     {"host", 1, do_host},
     {"group", 1, do_group},
+    {"portal", 2, do_portal},
     {"connect", 0, do_connect},
     {"on", 1, do_on},
     {"hangup", 0, do_hangup},
     {"login", 0, do_login},
-    {"send", 1, do_send},
-    {"chap", 1, do_chap},
-    {"reflect", 1, do_reflect},
-    {"proof", 3, do_proof},
+    {"send", 1, play_send},
+    {"chap", 1, play_chap},
+    {"reflect", 1, play_reflect},
+    {"proof", 3, play_proof},
     {"expect", 1, do_expect},
     {"raw", 1, do_raw},
     {"digest", 1, do_digest},
     {"corrupt", 1, do_corrupt},
     {"publish", 1, do_publish},
+    {"redirect", 2, do_redirect},
     {"drop", 1, do_drop},
     {"sessions", 1, do_sessions},
     {"stat", 2, do_stat},
@@ -572,12 +520,32 @@ split(char *line, char **words)
 	return n;
 }
 
-const char *
-play_line(struct play *p, char *line)
+/* @N is the port of the Nth portal, once there is one. */
+static void
+expand(struct play *p, const char *line, char *to, size_t size)
 {
-	char *words[WORDS_MAX];
-	const unsigned n = split(line, words);
+	size_t n = 0;
 
+	for (; *line != '\0' && n + 8 < size; line++) {
+		if (p->service == NULL || line[0] != '@' || line[1] < '0' ||
+		    line[1] > '0' + (int)p->config.portal_count) {
+			to[n++] = *line;
+			continue;
+		}
+		n += (size_t)snprintf(to + n, 8, "%u",
+		    service_port(p->service, (unsigned)(*++line - '0')));
+	}
+	to[n] = '\0';
+}
+
+const char *
+play_line(struct play *p, const char *text)
+{
+	char *words[WORDS_MAX], line[4096];
+	unsigned n;
+
+	expand(p, text, line, sizeof(line));
+	n = split(line, words);
 	for (size_t i = 0; i < ARRAY_SIZE(verbs); i++) {
 		if (strcmp(verbs[i].name, words[0]) != 0)
 			continue;

@@ -58,6 +58,7 @@ every_kind_of_value_is_read(void **unused)
 			      "keep_days = 14\n"
 			      "[iscsi]\n"
 			      "login_seconds = 20\n"
+			      "MaxConnections = 2\n"
 			      "MaxBurstLength = 512K\n"),
 	    0);
 	assert_string_equal(config.state_dir, "/srv/varve");
@@ -70,6 +71,7 @@ every_kind_of_value_is_read(void **unused)
 	assert_int_equal(config.background_percent, 50);
 	assert_int_equal(config.trash_seconds, 14 * 86400);
 	assert_int_equal(config.iscsi.login_timeout_ms, 20000);
+	assert_int_equal(config.iscsi.session_connections, 2);
 	assert_int_equal(config.iscsi.max_burst, 512 << 10);
 }
 
@@ -96,6 +98,7 @@ what_is_wrong_is_told_with_its_line(void **unused)
 	    {"[paths]\nstate = varve\n", 2, "an absolute path"},
 	    {"[control]\nread_group =\n", 2, "a group's name"},
 	    {"[iscsi]\nMaxBurstLength = 16M\n", 2, "512 B to 16 MiB"},
+	    {"[iscsi]\nMaxConnections = 17\n", 2, "1 to 16"},
 	    {"[log]\nlevel = info\nnonsense\n", 3, "neither"},
 	};
 	char where[128];

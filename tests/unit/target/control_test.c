@@ -607,6 +607,49 @@ portals_keep_the_port_they_got(void **unused)
 	refused("portal.remove", params, "portal.not-found");
 }
 
+static void
+a_portal_sends_hosts_where_it_is_told_also_after_a_restart(void **unused)
+{
+	char address[64], params[160];
+
+	(void)unused;
+	done("portal.add", "{\"address\":\"127.0.0.1:0\"}");
+	snprintf(address, sizeof(address), "%s", text("address"));
+#define REDIRECT(more)                                                         \
+	(snprintf(                                                             \
+	     params, sizeof(params), "{\"address\":\"%s\"" more "}", address), \
+	    params)
+	refused("portal.redirect", REDIRECT(""), "portal.redirect");
+	refused(
+	    "portal.redirect", REDIRECT(",\"to\":\"here\""), "portal.redirect");
+	refused(
+	    "portal.redirect", REDIRECT(",\"to\":\"[::]\""), "portal.redirect");
+	refused("portal.redirect", REDIRECT(",\"off\":true,\"permanent\":true"),
+	    "portal.redirect");
+	refused("portal.redirect", "{\"address\":\"127.0.0.1:1\",\"off\":true}",
+	    "portal.not-found");
+	done("portal.redirect",
+	    REDIRECT(",\"to\":\"192.0.2.9\",\"dry_run\":true"));
+	done("portal.list", "{}");
+	assert_true(json_is_null(
+	    json_object_get(json_array_get(result, 0), "redirect")));
+	done("portal.redirect",
+	    REDIRECT(",\"to\":\"192.0.2.9\",\"permanent\":true"));
+	assert_string_equal(text("redirect"), "192.0.2.9:3260");
+	restart();
+	done("portal.list", "{}");
+	const json_t *row = json_array_get(result, 0);
+	assert_string_equal(json_string_value(json_object_get(row, "redirect")),
+	    "192.0.2.9:3260");
+	assert_true(json_is_true(json_object_get(row, "permanent")));
+	done("portal.redirect", REDIRECT(",\"off\":true"));
+#undef REDIRECT
+	restart();
+	done("portal.list", "{}");
+	assert_true(json_is_null(
+	    json_object_get(json_array_get(result, 0), "redirect")));
+}
+
 static bool
 finding(const char *expected)
 {
@@ -762,6 +805,51 @@ a_document_is_applied_and_is_then_what_is(void **unused)
 }
 
 static void
+a_document_says_where_portals_send_hosts(void **unused)
+{
+	char *document, *params, address[64], redirect[160];
+
+	(void)unused;
+	done("portal.add", "{\"address\":\"127.0.0.1:0\"}");
+	snprintf(address, sizeof(address), "%s", text("address"));
+	snprintf(redirect, sizeof(redirect),
+	    "{\"address\":\"%s\",\"to\":\"192.0.2.9\",\"permanent\":true}",
+	    address);
+	done("portal.redirect", redirect);
+	done("config.export", "{}");
+	document = json_dumps(json_object_get(result, "document"), 0);
+	assert_true(asprintf(&params, "{\"document\":%s}", document) > 0);
+	done("config.diff", params);
+	assert_int_equal(json_array_size(result), 0);
+	snprintf(redirect, sizeof(redirect),
+	    "{\"address\":\"%s\",\"off\":true}", address);
+	done("portal.redirect", redirect);
+	done("config.apply", params);
+	assert_int_equal(json_array_size(result), 1);
+	done("portal.list", "{}");
+	const json_t *row = json_array_get(result, 0);
+	assert_string_equal(json_string_value(json_object_get(row, "redirect")),
+	    "192.0.2.9:3260");
+	assert_true(json_is_true(json_object_get(row, "permanent")));
+	/* what it does not name ends with prune alone */
+	snprintf(redirect, sizeof(redirect),
+	    "{\"document\":{\"varve\":1,\"portals\":[\"%s\"]}}", address);
+	done("config.diff", redirect);
+	assert_int_equal(json_array_size(result), 0);
+	snprintf(redirect, sizeof(redirect),
+	    "{\"document\":{\"varve\":1,\"portals\":[\"%s\"]},"
+	    "\"prune\":true}",
+	    address);
+	done("config.apply", redirect);
+	assert_int_equal(json_array_size(result), 1);
+	done("portal.list", "{}");
+	assert_true(json_is_null(
+	    json_object_get(json_array_get(result, 0), "redirect")));
+	free(params);
+	free(document);
+}
+
+static void
 a_document_that_is_not_understood_changes_nothing(void **unused)
 {
 	static const char *const documents[] = {
@@ -838,6 +926,36 @@ connect_lines_hold_no_secret_unless_asked(void **unused)
 	assert_string_equal(code, "request.not-allowed");
 }
 
+static void
+hosts_are_told_the_address_that_a_portal_moved_to(void **unused)
+{
+	char address[64], redirect[160], *lines;
+
+	(void)unused;
+	pool("vms");
+	LUN("vms/a", 4096);
+	HOST("h1");
+	EXPORT("vms/a", "h1");
+	done("portal.add", "{\"address\":\"127.0.0.1:0\"}");
+	snprintf(address, sizeof(address), "%s", text("address"));
+	for (int permanent = 0; permanent < 2; permanent++) {
+		snprintf(redirect, sizeof(redirect),
+		    "{\"address\":\"%s\",\"to\":\"192.0.2.9\","
+		    "\"permanent\":%s}",
+		    address, permanent ? "true" : "false");
+		done("portal.redirect", redirect);
+		done("host.connect", "{\"host\":\"h1\",\"for\":\"qemu\"}");
+		lines = json_dumps(result, 0);
+		assert_int_equal(strstr(lines, "192.0.2.9") != NULL, permanent);
+		assert_int_equal(strstr(lines, address) != NULL, !permanent);
+		free(lines);
+		done("export.list", "{}");
+		lines = json_dumps(result, 0);
+		assert_int_equal(strstr(lines, "192.0.2.9") != NULL, permanent);
+		free(lines);
+	}
+}
+
 #define claim(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int
@@ -867,8 +985,11 @@ main(void)
 	    claim(what_was_reserved_is_kept_until_its_host_or_lun_is_gone),
 	    claim(all_is_served_again_after_a_restart),
 	    claim(portals_keep_the_port_they_got),
+	    claim(hosts_are_told_the_address_that_a_portal_moved_to),
+	    claim(a_portal_sends_hosts_where_it_is_told_also_after_a_restart),
 	    claim(health_tells_what_is_wrong),
 	    claim(a_document_is_applied_and_is_then_what_is),
+	    claim(a_document_says_where_portals_send_hosts),
 	    claim(a_document_that_is_not_understood_changes_nothing),
 	    claim(an_apply_stops_at_the_first_step_that_fails),
 	    claim(connect_lines_hold_no_secret_unless_asked),

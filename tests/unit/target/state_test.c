@@ -442,6 +442,8 @@ an_older_database_is_taken_along(void **unused)
 		"DROP TABLE samples; DROP TABLE registrations;"
 		"DROP TABLE lun_settings; DROP TABLE lun_saved;"
 		"DROP TABLE port_groups; ALTER TABLE portals DROP COLUMN tag;"
+		"ALTER TABLE portals DROP COLUMN redirect;"
+		"ALTER TABLE portals DROP COLUMN permanent;"
 		"DELETE FROM migrations WHERE version > 1;"
 		"PRAGMA user_version = 1");
 	reopen();

@@ -20,7 +20,8 @@ setup(void **state)
 {
 	const struct iscsi_limits limits = {.max_recv_segment = 262144,
 	    .max_burst = 1u << 20,
-	    .first_burst = 262144};
+	    .first_burst = 262144,
+	    .session_connections = 4};
 	struct fixture *f = calloc(1, sizeof(*f));
 
 	iscsi_negotiation_init(&f->n, &limits);
@@ -66,7 +67,7 @@ numbers_take_the_smaller_or_the_larger(void **state)
 	OFFER("DefaultTime2Wait", "7", "DefaultTime2Wait=7");
 	OFFER("DefaultTime2Retain", "7", "DefaultTime2Retain=0");
 	OFFER("ErrorRecoveryLevel", "2", "ErrorRecoveryLevel=0");
-	OFFER("MaxConnections", "8", "MaxConnections=1");
+	OFFER("MaxConnections", "8", "MaxConnections=4");
 	OFFER("MaxOutstandingR2T", "65535", "MaxOutstandingR2T=8");
 	assert_int_equal(ISCSI_PARAM(&f->n.result, MaxBurstLength), 262144);
 }
@@ -134,6 +135,30 @@ in_discovery_much_is_irrelevant(void **state)
 	OFFER("MaxBurstLength", "65536", "MaxBurstLength=Irrelevant");
 	OFFER("InitialR2T", "Yes", "InitialR2T=Irrelevant");
 	OFFER("DefaultTime2Wait", "1", "DefaultTime2Wait=1");
+}
+
+static void
+what_the_leading_connection_settled_is_irrelevant_to_one_that_joins(
+    void **state)
+{
+	struct fixture *f = *state;
+	struct iscsi_params session = f->n.result, params;
+
+	f->n.joining = true;
+	OFFER("MaxBurstLength", "512", "MaxBurstLength=Irrelevant");
+	OFFER("MaxConnections", "9", "MaxConnections=Irrelevant");
+	OFFER("ErrorRecoveryLevel", "0", "ErrorRecoveryLevel=Irrelevant");
+	OFFER("SessionType", "Normal", "");
+	OFFER("HeaderDigest", "CRC32C", "HeaderDigest=CRC32C");
+	OFFER("MaxRecvDataSegmentLength", "512", "");
+	ISCSI_PARAM(&session, MaxBurstLength) = 4096;
+	ISCSI_PARAM(&session, MaxConnections) = 2;
+	params = f->n.result;
+	iscsi_params_join(&params, &session);
+	assert_int_equal(ISCSI_PARAM(&params, MaxBurstLength), 4096);
+	assert_int_equal(ISCSI_PARAM(&params, MaxConnections), 2);
+	assert_int_equal(ISCSI_PARAM(&params, HeaderDigest), 1);
+	assert_int_equal(ISCSI_PARAM(&params, MaxRecvDataSegmentLength), 512);
 }
 
 static void
@@ -213,6 +238,8 @@ main(void)
 	    TEST(a_value_out_of_range_is_rejected_and_changes_nothing),
 	    TEST(a_declaration_has_no_answer),
 	    TEST(in_discovery_much_is_irrelevant),
+	    TEST(
+		what_the_leading_connection_settled_is_irrelevant_to_one_that_joins),
 	    TEST(first_burst_is_irrelevant_when_nothing_is_unsolicited),
 	    TEST(keys_nobody_knows_and_obsolete_ones),
 	    TEST(what_ends_a_negotiation),

@@ -1,0 +1,393 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * PDUs that came before their turn, by number; behind a held command its
+ * unsolicited data.  Those with a number are in the window, of others there may
+ * be so many; of their data a connection may hold as much as of buffers.  A
+ * command beyond either will be answered TASK SET FULL.
+ *
+ * A number whose PDU will not be executed, because its connection has been
+ * logged out or it was aborted, stays in the list without a connection: it
+ * counts, and nothing else.
+ */
+#include "target/iscsi/order.h"
+#include "base/log.h"
+#include "target/iscsi/reactor.h"
+#include <errno.h>
+#include <stdlib.h>
+
+/* On one connection; FirstBurstLength in the smallest pieces is half of it. */
+#define UNNUMBERED_MAX 1024
+
+struct iscsi_held {
+	struct list link;
+	struct iscsi_conn *conn; /* NULL: only the number counts */
+	enum iscsi_held_kind kind;
+	uint32_t cmdsn;
+	bool refused; /* its data was too much */
+	struct iscsi_bhs bhs;
+	uint32_t ahs_length, length;
+	uint8_t bytes[]; /* additional headers, then data */
+};
+
+static uint32_t
+held_itt(const struct iscsi_held *held)
+{
+	return be32_get(&held->bhs.itt);
+}
+
+static bool
+is_held_command(const struct iscsi_held *held)
+{
+	return held->conn != NULL && held->kind == ISCSI_HELD_NUMBERED &&
+	       iscsi_opcode(&held->bhs) == ISCSI_SCSI_COMMAND;
+}
+
+static struct iscsi_held *
+held_find(const struct iscsi_session *session, uint32_t itt)
+{
+	struct iscsi_held *held;
+
+	list_for_each (held, &session->held, link) {
+		if (is_held_command(held) && held_itt(held) == itt)
+			return held;
+	}
+	return NULL;
+}
+
+static struct iscsi_held *
+held_numbered(const struct iscsi_session *session, uint32_t cmdsn)
+{
+	struct iscsi_held *held;
+
+	list_for_each (held, &session->held, link) {
+		if (held->kind == ISCSI_HELD_NUMBERED && held->cmdsn == cmdsn)
+			return held;
+	}
+	return NULL;
+}
+
+static void
+held_leave_conn(struct iscsi_held *held)
+{
+	if (held->conn == NULL)
+		return;
+	assert(held->conn->held_bytes >= held->length);
+	held->conn->held_bytes -= held->length;
+	if (held->kind != ISCSI_HELD_NUMBERED) {
+		assert(held->conn->held_pdus > 0);
+		held->conn->held_pdus--;
+	}
+	held->conn = NULL;
+}
+
+static void
+held_free(struct iscsi_held *held)
+{
+	held_leave_conn(held);
+	list_del(&held->link);
+	free(held);
+}
+
+/* Before is what comes later: those with a higher number, and of the same
+ * number, for what only waits for all before it, the one that has it. */
+static void
+held_insert(struct iscsi_session *session, struct iscsi_held *held)
+{
+	struct iscsi_held *at;
+
+	list_for_each (at, &session->held, link) {
+		if (iscsi_sn_before(held->cmdsn, at->cmdsn) ||
+		    (held->kind == ISCSI_HELD_IMMEDIATE &&
+			held->cmdsn == at->cmdsn && at->kind != held->kind)) {
+			list_insert_before(&at->link, &held->link);
+			return;
+		}
+	}
+	list_add_tail(&session->held, &held->link);
+}
+
+/* ---- In ---- */
+
+bool
+iscsi_order_awaits(const struct iscsi_conn *conn, uint32_t itt)
+{
+	const struct iscsi_held *held = held_find(conn->session, itt);
+
+	return held != NULL && held->conn == conn;
+}
+
+static bool
+is_too_much(const struct iscsi_conn *conn, enum iscsi_held_kind kind)
+{
+	const uint32_t length = conn->rx.pdu.data_length;
+
+	if (kind != ISCSI_HELD_NUMBERED && conn->held_pdus == UNNUMBERED_MAX)
+		return true;
+	return length > 0 &&
+	       conn->held_bytes + length > conn->server->limits.data_bytes;
+}
+
+/* Only a command can wait without its data: it will be told.  Of others nobody
+ * would learn.  0, or negative: the connection is closed. */
+static int
+hold_too_much(struct iscsi_conn *conn, enum iscsi_held_kind kind)
+{
+	const struct iscsi_bhs *bhs = &conn->rx.pdu.bhs;
+
+	switch (kind) {
+	case ISCSI_HELD_DATA:
+		held_find(conn->session, be32_get(&bhs->itt))->refused = true;
+		return 0;
+	case ISCSI_HELD_IMMEDIATE:
+		iscsi_reject(conn, ISCSI_REJECT_TOO_MANY_IMMEDIATE);
+		return 0;
+	default:
+		iscsi_conn_close(conn, "too much data before its turn");
+		return -ENOBUFS;
+	}
+}
+
+static struct iscsi_held *
+held_new(struct iscsi_conn *conn, enum iscsi_held_kind kind, uint32_t ahs,
+    uint32_t length)
+{
+	struct iscsi_held *held = malloc(sizeof(*held) + ahs + length);
+
+	if (held == NULL)
+		return NULL;
+	*held = (struct iscsi_held){
+	    .conn = conn, .kind = kind, .ahs_length = ahs, .length = length};
+	list_init(&held->link);
+	held->bhs = conn->rx.pdu.bhs;
+	held->cmdsn = be32_get(&held->bhs.number[0]);
+	conn->held_bytes += length;
+	conn->held_pdus += kind != ISCSI_HELD_NUMBERED;
+	return held;
+}
+
+int
+iscsi_order_hold(
+    struct iscsi_conn *conn, const uint8_t *ahs, enum iscsi_held_kind kind)
+{
+	struct iscsi_rx_pdu *pdu = &conn->rx.pdu;
+	const uint32_t ahs_length = pdu->bhs.ahs_words * 4u;
+	const bool refused = is_too_much(conn, kind);
+	struct iscsi_held *held;
+
+	if (refused && (kind != ISCSI_HELD_NUMBERED ||
+			   iscsi_opcode(&pdu->bhs) != ISCSI_SCSI_COMMAND))
+		return hold_too_much(conn, kind);
+	held = held_new(conn, kind, ahs_length, refused ? 0 : pdu->data_length);
+	if (held == NULL) {
+		iscsi_conn_close(conn, "no memory");
+		return -ENOMEM;
+	}
+	held->refused = refused;
+	if (ahs_length > 0)
+		memcpy(held->bytes, ahs, ahs_length);
+	pdu->held = held;
+	if (held->length > 0)
+		iscsi_rx_into_memory(
+		    conn, held->bytes + ahs_length, held->length, false);
+	return 0;
+}
+
+void
+iscsi_order_discard(struct iscsi_conn *conn)
+{
+	if (conn->rx.pdu.held != NULL)
+		held_free(conn->rx.pdu.held);
+	conn->rx.pdu.held = NULL;
+}
+
+static void
+keep_data(struct iscsi_conn *conn, struct iscsi_held *held)
+{
+	struct iscsi_held *command = held_find(conn->session, held_itt(held)),
+			  *at;
+
+	if (command == NULL || command->conn != conn) {
+		held_free(held); /* it was aborted meanwhile */
+		return;
+	}
+	held->cmdsn = command->cmdsn;
+	/* behind the command and what is there of its data */
+	list_for_each (at, &conn->session->held, link) {
+		if (iscsi_sn_before(held->cmdsn, at->cmdsn)) {
+			list_insert_before(&at->link, &held->link);
+			return;
+		}
+	}
+	list_add_tail(&conn->session->held, &held->link);
+}
+
+/* 4.2.2.1: "The target MUST silently ignore any non-immediate command outside
+ * of this range or non-immediate duplicates within the range." */
+static bool
+is_duplicate(const struct iscsi_session *session, const struct iscsi_held *held)
+{
+	return held->kind == ISCSI_HELD_NUMBERED &&
+	       (iscsi_sn_before(held->cmdsn, session->exp_cmdsn) ||
+		   held_numbered(session, held->cmdsn) != NULL);
+}
+
+void
+iscsi_order_keep(struct iscsi_conn *conn)
+{
+	struct iscsi_session *session = conn->session;
+	struct iscsi_held *held = conn->rx.pdu.held;
+
+	conn->rx.pdu.held = NULL;
+	if (held->kind == ISCSI_HELD_DATA)
+		keep_data(conn, held);
+	else if (is_duplicate(session, held))
+		held_free(held);
+	else
+		held_insert(session, held);
+	iscsi_order_run(session);
+}
+
+/* ---- Out ---- */
+
+void
+iscsi_order_advance(struct iscsi_session *session)
+{
+	session->exp_cmdsn++;
+	atomic_store_explicit(
+	    &session->exp_cmdsn_seen, session->exp_cmdsn, memory_order_relaxed);
+}
+
+static void
+held_deliver(struct iscsi_session *session, struct iscsi_held *held)
+{
+	struct iscsi_conn *conn = held->conn;
+
+	if (conn != NULL && iscsi_conn_is_open(conn) && !conn->close_when_sent)
+		iscsi_rx_replay(conn, &held->bhs, held->bytes,
+		    held->bytes + held->ahs_length, held->refused);
+	/* it has had its turn, whatever became of it */
+	if (held->kind == ISCSI_HELD_NUMBERED &&
+	    session->exp_cmdsn == held->cmdsn)
+		iscsi_order_advance(session);
+}
+
+void
+iscsi_order_run(struct iscsi_session *session)
+{
+	struct iscsi_held *held;
+
+	if (session->ordering)
+		return;
+	session->ordering = true;
+	while ((held = list_first(&session->held, struct iscsi_held, link)) !=
+		   NULL &&
+	       !iscsi_sn_before(session->exp_cmdsn, held->cmdsn)) {
+		list_del(&held->link);
+		held_deliver(session, held);
+		held_free(held);
+	}
+	session->ordering = false;
+}
+
+/* ---- Given up ---- */
+
+/* Of a command that is held, only the number stays. */
+static void
+held_give_up(struct iscsi_session *session, struct iscsi_held *command)
+{
+	struct iscsi_held *held, *next;
+
+	list_for_each_safe (held, next, &session->held, link) {
+		if (held->kind == ISCSI_HELD_DATA &&
+		    held->cmdsn == command->cmdsn)
+			held_free(held);
+	}
+	held_leave_conn(command);
+}
+
+/* A number that is not there yet and never will be. */
+static bool
+plug_number(struct iscsi_session *session, uint32_t cmdsn)
+{
+	struct iscsi_held *held;
+
+	if (held_numbered(session, cmdsn) != NULL)
+		return false;
+	held = calloc(1, sizeof(*held));
+	if (held == NULL)
+		return false;
+	list_init(&held->link);
+	held->kind = ISCSI_HELD_NUMBERED;
+	held->cmdsn = cmdsn;
+	held_insert(session, held);
+	return true;
+}
+
+/*
+ * 11.6.1: a tag that is not known, with a RefCmdSN in the window and before
+ * the request's own CmdSN: the target must "consider the CmdSN received".
+ */
+bool
+iscsi_order_abort(
+    struct iscsi_session *session, const struct iscsi_task_request *request)
+{
+	const uint32_t ref = be32_get(&request->ref_cmdsn);
+	const uint32_t cmdsn = be32_get(&request->cmdsn);
+	struct iscsi_held *held =
+	    held_find(session, be32_get(&request->referenced_itt));
+
+	if (held != NULL) {
+		held_give_up(session, held);
+		return true;
+	}
+	return !iscsi_sn_before(ref, session->exp_cmdsn) &&
+	       iscsi_sn_before(ref, cmdsn) &&
+	       cmdsn - session->exp_cmdsn <= session->window - session->open &&
+	       plug_number(session, ref);
+}
+
+/* 4.2.3.3 allows it for functions that concern the target: what has not come on
+ * the session that asks counts as received. */
+void
+iscsi_order_plug(struct iscsi_session *session, uint32_t next)
+{
+	struct iscsi_held *held, *tmp;
+
+	if (next - session->exp_cmdsn > session->window - session->open)
+		return;
+	list_for_each_safe (held, tmp, &session->held, link) {
+		if (held->kind != ISCSI_HELD_IMMEDIATE &&
+		    iscsi_sn_before(held->cmdsn, next))
+			held_free(held);
+	}
+	while (session->exp_cmdsn != next)
+		iscsi_order_advance(session);
+}
+
+void
+iscsi_order_forget(struct iscsi_conn *conn)
+{
+	struct iscsi_session *session = conn->session;
+	struct iscsi_held *held, *next;
+
+	iscsi_order_discard(conn);
+	if (session == NULL)
+		return;
+	list_for_each_safe (held, next, &session->held, link) {
+		if (held->conn != conn)
+			continue;
+		if (held->kind == ISCSI_HELD_NUMBERED)
+			held_leave_conn(held);
+		else
+			held_free(held);
+	}
+}
+
+void
+iscsi_order_free(struct iscsi_session *session)
+{
+	struct iscsi_held *held, *next;
+
+	list_for_each_safe (held, next, &session->held, link)
+		held_free(held);
+}
