@@ -3,7 +3,7 @@
 
 PREFIX     = /usr/local
 SYSCONFDIR = /etc
-CFLAGS     = -O2 -g
+CFLAGS     = $(if $(SAN),-O1,-O2) -g
 BUILD      = build$(SAN:%=-%)
 PKG_CONFIG = pkg-config
 

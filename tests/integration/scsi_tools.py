@@ -29,6 +29,7 @@ sg_inq --vpd --page=sv A | Third party copy ; Logical block provisioning
 sg_vpd -p sn A | Unit serial number:
 sg_vpd -p di A | NAA ; vms/a ; SCSI name string
 sg_vpd -p ei A | HEADSUP=1 ORDSUP=1 SIMPSUP=1
+sg_vpd -p sp A | Relative port=1 ; Target port group: 0x1
 sg_vpd -p tpc A | Populate token ; block device zero
 sg_vpd -p bl A | Maximum compare and write length: 255 ; Maximum atomic transfer length: 2048
 sg_vpd -p bdc A | Block device characteristics
@@ -38,6 +39,14 @@ sg_requests A | No Sense
 sg_opcodes A | Populate token ; Write atomic(16)
 sg_opcodes --tmf A | Abort task set ; I_T nexus reset
 sg_opcodes --opcode=0x83,0x11 A | Write using token ; is supported
+sg_rtpg --decode A | target port group id : 0x1 ; active/optimized
+sg_rtpg --extended --decode A | active/optimized
+sg_stpg --active A |
+sg_senddiag --test A |
+sg_senddiag --list A | Supported diagnostic pages
+sg_read_buffer --mode=desc --hex --length=4 A |
+sg_read_buffer --mode=echo_desc --hex --length=4 A |
+sg_test_rwbuf --size=4096 A | Success
 sg_modes -a A | Caching ; Control ; Informational exceptions
 sg_logs -a A | mapping threshold resource count ; Temperature page ; number of read commands
 sg_persist --in --read-keys A | NO registered reservation keys
