@@ -182,7 +182,7 @@ accept_done(struct loop_io *io, int result, uint32_t flags)
 		 result == -ENOBUFS)
 		loop_timer_arm(
 		    iscsi_door(portal->server)->loop, &portal->retry, RETRY_NS);
-	else
+	else if (result != -EINVAL) /* shut down: portal_close_run follows */
 		accept_arm(portal);
 }
 
@@ -322,10 +322,13 @@ iscsi_portal_redirect(struct iscsi_server *server, const char *address,
 	return 0;
 }
 
+/* The address is free from now on, not only when the door has let go of the
+ * socket: it may be wanted again at once. */
 static void
 portal_close(struct iscsi_portal *portal)
 {
 	list_del(&portal->home_link);
+	shutdown(portal->fd, SHUT_RDWR);
 	loop_post(iscsi_door(portal->server)->loop, &portal->close);
 }
 

@@ -33,9 +33,9 @@ SLOW_LIMIT = 600
 ONE_BY_ONE = {"Reserve6", "Sanitize"}
 
 # It wants SANITIZE to take more than three seconds, so it gets a LUN with something on
-# it, and 2 % of the time; and looks once a minute whether it is over.
+# it, and 1 % of the time; and looks once a minute whether it is over.
 SLOW = {"Sanitize.Reset"}
-SLOW_PERCENT = 2
+SLOW_PERCENT = 1
 
 
 # Families that want two paths to the LUN: here two portals.

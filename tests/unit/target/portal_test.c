@@ -154,6 +154,22 @@ there_are_eight_groups_at_most(void **unused)
 }
 
 static void
+one_that_was_removed_can_come_again_at_once(void **unused)
+{
+	char address[64], params[128];
+
+	(void)unused;
+	add(1, address);
+	snprintf(params, sizeof(params), "{\"address\":\"%s\"}", address);
+	for (unsigned i = 0; i < 200; i++) {
+		done("portal.remove", params);
+		done("portal.add", params);
+	}
+	done("portal.list", "{}");
+	assert_int_equal(json_array_size(result), 1);
+}
+
+static void
 a_document_has_groups(void **unused)
 {
 	char a[64], b[64], wanted[256];
@@ -199,6 +215,7 @@ main(void)
 	    claim(the_last_path_is_taken_by_force_only_and_health_says_so),
 	    claim(a_group_that_comes_again_is_as_new_ones_are),
 	    claim(there_are_eight_groups_at_most),
+	    claim(one_that_was_removed_can_come_again_at_once),
 	    claim(a_document_has_groups),
 	};
 
