@@ -88,7 +88,7 @@ $(foreach d,$(TEST_DIRS),$(eval $(call TEST_DIR_RULES,$(d))))
 # a libFuzzer program; otherwise it links tests/fuzz/replay.c and runs a corpus.
 FUZZ_MAIN = $(if $(FUZZ),,$(BUILD)/tests/fuzz/replay.o)
 ifdef FUZZ
-SAN_asan += -fsanitize=fuzzer-no-link
+SAN_$(SAN) += -fsanitize=fuzzer-no-link
 endif
 # ... and the parts of large ones
 $(BUILD)/tests/fuzz/image_fuzz: $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/fuzz/image/*.c))
@@ -177,7 +177,7 @@ help:
 	@echo 'SAN=asan|ubsan|tsan  CC=clang  V=1  BUILD=dir  CI=1 (warnings are errors)'
 
 clean:
-	rm -rf build build-asan build-ubsan build-tsan build-fuzz
+	rm -rf build build-asan build-ubsan build-tsan build-fuzz build-fuzz-tsan
 distclean: clean
 	rm -f config.mak
 

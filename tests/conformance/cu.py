@@ -25,7 +25,7 @@ from varved import Varved
 INITIATOR = "iqn.2007-10.com.github:sahlberg:libiscsi:iscsi-test"
 QEMU = "iqn.2008-11.org.linux-kvm"  # which fills LUNs
 LIMIT = 30  # seconds a family may take; the longest takes 2
-SLOW_LIMIT = 600
+SLOW_LIMIT = 1800
 
 
 # Families whose tests are run one by one: a reset makes a unit attention (SAM-5

@@ -3,20 +3,23 @@
 #
 # Fuzzes each parser for FUZZ_SECONDS (default 600) under ASan and UBSan with
 # libFuzzer, starting from its corpus; a finding is kept in build-fuzz/findings.
+# FUZZ_SAN=tsan: under TSan instead, in build-fuzz-tsan.
 #
 #   tests/fuzz/run.sh [NAME...]      FUZZ_SECONDS=60 tests/fuzz/run.sh pdu
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 
 seconds=${FUZZ_SECONDS:-600}
+san=${FUZZ_SAN:-asan}
 build=$PWD/build-fuzz
+[ "$san" = asan ] || build=$build-$san
 out=$build/findings
 names=${*:-$(for f in tests/fuzz/*_fuzz.c; do basename "$f" _fuzz.c; done)}
 mkdir -p "$out"
 
 passed=0 failed=0
 for name in $names; do
-    make -s CC=clang SAN=asan FUZZ=1 BUILD="$build" \
+    make -s CC=clang SAN="$san" FUZZ=1 BUILD="$build" \
         "$build/tests/fuzz/${name}_fuzz" || exit 1
     mkdir -p "$build/corpus/$name"
     echo "fuzzing $name for $seconds s"
