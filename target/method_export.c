@@ -515,13 +515,10 @@ remove_write(struct request *request)
 {
 	struct removal *removal = request->own;
 	struct state *state = request->house->state;
-	int ret = state_begin(state);
+	int ret;
 
-	if (ret < 0) {
-		request_fail(
-		    request, fault_internal("the state is not written", ret));
+	if (!request_begin(request))
 		return;
-	}
 	ret = remove_rows(state, removal);
 	if (ret < 0) {
 		request_state_failed(request, ret);

@@ -347,13 +347,10 @@ proof_write(struct request *request,
 {
 	struct proof *proof = request->own;
 	struct state *state = request->house->state;
-	int ret = state_begin(state);
+	int ret;
 
-	if (ret < 0) {
-		request_fail(
-		    request, fault_internal("the state is not written", ret));
+	if (!request_begin(request))
 		return;
-	}
 	ret = write(state, proof);
 	if (ret == -EEXIST || ret == -EADDRINUSE) {
 		state_rollback(state);
@@ -472,13 +469,10 @@ static void
 remove_write(struct request *request, int64_t id)
 {
 	struct state *state = request->house->state;
-	int ret = state_begin(state);
+	int ret;
 
-	if (ret < 0) {
-		request_fail(
-		    request, fault_internal("the state is not written", ret));
+	if (!request_begin(request))
 		return;
-	}
 	ret = state_host_remove(state, id);
 	if (ret < 0)
 		request_state_failed(request, ret);

@@ -236,13 +236,10 @@ static void
 remove_write(struct request *request, struct house_pool *hp)
 {
 	struct house *house = request->house;
-	int ret = state_begin(house->state);
+	int ret;
 
-	if (ret < 0) {
-		request_fail(
-		    request, fault_internal("the state is not written", ret));
+	if (!request_begin(request))
 		return;
-	}
 	ret = state_pool_remove(house->state, hp->id);
 	if (ret < 0) {
 		request_state_failed(request, ret);

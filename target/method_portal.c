@@ -179,12 +179,8 @@ method_portal_remove(struct request *request)
 		request_answer(request, json_incref(request->item));
 		return;
 	}
-	ret = state_begin(state);
-	if (ret < 0) {
-		request_fail(
-		    request, fault_internal("the state is not written", ret));
+	if (!request_begin(request))
 		return;
-	}
 	ret = state_portal_remove(state, portal->row.id);
 	if (ret < 0) {
 		request_state_failed(request, ret);

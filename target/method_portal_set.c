@@ -55,13 +55,10 @@ static void
 set_write(struct request *request, uint16_t tag, enum port_access access)
 {
 	struct state *state = request->house->state;
-	int ret = state_begin(state);
+	int ret;
 
-	if (ret < 0) {
-		request_fail(
-		    request, fault_internal("the state is not written", ret));
+	if (!request_begin(request))
 		return;
-	}
 	ret = state_port_group_set(state, tag, access);
 	if (ret < 0)
 		request_state_failed(request, ret);

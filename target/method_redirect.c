@@ -50,13 +50,10 @@ static bool
 redirect_write(struct request *request, const struct state_portal *row)
 {
 	struct state *state = request->house->state;
-	int ret = state_begin(state);
+	int ret;
 
-	if (ret < 0) {
-		request_fail(
-		    request, fault_internal("the state is not written", ret));
+	if (!request_begin(request))
 		return false;
-	}
 	ret = state_portal_redirect(
 	    state, row->id, row->redirect, row->permanent);
 	if (ret < 0) {

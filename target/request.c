@@ -375,6 +375,17 @@ request_fail(struct request *request, json_t *fault)
 
 /* ---- changes of the state ---- */
 
+bool
+request_begin(struct request *request)
+{
+	int ret = state_begin(request->house->state);
+
+	if (ret < 0)
+		request_fail(
+		    request, fault_internal("the state is not written", ret));
+	return ret == 0;
+}
+
 void
 request_state_failed(struct request *request, int error)
 {

@@ -72,7 +72,9 @@ void request_answer(struct request *request, json_t *item);
 void request_answer_items(struct request *request, json_t *items);
 void request_fail(struct request *request, json_t *fault);
 
-/* Ends the transaction that state_begin opened: with the audit row and the
+/* A transaction of the state; false: the request has failed. */
+bool request_begin(struct request *request);
+/* Ends it: with the audit row and the
  * answer for request_id.  On failure the request has failed. */
 bool request_commit(struct request *request, json_t *item);
 /* After an error of state_...: rolls back and fails. */

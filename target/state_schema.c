@@ -89,7 +89,7 @@ static const char step_4[] =
 "ALTER TABLE portals ADD COLUMN tag INTEGER NOT NULL DEFAULT 1;"
 "CREATE TABLE port_groups (tag INTEGER PRIMARY KEY,"
 "  access INTEGER NOT NULL) STRICT;"
-/* where a portal sends hosts, for now or for good */
+/* where a portal sends hosts: "" nowhere; permanent: 0102h, not 0101h */
 "ALTER TABLE portals ADD COLUMN redirect TEXT NOT NULL DEFAULT '';"
 "ALTER TABLE portals ADD COLUMN permanent INTEGER NOT NULL DEFAULT 0;";
 

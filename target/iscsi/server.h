@@ -101,9 +101,10 @@ int iscsi_portal_remove(struct iscsi_server *server, const char *address);
 /* "ADDR:PORT" or a name that initiators know */
 #define ISCSI_REDIRECT_MAX 256
 
-/* Whoever logs in to a target there is sent to another address, for now or for
- * good (RFC 7143 11.13.5); to NULL: no more.  Existing sessions go on, and may
- * still be joined.  -ENOENT, -ENOMEM, -E2BIG. */
+/* Whoever logs in to a target there is sent to another address (RFC 7143
+ * 11.13.5), with the status "moved permanently" or "moved temporarily"; to
+ * NULL: no more.  Existing sessions go on, and may still be joined.  -ENOENT,
+ * -ENOMEM, -E2BIG. */
 int iscsi_portal_redirect(struct iscsi_server *server, const char *address,
     const char *to, bool permanent);
 

@@ -35,26 +35,6 @@ rows(const char *method, const char *params, const char *member)
 
 #define SNAP(name) done("snap.create", "{\"names\":[\"" name "\"]}")
 
-static int
-setup(void **unused)
-{
-	(void)unused;
-	if (!talk_start())
-		return -1;
-	pool("vms");
-	LUN("vms/a", 1048576);
-	LUN("vms/b", 1048576);
-	return 0;
-}
-
-static int
-teardown(void **unused)
-{
-	(void)unused;
-	talk_stop();
-	return 0;
-}
-
 /* ---- snapshots ---- */
 
 static void
@@ -635,7 +615,8 @@ an_export_with_a_time_limit_goes_away(void **unused)
 	done("snap.delete", "{\"snap\":\"vms/a@one\"}");
 }
 
-#define claim(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+#define claim(test)                                                            \
+	cmocka_unit_test_setup_teardown(test, talk_setup_luns, talk_teardown)
 
 int
 main(void)

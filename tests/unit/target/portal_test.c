@@ -1,27 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Portal groups and how good the paths by them are, through the control API.
- * Does not cover: what hosts are told (tests/integration/paths.py), portals
- * themselves (control_test.c).
+ * Portals through the control API: the ports they keep, where they send hosts,
+ * their groups and how good the paths by them are.  Does not cover: what hosts
+ * are told (tests/integration/paths.py, redirect.sh).
  */
 #include "tests/unit/target/support/talk.h"
 #include <stdio.h>
 #include <string.h>
-
-static int
-setup(void **unused)
-{
-	(void)unused;
-	return talk_start() ? 0 : -1;
-}
-
-static int
-teardown(void **unused)
-{
-	(void)unused;
-	talk_stop();
-	return 0;
-}
 
 /* A new portal's address. */
 static const char *
@@ -62,21 +47,6 @@ access_is(unsigned row, const char *access)
 	    text_in(json_array_get(result, row), "access"), access);
 }
 
-static bool
-finding(const char *expected)
-{
-	const json_t *row;
-	size_t i;
-
-	done("health", "{}");
-	json_array_foreach(result, i, row)
-	{
-		if (strcmp(text_in(row, "code"), expected) == 0)
-			return true;
-	}
-	return false;
-}
-
 static void
 a_groups_access_is_that_of_all_its_portals_and_lasts(void **unused)
 {
@@ -114,11 +84,11 @@ the_last_path_is_taken_by_force_only_and_health_says_so(void **unused)
 	add(2, b);
 	set(a, "unavailable");
 	refused("portal.set", set_params(b, "standby", ""), "portal.last-path");
-	assert_false(finding("portal.no-path"));
+	assert_false(has_finding("portal.no-path"));
 	done("portal.set", set_params(b, "standby", ",\"force\":true"));
-	assert_true(finding("portal.no-path"));
+	assert_true(has_finding("portal.no-path"));
 	set(a, "non-optimized");
-	assert_false(finding("portal.no-path"));
+	assert_false(has_finding("portal.no-path"));
 }
 
 static void
@@ -206,10 +176,77 @@ a_document_has_groups(void **unused)
 	    "config.invalid");
 }
 
+static void
+portals_keep_the_port_they_got(void **unused)
+{
+	char address[64], params[128];
+
+	(void)unused;
+	refused("portal.add", "{\"address\":\"nowhere\"}", "portal.address");
+	refused(
+	    "portal.add", "{\"address\":\"192.0.2.1:3260\"}", "portal.failed");
+	done("portal.add", "{\"address\":\"127.0.0.1:0\"}");
+	snprintf(address, sizeof(address), "%s", text("address"));
+	snprintf(params, sizeof(params), "{\"address\":\"%s\"}", address);
+	refused("portal.add", params, "portal.exists");
+	talk_restart(NULL);
+	done("portal.list", "{}");
+	const json_t *row = json_array_get(result, 0);
+	assert_string_equal(
+	    json_string_value(json_object_get(row, "address")), address);
+	assert_string_equal(
+	    json_string_value(json_object_get(row, "state")), "listening");
+	done("portal.remove", params);
+	refused("portal.remove", params, "portal.not-found");
+}
+
+static void
+a_portal_sends_hosts_where_it_is_told_also_after_a_restart(void **unused)
+{
+	char address[64], params[160];
+
+	(void)unused;
+	done("portal.add", "{\"address\":\"127.0.0.1:0\"}");
+	snprintf(address, sizeof(address), "%s", text("address"));
+#define REDIRECT(more)                                                         \
+	(snprintf(                                                             \
+	     params, sizeof(params), "{\"address\":\"%s\"" more "}", address), \
+	    params)
+	refused("portal.redirect", REDIRECT(""), "portal.redirect");
+	refused(
+	    "portal.redirect", REDIRECT(",\"to\":\"here\""), "portal.redirect");
+	refused(
+	    "portal.redirect", REDIRECT(",\"to\":\"[::]\""), "portal.redirect");
+	refused("portal.redirect", REDIRECT(",\"off\":true,\"permanent\":true"),
+	    "portal.redirect");
+	refused("portal.redirect", "{\"address\":\"127.0.0.1:1\",\"off\":true}",
+	    "portal.not-found");
+	done("portal.redirect",
+	    REDIRECT(",\"to\":\"192.0.2.9\",\"dry_run\":true"));
+	done("portal.list", "{}");
+	assert_true(json_is_null(
+	    json_object_get(json_array_get(result, 0), "redirect")));
+	done("portal.redirect",
+	    REDIRECT(",\"to\":\"192.0.2.9\",\"permanent\":true"));
+	assert_string_equal(text("redirect"), "192.0.2.9:3260");
+	talk_restart(NULL);
+	done("portal.list", "{}");
+	const json_t *row = json_array_get(result, 0);
+	assert_string_equal(json_string_value(json_object_get(row, "redirect")),
+	    "192.0.2.9:3260");
+	assert_true(json_is_true(json_object_get(row, "permanent")));
+	done("portal.redirect", REDIRECT(",\"off\":true"));
+#undef REDIRECT
+	talk_restart(NULL);
+	done("portal.list", "{}");
+	assert_true(json_is_null(
+	    json_object_get(json_array_get(result, 0), "redirect")));
+}
+
 int
 main(void)
 {
-#define claim(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define claim(f) cmocka_unit_test_setup_teardown(f, talk_setup, talk_teardown)
 	const struct CMUnitTest tests[] = {
 	    claim(a_groups_access_is_that_of_all_its_portals_and_lasts),
 	    claim(the_last_path_is_taken_by_force_only_and_health_says_so),
@@ -217,6 +254,8 @@ main(void)
 	    claim(there_are_eight_groups_at_most),
 	    claim(one_that_was_removed_can_come_again_at_once),
 	    claim(a_document_has_groups),
+	    claim(portals_keep_the_port_they_got),
+	    claim(a_portal_sends_hosts_where_it_is_told_also_after_a_restart),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -139,26 +139,6 @@ a_unit_gets_what_is_set_and_else_what_is_usual(void **unused)
 
 /* ---- through the API ---- */
 
-static int
-setup(void **unused)
-{
-	(void)unused;
-	if (!talk_start())
-		return -1;
-	pool("vms");
-	LUN("vms/a", 1048576);
-	LUN("vms/b", 1048576);
-	return 0;
-}
-
-static int
-teardown(void **unused)
-{
-	(void)unused;
-	talk_stop();
-	return 0;
-}
-
 #define SET(lun, members) done("lun.set", "{\"lun\":\"" lun "\"," members "}")
 #define SHOW(name)        done("lun.show", "{\"lun\":\"" name "\"}")
 
@@ -352,7 +332,8 @@ a_lun_nobody_is_served_has_statistics_of_zero(void **unused)
 	refused("session.stats", "{\"session\":70000}", "session.not-found");
 }
 
-#define api_test(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define api_test(f)                                                            \
+	cmocka_unit_test_setup_teardown(f, talk_setup_luns, talk_teardown)
 
 int
 main(void)

@@ -91,18 +91,6 @@ group_is(struct rig *rig, uint16_t tag, uint8_t access, uint8_t status)
 }
 
 static void
-hears(struct rig *rig, unsigned nexus, const struct scsi_sense *sense)
-{
-	struct cmd cmd;
-
-	CMD(&cmd, rig, 0, 0, 0, 0, 0, 0);
-	cmd.task.nexus = rig->nexus[nexus];
-	cmd_run(&cmd);
-	assert_status_(&cmd, sense, __FILE__, __LINE__);
-	cmd_release(&cmd);
-}
-
-static void
 both_formats_tell_each_group_with_its_port(void **state)
 {
 	static const uint8_t expected[] = {0, 0, 0, 24, 0x00, 0x8f, 0, 1, 0, 0,
@@ -273,7 +261,7 @@ every_row_passes_in_the_states_the_standard_says(void **state)
 	group_is(rig, 2, STANDBY, 1);
 	give(rig, ACCESS_NON_OPTIMIZED);
 	rig_clear_attentions(rig);
-	hears(rig, 2, NULL);
+	rig_hears(rig, 2, NULL);
 }
 
 static void
@@ -283,8 +271,8 @@ the_other_group_notices_nothing(void **state)
 
 	give(rig, ACCESS_UNAVAILABLE);
 	rig_clear_attentions(rig);
-	hears(rig, 0, NULL);
-	hears(rig, 2, &SENSE_TARGET_PORT_UNAVAILABLE);
+	rig_hears(rig, 0, NULL);
+	rig_hears(rig, 2, &SENSE_TARGET_PORT_UNAVAILABLE);
 	rig_fill(rig, 0, 1, 1);
 }
 
@@ -327,15 +315,15 @@ a_change_is_told_to_every_nexus_but_the_one_that_made_it(void **state)
 	struct rig *rig = *state;
 
 	set(rig, 0, AN, 2);
-	hears(rig, 0, NULL);
-	hears(rig, 1, &SENSE_ACCESS_STATE_CHANGED);
-	hears(rig, 2, &SENSE_ACCESS_STATE_CHANGED);
+	rig_hears(rig, 0, NULL);
+	rig_hears(rig, 1, &SENSE_ACCESS_STATE_CHANGED);
+	rig_hears(rig, 2, &SENSE_ACCESS_STATE_CHANGED);
 	set(rig, 0, AN, 2); /* no change */
-	hears(rig, 1, NULL);
+	rig_hears(rig, 1, NULL);
 	give(rig, ACCESS_STANDBY); /* the administrator is no nexus */
-	hears(rig, 0, &SENSE_ACCESS_STATE_CHANGED);
-	hears(rig, 1, &SENSE_ACCESS_STATE_CHANGED);
-	hears(rig, 2, &SENSE_ACCESS_STATE_CHANGED);
+	rig_hears(rig, 0, &SENSE_ACCESS_STATE_CHANGED);
+	rig_hears(rig, 1, &SENSE_ACCESS_STATE_CHANGED);
+	rig_hears(rig, 2, &SENSE_ACCESS_STATE_CHANGED);
 }
 
 static void
@@ -369,7 +357,7 @@ what_cannot_be_kept_has_not_happened(void **state)
 	stpg(&cmd, rig, 2, 1, STANDBY, 1, 0, 0);
 	run_sense(&cmd, SET_TARGET_PORT_GROUPS_FAILED);
 	group_is(rig, 1, AO, 0);
-	hears(rig, 0, NULL);
+	rig_hears(rig, 0, NULL);
 }
 
 static void

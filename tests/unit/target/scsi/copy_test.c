@@ -253,6 +253,20 @@ what_is_write_protected_is_not_written(void **state)
 }
 
 static void
+refused_both_ways(struct pair *pair)
+{
+	struct cmd cmd;
+
+	one(pair, 1, 0, 1, 8, 0, 0);
+	copy(&cmd, &pair->rig);
+	run_sense(&cmd, THIRD_PARTY_DEVICE_FAILURE);
+	one(pair, 1, 1, 0, 1, 0, 0);
+	copy(&cmd, &pair->rig);
+	run_sense(&cmd, THIRD_PARTY_DEVICE_FAILURE);
+	assert_int_equal(pair->spy->log_count, 0);
+}
+
+static void
 what_another_has_reserved_is_neither_read_nor_written(void **state)
 {
 	struct pair *pair = *state;
@@ -262,13 +276,7 @@ what_another_has_reserved_is_neither_read_nor_written(void **state)
 	assert_int_equal(
 	    scsi_nexus_map(rig->nexus[1], 1, pair->lun, false, false), 0);
 	pair->lun->reserved_by = rig->nexus[1]->mappings[1];
-	one(pair, 1, 0, 1, 8, 0, 0);
-	copy(&cmd, rig);
-	run_sense(&cmd, THIRD_PARTY_DEVICE_FAILURE);
-	one(pair, 1, 1, 0, 1, 0, 0);
-	copy(&cmd, rig);
-	run_sense(&cmd, THIRD_PARTY_DEVICE_FAILURE);
-	assert_int_equal(pair->spy->log_count, 0);
+	refused_both_ways(pair);
 	pair->lun->reserved_by = NULL;
 	pair->lun->stopped = true;
 	copy(&cmd, rig);
@@ -283,17 +291,9 @@ what_the_port_does_not_reach_is_neither_read_nor_written(void **state)
 	const struct port_groups ports = {
 	    .count = 1, .list = {{1, ACCESS_STANDBY}}};
 	struct pair *pair = *state;
-	struct rig *rig = &pair->rig;
-	struct cmd cmd;
 
 	lun_set_port_groups(pair->lun, &ports, 1);
-	one(pair, 1, 0, 1, 8, 0, 0);
-	copy(&cmd, rig);
-	run_sense(&cmd, THIRD_PARTY_DEVICE_FAILURE);
-	one(pair, 1, 1, 0, 1, 0, 0);
-	copy(&cmd, rig);
-	run_sense(&cmd, THIRD_PARTY_DEVICE_FAILURE);
-	assert_int_equal(pair->spy->log_count, 0);
+	refused_both_ways(pair);
 }
 
 static void

@@ -38,18 +38,6 @@ set(struct rig *rig, const struct lun_params *params)
 }
 
 static void
-heard(struct rig *rig, unsigned nexus, const struct scsi_sense *sense)
-{
-	struct cmd cmd;
-
-	CMD(&cmd, rig, 0, 0, 0, 0, 0, 0);
-	cmd.task.nexus = rig->nexus[nexus];
-	cmd_run(&cmd);
-	assert_status_(&cmd, sense, __FILE__, __LINE__);
-	cmd_release(&cmd);
-}
-
-static void
 vpd(struct rig *rig, uint8_t page, uint8_t ret_data[256])
 {
 	struct cmd cmd;
@@ -81,8 +69,8 @@ a_new_name_is_seen_and_every_nexus_is_told(void **state)
 	    cmd_in(&cmd) + 8, "ACME    Rocket disk     7   ", 28);
 	cmd_release(&cmd);
 	for (unsigned i = 0; i < 2; i++) {
-		heard(rig, i, &SENSE_INQUIRY_DATA_HAS_CHANGED);
-		heard(rig, i, NULL);
+		rig_hears(rig, i, &SENSE_INQUIRY_DATA_HAS_CHANGED);
+		rig_hears(rig, i, NULL);
 	}
 }
 
@@ -125,7 +113,7 @@ the_rotation_rate_is_the_stores_or_what_is_set(void **state)
 	set(rig, &params);
 	vpd(rig, 0xb1, data);
 	assert_int_equal(load_be16(data + 4), 7200);
-	heard(rig, 0, &SENSE_INQUIRY_DATA_HAS_CHANGED);
+	rig_hears(rig, 0, &SENSE_INQUIRY_DATA_HAS_CHANGED);
 	params.rotation = 1;
 	set(rig, &params);
 	vpd(rig, 0xb1, data);
@@ -142,8 +130,8 @@ read_only_is_obeyed_and_shown_at_once(void **state)
 
 	params.read_only = true;
 	set(rig, &params);
-	heard(rig, 0, &SENSE_MODE_PARAMETERS_CHANGED);
-	heard(rig, 1, &SENSE_MODE_PARAMETERS_CHANGED);
+	rig_hears(rig, 0, &SENSE_MODE_PARAMETERS_CHANGED);
+	rig_hears(rig, 1, &SENSE_MODE_PARAMETERS_CHANGED);
 	CMD(&cmd, rig, 0x2a, 0, BE32(0), 0, BE16(1), 0);
 	cmd_out(&cmd, data, 512);
 	run_sense(&cmd, WRITE_PROTECTED);
@@ -154,7 +142,7 @@ read_only_is_obeyed_and_shown_at_once(void **state)
 	cmd_release(&cmd);
 	params.read_only = false;
 	set(rig, &params);
-	heard(rig, 0, &SENSE_MODE_PARAMETERS_CHANGED);
+	rig_hears(rig, 0, &SENSE_MODE_PARAMETERS_CHANGED);
 	rig_fill(rig, 0, 1, 'a');
 }
 
@@ -173,7 +161,7 @@ a_cache_that_is_switched_off_is_flushed_and_stays_off_over_a_reset(
 	set(&rig, &params);
 	assert_int_equal(last_result, 0);
 	assert_int_equal(spy_count(rig.spy, BS_FLUSH), 1);
-	heard(&rig, 0, &SENSE_MODE_PARAMETERS_CHANGED);
+	rig_hears(&rig, 0, &SENSE_MODE_PARAMETERS_CHANGED);
 	lun_reset(rig.lun);
 	CMD(&cmd, &rig, 0x2a, 0, BE32(0), 0, BE16(1), 0);
 	cmd_out(&cmd, data, 512);
@@ -182,10 +170,10 @@ a_cache_that_is_switched_off_is_flushed_and_stays_off_over_a_reset(
 	/* that it is off already is no news */
 	set(&rig, &params);
 	assert_int_equal(spy_count(rig.spy, BS_FLUSH), 1);
-	heard(&rig, 0, NULL);
+	rig_hears(&rig, 0, NULL);
 	params.write_cache = true;
 	set(&rig, &params);
-	heard(&rig, 0, &SENSE_MODE_PARAMETERS_CHANGED);
+	rig_hears(&rig, 0, &SENSE_MODE_PARAMETERS_CHANGED);
 	CMD(&cmd, &rig, 0x2a, 0, BE32(0), 0, BE16(1), 0);
 	cmd_out(&cmd, data, 512);
 	run_good(&cmd);
@@ -236,8 +224,8 @@ what_stays_the_same_is_not_told(void **state)
 	params.limits.iops = 1000; /* nothing a host could see */
 	set(rig, &params);
 	assert_int_equal(rig->lun->throttle.limits.iops, 1000);
-	heard(rig, 0, NULL);
-	heard(rig, 1, NULL);
+	rig_hears(rig, 0, NULL);
+	rig_hears(rig, 1, NULL);
 }
 
 int

@@ -104,6 +104,17 @@ all_that_can_be_saved_is_and_comes_back_with_a_restart(void **state)
 	rig_close(&rig);
 }
 
+/* Write cache off, saved: on its way to the keeper. */
+static void
+save_held(struct cmd *cmd, struct rig *rig)
+{
+	open_rig(rig, NULL);
+	rig->keep_hold = true;
+	select_caching(cmd, rig, 1, 0);
+	assert_true(cmd_begin(cmd));
+	cmd_execute(cmd);
+}
+
 static void
 it_is_changed_and_answered_only_when_it_is_kept(void **state)
 {
@@ -111,11 +122,7 @@ it_is_changed_and_answered_only_when_it_is_kept(void **state)
 	struct cmd cmd;
 
 	(void)state;
-	open_rig(&rig, NULL);
-	rig.keep_hold = true;
-	select_caching(&cmd, &rig, 1, 0);
-	assert_true(cmd_begin(&cmd));
-	cmd_execute(&cmd);
+	save_held(&cmd, &rig);
 	rig_drain(&rig);
 	assert_false(cmd.done);
 	assert_true(rig.lun->mode.write_cache);
@@ -197,11 +204,7 @@ one_that_is_aborted_while_it_is_kept_ends_after_it(void **state)
 	struct cmd cmd;
 
 	(void)state;
-	open_rig(&rig, NULL);
-	rig.keep_hold = true;
-	select_caching(&cmd, &rig, 1, 0);
-	assert_true(cmd_begin(&cmd));
-	cmd_execute(&cmd);
+	save_held(&cmd, &rig);
 	abort_task(&cmd.task, ABORT_SILENTLY, abort_ticket());
 	rig_drain(&rig);
 	assert_false(cmd.done);

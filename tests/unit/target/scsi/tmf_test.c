@@ -61,18 +61,6 @@ assert_aborted(struct cmd *cmd)
 }
 
 static void
-tur_sense(struct rig *rig, unsigned nexus, const struct scsi_sense *sense)
-{
-	struct cmd cmd;
-
-	CMD(&cmd, rig, 0, 0, 0, 0, 0, 0);
-	cmd.task.nexus = rig->nexus[nexus];
-	cmd_run(&cmd);
-	assert_status_(&cmd, sense, __FILE__, __LINE__);
-	cmd_release(&cmd);
-}
-
-static void
 abort_of_a_task_at_the_store_is_answered_when_the_io_is_back(void **state)
 {
 	struct rig *rig = *state;
@@ -91,7 +79,7 @@ abort_of_a_task_at_the_store_is_answered_when_the_io_is_back(void **state)
 	assert_true(t.done);
 	assert_int_equal(t.request.response, SCSI_TMF_COMPLETE);
 	assert_aborted(&cmd);
-	tur_sense(rig, 0, NULL);
+	rig_hears(rig, 0, NULL);
 }
 
 static void
@@ -253,9 +241,9 @@ clear_task_set_is_told_to_the_other_nexus(void **state)
 	assert_true(t.done);
 	assert_aborted(&mine);
 	assert_aborted(&other);
-	tur_sense(rig, 0, NULL);
-	tur_sense(rig, 1, &SENSE_COMMANDS_CLEARED);
-	tur_sense(rig, 1, NULL);
+	rig_hears(rig, 0, NULL);
+	rig_hears(rig, 1, &SENSE_COMMANDS_CLEARED);
+	rig_hears(rig, 1, NULL);
 }
 
 static void
@@ -283,7 +271,7 @@ with_tas_the_other_nexus_gets_task_aborted(void **state)
 	assert_false(begun.task.aborted);
 	assert_int_equal(begun.task.status, SCSI_TASK_ABORTED);
 	cmd_release(&begun);
-	tur_sense(rig, 1, NULL);
+	rig_hears(rig, 1, NULL);
 }
 
 static void
@@ -309,9 +297,9 @@ each_reset_is_told_by_its_name_and_brings_defaults_back(void **state)
 		tmf(&t, rig, 0, table[i].function, 0);
 		assert_true(t.done);
 		assert_false(rig->lun->mode.d_sense);
-		tur_sense(rig, 0, table[i].sense);
-		tur_sense(rig, 1, table[i].sense);
-		tur_sense(rig, 1, NULL); /* not reserved any more */
+		rig_hears(rig, 0, table[i].sense);
+		rig_hears(rig, 1, table[i].sense);
+		rig_hears(rig, 1, NULL); /* not reserved any more */
 	}
 }
 
@@ -334,8 +322,8 @@ a_nexus_reset_is_told_to_that_nexus_only(void **state)
 	assert_aborted(&mine);
 	assert_good(&other);
 	cmd_release(&other);
-	tur_sense(rig, 0, &SENSE_NEXUS_LOSS);
-	tur_sense(rig, 1, NULL);
+	rig_hears(rig, 0, &SENSE_NEXUS_LOSS);
+	rig_hears(rig, 1, NULL);
 }
 
 static void
@@ -449,7 +437,7 @@ queries_tell_what_is_there(void **state)
 	tmf(&t, rig, 0, SCSI_QUERY_ASYNC_EVENT, 0);
 	assert_int_equal(t.request.response, SCSI_TMF_SUCCEEDED);
 	assert_int_equal(t.request.additional, 0x162a09);
-	tur_sense(rig, 0, &SENSE_CAPACITY_DATA_HAS_CHANGED);
+	rig_hears(rig, 0, &SENSE_CAPACITY_DATA_HAS_CHANGED);
 }
 
 int

@@ -92,3 +92,46 @@ pool(const char *name)
 	    name, served.directory, name);
 	done("pool.create", params);
 }
+
+bool
+has_finding(const char *expected)
+{
+	const json_t *row;
+	size_t i;
+
+	done("health", "{}");
+	json_array_foreach(result, i, row)
+	{
+		if (strcmp(text_in(row, "code"), expected) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* ---- for cmocka ---- */
+
+int
+talk_setup(void **unused)
+{
+	(void)unused;
+	return talk_start() ? 0 : -1;
+}
+
+int
+talk_setup_luns(void **unused)
+{
+	if (talk_setup(unused) < 0)
+		return -1;
+	pool("vms");
+	LUN("vms/a", 1048576);
+	LUN("vms/b", 1048576);
+	return 0;
+}
+
+int
+talk_teardown(void **unused)
+{
+	(void)unused;
+	talk_stop();
+	return 0;
+}

@@ -30,11 +30,21 @@ const char *text_in(const json_t *item, const char *member);
 const char *text(const char *member);
 json_int_t number(const char *member);
 
+/* Does health say that? */
+bool has_finding(const char *expected);
+
+/* For cmocka: a talk; one about vms/a and vms/b, of 1 MiB each; its end. */
+int talk_setup(void **unused);
+int talk_setup_luns(void **unused);
+int talk_teardown(void **unused);
+
 /* A pool of 128 MiB in a file of its name. */
 void pool(const char *name);
 
 #define LUN(name, size)                                                        \
 	done("lun.create", "{\"name\":\"" name "\",\"size\":" #size "}")
+#define EXPORT(lun, host)                                                      \
+	done("export.add", "{\"name\":\"" lun "\",\"host\":\"" host "\"}")
 #define HOST(name)                                                             \
 	done("host.add",                                                       \
 	    "{\"name\":\"" name "\",\"iqn\":\"iqn.2026-01.x:" name             \

@@ -70,15 +70,9 @@ pr_list_move(uint8_t *list, uint64_t key, uint64_t action_key, uint8_t flags,
 void
 pr_hears(struct rig *rig, unsigned nexus, const struct scsi_sense *sense)
 {
-	struct cmd cmd;
-
-	for (unsigned i = sense == NULL; i < 2; i++) {
-		CMD(&cmd, rig, 0, 0, 0, 0, 0, 0);
-		cmd.task.nexus = rig->nexus[nexus];
-		cmd_run(&cmd);
-		assert_status_(&cmd, i == 0 ? sense : NULL, __FILE__, __LINE__);
-		cmd_release(&cmd);
-	}
+	if (sense != NULL)
+		rig_hears(rig, nexus, sense);
+	rig_hears(rig, nexus, NULL);
 }
 
 void

@@ -395,6 +395,18 @@ assert_status_(const struct cmd *cmd, const struct scsi_sense *sense,
 /* ---- shorthands ---- */
 
 void
+rig_hears(struct rig *rig, unsigned nexus, const struct scsi_sense *sense)
+{
+	struct cmd cmd;
+
+	CMD(&cmd, rig, 0, 0, 0, 0, 0, 0);
+	cmd.task.nexus = rig->nexus[nexus];
+	cmd_run(&cmd);
+	assert_status_(&cmd, sense, __FILE__, __LINE__);
+	cmd_release(&cmd);
+}
+
+void
 rig_write(struct rig *rig, uint64_t lba, const void *data, uint32_t count)
 {
 	struct cmd cmd;

@@ -142,6 +142,9 @@ void assert_status_(const struct cmd *cmd, const struct scsi_sense *sense,
 		cmd_release(cmd);                                              \
 	} while (0)
 
+/* TEST UNIT READY by the nexus ends so; NULL: it is good. */
+void rig_hears(struct rig *rig, unsigned nexus, const struct scsi_sense *sense);
+
 /* Shorthands that must succeed. */
 void rig_write(struct rig *rig, uint64_t lba, const void *data, uint32_t count);
 void rig_read(struct rig *rig, uint64_t lba, void *data, uint32_t count);
