@@ -20,7 +20,8 @@ QEMU_IQN = "iqn.2008-11.org.linux-kvm"
 BLOCKS = 2048  # of 512 bytes, of random data
 
 # What an admin types of LUN A or B, and what the answer must hold, in this order.  ddpt 0.97 puts
-# the ranges of tokens one byte too early, so that it asks for 256 times what it is told.
+# the ranges of tokens one byte too early, so that it asks for 256 times what it is told;
+# sg_read_buffer 1.46 asks for no byte, so sg_raw reads the buffers' descriptors.
 COMMANDS = """
 sg_turs A |
 sg_luns A | Report luns
@@ -44,8 +45,8 @@ sg_rtpg --extended --decode A | active/optimized
 sg_stpg --active A |
 sg_senddiag --test A |
 sg_senddiag --list A | Supported diagnostic pages
-sg_read_buffer --mode=desc --hex --length=4 A |
-sg_read_buffer --mode=echo_desc --hex --length=4 A |
+sg_raw -r 4 A 3c 03 00 00 00 00 00 00 04 00 | 00 00 10 00
+sg_raw -r 4 A 3c 0b 00 00 00 00 00 00 04 00 | 01 00 10 00
 sg_test_rwbuf --size=4096 A | Success
 sg_modes -a A | Caching ; Control ; Informational exceptions
 sg_logs -a A | mapping threshold resource count ; Temperature page ; number of read commands
