@@ -56,6 +56,7 @@ struct change {
 	const struct backstore *store; /* of a device, to be compared only */
 	const char *path;              /* ... the request's */
 	bool flag;
+	bool cache_said;         /* those say something of its write cache */
 	json_t *settings;        /* of the LUN, as they are to be; NULL: as they
 				    are */
 	struct set_unit *unit;   /* lun set's; freed with the change */

@@ -268,11 +268,12 @@ lun_open_kept(struct lun_open *open)
 	int ret = state_registry_get(
 	    state, hl->pool->id, hl->serial, &open->registry);
 
-	if (ret < 0 && ret != -ENOENT)
-		return ret;
-	ret = state_saved_get(state, hl->pool->id, hl->serial, &open->saved);
-	if (ret < 0)
-		registry_free(open->registry);
+	if (ret == 0 || ret == -ENOENT)
+		ret = state_saved_get(
+		    state, hl->pool->id, hl->serial, &open->saved);
+	if (ret == 0)
+		ret = state_settings_of(
+		    state, hl->pool->id, hl->serial, &open->settings);
 	return ret;
 }
 
@@ -298,9 +299,6 @@ house_lun_open(struct house_pool *hp, const uuid_t uuid,
 	uuid_copy(open->hl->uuid, uuid);
 	uuid_unparse_lower(uuid, open->hl->serial);
 	int ret = lun_open_kept(open);
-	if (ret == 0)
-		ret = state_settings_of(hp->house->state, hp->id,
-		    open->hl->serial, &open->settings);
 	if (ret < 0) {
 		lun_open_fail(open, hp->house, ret);
 		return;

@@ -107,25 +107,6 @@ lun_serial_check(const struct change *change)
 	return -EADDRINUSE;
 }
 
-/* What the administrator says of the cache now is newer than what a host has
- * saved (MODE SELECT with SP). */
-static int
-cache_record(struct state *state, const struct change *change, const char *uuid)
-{
-	json_t *all, *was, *is;
-	bool same;
-	int ret = state_settings_of(state, change->pool_id, uuid, &all);
-
-	if (ret < 0)
-		return ret;
-	was = json_object_get(json_object_get(all, uuid), "write_cache");
-	is = json_object_get(change->settings, "write_cache");
-	same = was == NULL ? is == NULL : json_equal(was, is);
-	json_decref(all);
-	return same ? 0
-		    : state_saved_forget(state, change->pool_id, uuid, "wce");
-}
-
 int
 lun_settings_record(struct state *state, const struct change *change)
 {
@@ -136,9 +117,13 @@ lun_settings_record(struct state *state, const struct change *change)
 	if (change->settings == NULL)
 		return 0;
 	uuid_unparse_lower(made ? change->stat.uuid : change->uuid, uuid);
-	ret = cache_record(state, change, uuid);
-	if (ret < 0)
-		return ret;
+	/* what the administrator says is newer than what a host has saved
+	 * (MODE SELECT with SP), also if it is what he said before */
+	if (change->cache_said) {
+		ret = state_saved_forget(state, change->pool_id, uuid, "wce");
+		if (ret < 0)
+			return ret;
+	}
 	return state_settings_put(
 	    state, change->pool_id, uuid, change->settings);
 }
@@ -212,6 +197,7 @@ unit_set(struct request *request)
 	unit->lun = hl->lun;
 	unit->params.serial = hl->serial;
 	unit->setting.done = unit_set_done;
+	unit->setting.cache_said = change->cache_said;
 	settings_params(change->settings, &unit->params);
 	request->call.run = unit_set_run;
 	request->call.done = unit_set_ended;
@@ -300,6 +286,8 @@ set_start(struct request *request, json_t *settings)
 	change->reserve = limits.reserve;
 	uuid_copy(change->uuid, v->uuid);
 	memcpy(change->name, v->name, sizeof(change->name));
+	change->cache_said =
+	    json_object_get(request->params, "write_cache") != NULL;
 	if (settings_asked(request->params))
 		lun_settings_ask(change, settings, method_pool(request));
 	else

@@ -151,17 +151,18 @@ void lun_data_changing(struct lun *lun);
 /* A change of a unit that is there. */
 struct lun_setting {
 	void (*done)(struct lun_setting *setting, int result);
+	bool cache_said; /* write_cache is meant, whatever a host has set */
 	/* scsi's */
 	struct lun *lun;
 	struct bs_io io;
 	struct loop_task later;
 };
 
-/* Identification, read_only, write_cache and limits are from now on what params
- * say; the rest of params is not looked at.  Hosts hear of it by unit
- * attention. -EINVAL: an identification that does not fit its field, and
- * nothing changed; else done follows, once, not from inside.  Where the cache
- * was switched off that is when what had been written is on the medium;
+/* Identification, read_only, limits, and write_cache where it is said, are from
+ * now on what params say; the rest of params is not looked at.  Hosts hear of
+ * it by unit attention. -EINVAL: an identification that does not fit its field,
+ * and nothing changed; else done follows, once, not from inside.  Where the
+ * cache was switched off that is when what had been written is on the medium;
  * negative: it may not be. */
 int lun_set(struct lun *lun, const struct lun_params *params,
     struct lun_setting *setting);

@@ -21,23 +21,19 @@ identity_set(struct lun *lun, const struct lun_identity *identity)
 /* WP is in the header of the mode parameters, WCE in a page: a change of either
  * is told as that by another's MODE SELECT is.  True: WCE went off. */
 static bool
-mode_set(struct lun *lun, const struct lun_params *params)
+mode_set(struct lun *lun, const struct lun_params *params, bool cache_said)
 {
+	bool before = lun->mode.write_cache;
+	bool cache = cache_said ? params->write_cache : before;
 	bool read_only = params->read_only || lun->bs->read_only;
-	bool before = lun->mode_default.write_cache;
-	bool differs =
-	    read_only != lun->read_only || params->write_cache != before;
-	bool off = before && !params->write_cache;
 
-	lun->read_only = read_only;
-	if (params->write_cache != before) {
-		lun->mode_default.write_cache = params->write_cache;
-		lun->mode_saved.write_cache = params->write_cache;
-		lun->mode.write_cache = params->write_cache;
-	}
-	if (differs)
+	if (read_only != lun->read_only || cache != before)
 		attention_set_lun(lun, ATTENTION_MODE, NULL);
-	return off;
+	lun->read_only = read_only;
+	if (cache_said)
+		lun->mode_default.write_cache = lun->mode_saved.write_cache =
+		    lun->mode.write_cache = cache;
+	return before && !cache;
 }
 
 static void
@@ -78,7 +74,8 @@ lun_set(struct lun *lun, const struct lun_params *params,
 	setting->lun = lun;
 	identity_set(lun, &identity);
 	lun_limits_set(lun, &params->limits);
-	if (mode_set(lun, params) && lun->bs->volatile_cache) {
+	if (mode_set(lun, params, setting->cache_said) &&
+	    lun->bs->volatile_cache) {
 		/* writes that begin now are durable when they complete; those
 		 * that have completed become so */
 		bs_io_init(&setting->io);

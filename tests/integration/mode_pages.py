@@ -76,6 +76,27 @@ def unwritable(lun):
     database.close()
 
 
+def administrator(lun):
+    """What he says of the cache is newer than what a host has saved."""
+    claim("a host saves that the cache is off", lun.select(CACHING, {2: 0}, save=True),
+          "good")
+    lun.varved.varve("lun", "set", "vms/disk", "--write-cache", "on")
+    lun.host.hear()
+    claim("on, as it was set before, is what counts now", lun.page(CACHING)[2], WCE)
+    lun.kill()
+    claim("also after SIGKILL", lun.page(CACHING)[2], WCE)
+    lun.varved.varve("lun", "set", "vms/disk", "--write-cache", "off")
+    lun.host.hear()
+    claim("a host saves that it is on", lun.select(CACHING, {2: WCE}, save=True), "good")
+    lun.varved.varve("lun", "set", "vms/disk", "--iops", "100000")
+    claim("what says nothing of it leaves it so", lun.page(CACHING)[2], WCE)
+    lun.varved.varve("lun", "set", "vms/disk", "--write-cache", "off")
+    lun.host.hear()
+    claim("off, once more, switches it off", lun.page(CACHING)[2], 0)
+    lun.kill()
+    claim("for good", lun.page(CACHING)[2], 0)
+
+
 def available(lun):
     """ENABLED, and the count in MiB."""
     page = lun.page(THRESHOLDS)
@@ -113,6 +134,7 @@ def story(directory, varved):
     lun = Lun(varved, url)
     saving(lun)
     unwritable(lun)
+    administrator(lun)
     threshold(lun, 256)
     lun.host.kill()
     claim("varved stops", varved.stop(), 0)

@@ -27,7 +27,7 @@ set_ended(struct lun_setting *setting, int result)
 static void
 set(struct rig *rig, const struct lun_params *params)
 {
-	struct lun_setting setting = {.done = set_ended};
+	struct lun_setting setting = {.done = set_ended, .cache_said = true};
 
 	ended = 0;
 	last_result = 1;
@@ -181,6 +181,34 @@ a_cache_that_is_switched_off_is_flushed_and_stays_off_over_a_reset(
 	rig_close(&rig);
 }
 
+/* A host has set the cache by MODE SELECT since. */
+static void
+what_is_said_of_the_cache_counts_and_nothing_else_does(void **unused)
+{
+	struct lun_setting limits = {.done = set_ended};
+	struct lun_params params = usual();
+	struct rig rig;
+
+	(void)unused;
+	rig_open(&rig, &(struct rig_params){.volatile_cache = true});
+	params.write_cache = false;
+	set(&rig, &params);
+	rig.lun->mode.write_cache = rig.lun->mode_saved.write_cache = true;
+	rig_clear_attentions(&rig);
+	params.limits.iops = 5;
+	assert_int_equal(lun_set(rig.lun, &params, &limits), 0);
+	rig_drain(&rig);
+	assert_true(rig.lun->mode.write_cache);
+	rig_hears(&rig, 0, NULL);
+	set(&rig, &params); /* off, once more */
+	assert_false(rig.lun->mode.write_cache);
+	assert_int_equal(spy_count(rig.spy, BS_FLUSH), 2);
+	rig_hears(&rig, 0, &SENSE_MODE_PARAMETERS_CHANGED);
+	lun_reset(rig.lun);
+	assert_false(rig.lun->mode.write_cache);
+	rig_close(&rig);
+}
+
 static void
 a_flush_that_fails_is_told(void **unused)
 {
@@ -239,6 +267,8 @@ main(void)
 	    rig_test(read_only_is_obeyed_and_shown_at_once),
 	    cmocka_unit_test(
 		a_cache_that_is_switched_off_is_flushed_and_stays_off_over_a_reset),
+	    cmocka_unit_test(
+		what_is_said_of_the_cache_counts_and_nothing_else_does),
 	    cmocka_unit_test(a_flush_that_fails_is_told),
 	    rig_test(what_does_not_fit_changes_nothing),
 	    rig_test(what_stays_the_same_is_not_told),
