@@ -239,10 +239,11 @@ struct lun_sanitize {
 		SANITIZE_NONE,
 		SANITIZE_RUNNING,
 		SANITIZE_FAILED, /* until it succeeds, or is given up */
-	} state;
-	bool exits;             /* AUSE */
-	bool keeping;           /* the keeper has been asked */
-	struct scsi_task *task; /* that waits for it, or NULL */
+	} state,
+	    before;               /* the last one that was asked for */
+	bool exits, exits_before; /* AUSE */
+	bool keeping;             /* the keeper has been asked */
+	struct scsi_task *task;   /* that waits for it, or NULL */
 	uint8_t action;
 	bool invert, immediate;
 	unsigned pass, passes;
