@@ -318,6 +318,8 @@ struct lun {
 	struct copy_manager *manager; /* NULL: no tokens */
 	struct list tokens;           /* of data of this unit, oldest first */
 	unsigned token_users;         /* copies that read by one */
+	unsigned copy_pieces;         /* of copies, being read or written */
+	struct list copies;           /* that wait for what has to be alone */
 
 	struct bs_io flush; /* of SYNCHRONIZE CACHE with IMMED */
 	bool flush_again;
@@ -395,6 +397,15 @@ void task_set_enter(struct scsi_task *task);
 void task_set_leave(struct scsi_task *task);
 /* May the task run?  If not it is dormant, and scsi_task_start follows. */
 bool task_set_may_run(struct scsi_task *task);
+
+/* A piece of the copy is about to be read from the unit or written to it.
+ * False: something has to be alone there first; copy_move_resume follows. */
+bool task_set_copy_begin(struct lun *lun, struct scsi_task *copy);
+/* It was. */
+void task_set_copy_end(struct lun *lun);
+/* It waits no longer. */
+void task_set_copy_resume(struct scsi_task *copy);
+void copy_move_resume(struct scsi_task *copy); /* copy_move.c */
 
 /* What the task had to be alone for is done: others may run beside it. */
 void task_set_yield(struct scsi_task *task);

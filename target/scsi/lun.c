@@ -135,6 +135,7 @@ lun_new(const struct lun_params *params, struct lun **ret_lun)
 	list_init(&lun->tmfs);
 	list_init(&lun->mappings);
 	list_init(&lun->tokens);
+	list_init(&lun->copies);
 	list_init(&lun->registry_changes);
 	list_init(&lun->registry_aborts);
 	ports_init(lun, params->ports, params->saved);
