@@ -199,7 +199,8 @@ copy_may_unit(const struct lun *lun)
 {
 	struct scsi_sense sense;
 
-	if (lun->closing || lun->stopped || sanitize_refuses(lun, NULL, &sense))
+	if (lun->closing || lun->changing || lun->stopped ||
+	    sanitize_refuses(lun, NULL, &sense))
 		return SENSE_THIRD_PARTY_DEVICE_FAILURE;
 	return SENSE_NONE;
 }

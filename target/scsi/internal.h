@@ -318,6 +318,7 @@ struct lun {
 	struct copy_manager *manager; /* NULL: no tokens */
 	struct list tokens;           /* of data of this unit, oldest first */
 	unsigned token_users;         /* copies that read by one */
+	bool changing;                /* see lun_data_changing */
 	unsigned copy_pieces;         /* of copies, being read or written */
 	struct list copies;           /* that wait for what has to be alone */
 

@@ -207,14 +207,22 @@ lun_capacity_changed(struct lun *lun)
 {
 	ASSERT_MAGIC(lun, LUN_MAGIC);
 	attention_set_lun(lun, ATTENTION_CAPACITY, NULL);
-	lun_data_changing(lun);
+	token_revoke_all(lun);
 }
 
 void
 lun_data_changing(struct lun *lun)
 {
 	ASSERT_MAGIC(lun, LUN_MAGIC);
+	lun->changing = true;
 	token_revoke_all(lun);
+}
+
+void
+lun_data_changed(struct lun *lun)
+{
+	ASSERT_MAGIC(lun, LUN_MAGIC);
+	lun->changing = false;
 }
 
 void

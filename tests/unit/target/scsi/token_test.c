@@ -285,6 +285,12 @@ a_write_to_its_blocks_revokes_it(void **state)
 	/* and so does what is no command */
 	take_token(pair, 100, 10, token);
 	lun_data_changing(rig->lun);
+	list_begin(16);
+	list_range(100, 10);
+	populate(&cmd, pair, 1);
+	assert_int_equal(cmd_run(&cmd), SCSI_BUSY); /* of neither */
+	cmd_release(&cmd);
+	lun_data_changed(rig->lun);
 	copy_sense(pair, token, 10, TOKEN_REVOKED);
 	/* and it is not told any more */
 	information(&cmd, pair, 1, 0);
@@ -462,6 +468,7 @@ a_token_of_nothing_goes_too(void **state)
 
 	take_token(pair, 0, 0, token);
 	lun_data_changing(pair->rig.lun);
+	lun_data_changed(pair->rig.lun);
 	copy_sense(pair, token, 1, TOKEN_REVOKED);
 }
 
