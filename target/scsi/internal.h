@@ -288,7 +288,7 @@ struct lun {
 	char label[256];
 	bool read_only;
 	struct lun_mode mode, mode_default, mode_saved;
-	bool mode_saving;                    /* one MODE SELECT at a time */
+	struct mode_keep *mode_saving;       /* one MODE SELECT at a time */
 	bool threshold_told[LUN_THRESHOLDS]; /* since it was reached */
 	struct lun_ports ports;
 	bool stopped;
