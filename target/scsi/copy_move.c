@@ -28,7 +28,7 @@ may_go_on(const struct scsi_task *task)
 static void
 piece_changed(const struct bs_io *io, struct lun *lun)
 {
-	if (io->op != BS_READ)
+	if (io->op == BS_WRITE || io->op == BS_ZERO)
 		token_revoke_range(lun, io->offset, io->length);
 }
 
@@ -102,17 +102,34 @@ copy_move_resume(struct scsi_task *task)
 }
 
 static void
-piece_written(struct scsi_task *task)
+piece_done(struct scsi_task *task)
 {
 	struct copy_move *move = copy_move_of(task);
 
-	task->cursor += task->io.length;
+	task->cursor += move->piece;
 	if (move->result != NULL)
-		move->result->bytes += task->io.length;
+		move->result->bytes += move->piece;
 	if (task->cursor == move->length)
 		move_end(task, NULL);
 	else
 		piece_begin(task);
+}
+
+/* As in scsi_task_end: the unit's cache went off meanwhile. */
+static void
+piece_written(struct scsi_task *task)
+{
+	struct copy_move *move = copy_move_of(task);
+	struct lun *lun = move->destination;
+	bool cached = !task->io.fua;
+
+	move->piece = task->io.length;
+	if (!cached || lun->mode.write_cache || !lun->bs->volatile_cache) {
+		piece_done(task);
+		return;
+	}
+	scsi_task_io(task, BS_FLUSH, 0, 0);
+	piece_submit(task, lun, piece_done);
 }
 
 static void

@@ -33,7 +33,7 @@ task_reset(struct scsi_task *task)
 	task->dormant = task->waiting = task->starting = false;
 	task->queued = task->throttled = false;
 	task->yielded = task->resting = false;
-	task->alone = task->paused = false;
+	task->alone = task->paused = task->wrote_cached = false;
 	task->abort_status = SCSI_GOOD;
 	task->lba = task->block_count = task->cursor = 0;
 	task->step = 0;
@@ -318,10 +318,24 @@ task_end(struct scsi_task *task)
 		task_finish(task);
 }
 
+/* The cache went off while it wrote: then what it wrote is not to be volatile
+ * any more (SBC-3 6.4.5 WCE). */
+static bool
+must_flush(const struct scsi_task *task)
+{
+	return task->wrote_cached && !task->aborting && task->lun != NULL &&
+	       !task->lun->mode.write_cache;
+}
+
 void
 scsi_task_end(struct scsi_task *task, const struct scsi_sense *sense)
 {
 	if (sense == NULL || sense_is_good(sense)) {
+		if (must_flush(task)) {
+			task->wrote_cached = false;
+			scsi_task_flush(task, scsi_task_end_good);
+			return;
+		}
 		task->status = SCSI_GOOD;
 	} else {
 		task_set_outcome(task, SCSI_CHECK_CONDITION, sense);

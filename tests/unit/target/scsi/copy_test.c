@@ -208,6 +208,35 @@ without_a_write_cache_each_piece_is_durable(void **state)
 /* ---- who may ---- */
 
 static void
+a_piece_on_its_way_when_the_cache_goes_off_is_durable_too(void **state)
+{
+	struct pair *pair = *state;
+	struct cmd cmd;
+
+	rig_fill(&pair->rig, 0, 8, 'a');
+	pair->spy->bs.volatile_cache = true;
+	pair->spy->hold = true;
+	one(pair, 1, 0, 1, 8, 0, 0);
+	copy(&cmd, &pair->rig);
+	assert_true(cmd_begin(&cmd));
+	cmd_execute(&cmd);
+	rig_drain(&pair->rig);
+	assert_false(spy_find(pair->spy, BS_WRITE, 0)->fua);
+	pair->lun->mode.write_cache = false;
+	assert_true(spy_release(pair->spy));
+	rig_drain(&pair->rig);
+	assert_false(cmd.done);
+	assert_int_equal(spy_count(pair->spy, BS_FLUSH), 1);
+	pair->spy->hold = false;
+	spy_release_all(pair->spy);
+	rig_drain(&pair->rig);
+	assert_true(cmd.done);
+	assert_good(&cmd);
+	cmd_release(&cmd);
+	expect_status(pair, 1, 1, 1, 4);
+}
+
+static void
 a_unit_that_the_initiator_does_not_see_is_not_reached(void **state)
 {
 	struct pair *pair = *state;
@@ -630,6 +659,8 @@ main(void)
 	    pair_test(and_from_unit_to_unit_whatever_their_blocks),
 	    pair_test(zeros_are_unmapped_where_the_destination_is_thin),
 	    pair_test(without_a_write_cache_each_piece_is_durable),
+	    pair_test(
+		a_piece_on_its_way_when_the_cache_goes_off_is_durable_too),
 	    pair_test(a_unit_that_the_initiator_does_not_see_is_not_reached),
 	    pair_test(what_is_write_protected_is_not_written),
 	    pair_test(what_another_has_reserved_is_neither_read_nor_written),
