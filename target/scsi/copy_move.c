@@ -24,7 +24,7 @@ may_go_on(const struct scsi_task *task)
 	return move->may(task);
 }
 
-/* The unit has been written: see token.c for who must know after it, too. */
+/* The unit has been written, and token.c says why that is told again. */
 static void
 piece_changed(const struct bs_io *io, struct lun *lun)
 {
@@ -209,6 +209,18 @@ copy_move(struct scsi_task *task)
 	assert(move->may != NULL && move->end != NULL);
 	task->cursor = 0;
 	piece_begin(task);
+}
+
+/* ---- what the commands share ---- */
+
+struct scsi_sense
+copy_want_list(struct scsi_task *task, size_t header, size_t most)
+{
+	uint32_t length = load_be32(&task->cdb[10]);
+
+	if ((length > 0 && length < header) || length > header + most)
+		return SENSE_PARAMETER_LIST_LENGTH_ERROR;
+	return scsi_task_want_list(task, length);
 }
 
 struct scsi_sense

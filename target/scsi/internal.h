@@ -137,8 +137,8 @@ struct copy_result {
 	uint32_t list_id;
 	uint8_t action; /* service action of the command */
 	bool background;
-	bool give_up;           /* after the piece in flight */
-	bool partial, residual; /* if it ends well */
+	bool give_up;            /* after the piece in flight */
+	enum copy_state if_good; /* what it is when it ends well */
 	uint16_t segments;
 	uint64_t bytes;
 	uint64_t token_id; /* of POPULATE TOKEN; 0: none */

@@ -37,16 +37,6 @@ select_6(struct cmd *cmd, struct rig *rig, const uint8_t *list, unsigned length)
 	cmd_out(cmd, list, length);
 }
 
-#define run_parameter(cmd, byte, bit)                                          \
-	do {                                                                   \
-		cmd_run(cmd);                                                  \
-		assert_sense(cmd, INVALID_FIELD_IN_PARAMETER_LIST);            \
-		assert_false(cmd_sense(cmd).field_in_cdb);                     \
-		assert_int_equal(cmd_sense(cmd).field_byte, (byte));           \
-		assert_int_equal(cmd_sense(cmd).field_bit, (bit));             \
-		cmd_release(cmd);                                              \
-	} while (0)
-
 static void
 all_pages_are_those_there_are(void **state)
 {
