@@ -27,7 +27,8 @@ struct copy_move {
 	struct copy_result *result; /* NULL: none is kept */
 	struct lun *source;         /* NULL: zeros */
 	struct lun *destination;
-	uint64_t piece;            /* bytes of the one that was written */
+	uint64_t piece;            /* bytes of the one at hand */
+	unsigned payers;           /* of both, who have been charged for it */
 	struct lun *at;            /* where the piece in flight is */
 	uint64_t from, to, length; /* bytes; task->cursor: done */
 	/* May it go on?  Asked before each piece is read and before it is

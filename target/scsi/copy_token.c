@@ -14,20 +14,13 @@
 #define SECOND 1000000000ull
 #define IMMED  0x01u
 
-struct range_descriptor {
-	struct be64 lba;
-	struct be32 block_count;
-	uint8_t reserved[4];
-};
-static_assert(sizeof(struct range_descriptor) == 16, "SBC-3 table 31");
-
 struct populate_list {
 	struct be16 length;
 	uint8_t flags, reserved;
 	struct be32 inactivity_timeout, type;
 	uint8_t reserved2[2];
 	struct be16 ranges_length;
-	struct range_descriptor ranges[];
+	struct lba_range ranges[];
 };
 static_assert(sizeof(struct populate_list) == 16, "SBC-3 table 30");
 #define HAS_TYPE 0x02u /* RTV */
@@ -39,17 +32,17 @@ struct write_list {
 	uint8_t token[TOKEN_LENGTH];
 	uint8_t reserved2[6];
 	struct be16 ranges_length;
-	struct range_descriptor ranges[];
+	struct lba_range ranges[];
 };
 static_assert(sizeof(struct write_list) == 536, "SBC-3 table 117");
 #define DELETE_TOKEN 0x02u
 
-#define RANGES_BYTES (TOKEN_RANGES_MAX * sizeof(struct range_descriptor))
+#define RANGES_BYTES (TOKEN_RANGES_MAX * sizeof(struct lba_range))
 
 /* ---- ranges ---- */
 
 struct range_list {
-	const struct range_descriptor *at;
+	const struct lba_range *at;
 	unsigned length_at; /* where the list says how long it is */
 	unsigned offset;    /* of the first */
 	unsigned length;    /* bytes, as the list has it */
@@ -57,7 +50,7 @@ struct range_list {
 
 /* SBC-3 5.7.3: no block twice */
 static struct scsi_sense
-range_add(const struct lun *lun, const struct range_descriptor *descriptor,
+range_add(const struct lun *lun, const struct lba_range *descriptor,
     unsigned at, struct token_ranges *ranges)
 {
 	uint64_t lba = be64_get(&descriptor->lba);
@@ -244,12 +237,6 @@ write_end(struct scsi_task *task, const struct scsi_sense *sense)
 		token_leave(write->token);
 	}
 	scsi_task_end(task, sense);
-}
-
-static uint64_t
-smaller(uint64_t a, uint64_t b)
-{
-	return a < b ? a : b;
 }
 
 /* To the end of the range at hand, here and there. */

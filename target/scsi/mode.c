@@ -113,6 +113,7 @@ mode_sense(struct scsi_task *task, struct scsi_answer *answer)
 		descriptor = put_short_descriptor(task->lun, data + header);
 	answer->length = header + descriptor;
 	answer->length += put_pages(task, data + answer->length);
+	threshold_show(task->lun);
 
 	if (ten) {
 		store_be16(data, (uint16_t)(answer->length - 2));
@@ -260,16 +261,24 @@ parse_parameters(struct scsi_task *task, struct lun_mode *ret_mode)
 	    task->lun, ret_mode, list, header + descriptor, length);
 }
 
+/* Thresholds that are others, or begin to be told, are told anew. */
+void
+mode_put(struct lun *lun, const struct lun_mode *mode)
+{
+	if (mode->tells_thresholds != lun->mode.tells_thresholds ||
+	    memcmp(mode->threshold, lun->mode.threshold,
+		sizeof(mode->threshold)) != 0)
+		memset(lun->threshold_told, 0, sizeof(lun->threshold_told));
+	lun->mode = *mode;
+}
+
 static void
 mode_apply(
     struct lun *lun, const struct lun_mode *mode, const struct scsi_mapping *by)
 {
 	if (memcmp(mode, &lun->mode, sizeof(*mode)) == 0)
 		return;
-	if (memcmp(mode->threshold, lun->mode.threshold,
-		sizeof(mode->threshold)) != 0)
-		memset(lun->threshold_told, 0, sizeof(lun->threshold_told));
-	lun->mode = *mode;
+	mode_put(lun, mode);
 	attention_set_lun(lun, ATTENTION_MODE, by);
 }
 

@@ -15,7 +15,7 @@ scsi_task_init(struct scsi_task *task)
 	task->phase = SCSI_TASK_IDLE;
 	list_init(&task->link);
 	list_init(&task->abort_link);
-	list_init(&task->throttle_link);
+	list_init(&task->turn.link);
 }
 
 /* ---- begin ---- */
@@ -31,7 +31,9 @@ task_reset(struct scsi_task *task)
 	task->sense_length = 0;
 	task->aborted = task->aborting = task->detached = false;
 	task->dormant = task->waiting = task->starting = false;
-	task->queued = task->throttled = false;
+	task->queued = task->throttled = task->turn.paid = false;
+	task->turn.lun = NULL;
+	task->turn.held = 0;
 	task->yielded = task->resting = false;
 	task->alone = task->paused = task->wrote_cached = false;
 	task->abort_status = SCSI_GOOD;
@@ -289,7 +291,7 @@ task_finish(struct scsi_task *task)
 	task->side = NULL;
 	if (lun != NULL && !aborting)
 		task_count(task);
-	if (lun != NULL && (task->op->flags & (OP_WRITE | OP_COPY)))
+	if (lun != NULL && (task->op->flags & OP_WRITE))
 		threshold_look(lun);
 	task_set_leave(task);
 	if (aborting)
@@ -427,9 +429,11 @@ abort_task(struct scsi_task *task, enum abort_manner manner, uint64_t ticket)
 		task->dormant = false;
 		task->lun->dormant--;
 		task_finish_later(task);
-	} else if (task->throttled) {
+	} else if (task->turn.lun != NULL) {
+		bool copy = !task->throttled;
 		throttle_forget(task);
-		task_finish_later(task);
+		if (!copy)
+			task_finish_later(task);
 	} else if (task->paused) {
 		task_set_copy_resume(task);
 	} else if (task->resting) {

@@ -109,8 +109,14 @@ struct scsi_task {
 	bool paused;       /* a copy: waits before its next piece */
 	bool wrote_cached; /* what it wrote may be in the cache only */
 	struct list pause_link;
-	bool throttled;                        /* waits for its LUN's limits */
-	struct list throttle_link;             /* among those */
+	bool throttled;           /* waits for its LUN's limits */
+	struct {                  /* throttle.c */
+		struct list link; /* among those that wait */
+		struct lun *lun;  /* where; NULL: nowhere */
+		uint64_t bytes;   /* to be charged there */
+		uint64_t held;    /* of buffers, while it owes */
+		bool paid;
+	} turn;
 	void (*next)(struct scsi_task *task);  /* after this I/O */
 	void (*after)(struct scsi_task *task); /* after the whole transfer */
 	struct iovec piece[SCSI_TASK_IOV_MAX]; /* the part in flight */

@@ -261,12 +261,6 @@ allocation_length(const struct scsi_task *task)
 	return UINT64_MAX;
 }
 
-static uint64_t
-smaller(uint64_t a, uint64_t b)
-{
-	return a < b ? a : b;
-}
-
 void
 scsi_task_set_in(struct scsi_task *task, uint64_t length)
 {
