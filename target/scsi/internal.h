@@ -610,6 +610,7 @@ void threshold_show(struct lun *lun);
 /* Fills lba and block_count from a CDB of the common layout and checks the
  * range; *ret_count_at: where the CDB has the count, for field pointers. */
 struct scsi_sense sbc_range(struct scsi_task *task, unsigned *ret_count_at);
+
 struct lba_range {
 	struct be64 lba;
 	struct be32 block_count;

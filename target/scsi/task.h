@@ -134,11 +134,9 @@ struct scsi_task {
 
 void scsi_task_init(struct scsi_task *task); /* idle; clears the request */
 
-/* Checks the command: LUN, operation code, reserved bits, unit attention,
- * reservation, range, read-only.  True: begun.  False: completed with status
- * and sense (e.g. CHECK CONDITION), or a command without Data-Out whose answer
- * is ready at once is NOT completed here: it returns true with data_length 0.
- */
+/* Is there a reason to refuse the command (dispatch.c)?  False: there is, it is
+ * completed, with status and sense.  True: it has begun, also if it brings no
+ * Data-Out: data_length is 0 then. */
 bool scsi_task_begin(struct scsi_task *task);
 
 /* Buffers for length bytes (at most SCSI_TRANSFER_MAX) into iov, all or
