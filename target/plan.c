@@ -541,7 +541,8 @@ plan_hosts(struct plan *plan)
 	}
 }
 
-/* A pool that is yet to come in brings its LUNs along. */
+/* A pool that is yet to come in brings its LUNs along, but not what was set of
+ * them. */
 static bool
 pool_is_here(const struct plan *plan, const char *lun)
 {
@@ -608,8 +609,10 @@ plan_luns(struct plan *plan)
 		    json_integer_value(json_object_get(before, "size"));
 		size_format((uint64_t)size, to);
 		size_format((uint64_t)had, from);
-		if (!pool_is_here(plan, text_of(entry, "name")))
+		if (!pool_is_here(plan, text_of(entry, "name"))) {
+			plan_settings(plan, entry, NULL);
 			continue;
+		}
 		if (before == NULL) {
 			step(plan, "lun.create", text_of(entry, "name"),
 			    json_copy((json_t *)(uintptr_t)entry), "size %s",
