@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * The order of steps: pools come in first; then what is in the way goes
- * (exports, hosts, portals, with prune); then portals, hosts, LUNs and exports
- * are made or changed.  LUNs and pools are never removed.
+ * (exports, hosts, portals, redirects, with prune); then portals, redirects,
+ * hosts, LUNs, groups and exports are made or changed.  LUNs and pools are
+ * never removed.
  */
 #include "target/plan.h"
 #include "base/size.h"
@@ -596,14 +597,13 @@ form_check(struct plan *plan)
 	} members[] = {{"pools", false}, {"portals", true},
 	    {"redirects", false}, {"hosts", false}, {"luns", false},
 	    {"groups", false}, {"exports", false}};
-	void *iter = json_object_iter((json_t *)(uintptr_t)plan->want);
+	void *iter = json_object_iter(plan->want);
 
 	if (json_integer_value(json_object_get(plan->want, "varve")) != 1) {
 		plan_fail(plan, "the document does not say \"varve\": 1");
 		return false;
 	}
-	for (; iter != NULL; iter = json_object_iter_next(
-				 (json_t *)(uintptr_t)plan->want, iter)) {
+	for (; iter != NULL; iter = json_object_iter_next(plan->want, iter)) {
 		const char *name = json_object_iter_key(iter);
 		bool known = strcmp(name, "varve") == 0;
 		for (size_t i = 0; i < ARRAY_SIZE(members); i++)
@@ -623,12 +623,14 @@ json_t *
 plan_make(struct house *house, const struct survey *survey,
     const json_t *document, bool prune, json_t **ret_steps)
 {
-	struct plan plan = {.want = document, .prune = prune};
+	struct plan plan = {.prune = prune};
 
 	*ret_steps = NULL;
+	plan.want = json_deep_copy(document);
 	plan.have = plan_document(house, survey, &plan.fault);
 	plan.steps = json_array();
 	if (plan.fault == NULL && form_check(&plan)) {
+		plan_portals_form(&plan);
 		plan_pools(&plan);
 		plan_prune(&plan);
 		plan_portals(&plan);
@@ -638,6 +640,7 @@ plan_make(struct house *house, const struct survey *survey,
 		plan_groups(&plan);
 		plan_exports(&plan);
 	}
+	json_decref(plan.want);
 	json_decref(plan.have);
 	if (plan.fault != NULL)
 		json_decref(plan.steps);

@@ -8,7 +8,7 @@
 #include "target/method.h"
 
 struct plan {
-	const json_t *want;
+	json_t *want; /* a copy, in the form of plan_portals_form */
 	json_t *have;
 	json_t *steps;
 	json_t *fault;
@@ -34,6 +34,8 @@ bool plan_string_in(const json_t *array, const char *text);
 
 json_t *plan_portals_document(struct house *house);
 json_t *plan_redirects_document(struct house *house);
+/* Portals and redirects of the document, in the form of what is exported. */
+void plan_portals_form(struct plan *plan);
 /* What is not in the document goes. */
 void plan_portals_prune(struct plan *plan);
 void plan_portals(struct plan *plan);

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What a document says of portals, and of where they send hosts.
+ * What a document says of portals, and of where they send hosts.  Both it and
+ * the server may say the same in several ways ("10.0.0.10",
+ * "10.0.0.10:3260,1"): all here is compared in the one form of portal_text.
  */
 #include "target/plan_part.h"
-#include <stdio.h>
 #include <string.h>
 
 /* As SendTargets has them, "ADDRESS,GROUP", but for those in the first. */
@@ -18,18 +19,18 @@ static bool
 portal_split(
     const char *text, char address[NAMING_ADDRESS_MAX], uint16_t *ret_tag)
 {
-	char head[NAMING_ADDRESS_MAX], rest;
+	char head[NAMING_ADDRESS_MAX];
+	unsigned tag = PORT_GROUP_FIRST;
 	const char *comma = strchr(text, ',');
 	size_t length = comma != NULL ? (size_t)(comma - text) : strlen(text);
 
-	*ret_tag = PORT_GROUP_FIRST;
 	if (length >= sizeof(head))
 		return false;
 	memcpy(head, text, length);
 	head[length] = '\0';
-	if (comma != NULL &&
-	    (sscanf(comma + 1, "%hu%c", ret_tag, &rest) != 1 || *ret_tag == 0))
+	if (comma != NULL && (!naming_number(comma + 1, &tag) || tag == 0))
 		return false;
+	*ret_tag = (uint16_t)tag;
 	return naming_address(head, address);
 }
 
@@ -61,6 +62,78 @@ plan_redirects_document(struct house *house)
 	return redirects;
 }
 
+/* ---- the document, in the one form ---- */
+
+/* The group of the portal at address; 0: there is none. */
+static uint16_t
+group_of(const json_t *portals, const char *address)
+{
+	char other[NAMING_ADDRESS_MAX];
+	const json_t *entry;
+	uint16_t tag;
+	size_t i;
+
+	json_array_foreach(portals, i, entry)
+	{
+		if (portal_split(json_string_value(entry), other, &tag) &&
+		    strcmp(other, address) == 0)
+			return tag;
+	}
+	return 0;
+}
+
+static void
+form_portals(struct plan *plan)
+{
+	json_t *portals = json_object_get(plan->want, "portals");
+	json_t *form = json_array();
+	char address[NAMING_ADDRESS_MAX];
+	const json_t *entry;
+	uint16_t tag;
+	size_t i;
+
+	json_array_foreach(portals, i, entry)
+	{
+		const char *text = json_string_value(entry);
+		if (!portal_split(text, address, &tag))
+			plan_fail(plan, "portal '%s' is not an address", text);
+		else if (group_of(form, address) != 0)
+			plan_fail(plan, "portal %s is there twice", address);
+		else
+			json_array_append_new(form, portal_text(address, tag));
+	}
+	json_object_set_new(plan->want, "portals", form);
+}
+
+static void
+form_address(struct plan *plan, json_t *entry, const char *member)
+{
+	const char *text = plan_text(entry, member);
+	char address[NAMING_ADDRESS_MAX];
+
+	if (naming_address(text, address))
+		json_object_set_new(entry, member, json_string(address));
+	else
+		plan_fail(plan, "'%s' of redirects, %s, is not an address",
+		    text, member);
+}
+
+void
+plan_portals_form(struct plan *plan)
+{
+	json_t *entry;
+	size_t i;
+
+	form_portals(plan);
+	json_array_foreach(json_object_get(plan->want, "redirects"), i, entry)
+	{
+		form_address(plan, entry, "name");
+		form_address(plan, entry, "to");
+	}
+}
+
+/* ---- steps ---- */
+
 /* What goes with its portal has gone. */
 static void
 prune_redirects(struct plan *plan)
@@ -73,7 +146,7 @@ prune_redirects(struct plan *plan)
 	{
 		const char *address = plan_text(entry, "name");
 		if (plan_entry(want, entry) == NULL &&
-		    plan_string_in(portals, address))
+		    group_of(portals, address) != 0)
 			plan_step(plan, "portal.redirect", address,
 			    json_pack(
 				"{s:s, s:b}", "address", address, "off", 1),
@@ -112,30 +185,32 @@ plan_portals(struct plan *plan)
 	json_array_foreach(json_object_get(plan->want, "portals"), i, entry)
 	{
 		const char *text = json_string_value(entry);
-		if (!portal_split(text, address, &tag)) {
-			plan_fail(plan, "portal '%s' is not an address", text);
-			continue;
-		}
-		json_t *wanted = portal_text(address, tag);
-		if (!plan_string_in(have, json_string_value(wanted)))
+		if (!plan_string_in(have, text) &&
+		    portal_split(text, address, &tag))
 			plan_step(plan, "portal.add", address,
 			    json_pack("{s:s, s:i}", "address", address, "group",
 				(int)tag),
 			    "listen");
-		json_decref(wanted);
 	}
 }
 
 static bool
 redirect_equal(const json_t *a, const json_t *b)
 {
-	char to_a[NAMING_ADDRESS_MAX], to_b[NAMING_ADDRESS_MAX];
-
-	return naming_address(plan_text(a, "to"), to_a) &&
-	       naming_address(plan_text(b, "to"), to_b) &&
-	       strcmp(to_a, to_b) == 0 &&
+	return strcmp(plan_text(a, "to"), plan_text(b, "to")) == 0 &&
 	       json_is_true(json_object_get(a, "permanent")) ==
 		   json_is_true(json_object_get(b, "permanent"));
+}
+
+static void
+redirect_step(struct plan *plan, const json_t *entry)
+{
+	json_t *params = json_copy((json_t *)(uintptr_t)entry);
+
+	json_object_set(params, "address", json_object_get(entry, "name"));
+	json_object_del(params, "name");
+	plan_step(plan, "portal.redirect", plan_text(entry, "name"), params,
+	    "to %s", plan_text(entry, "to"));
 }
 
 void
@@ -147,14 +222,7 @@ plan_redirects(struct plan *plan)
 	json_array_foreach(json_object_get(plan->want, "redirects"), i, entry)
 	{
 		const json_t *before = plan_entry(have, entry);
-		json_t *params;
-		if (before != NULL && redirect_equal(before, entry))
-			continue;
-		params = json_copy((json_t *)(uintptr_t)entry);
-		json_object_set(
-		    params, "address", json_object_get(entry, "name"));
-		json_object_del(params, "name");
-		plan_step(plan, "portal.redirect", plan_text(entry, "name"),
-		    params, "to %s", plan_text(entry, "to"));
+		if (before == NULL || !redirect_equal(before, entry))
+			redirect_step(plan, entry);
 	}
 }

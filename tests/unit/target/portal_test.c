@@ -176,6 +176,66 @@ a_document_has_groups(void **unused)
 	    "config.invalid");
 }
 
+/* Steps of the document of that portal and that redirect, with prune. */
+static size_t
+steps_of(const char *portal, const char *redirect)
+{
+	char params[1024];
+
+	snprintf(params, sizeof(params),
+	    "{\"prune\":true,\"document\":{\"varve\":1,\"portals\":[%s],"
+	    "\"redirects\":[%s]}}",
+	    portal, redirect);
+	done("config.diff", params);
+	return json_array_size(result);
+}
+
+static void
+a_document_may_say_an_address_in_several_ways(void **unused)
+{
+	char a[64], b[64], portals[192], redirect[300];
+
+	(void)unused;
+	add(1, a);
+	add(2, b);
+	snprintf(portals, sizeof(portals), "\"%s,1\",\"%s,02\"", a, b);
+	assert_int_equal(steps_of(portals, ""), 0);
+	snprintf(redirect, sizeof(redirect),
+	    "{\"address\":\"%s\",\"to\":\"192.0.2.9\"}", b);
+	done("portal.redirect", redirect);
+	/* of another group than the first, it ends with prune as well */
+	assert_int_equal(steps_of(portals, ""), 1);
+	snprintf(redirect, sizeof(redirect),
+	    "{\"name\":\"%s\",\"to\":\"192.0.2.9:3260\"}", b);
+	assert_int_equal(steps_of(portals, redirect), 0);
+	snprintf(portals, sizeof(portals), "\"%s\",\"%s,3\"", a, a);
+	snprintf(redirect, sizeof(redirect),
+	    "{\"document\":{\"varve\":1,\"portals\":[%s]}}", portals);
+	refused("config.diff", redirect, "config.invalid");
+	refused("config.diff",
+	    "{\"document\":{\"varve\":1,\"portals\":"
+	    "[\"127.0.0.1:1,65538\"]}}",
+	    "config.invalid");
+	refused("config.diff",
+	    "{\"document\":{\"varve\":1,\"redirects\":"
+	    "[{\"name\":\"127.0.0.1:1\",\"to\":\"there\"}]}}",
+	    "config.invalid");
+}
+
+/* The default port, in documents only: nothing has to listen at it. */
+static void
+an_address_without_a_port_has_the_usual_one(void **unused)
+{
+	(void)unused;
+	assert_int_equal(steps_of("\"192.0.2.8\"", ""), 1);
+	assert_string_equal(
+	    text_in(json_array_get(result, 0), "name"), "192.0.2.8:3260");
+	assert_int_equal(
+	    steps_of("", "{\"name\":\"192.0.2.8\",\"to\":\"192.0.2.9\"}"), 1);
+	assert_string_equal(
+	    text_in(json_array_get(result, 0), "name"), "192.0.2.8:3260");
+}
+
 static void
 portals_keep_the_port_they_got(void **unused)
 {
@@ -254,6 +314,8 @@ main(void)
 	    claim(there_are_eight_groups_at_most),
 	    claim(one_that_was_removed_can_come_again_at_once),
 	    claim(a_document_has_groups),
+	    claim(a_document_may_say_an_address_in_several_ways),
+	    claim(an_address_without_a_port_has_the_usual_one),
 	    claim(portals_keep_the_port_they_got),
 	    claim(a_portal_sends_hosts_where_it_is_told_also_after_a_restart),
 	};
