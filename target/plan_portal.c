@@ -134,6 +134,18 @@ plan_portals_form(struct plan *plan)
 
 /* ---- steps ---- */
 
+/* A portal is in its group for life: into another it goes and comes again, and
+ * where it sent hosts goes along. */
+static bool
+is_moving(const struct plan *plan, const char *address)
+{
+	uint16_t from =
+	    group_of(json_object_get(plan->have, "portals"), address);
+	uint16_t to = group_of(json_object_get(plan->want, "portals"), address);
+
+	return from != 0 && to != 0 && from != to;
+}
+
 /* What goes with its portal has gone. */
 static void
 prune_redirects(struct plan *plan)
@@ -146,7 +158,8 @@ prune_redirects(struct plan *plan)
 	{
 		const char *address = plan_text(entry, "name");
 		if (plan_entry(want, entry) == NULL &&
-		    group_of(portals, address) != 0)
+		    group_of(portals, address) != 0 &&
+		    !is_moving(plan, address))
 			plan_step(plan, "portal.redirect", address,
 			    json_pack(
 				"{s:s, s:b}", "address", address, "off", 1),
@@ -165,8 +178,8 @@ plan_portals_prune(struct plan *plan)
 	json_array_foreach(json_object_get(plan->have, "portals"), i, entry)
 	{
 		const char *text = json_string_value(entry);
-		if (!plan_string_in(portals, text) &&
-		    portal_split(text, address, &tag))
+		if (portal_split(text, address, &tag) &&
+		    group_of(portals, address) == 0)
 			plan_step(plan, "portal.remove", address,
 			    json_pack("{s:s}", "address", address),
 			    "it is not in the document");
@@ -185,12 +198,17 @@ plan_portals(struct plan *plan)
 	json_array_foreach(json_object_get(plan->want, "portals"), i, entry)
 	{
 		const char *text = json_string_value(entry);
-		if (!plan_string_in(have, text) &&
-		    portal_split(text, address, &tag))
-			plan_step(plan, "portal.add", address,
-			    json_pack("{s:s, s:i}", "address", address, "group",
-				(int)tag),
-			    "listen");
+		if (plan_string_in(have, text) ||
+		    !portal_split(text, address, &tag))
+			continue;
+		if (is_moving(plan, address))
+			plan_step(plan, "portal.remove", address,
+			    json_pack("{s:s}", "address", address),
+			    "into group %u", tag);
+		plan_step(plan, "portal.add", address,
+		    json_pack(
+			"{s:s, s:i}", "address", address, "group", (int)tag),
+		    "listen");
 	}
 }
 
@@ -213,6 +231,21 @@ redirect_step(struct plan *plan, const json_t *entry)
 	    "to %s", plan_text(entry, "to"));
 }
 
+/* Without prune, what the document does not name is as it was. */
+static void
+keep_redirects(struct plan *plan)
+{
+	const json_t *want = json_object_get(plan->want, "redirects"), *entry;
+	size_t i;
+
+	json_array_foreach(json_object_get(plan->have, "redirects"), i, entry)
+	{
+		if (plan_entry(want, entry) == NULL &&
+		    is_moving(plan, plan_text(entry, "name")))
+			redirect_step(plan, entry);
+	}
+}
+
 void
 plan_redirects(struct plan *plan)
 {
@@ -222,7 +255,10 @@ plan_redirects(struct plan *plan)
 	json_array_foreach(json_object_get(plan->want, "redirects"), i, entry)
 	{
 		const json_t *before = plan_entry(have, entry);
-		if (before == NULL || !redirect_equal(before, entry))
+		if (before == NULL || !redirect_equal(before, entry) ||
+		    is_moving(plan, plan_text(entry, "name")))
 			redirect_step(plan, entry);
 	}
+	if (!plan->prune)
+		keep_redirects(plan);
 }

@@ -6,6 +6,7 @@
  */
 #include "tests/unit/target/support/talk.h"
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* A new portal's address. */
@@ -222,6 +223,65 @@ a_document_may_say_an_address_in_several_ways(void **unused)
 	    "config.invalid");
 }
 
+static const char *
+moved_params(const char *address, unsigned group, const char *more)
+{
+	static char params[512];
+
+	snprintf(params, sizeof(params),
+	    "{\"document\":{\"varve\":1,\"portals\":[\"%s,%u\"]}%s}", address,
+	    group, more);
+	return params;
+}
+
+static void
+group_and_redirect_are(unsigned group, const char *redirect)
+{
+	const json_t *row;
+
+	done("portal.list", "{}");
+	assert_int_equal(json_array_size(result), 1);
+	row = json_array_get(result, 0);
+	assert_int_equal(
+	    json_integer_value(json_object_get(row, "group")), group);
+	assert_string_equal(text_in(row, "redirect"), redirect);
+}
+
+/* With prune and without: it is a change.  What the document does not say of
+ * where it sends hosts ends with prune alone. */
+static void
+a_portal_goes_into_another_group_with_its_redirect(void **unused)
+{
+	const char *prune = ",\"prune\":true";
+	char a[64], params[160];
+
+	(void)unused;
+	add(1, a);
+	snprintf(params, sizeof(params),
+	    "{\"address\":\"%s\",\"to\":\"192.0.2.9\"}", a);
+	done("portal.redirect", params);
+	done("config.apply", moved_params(a, 2, ""));
+	assert_int_equal(json_array_size(result), 3);
+	group_and_redirect_are(2, "192.0.2.9:3260");
+	done("config.diff", moved_params(a, 2, ""));
+	assert_int_equal(json_array_size(result), 0);
+	snprintf(params, sizeof(params),
+	    ",\"redirects\":[{\"name\":\"%s\",\"to\":\"192.0.2.9\"}]},"
+	    "\"prune\":true",
+	    a);
+	char *document = NULL;
+	assert_true(asprintf(&document,
+			"{\"document\":{\"varve\":1,\"portals\":[\"%s\"]%s}", a,
+			params) > 0);
+	done("config.apply", document);
+	free(document);
+	assert_int_equal(json_array_size(result), 3);
+	group_and_redirect_are(1, "192.0.2.9:3260");
+	done("config.apply", moved_params(a, 2, prune));
+	assert_int_equal(json_array_size(result), 2);
+	group_and_redirect_are(2, "(none)");
+}
+
 /* The default port, in documents only: nothing has to listen at it. */
 static void
 an_address_without_a_port_has_the_usual_one(void **unused)
@@ -315,6 +375,7 @@ main(void)
 	    claim(one_that_was_removed_can_come_again_at_once),
 	    claim(a_document_has_groups),
 	    claim(a_document_may_say_an_address_in_several_ways),
+	    claim(a_portal_goes_into_another_group_with_its_redirect),
 	    claim(an_address_without_a_port_has_the_usual_one),
 	    claim(portals_keep_the_port_they_got),
 	    claim(a_portal_sends_hosts_where_it_is_told_also_after_a_restart),
