@@ -363,6 +363,43 @@ a_portal_sends_hosts_where_it_is_told_also_after_a_restart(void **unused)
 	    json_object_get(json_array_get(result, 0), "redirect")));
 }
 
+static const char *
+redirect_params(const char *from, const char *to)
+{
+	static char params[192];
+
+	snprintf(params, sizeof(params), "{\"address\":\"%s\",\"to\":\"%s\"}",
+	    from, to);
+	return params;
+}
+
+/* An initiator would follow it for ever. */
+static void
+no_portal_sends_hosts_back_to_itself(void **unused)
+{
+	char a[64], b[64], c[64], any[64], self[64];
+
+	(void)unused;
+	add(1, a);
+	add(1, b);
+	add(1, c);
+	done("portal.redirect", redirect_params(a, b));
+	refused("portal.redirect", redirect_params(b, a), "portal.redirect");
+	done("portal.redirect", redirect_params(b, c));
+	refused("portal.redirect", redirect_params(c, a), "portal.redirect");
+	done("portal.redirect", redirect_params(c, "192.0.2.9"));
+	done("portal.add", "{\"address\":\"0.0.0.0:0\"}");
+	snprintf(any, sizeof(any), "%s", text("address"));
+	snprintf(self, sizeof(self), "127.0.0.9%s", strrchr(any, ':'));
+	refused(
+	    "portal.redirect", redirect_params(any, self), "portal.redirect");
+	done("portal.redirect", redirect_params(c, self));
+	refused("portal.redirect", redirect_params(any, a), "portal.redirect");
+	/* the port is the portal's, the address another machine's */
+	snprintf(self, sizeof(self), "192.0.2.9%s", strrchr(any, ':'));
+	done("portal.redirect", redirect_params(any, self));
+}
+
 int
 main(void)
 {
@@ -379,6 +416,7 @@ main(void)
 	    claim(an_address_without_a_port_has_the_usual_one),
 	    claim(portals_keep_the_port_they_got),
 	    claim(a_portal_sends_hosts_where_it_is_told_also_after_a_restart),
+	    claim(no_portal_sends_hosts_back_to_itself),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
