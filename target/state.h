@@ -186,8 +186,10 @@ int state_settings_of(struct state *state, int64_t pool_id,
 /* In place of what was there. */
 int state_settings_put(struct state *state, int64_t pool_id,
     const char *lun_uuid, const json_t *settings);
-/* Also when there are none. */
-int state_settings_forget(
+
+/* A LUN or snapshot that is gone for good: its settings, and what initiators
+ * saved and registered.  Also when there is nothing. */
+int state_lun_forget(
     struct state *state, int64_t pool_id, const char *lun_uuid);
 
 /* ---- persistent reservations ---- */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Settings of LUNs (settings.h).
+ * Settings of LUNs (settings.h); and what else is of a LUN goes with them.
  */
 #include "target/settings.h"
 #include "target/state_sql.h"
@@ -71,6 +71,14 @@ state_settings_of(struct state *state, int64_t pool_id, const char *lun_uuid,
 	    one, ret_settings);
 }
 
+static int
+settings_forget(struct state *state, int64_t pool_id, const char *lun_uuid)
+{
+	return sql_run(state,
+	    "DELETE FROM lun_settings WHERE pool = ? AND lun_uuid = ?", NULL,
+	    NULL, "is", pool_id, lun_uuid);
+}
+
 int
 state_settings_put(struct state *state, int64_t pool_id, const char *lun_uuid,
     const json_t *settings)
@@ -80,7 +88,7 @@ state_settings_put(struct state *state, int64_t pool_id, const char *lun_uuid,
 
 	assert(state->changing);
 	if (json_object_size(settings) == 0)
-		return state_settings_forget(state, pool_id, lun_uuid);
+		return settings_forget(state, pool_id, lun_uuid);
 	text = json_dumps(settings, JSON_COMPACT | JSON_SORT_KEYS);
 	if (text == NULL)
 		return -ENOMEM;
@@ -93,11 +101,18 @@ state_settings_put(struct state *state, int64_t pool_id, const char *lun_uuid,
 }
 
 int
-state_settings_forget(
-    struct state *state, int64_t pool_id, const char *lun_uuid)
+state_lun_forget(struct state *state, int64_t pool_id, const char *lun_uuid)
 {
+	static const char *const rest[] = {
+	    "DELETE FROM lun_saved WHERE pool = ? AND lun_uuid = ?",
+	    "DELETE FROM registrations WHERE pool = ? AND lun_uuid = ?",
+	};
+	int ret;
+
 	assert(state->changing);
-	return sql_run(state,
-	    "DELETE FROM lun_settings WHERE pool = ? AND lun_uuid = ?", NULL,
-	    NULL, "is", pool_id, lun_uuid);
+	ret = settings_forget(state, pool_id, lun_uuid);
+	for (size_t i = 0; i < ARRAY_SIZE(rest) && ret == 0; i++)
+		ret = sql_run(
+		    state, rest[i], NULL, NULL, "is", pool_id, lun_uuid);
+	return ret;
 }

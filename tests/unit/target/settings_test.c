@@ -244,28 +244,106 @@ a_dry_run_sets_nothing(void **unused)
 	assert_string_equal(text("vendor"), "VARVE");
 }
 
+/* A second look at the database: the first one is the house's alone. */
+static struct state *
+state_look(struct state_pool **ret_pools)
+{
+	char path[128], problem[STATE_PROBLEM_MAX];
+	struct state *state;
+	unsigned count;
+
+	snprintf(path, sizeof(path), "%s/varve.db", served.directory);
+	assert_int_equal(state_open(path, &state, problem), 0);
+	assert_int_equal(state_pools(state, ret_pools, &count), 0);
+	assert_int_equal(count, 1);
+	return state;
+}
+
+/* As a host does, of what the answer is about. */
+static void
+save(char uuid[STATE_UUID_TEXT], const char *name, int64_t value)
+{
+	struct state_pool *pools;
+	struct state *state = state_look(&pools);
+	struct lun_saved saved = {.count = 0};
+
+	snprintf(uuid, STATE_UUID_TEXT, "%s", text("uuid"));
+	lun_saved_add(&saved, name, value);
+	assert_int_equal(state_saved_put(state, pools[0].id, uuid, &saved), 0);
+	state_pools_free(pools, 1);
+	state_close(state);
+}
+
+static unsigned
+saved_count(const char *uuid)
+{
+	struct state_pool *pools;
+	struct state *state = state_look(&pools);
+	struct lun_saved saved;
+
+	assert_int_equal(state_saved_get(state, pools[0].id, uuid, &saved), 0);
+	state_pools_free(pools, 1);
+	state_close(state);
+	return saved.count;
+}
+
+static size_t
+settings_count(void)
+{
+	struct state_pool *pools;
+	struct state *state = state_look(&pools);
+	json_t *all;
+
+	assert_int_equal(state_settings(state, pools[0].id, &all), 0);
+	size_t count = json_object_size(all);
+	json_decref(all);
+	state_pools_free(pools, 1);
+	state_close(state);
+	return count;
+}
+
 static void
 the_trash_forgets_what_it_deletes(void **unused)
 {
+	char a[STATE_UUID_TEXT], snap[STATE_UUID_TEXT];
+
 	(void)unused;
 	SET("vms/a", "\"serial\":\"S1\"");
+	SHOW("vms/a");
+	save(a, "wce", 0);
 	SET("vms/b", "\"serial\":\"S2\"");
+	done("snap.create", "{\"names\":[\"vms/a@one\"]}");
+	done("snap.show", "{\"snap\":\"vms/a@one\"}");
+	save(snap, "swp", 1);
 	done("lun.delete", "{\"lun\":\"vms/a\"}");
+	assert_int_equal(saved_count(a), 1);
+	assert_int_equal(saved_count(snap), 1);
 	done("trash.empty", "{\"pool\":\"vms\"}");
-	/* a second look at the database: the first one is the house's alone */
-	char path[128], problem[STATE_PROBLEM_MAX];
-	struct state *state;
-	struct state_pool *pools;
-	unsigned count;
-	json_t *all;
-	snprintf(path, sizeof(path), "%s/varve.db", served.directory);
-	assert_int_equal(state_open(path, &state, problem), 0);
-	assert_int_equal(state_pools(state, &pools, &count), 0);
-	assert_int_equal(state_settings(state, pools[0].id, &all), 0);
-	assert_int_equal(json_object_size(all), 1);
-	json_decref(all);
-	state_pools_free(pools, count);
-	state_close(state);
+	assert_int_equal(settings_count(), 1);
+	assert_int_equal(saved_count(a), 0);
+	assert_int_equal(saved_count(snap), 0);
+}
+
+static void
+what_hosts_saved_goes_with_its_snapshot_or_lun(void **unused)
+{
+	char a[STATE_UUID_TEXT], one[STATE_UUID_TEXT], two[STATE_UUID_TEXT];
+
+	(void)unused;
+	SHOW("vms/a");
+	save(a, "wce", 0);
+	done("snap.create", "{\"names\":[\"vms/a@one\"]}");
+	done("snap.show", "{\"snap\":\"vms/a@one\"}");
+	save(one, "swp", 1);
+	done("snap.create", "{\"names\":[\"vms/a@two\"]}");
+	done("snap.show", "{\"snap\":\"vms/a@two\"}");
+	save(two, "swp", 1);
+	done("snap.delete", "{\"snap\":\"vms/a@one\"}");
+	assert_int_equal(saved_count(one), 0);
+	assert_int_equal(saved_count(two), 1);
+	done("lun.delete", "{\"lun\":\"vms/a\",\"now\":true}");
+	assert_int_equal(saved_count(two), 0);
+	assert_int_equal(saved_count(a), 0);
 }
 
 static char *
@@ -349,6 +427,7 @@ main(void)
 	    api_test(a_lun_is_made_with_settings_or_not_at_all),
 	    api_test(a_dry_run_sets_nothing),
 	    api_test(the_trash_forgets_what_it_deletes),
+	    api_test(what_hosts_saved_goes_with_its_snapshot_or_lun),
 	    api_test(the_configuration_has_them),
 	    api_test(a_lun_nobody_is_served_has_statistics_of_zero),
 	};
