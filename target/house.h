@@ -265,8 +265,6 @@ json_t *house_portals_json(struct house *house);
 
 const char *house_access_word(enum port_access access);
 bool house_access_parse(const char *word, enum port_access *ret_access);
-/* May a host use a path in that state? */
-bool house_access_is_active(enum port_access access);
 /* house->ports, from the state. */
 void house_ports_read(struct house *house);
 enum port_access house_ports_access(const struct house *house, uint16_t tag);

@@ -269,7 +269,7 @@ look_at_paths(struct findings *f)
 	unsigned paths = 0;
 
 	list_for_each (portal, &f->house->portals, link) {
-		if (house_access_is_active(
+		if (port_access_is_active(
 			house_ports_access(f->house, portal->row.tag)))
 			paths++;
 	}
@@ -287,7 +287,7 @@ look_at_path(struct findings *f, const struct state_export *row,
 	char name[LUN_SAVED_NAME_MAX];
 	int64_t set;
 
-	snprintf(name, sizeof(name), LUN_ACCESS_SETTING "%u", group->tag);
+	lun_access_name(group->tag, name);
 	if (group->access ==
 		ACCESS_UNAVAILABLE || /* then nobody's word counts */
 	    !lun_saved_get(saved, name, &set) ||

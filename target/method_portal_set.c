@@ -10,7 +10,7 @@ static bool
 is_other_path(const struct house_portal *portal, uint16_t tag)
 {
 	return portal->listening && portal->row.tag != tag &&
-	       house_access_is_active(
+	       port_access_is_active(
 		   house_ports_access(portal->house, portal->row.tag));
 }
 
@@ -19,7 +19,7 @@ leaves_a_path(const struct house_portal *portal, enum port_access access)
 {
 	const struct house_portal *other;
 
-	if (house_access_is_active(access))
+	if (port_access_is_active(access))
 		return true;
 	list_for_each (other, &portal->house->portals, link) {
 		if (is_other_path(other, portal->row.tag))
