@@ -199,6 +199,14 @@ a_serial_number_is_one_luns_alone(void **unused)
 	    "{\"name\":\"vms/c\",\"size\":4096,\"serial\":\"S1\"}",
 	    "lun.serial");
 	refused("lun.show", "{\"lun\":\"vms/c\"}", "lun.not-found");
+	/* a dry run is refused what the run would be */
+	refused("lun.set",
+	    "{\"lun\":\"vms/b\",\"serial\":\"S1\",\"dry_run\":true}",
+	    "lun.serial");
+	refused("lun.create",
+	    "{\"name\":\"vms/c\",\"size\":4096,\"serial\":\"S1\","
+	    "\"dry_run\":true}",
+	    "lun.serial");
 	/* the usual one of another is taken too */
 	SHOW("vms/b");
 	snprintf(params, sizeof(params),
