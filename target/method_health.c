@@ -279,44 +279,55 @@ look_at_paths(struct findings *f)
 		    "no portal is active: hosts cannot use their LUNs");
 }
 
-/* What an initiator set with SET TARGET PORT GROUPS is in the state only. */
-static void
-look_at_path(struct findings *f, const struct state_export *row,
-    const struct port_group *group, const struct lun_saved *saved)
+static const struct port_group *
+group_named(const struct house *house, const char *saved)
 {
 	char name[LUN_SAVED_NAME_MAX];
-	int64_t set;
 
-	lun_access_name(group->tag, name);
-	if (group->access ==
+	for (unsigned i = 0; i < house->ports.count; i++) {
+		lun_access_name(house->ports.list[i].tag, name);
+		if (strcmp(name, saved) == 0)
+			return &house->ports.list[i];
+	}
+	return NULL;
+}
+
+/* What an initiator set with SET TARGET PORT GROUPS. */
+static void
+look_at_path(struct findings *f, const struct house_pool *hp,
+    const struct state_saved *saved)
+{
+	const struct port_group *group = group_named(f->house, saved->name);
+
+	if (group == NULL ||
+	    group->access ==
 		ACCESS_UNAVAILABLE || /* then nobody's word counts */
-	    !lun_saved_get(saved, name, &set) ||
-	    set == group->access)
+	    saved->value == group->access)
 		return;
 	finding(f, "note", "lun.path",
 	    json_textf("varve portal set ADDRESS --access %s",
 		house_access_word(group->access)),
-	    "%s/%s: portal group %u is %s since a host said so", row->pool,
-	    row->lun_name, group->tag,
-	    house_access_word((enum port_access)set));
+	    "%s/%s: portal group %u is %s since a host said so", hp->name,
+	    saved->lun_name, group->tag,
+	    house_access_word((enum port_access)saved->value));
 }
 
+/* What hosts set and saved is in the state only. */
 static void
-look_at_lun_paths(struct findings *f)
+look_at_saved(struct findings *f)
 {
-	const struct port_groups *ports = &f->house->ports;
-	struct lun_saved saved;
+	struct state_saved *saved;
+	unsigned count;
 
-	for (unsigned i = 0; i < f->exports.count; i++) {
-		const struct state_export *row = &f->exports.rows[i];
-		if (i > 0 && strcmp(row->lun_uuid, row[-1].lun_uuid) == 0)
-			continue; /* the same LUN, to another host */
-		if (state_saved_get(f->house->state, row->pool_id,
-			row->lun_uuid, &saved) < 0)
-			continue;
-		for (unsigned k = 0; k < ports->count; k++)
-			look_at_path(f, row, &ports->list[k], &saved);
+	if (state_saved_exported(f->house->state, &saved, &count) < 0)
+		return;
+	for (unsigned i = 0; i < count; i++) {
+		const struct house_pool *hp =
+		    house_pool_by_id(f->house, saved[i].pool_id);
+		if (hp != NULL)
+			look_at_path(f, hp, &saved[i]);
 	}
+	free(saved);
 }
 
 /* CHAP needs no clock, but audit rows and times of LUNs do. */
@@ -352,7 +363,7 @@ health_answer(struct request *request)
 	look_at_portals(&f);
 	look_at_paths(&f);
 	look_at_exports(&f);
-	look_at_lun_paths(&f);
+	look_at_saved(&f);
 	look_at_hosts(&f);
 	look_at_sessions(&f);
 	look_at_clock(&f);

@@ -2,6 +2,7 @@
 /*
  * Settings of LUNs (settings.h); and what else is of a LUN goes with them.
  */
+#include "base/log.h"
 #include "target/settings.h"
 #include "target/state_sql.h"
 #include <errno.h>
@@ -9,26 +10,47 @@
 
 /* What is there was checked when it came; but another may have written it. */
 static int
-read_settings(sqlite3_stmt *stmt, void *arg)
+settings_parse(const char *text, json_t **ret_settings)
 {
-	const char *uuid = (const char *)sqlite3_column_text(stmt, 0);
-	const char *text = (const char *)sqlite3_column_text(stmt, 1);
-	json_t *found, *settings, *fault;
+	json_t *found = json_loads(text, JSON_REJECT_DUPLICATES, NULL), *fault;
 
-	if (uuid == NULL || text == NULL)
-		return -EBADMSG;
-	found = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
 	if (!json_is_object(found)) {
 		json_decref(found);
 		return -EBADMSG;
 	}
-	fault = settings_change(NULL, found, &settings);
+	fault = settings_change(NULL, found, ret_settings);
 	json_decref(found);
-	if (fault != NULL) {
-		json_decref(fault);
-		return -EBADMSG;
+	if (fault == NULL)
+		return 0;
+	json_decref(fault);
+	return -EBADMSG;
+}
+
+static int
+read_settings(sqlite3_stmt *stmt, void *arg)
+{
+	const char *uuid = (const char *)sqlite3_column_text(stmt, 0);
+	const char *text = (const char *)sqlite3_column_text(stmt, 1);
+	json_t *settings;
+	int ret;
+
+	if (uuid == NULL || text == NULL)
+		return -ENOMEM; /* neither is NULL in a row */
+	ret = settings_parse(text, &settings);
+	if (ret < 0) {
+		log_error(
+		    "LUN %s: what is set of it cannot be read: %s", uuid, text);
+		return ret;
 	}
 	return json_object_set_new(arg, uuid, settings) == 0 ? 0 : -ENOMEM;
+}
+
+static int
+read_good_settings(sqlite3_stmt *stmt, void *arg)
+{
+	int ret = read_settings(stmt, arg);
+
+	return ret == -EBADMSG ? 0 : ret;
 }
 
 static int
@@ -51,7 +73,7 @@ state_settings(struct state *state, int64_t pool_id, json_t **ret_settings)
 	return settings_found(
 	    sql_run(state,
 		"SELECT lun_uuid, settings FROM lun_settings WHERE pool = ?",
-		read_settings, all, "i", pool_id),
+		read_good_settings, all, "i", pool_id),
 	    all, ret_settings);
 }
 

@@ -258,7 +258,9 @@ pool_ask(struct survey *survey, struct survey_pool *sp, struct house_pool *hp)
 		survey->error = -ENOMEM;
 		return;
 	}
-	int ret = state_settings(survey->house->state, hp->id, &sp->settings);
+	int ret = survey->without_luns ? 0
+				       : state_settings(survey->house->state,
+					     hp->id, &sp->settings);
 	if (ret < 0) {
 		survey->error = ret;
 		return;

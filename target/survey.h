@@ -62,7 +62,7 @@ struct survey_pool {
 	struct pool_device_stat *devices; /* by their numbers */
 	unsigned group_count, bookmark_count, job_count, device_count;
 	struct survey_totals totals;
-	json_t *settings; /* of its LUNs, by uuid */
+	json_t *settings; /* of its LUNs, by uuid; NULL without them */
 	bool serial_taken;
 	struct survey_lun serial_owner; /* if taken */
 	/* survey.c's */

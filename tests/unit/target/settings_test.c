@@ -5,6 +5,7 @@
  * are in the way (tests/integration/settings.py).
  */
 #include "target/settings.h"
+#include "target/state_sql.h"
 #include "tests/unit/target/support/talk.h"
 #include <stdlib.h>
 #include <string.h>
@@ -354,6 +355,54 @@ what_hosts_saved_goes_with_its_snapshot_or_lun(void **unused)
 	assert_int_equal(saved_count(a), 0);
 }
 
+static void
+a_row_that_cannot_be_read_is_that_luns_matter_alone(void **unused)
+{
+	struct state_pool *pools;
+	struct state *state = state_look(&pools);
+
+	(void)unused;
+	SET("vms/b", "\"vendor\":\"ACME\"");
+	SHOW("vms/a");
+	assert_int_equal(
+	    sql_run(state,
+		"INSERT INTO lun_settings (pool, lun_uuid, settings) "
+		"VALUES (?, ?, '{')",
+		NULL, NULL, "is", pools[0].id, text("uuid")),
+	    0);
+	state_pools_free(pools, 1);
+	state_close(state);
+	done("lun.list", "{}");
+	done("health", "{}");
+	SHOW("vms/b");
+	assert_string_equal(text("vendor"), "ACME");
+	SHOW("vms/a");
+	assert_string_equal(text("vendor"), "VARVE");
+	SET("vms/a", "\"vendor\":\"NEW\"");
+	assert_int_equal(settings_count(), 2);
+}
+
+static void
+health_tells_of_a_path_that_a_host_set_if_there_is_one(void **unused)
+{
+	char uuid[STATE_UUID_TEXT];
+
+	(void)unused;
+	SHOW("vms/a");
+	save(uuid, "access.1", ACCESS_STANDBY);
+	done("portal.add", "{\"address\":\"127.0.0.1:0\"}");
+	assert_false(has_finding("lun.path"));
+	HOST("h");
+	HOST("i");
+	EXPORT("vms/a", "h");
+	EXPORT("vms/a", "i");
+	assert_true(has_finding("lun.path"));
+	done("export.remove", "{\"name\":\"vms/a\",\"host\":\"h\"}");
+	assert_true(has_finding("lun.path"));
+	done("export.remove", "{\"name\":\"vms/a\",\"host\":\"i\"}");
+	assert_false(has_finding("lun.path"));
+}
+
 static char *
 params_of(json_t *document)
 {
@@ -436,6 +485,8 @@ main(void)
 	    api_test(a_dry_run_sets_nothing),
 	    api_test(the_trash_forgets_what_it_deletes),
 	    api_test(what_hosts_saved_goes_with_its_snapshot_or_lun),
+	    api_test(a_row_that_cannot_be_read_is_that_luns_matter_alone),
+	    api_test(health_tells_of_a_path_that_a_host_set_if_there_is_one),
 	    api_test(the_configuration_has_them),
 	    api_test(a_lun_nobody_is_served_has_statistics_of_zero),
 	};

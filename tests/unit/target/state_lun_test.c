@@ -56,7 +56,7 @@ settings_are_a_luns_of_a_pool_and_go_with_it(void **unused)
 }
 
 static void
-settings_that_cannot_be_are_told(void **unused)
+settings_that_cannot_be_keep_no_others_away(void **unused)
 {
 	static const char *const wrong[] = {
 	    "[]", "{", "{\"iops\":-1}", "{\"vendor\":\"far too long\"}"};
@@ -66,13 +66,20 @@ settings_that_cannot_be_are_told(void **unused)
 
 	(void)unused;
 	db_add_pool("vms", UUID_1, device, &target);
+	db_execute("INSERT INTO lun_settings SELECT id, '" UUID_2
+		   "', '{\"iops\":5}' FROM pools");
 	for (size_t i = 0; i < ARRAY_SIZE(wrong); i++) {
 		snprintf(sql, sizeof(sql),
 		    "INSERT OR REPLACE INTO lun_settings SELECT id, '" UUID_1
 		    "', '%s' FROM pools",
 		    wrong[i]);
 		db_execute(sql);
-		assert_int_equal(state_settings(state, 1, &found), -EBADMSG);
+		assert_int_equal(
+		    state_settings_of(state, 1, UUID_1, &found), -EBADMSG);
+		assert_int_equal(state_settings(state, 1, &found), 0);
+		assert_int_equal(json_object_size(found), 1);
+		assert_non_null(json_object_get(found, UUID_2));
+		json_decref(found);
 	}
 }
 
@@ -432,7 +439,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    claim(settings_are_a_luns_of_a_pool_and_go_with_it),
-	    claim(settings_that_cannot_be_are_told),
+	    claim(settings_that_cannot_be_keep_no_others_away),
 	    claim(what_is_saved_is_there_again_and_leaves_others_alone),
 	    claim(groups_are_those_of_portals_and_go_with_the_last),
 	    claim(a_registry_is_there_again),
