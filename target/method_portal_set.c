@@ -5,11 +5,13 @@
 #include "target/method.h"
 #include <errno.h>
 
-/* A path that hosts may use, by a portal of another group. */
+/* A path that hosts may use, by a portal of another group.  One that sends them
+ * away is none; where it sends them may be one. */
 static bool
 is_other_path(const struct house_portal *portal, uint16_t tag)
 {
-	return portal->listening && portal->row.tag != tag &&
+	return portal->listening && portal->row.redirect[0] == '\0' &&
+	       portal->row.tag != tag &&
 	       port_access_is_active(
 		   house_ports_access(portal->house, portal->row.tag));
 }
@@ -35,7 +37,8 @@ last_path_fault(const struct house_portal *portal, const char *word)
 	    "with portal group %u %s no host could use its LUNs",
 	    portal->row.tag, word);
 
-	fault_why(fault, "no portal of another group listens and is active");
+	fault_why(fault, "no portal of another group listens, is active "
+			 "and sends hosts nowhere else");
 	fault_fix(fault, "make another path first:   varve portal list");
 	return fault_fix(fault,
 	    "or if they are to be cut off:   varve portal set %s --access %s "

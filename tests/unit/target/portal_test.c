@@ -93,6 +93,24 @@ the_last_path_is_taken_by_force_only_and_health_says_so(void **unused)
 }
 
 static void
+a_portal_that_sends_hosts_away_is_no_path(void **unused)
+{
+	char a[64], b[64], params[160];
+
+	(void)unused;
+	add(1, a);
+	add(2, b);
+	snprintf(params, sizeof(params),
+	    "{\"address\":\"%s\",\"to\":\"192.0.2.9\"}", b);
+	done("portal.redirect", params);
+	refused("portal.set", set_params(a, "standby", ""), "portal.last-path");
+	snprintf(
+	    params, sizeof(params), "{\"address\":\"%s\",\"off\":true}", b);
+	done("portal.redirect", params);
+	set(a, "standby");
+}
+
+static void
 a_group_that_comes_again_is_as_new_ones_are(void **unused)
 {
 	char a[64], b[64], params[96];
@@ -407,6 +425,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    claim(a_groups_access_is_that_of_all_its_portals_and_lasts),
 	    claim(the_last_path_is_taken_by_force_only_and_health_says_so),
+	    claim(a_portal_that_sends_hosts_away_is_no_path),
 	    claim(a_group_that_comes_again_is_as_new_ones_are),
 	    claim(there_are_eight_groups_at_most),
 	    claim(one_that_was_removed_can_come_again_at_once),
