@@ -60,6 +60,7 @@ struct change {
 	uuid_t *gone;  /* what it deleted; freed with the change */
 	unsigned gone_count;
 	bool cache_said;         /* those say something of its write cache */
+	bool protect_said;       /* ... of whether it is read only */
 	json_t *settings;        /* of the LUN, as they are to be; NULL: as they
 				    are */
 	struct set_unit *unit;   /* lun set's; freed with the change */

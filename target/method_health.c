@@ -5,6 +5,7 @@
  */
 #include "base/size.h"
 #include "target/method.h"
+#include "target/settings.h"
 #include <errno.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -265,7 +266,8 @@ look_at_portals(struct findings *f)
 static void
 look_at_paths(struct findings *f)
 {
-	struct house_portal *portal;
+	struct house_portal *portal,
+	    *first = list_first(&f->house->portals, struct house_portal, link);
 	unsigned paths = 0;
 
 	list_for_each (portal, &f->house->portals, link) {
@@ -273,10 +275,24 @@ look_at_paths(struct findings *f)
 			house_ports_access(f->house, portal->row.tag)))
 			paths++;
 	}
-	if (paths == 0 && !list_empty(&f->house->portals))
+	if (paths == 0 && first != NULL)
 		finding(f, "warning", "portal.no-path",
-		    json_textf("varve portal set ADDRESS --access optimized"),
+		    json_textf("varve portal set %s --access optimized",
+			first->row.address),
 		    "no portal is active: hosts cannot use their LUNs");
+}
+
+/* Without any portal there is a group all the same: NULL. */
+static const char *
+address_in(struct house *house, uint16_t tag)
+{
+	struct house_portal *portal;
+
+	list_for_each (portal, &house->portals, link) {
+		if (portal->row.tag == tag)
+			return portal->row.address;
+	}
+	return NULL;
 }
 
 static const struct port_group *
@@ -299,17 +315,55 @@ look_at_path(struct findings *f, const struct house_pool *hp,
 {
 	const struct port_group *group = group_named(f->house, saved->name);
 
-	if (group == NULL ||
+	if (group == NULL || address_in(f->house, group->tag) == NULL ||
 	    group->access ==
 		ACCESS_UNAVAILABLE || /* then nobody's word counts */
 	    saved->value == group->access)
 		return;
 	finding(f, "note", "lun.path",
-	    json_textf("varve portal set ADDRESS --access %s",
+	    json_textf("varve portal set %s --access %s",
+		address_in(f->house, group->tag),
 		house_access_word(group->access)),
 	    "%s/%s: portal group %u is %s since a host said so", hp->name,
 	    saved->lun_name, group->tag,
 	    house_access_word((enum port_access)saved->value));
+}
+
+static const json_t *
+settings_of(const struct findings *f, const struct state_saved *saved)
+{
+	for (unsigned i = 0; i < f->survey->pool_count; i++) {
+		const struct survey_pool *sp = &f->survey->pools[i];
+		if (sp->id == saved->pool_id)
+			return json_object_get(sp->settings, saved->lun_uuid);
+	}
+	return NULL;
+}
+
+/* What an initiator set with MODE SELECT; of a snapshot it does nothing. */
+static void
+look_at_mode(struct findings *f, const struct house_pool *hp,
+    const struct state_saved *saved)
+{
+	struct lun_params set;
+
+	if (strchr(saved->lun_name, '@') != NULL)
+		return;
+	settings_params(settings_of(f, saved), &set);
+	if (strcmp(saved->name, LUN_CACHE_SAVED) == 0 &&
+	    (saved->value != 0) != set.write_cache)
+		finding(f, "note", "lun.write-cache",
+		    json_textf("varve lun set %s/%s --write-cache %s", hp->name,
+			saved->lun_name, set.write_cache ? "on" : "off"),
+		    "%s/%s: its write cache is %s since a host said so",
+		    hp->name, saved->lun_name, set.write_cache ? "off" : "on");
+	if (strcmp(saved->name, LUN_PROTECT_SAVED) == 0 && saved->value != 0 &&
+	    !set.read_only)
+		finding(f, "warning", "lun.write-protected",
+		    json_textf("varve lun set %s/%s --read-only off", hp->name,
+			saved->lun_name),
+		    "%s/%s: no host can write since one of them said so (SWP)",
+		    hp->name, saved->lun_name);
 }
 
 /* What hosts set and saved is in the state only. */
@@ -324,8 +378,10 @@ look_at_saved(struct findings *f)
 	for (unsigned i = 0; i < count; i++) {
 		const struct house_pool *hp =
 		    house_pool_by_id(f->house, saved[i].pool_id);
-		if (hp != NULL)
-			look_at_path(f, hp, &saved[i]);
+		if (hp == NULL)
+			continue;
+		look_at_path(f, hp, &saved[i]);
+		look_at_mode(f, hp, &saved[i]);
 	}
 	free(saved);
 }

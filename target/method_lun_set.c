@@ -77,6 +77,22 @@ lun_serial_check(struct request *request, const char *doing)
 	return false;
 }
 
+/* What the administrator says is newer than what a host has saved (MODE SELECT
+ * with SP), also if it is what he said before. */
+static int
+said_record(struct state *state, const struct change *change, const char *uuid)
+{
+	int ret = 0;
+
+	if (change->cache_said)
+		ret = state_saved_forget(
+		    state, change->pool_id, uuid, LUN_CACHE_SAVED);
+	if (change->protect_said && ret == 0)
+		ret = state_saved_forget(
+		    state, change->pool_id, uuid, LUN_PROTECT_SAVED);
+	return ret;
+}
+
 int
 lun_settings_record(struct state *state, const struct change *change)
 {
@@ -87,13 +103,9 @@ lun_settings_record(struct state *state, const struct change *change)
 	if (change->settings == NULL)
 		return 0;
 	uuid_unparse_lower(made ? change->stat.uuid : change->uuid, uuid);
-	/* what the administrator says is newer than what a host has saved
-	 * (MODE SELECT with SP), also if it is what he said before */
-	if (change->cache_said) {
-		ret = state_saved_forget(state, change->pool_id, uuid, "wce");
-		if (ret < 0)
-			return ret;
-	}
+	ret = said_record(state, change, uuid);
+	if (ret < 0)
+		return ret;
 	return state_settings_put(
 	    state, change->pool_id, uuid, change->settings);
 }
@@ -168,6 +180,7 @@ unit_set(struct request *request)
 	unit->params.serial = hl->serial;
 	unit->setting.done = unit_set_done;
 	unit->setting.cache_said = change->cache_said;
+	unit->setting.protect_said = change->protect_said;
 	settings_params(change->settings, &unit->params);
 	request->call.run = unit_set_run;
 	request->call.done = unit_set_ended;
@@ -247,6 +260,8 @@ set_start(struct request *request, json_t *settings)
 	memcpy(change->name, v->name, sizeof(change->name));
 	change->cache_said =
 	    json_object_get(request->params, "write_cache") != NULL;
+	change->protect_said =
+	    json_object_get(request->params, "read_only") != NULL;
 	if (settings_asked(request->params))
 		change->settings = settings;
 	else

@@ -45,6 +45,9 @@ struct lun_saved_value {
 };
 #define LUN_ACCESS_SETTING "access." /* and a group's tag: alua.c */
 void lun_access_name(uint16_t tag, char ret_name[LUN_SAVED_NAME_MAX]);
+/* of the mode parameters: mode_page.c */
+#define LUN_CACHE_SAVED   "wce"
+#define LUN_PROTECT_SAVED "swp"
 struct lun_saved {
 	unsigned count;
 	struct lun_saved_value list[LUN_SAVED_MAX];
@@ -155,7 +158,9 @@ void lun_data_changed(struct lun *lun);
 /* A change of a unit that is there. */
 struct lun_setting {
 	void (*done)(struct lun_setting *setting, int result);
-	bool cache_said; /* write_cache is meant, whatever a host has set */
+	bool cache_said;   /* write_cache is meant, whatever a host has set */
+	bool protect_said; /* read_only too: what a host protects it does not
+			      any more */
 	/* scsi's */
 	struct lun *lun;
 	struct bs_io io;

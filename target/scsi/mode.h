@@ -60,5 +60,7 @@ void threshold_take(
 /* The administrator has said what the write cache is to be: also in what a MODE
  * SELECT is saving. */
 void mode_cache_said(struct lun *lun, bool on);
+/* The same of write protection: it is not SWP that says it. */
+void mode_protect_said(struct lun *lun);
 
 #endif

@@ -403,6 +403,29 @@ health_tells_of_a_path_that_a_host_set_if_there_is_one(void **unused)
 	assert_false(has_finding("lun.path"));
 }
 
+static void
+health_tells_of_what_hosts_saved_until_it_is_taken_back(void **unused)
+{
+	char uuid[STATE_UUID_TEXT];
+
+	(void)unused;
+	HOST("h");
+	EXPORT("vms/a", "h");
+	SHOW("vms/a");
+	save(uuid, "wce", 1);
+	assert_false(has_finding("lun.write-cache"));
+	SHOW("vms/a");
+	save(uuid, "wce", 0);
+	assert_true(has_finding("lun.write-cache"));
+	SET("vms/a", "\"write_cache\":\"on\"");
+	assert_false(has_finding("lun.write-cache"));
+	SHOW("vms/a");
+	save(uuid, "swp", 1);
+	assert_true(has_finding("lun.write-protected"));
+	SET("vms/a", "\"read_only\":\"off\"");
+	assert_false(has_finding("lun.write-protected"));
+}
+
 static char *
 params_of(json_t *document)
 {
@@ -487,6 +510,7 @@ main(void)
 	    api_test(what_hosts_saved_goes_with_its_snapshot_or_lun),
 	    api_test(a_row_that_cannot_be_read_is_that_luns_matter_alone),
 	    api_test(health_tells_of_a_path_that_a_host_set_if_there_is_one),
+	    api_test(health_tells_of_what_hosts_saved_until_it_is_taken_back),
 	    api_test(the_configuration_has_them),
 	    api_test(a_lun_nobody_is_served_has_statistics_of_zero),
 	};
