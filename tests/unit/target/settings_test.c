@@ -4,6 +4,7 @@
  * Does not cover: what hosts see of them (scsi/lun_set_test.c), sessions that
  * are in the way (tests/integration/settings.py).
  */
+#include "target/fault.h"
 #include "target/settings.h"
 #include "target/state_sql.h"
 #include "tests/unit/target/support/talk.h"
@@ -81,13 +82,36 @@ a_burst_has_a_limit_and_at_most_an_hour_of_it(void **unused)
 {
 	(void)unused;
 	refuses("{\"iops_burst\":5}");
-	takes("{\"iops\":10,\"iops_burst\":35999}",
-	    "{\"iops\":10,\"iops_burst\":35999}");
-	refuses("{\"iops\":10,\"iops_burst\":36000}");
+	takes("{\"iops\":10,\"iops_burst\":36000}",
+	    "{\"iops\":10,\"iops_burst\":36000}");
+	refuses("{\"iops\":10,\"iops_burst\":36001}");
 	refuses("{\"bps\":4095}");
 	takes(
 	    "{\"bps\":4096,\"bps_burst\":1}", "{\"bps\":4096,\"bps_burst\":1}");
 	refuses("{\"bps\":4096,\"bps_burst\":9223372036854775807}");
+	takes("{\"bps\":1152921504606846976,"
+	      "\"bps_burst\":9223372036854775807}",
+	    "{\"bps\":1152921504606846976,"
+	    "\"bps_burst\":9223372036854775807}");
+}
+
+static void
+a_limit_too_low_for_its_burst_says_which_and_what_to_do(void **unused)
+{
+	json_t *before = settings_of("{\"iops\":1000,\"iops_burst\":100000}");
+	json_t *params = json_pack("{s:i}", "iops", 10), *after, *fault;
+
+	(void)unused;
+	fault = settings_change(before, params, &after);
+	assert_non_null(fault);
+	assert_string_equal(
+	    fault_what(fault), "iops_burst cannot be 100000, with iops 10");
+	assert_non_null(strstr(
+	    json_string_value(json_array_get(json_object_get(fault, "fix"), 0)),
+	    "--iops-burst"));
+	json_decref(fault);
+	json_decref(params);
+	json_decref(before);
 }
 
 static void
@@ -499,6 +523,8 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(what_fits_its_field_is_taken_and_nothing_else),
 	    cmocka_unit_test(a_burst_has_a_limit_and_at_most_an_hour_of_it),
+	    cmocka_unit_test(
+		a_limit_too_low_for_its_burst_says_which_and_what_to_do),
 	    cmocka_unit_test(a_limit_that_goes_takes_its_burst_along),
 	    cmocka_unit_test(a_unit_gets_what_is_set_and_else_what_is_usual),
 	    api_test(what_was_set_is_shown_and_outlives_a_restart),
