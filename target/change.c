@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "target/change.h"
+#include "base/log.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +11,7 @@ change_free(void *own)
 	struct change *change = own;
 
 	free(change->uuids);
+	free(change->gone);
 	free(change->unit);
 	json_decref(change->settings);
 	free(change);
@@ -53,6 +55,21 @@ change_rename(struct change *change, struct volume *volume)
 	return CHANGE_STARTED;
 }
 
+int
+change_delete(struct change *change, struct volume *volume)
+{
+	const size_t count = change->gone_count + 1;
+	struct volume_stat stat;
+
+	change->gone = reallocarray(change->gone, count, sizeof(uuid_t));
+	assert(change->gone != NULL);
+	volume_stat_get(volume, &stat);
+	uuid_copy(change->gone[change->gone_count], stat.uuid);
+	change->deleting = true;
+	volume_delete(change->pool, volume, &change->pool_request);
+	return CHANGE_STARTED;
+}
+
 static void change_go(struct change *change);
 
 static void
@@ -61,6 +78,9 @@ change_end(struct pool_request *pool_request, int result)
 	struct change *change =
 	    container_of(pool_request, struct change, pool_request);
 
+	if (result == 0 && change->deleting)
+		change->gone_count++;
+	change->deleting = false;
 	if (result == 0 && change->op->repeats) {
 		change->step++;
 		change_go(change);
@@ -144,6 +164,39 @@ change_fault(const struct change *change, int error)
 	    problem[0] != '\0' ? problem : found->why);
 }
 
+static int
+gone_forget(struct state *state, const struct change *change)
+{
+	char uuid[STATE_UUID_TEXT];
+	int ret = 0;
+
+	for (unsigned i = 0; i < change->gone_count && ret == 0; i++) {
+		uuid_unparse_lower(change->gone[i], uuid);
+		ret = state_lun_forget(state, change->pool_id, uuid);
+	}
+	return ret;
+}
+
+/* It failed half-way: what it deleted before is gone all the same. */
+static void
+change_failed(struct request *request, const struct change *change, int error)
+{
+	struct state *state = request->house->state;
+	int ret = 0;
+
+	if (change->gone_count > 0 && (ret = state_begin(state)) == 0) {
+		ret = gone_forget(state, change);
+		if (ret < 0)
+			state_rollback(state);
+		else
+			ret = state_commit(state);
+	}
+	if (ret < 0)
+		log_error("%s: what was set of LUNs that are gone stays: %s",
+		    change->what, strerror(-ret));
+	request_fail(request, change_fault(change, error));
+}
+
 /* The change is in the pool; now its row of the audit log, and what the state
  * has of it. */
 static void
@@ -155,7 +208,7 @@ change_done(struct call *call)
 	int ret;
 
 	if (call->result < 0) {
-		request_fail(request, change_fault(change, call->result));
+		change_failed(request, change, call->result);
 		return;
 	}
 	ret = state_begin(state);
@@ -164,7 +217,8 @@ change_done(struct call *call)
 		    request, fault_internal("the change is not logged", ret));
 		return;
 	}
-	if (change->op->record != NULL)
+	ret = gone_forget(state, change);
+	if (ret == 0 && change->op->record != NULL)
 		ret = change->op->record(state, change);
 	if (ret < 0) {
 		request_state_failed(request, ret);

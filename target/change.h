@@ -56,7 +56,11 @@ struct change {
 	const struct backstore *store; /* of a device, to be compared only */
 	const char *path;              /* ... the request's */
 	bool flag;
+	bool deleting; /* the step under way is change_delete's */
+	uuid_t *gone;  /* what it deleted; freed with the change */
+	unsigned gone_count;
 	bool cache_said;         /* those say something of its write cache */
+	bool protect_said;       /* ... of whether it is read only */
 	json_t *settings;        /* of the LUN, as they are to be; NULL: as they
 				    are */
 	struct set_unit *unit;   /* lun set's; freed with the change */
@@ -71,6 +75,10 @@ void change_start(struct request *request, struct house_pool *hp,
 
 /* An op's run: the volume gets change->name. */
 int change_rename(struct change *change, struct volume *volume);
+
+/* An op's step: the volume is deleted for good, and when it is gone the state
+ * forgets it, also if a later step fails. */
+int change_delete(struct change *change, struct volume *volume);
 
 /* change->uuids[i] on the pool's loop; NULL: gone. */
 struct volume *change_volume(const struct change *change, unsigned i);

@@ -20,8 +20,7 @@ delete_next(struct change *change, struct volume *volume)
 
 	if (!volume_is_snapshot(volume))
 		snap = snapshot_next(volume, NULL);
-	volume_delete(
-	    change->pool, snap != NULL ? snap : volume, &change->pool_request);
+	change_delete(change, snap != NULL ? snap : volume);
 	return snap == NULL;
 }
 
@@ -34,17 +33,7 @@ delete_all_run(struct change *change, struct volume *volume)
 	return CHANGE_STARTED;
 }
 
-static int
-delete_all_record(struct state *state, const struct change *change)
-{
-	char uuid[STATE_UUID_TEXT];
-
-	uuid_unparse_lower(change->uuid, uuid);
-	return state_settings_forget(state, change->pool_id, uuid);
-}
-
-const struct change_op op_delete_all = {
-    .run = delete_all_run, .repeats = true, .record = delete_all_record};
+const struct change_op op_delete_all = {.run = delete_all_run, .repeats = true};
 
 static bool
 is_held(struct volume *volume)
@@ -73,30 +62,11 @@ delete_each_run(struct change *change, struct volume *volume)
 		struct volume *one = change_volume(change, i);
 		if (one == NULL || is_held(one))
 			continue;
-		if (delete_next(change, one))
-			uuid_clear(change->uuids[i]);
+		delete_next(change, one);
 		return CHANGE_STARTED;
 	}
 	return CHANGE_DONE;
 }
 
-/* Of those that were asked for, what is gone. */
-static int
-delete_each_record(struct state *state, const struct change *change)
-{
-	const struct survey_pool *sp = method_pool(change->request);
-	char uuid[STATE_UUID_TEXT];
-	int ret = 0;
-
-	assert(sp->trash_count == change->uuid_count);
-	for (unsigned i = 0; i < change->uuid_count && ret == 0; i++) {
-		if (!uuid_is_null(change->uuids[i]))
-			continue;
-		uuid_unparse_lower(sp->trash[i].volume.uuid, uuid);
-		ret = state_settings_forget(state, change->pool_id, uuid);
-	}
-	return ret;
-}
-
 const struct change_op op_delete_each = {
-    .run = delete_each_run, .repeats = true, .record = delete_each_record};
+    .run = delete_each_run, .repeats = true};

@@ -245,6 +245,9 @@ int house_portal_add(struct house *house, const char *asked, uint16_t tag,
     struct house_portal **ret_portal);
 struct house_portal *house_portal_find(
     struct house *house, const char *address);
+/* The one that who connects to address comes to, by name or because it listens
+ * at all addresses of this machine; NULL: none of ours. */
+struct house_portal *house_portal_at(struct house *house, const char *address);
 void house_portal_remove(struct house_portal *portal);
 /* Where hosts find what it serves: there, or where it sends them for good. */
 const char *house_portal_where(const struct house_portal *portal);
@@ -262,8 +265,6 @@ json_t *house_portals_json(struct house *house);
 
 const char *house_access_word(enum port_access access);
 bool house_access_parse(const char *word, enum port_access *ret_access);
-/* May a host use a path in that state? */
-bool house_access_is_active(enum port_access access);
 /* house->ports, from the state. */
 void house_ports_read(struct house *house);
 enum port_access house_ports_access(const struct house *house, uint16_t tag);

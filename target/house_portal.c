@@ -9,6 +9,8 @@
 #include "target/fault.h"
 #include "target/house.h"
 #include <errno.h>
+#include <ifaddrs.h>
+#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -118,6 +120,85 @@ house_portal_find(struct house *house, const char *address)
 			return portal;
 	}
 	return NULL;
+}
+
+/* The host of a canonical address. */
+static size_t
+host_length(const char *address)
+{
+	return (size_t)(strrchr(address, ':') - address);
+}
+
+static bool
+host_equal(const char *a, const char *b)
+{
+	return host_length(a) == host_length(b) &&
+	       memcmp(a, b, host_length(a)) == 0;
+}
+
+static bool
+interface_has(const struct ifaddrs *interface, const char *address)
+{
+	const struct sockaddr *sa = interface->ifa_addr;
+	struct sockaddr_storage own = {0};
+	char text[NAMING_ADDRESS_MAX];
+
+	if (sa == NULL ||
+	    (sa->sa_family != AF_INET && sa->sa_family != AF_INET6))
+		return false;
+	memcpy(&own, sa,
+	    sa->sa_family == AF_INET ? sizeof(struct sockaddr_in)
+				     : sizeof(struct sockaddr_in6));
+	naming_sockaddr(&own, text);
+	return host_equal(text, address);
+}
+
+/* All of 127.0.0.0/8 is this machine, though its interface has one of them. */
+static bool
+is_own_address(const char *address)
+{
+	struct ifaddrs *interfaces;
+	bool own = false;
+
+	if (strncmp(address, "127.", 4) == 0 || host_equal(address, "[::1]:"))
+		return true;
+	if (getifaddrs(&interfaces) < 0)
+		return false;
+	for (const struct ifaddrs *i = interfaces; i != NULL && !own;
+	     i = i->ifa_next)
+		own = interface_has(i, address);
+	freeifaddrs(interfaces);
+	return own;
+}
+
+/* [::] takes IPv4 too, unless another portal has that. */
+static struct house_portal *
+portal_of_all(struct house *house, const char *address)
+{
+	struct house_portal *portal, *found = NULL;
+
+	list_for_each (portal, &house->portals, link) {
+		const char *listens = portal->row.address;
+		if (!naming_address_any(listens) ||
+		    naming_address_port(listens) !=
+			naming_address_port(address))
+			continue;
+		if ((listens[0] == '[') == (address[0] == '['))
+			return portal;
+		if (listens[0] == '[')
+			found = portal;
+	}
+	return found;
+}
+
+struct house_portal *
+house_portal_at(struct house *house, const char *address)
+{
+	struct house_portal *portal = house_portal_find(house, address);
+
+	if (portal == NULL && is_own_address(address))
+		portal = portal_of_all(house, address);
+	return portal;
 }
 
 void

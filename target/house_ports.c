@@ -41,12 +41,6 @@ house_access_parse(const char *word, enum port_access *ret_access)
 	return false;
 }
 
-bool
-house_access_is_active(enum port_access access)
-{
-	return access == ACCESS_OPTIMIZED || access == ACCESS_NON_OPTIMIZED;
-}
-
 /* Without any portal, the group that the first one will be in.  What cannot be
  * read stays what it was. */
 void

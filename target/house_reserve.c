@@ -32,8 +32,7 @@ keep_write(const struct house_lun *hl, const struct lun_keep *keep)
 					 hl->serial, keep->registry);
 }
 
-/* That a host chose another path is news; what it saves in mode pages, it sees
- * itself. */
+/* That a host chose another path, or that nobody writes any more, is news. */
 static void
 saved_log(const struct house_lun *hl, const struct lun_saved *saved)
 {
@@ -45,6 +44,9 @@ saved_log(const struct house_lun *hl, const struct lun_saved *saved)
 			log_notice("%s: portal group %s is %s, by an initiator",
 			    hl->label, s->name + prefix,
 			    house_access_word((enum port_access)s->value));
+		else if (strcmp(s->name, LUN_PROTECT_SAVED) == 0 && s->value)
+			log_notice("%s: write protected, by an initiator (SWP)",
+			    hl->label);
 	}
 }
 

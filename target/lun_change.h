@@ -20,15 +20,10 @@ struct lun_space lun_space_asked(
 bool lun_space_check(
     struct request *request, uint64_t size, struct lun_space limits);
 
-/* ---- settings of a change; its uuid is set first, when there is one ---- */
+/* ---- settings ---- */
 
-#define LUN_SERIAL_TAKEN "another LUN of the pool has that serial number"
-
-/* The change takes settings, which are to be what is set of its LUN. */
-void lun_settings_ask(
-    struct change *change, json_t *settings, const struct survey_pool *sp);
-/* On the pool's loop: 0, or -EADDRINUSE: another LUN has its serial number. */
-int lun_serial_check(const struct change *change);
+/* False: the request has failed, since another has the serial number. */
+bool lun_serial_check(struct request *request, const char *doing);
 /* A change_op's record. */
 int lun_settings_record(struct state *state, const struct change *change);
 

@@ -5,6 +5,7 @@
  */
 #include "base/size.h"
 #include "target/method.h"
+#include "target/settings.h"
 #include <errno.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -265,58 +266,124 @@ look_at_portals(struct findings *f)
 static void
 look_at_paths(struct findings *f)
 {
-	struct house_portal *portal;
+	struct house_portal *portal,
+	    *first = list_first(&f->house->portals, struct house_portal, link);
 	unsigned paths = 0;
 
 	list_for_each (portal, &f->house->portals, link) {
-		if (house_access_is_active(
+		if (port_access_is_active(
 			house_ports_access(f->house, portal->row.tag)))
 			paths++;
 	}
-	if (paths == 0 && !list_empty(&f->house->portals))
+	if (paths == 0 && first != NULL)
 		finding(f, "warning", "portal.no-path",
-		    json_textf("varve portal set ADDRESS --access optimized"),
+		    json_textf("varve portal set %s --access optimized",
+			first->row.address),
 		    "no portal is active: hosts cannot use their LUNs");
 }
 
-/* What an initiator set with SET TARGET PORT GROUPS is in the state only. */
-static void
-look_at_path(struct findings *f, const struct state_export *row,
-    const struct port_group *group, const struct lun_saved *saved)
+/* Without any portal there is a group all the same: NULL. */
+static const char *
+address_in(struct house *house, uint16_t tag)
 {
-	char name[LUN_SAVED_NAME_MAX];
-	int64_t set;
+	struct house_portal *portal;
 
-	snprintf(name, sizeof(name), LUN_ACCESS_SETTING "%u", group->tag);
-	if (group->access ==
-		ACCESS_UNAVAILABLE || /* then nobody's word counts */
-	    !lun_saved_get(saved, name, &set) ||
-	    set == group->access)
-		return;
-	finding(f, "note", "lun.path",
-	    json_textf("varve portal set ADDRESS --access %s",
-		house_access_word(group->access)),
-	    "%s/%s: portal group %u is %s since a host said so", row->pool,
-	    row->lun_name, group->tag,
-	    house_access_word((enum port_access)set));
+	list_for_each (portal, &house->portals, link) {
+		if (portal->row.tag == tag)
+			return portal->row.address;
+	}
+	return NULL;
 }
 
-static void
-look_at_lun_paths(struct findings *f)
+static const struct port_group *
+group_named(const struct house *house, const char *saved)
 {
-	const struct port_groups *ports = &f->house->ports;
-	struct lun_saved saved;
+	char name[LUN_SAVED_NAME_MAX];
 
-	for (unsigned i = 0; i < f->exports.count; i++) {
-		const struct state_export *row = &f->exports.rows[i];
-		if (i > 0 && strcmp(row->lun_uuid, row[-1].lun_uuid) == 0)
-			continue; /* the same LUN, to another host */
-		if (state_saved_get(f->house->state, row->pool_id,
-			row->lun_uuid, &saved) < 0)
-			continue;
-		for (unsigned k = 0; k < ports->count; k++)
-			look_at_path(f, row, &ports->list[k], &saved);
+	for (unsigned i = 0; i < house->ports.count; i++) {
+		lun_access_name(house->ports.list[i].tag, name);
+		if (strcmp(name, saved) == 0)
+			return &house->ports.list[i];
 	}
+	return NULL;
+}
+
+/* What an initiator set with SET TARGET PORT GROUPS. */
+static void
+look_at_path(struct findings *f, const struct house_pool *hp,
+    const struct state_saved *saved)
+{
+	const struct port_group *group = group_named(f->house, saved->name);
+
+	if (group == NULL || address_in(f->house, group->tag) == NULL ||
+	    group->access ==
+		ACCESS_UNAVAILABLE || /* then nobody's word counts */
+	    saved->value == group->access)
+		return;
+	finding(f, "note", "lun.path",
+	    json_textf("varve portal set %s --access %s",
+		address_in(f->house, group->tag),
+		house_access_word(group->access)),
+	    "%s/%s: portal group %u is %s since a host said so", hp->name,
+	    saved->lun_name, group->tag,
+	    house_access_word((enum port_access)saved->value));
+}
+
+static const json_t *
+settings_of(const struct findings *f, const struct state_saved *saved)
+{
+	for (unsigned i = 0; i < f->survey->pool_count; i++) {
+		const struct survey_pool *sp = &f->survey->pools[i];
+		if (sp->id == saved->pool_id)
+			return json_object_get(sp->settings, saved->lun_uuid);
+	}
+	return NULL;
+}
+
+/* What an initiator set with MODE SELECT; of a snapshot it does nothing. */
+static void
+look_at_mode(struct findings *f, const struct house_pool *hp,
+    const struct state_saved *saved)
+{
+	struct lun_params set;
+
+	if (strchr(saved->lun_name, '@') != NULL)
+		return;
+	settings_params(settings_of(f, saved), &set);
+	if (strcmp(saved->name, LUN_CACHE_SAVED) == 0 &&
+	    (saved->value != 0) != set.write_cache)
+		finding(f, "note", "lun.write-cache",
+		    json_textf("varve lun set %s/%s --write-cache %s", hp->name,
+			saved->lun_name, set.write_cache ? "on" : "off"),
+		    "%s/%s: its write cache is %s since a host said so",
+		    hp->name, saved->lun_name, set.write_cache ? "off" : "on");
+	if (strcmp(saved->name, LUN_PROTECT_SAVED) == 0 && saved->value != 0 &&
+	    !set.read_only)
+		finding(f, "warning", "lun.write-protected",
+		    json_textf("varve lun set %s/%s --read-only off", hp->name,
+			saved->lun_name),
+		    "%s/%s: no host can write since one of them said so (SWP)",
+		    hp->name, saved->lun_name);
+}
+
+/* What hosts set and saved is in the state only. */
+static void
+look_at_saved(struct findings *f)
+{
+	struct state_saved *saved;
+	unsigned count;
+
+	if (state_saved_exported(f->house->state, &saved, &count) < 0)
+		return;
+	for (unsigned i = 0; i < count; i++) {
+		const struct house_pool *hp =
+		    house_pool_by_id(f->house, saved[i].pool_id);
+		if (hp == NULL)
+			continue;
+		look_at_path(f, hp, &saved[i]);
+		look_at_mode(f, hp, &saved[i]);
+	}
+	free(saved);
 }
 
 /* CHAP needs no clock, but audit rows and times of LUNs do. */
@@ -352,7 +419,7 @@ health_answer(struct request *request)
 	look_at_portals(&f);
 	look_at_paths(&f);
 	look_at_exports(&f);
-	look_at_lun_paths(&f);
+	look_at_saved(&f);
 	look_at_hosts(&f);
 	look_at_sessions(&f);
 	look_at_clock(&f);

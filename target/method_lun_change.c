@@ -17,8 +17,6 @@
 static int
 create_run(struct change *change, struct volume *volume)
 {
-	int ret = lun_serial_check(change);
-
 	const struct volume_params params = {.name = change->name,
 	    .size = change->size,
 	    .quota = change->quota,
@@ -26,8 +24,6 @@ create_run(struct change *change, struct volume *volume)
 	    .block_size = change->block_size};
 
 	(void)volume;
-	if (ret < 0)
-		return ret;
 	volume_create(change->pool, &params, &change->pool_request);
 	return CHANGE_STARTED;
 }
@@ -54,15 +50,8 @@ rename_record(struct state *state, const struct change *change)
 	    state, change->pool_id, change->old_name, change->name);
 }
 
-/* clang-format off */
-static const struct change_fault create_faults[] = {
-	{ -EADDRINUSE, "lun.serial", LUN_SERIAL_TAKEN },
-	{ 0, NULL, NULL },
-};
-/* clang-format on */
-
 static const struct change_op op_create = {
-    .run = create_run, .record = lun_settings_record, .faults = create_faults};
+    .run = create_run, .record = lun_settings_record};
 static const struct change_op op_resize = {.run = resize_run};
 static const struct change_op op_rename = {
     .run = change_rename, .record = rename_record};
@@ -89,12 +78,16 @@ create_surveyed(struct request *request)
 	struct lun_space limits;
 	struct change *change;
 	json_t *settings, *fault;
+	char doing[REF_TEXT_MAX + 8];
 
 	if (method_pool(request)->lun_count > 0) {
 		request_fail(request,
 		    fault_new("lun.exists", "there is a LUN %s already", name));
 		return;
 	}
+	snprintf(doing, sizeof(doing), "create %s", name);
+	if (!lun_serial_check(request, doing))
+		return;
 	fault = settings_change(NULL, request->params, &settings);
 	if (fault != NULL) {
 		request_fail(request, fault);
@@ -108,7 +101,7 @@ create_surveyed(struct request *request)
 	change->block_size =
 	    (uint32_t)param_int(request->params, "block_size", 512);
 	memcpy(change->name, ref.lun, sizeof(change->name));
-	lun_settings_ask(change, settings, method_pool(request));
+	change->settings = settings;
 	if (request->dry_run)
 		request_answer(
 		    request, json_pack("{s:s, s:I, s:i}", "name", name, "size",

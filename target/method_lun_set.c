@@ -58,53 +58,39 @@ lun_space_check(struct request *request, uint64_t size, struct lun_space limits)
 
 /* ---- settings ---- */
 
-/* Who has the serial number as what was set of him; or, where the text is a
- * uuid, whose usual one it would be. */
-static void
-serial_owner(
-    const struct change *change, const struct survey_pool *sp, uuid_t ret_uuid)
+bool
+lun_serial_check(struct request *request, const char *doing)
 {
-	const char *serial =
-	    json_string_value(json_object_get(change->settings, "serial"));
-	const char *key, *theirs;
-	const json_t *settings;
+	const struct survey_pool *sp = method_pool(request);
+	const struct survey_lun *owner = &sp->serial_owner;
+	json_t *fault, *name;
 
-	uuid_clear(ret_uuid);
-	if (serial == NULL)
-		return;
-	uuid_parse(serial, ret_uuid);
-	void *iter = json_object_iter(sp->settings);
-	for (; iter != NULL; iter = json_object_iter_next(sp->settings, iter)) {
-		uuid_t uuid;
-		key = json_object_iter_key(iter);
-		settings = json_object_iter_value(iter);
-		theirs = json_string_value(json_object_get(settings, "serial"));
-		if (theirs != NULL && strcmp(theirs, serial) == 0 &&
-		    uuid_parse(key, uuid) == 0 &&
-		    uuid_compare(uuid, change->uuid) != 0)
-			uuid_copy(ret_uuid, uuid);
-	}
-	if (uuid_compare(ret_uuid, change->uuid) == 0)
-		uuid_clear(ret_uuid);
+	if (!sp->serial_taken)
+		return true;
+	name = version_name(sp, owner);
+	fault = fault_why(fault_new("lun.serial", "cannot %s", doing),
+	    "%s%s has the serial number %s", json_string_value(name),
+	    owner->family.trashed ? " in the trash" : "",
+	    param_text(request->params, "serial"));
+	json_decref(name);
+	request_fail(request, fault);
+	return false;
 }
 
-void
-lun_settings_ask(
-    struct change *change, json_t *settings, const struct survey_pool *sp)
+/* What the administrator says is newer than what a host has saved (MODE SELECT
+ * with SP), also if it is what he said before. */
+static int
+said_record(struct state *state, const struct change *change, const char *uuid)
 {
-	assert(change->settings == NULL);
-	change->settings = settings;
-	serial_owner(change, sp, change->other);
-}
+	int ret = 0;
 
-/* Settings of a LUN that is there no more keep nobody from its number. */
-int
-lun_serial_check(const struct change *change)
-{
-	if (uuid_is_null(change->other) ||
-	    house_volume_find(change->pool, change->other) == NULL)
-		return 0;
-	return -EADDRINUSE;
+	if (change->cache_said)
+		ret = state_saved_forget(
+		    state, change->pool_id, uuid, LUN_CACHE_SAVED);
+	if (change->protect_said && ret == 0)
+		ret = state_saved_forget(
+		    state, change->pool_id, uuid, LUN_PROTECT_SAVED);
+	return ret;
 }
 
 int
@@ -117,13 +103,9 @@ lun_settings_record(struct state *state, const struct change *change)
 	if (change->settings == NULL)
 		return 0;
 	uuid_unparse_lower(made ? change->stat.uuid : change->uuid, uuid);
-	/* what the administrator says is newer than what a host has saved
-	 * (MODE SELECT with SP), also if it is what he said before */
-	if (change->cache_said) {
-		ret = state_saved_forget(state, change->pool_id, uuid, "wce");
-		if (ret < 0)
-			return ret;
-	}
+	ret = said_record(state, change, uuid);
+	if (ret < 0)
+		return ret;
 	return state_settings_put(
 	    state, change->pool_id, uuid, change->settings);
 }
@@ -198,6 +180,7 @@ unit_set(struct request *request)
 	unit->params.serial = hl->serial;
 	unit->setting.done = unit_set_done;
 	unit->setting.cache_said = change->cache_said;
+	unit->setting.protect_said = change->protect_said;
 	settings_params(change->settings, &unit->params);
 	request->call.run = unit_set_run;
 	request->call.done = unit_set_ended;
@@ -209,10 +192,6 @@ unit_set(struct request *request)
 static int
 set_run(struct change *change, struct volume *volume)
 {
-	int ret = lun_serial_check(change);
-
-	if (ret < 0)
-		return ret;
 	if (change->quota == VOLUME_LIMIT_AS_IT_IS &&
 	    change->reserve == VOLUME_LIMIT_AS_IT_IS)
 		return CHANGE_DONE;
@@ -221,15 +200,8 @@ set_run(struct change *change, struct volume *volume)
 	return CHANGE_STARTED;
 }
 
-/* clang-format off */
-static const struct change_fault set_faults[] = {
-	{ -EADDRINUSE, "lun.serial", LUN_SERIAL_TAKEN },
-	{ 0, NULL, NULL },
-};
-/* clang-format on */
-
 static const struct change_op op_set = {
-    .run = set_run, .record = lun_settings_record, .faults = set_faults};
+    .run = set_run, .record = lun_settings_record};
 
 /* What would hurt whoever has the LUN open. */
 static json_t *
@@ -288,8 +260,10 @@ set_start(struct request *request, json_t *settings)
 	memcpy(change->name, v->name, sizeof(change->name));
 	change->cache_said =
 	    json_object_get(request->params, "write_cache") != NULL;
+	change->protect_said =
+	    json_object_get(request->params, "read_only") != NULL;
 	if (settings_asked(request->params))
-		lun_settings_ask(change, settings, method_pool(request));
+		change->settings = settings;
 	else
 		json_decref(settings);
 	change_start(request, method_house_pool(request), unit_set);
@@ -304,8 +278,12 @@ set_go(struct request *request)
 	    lun_space_asked(request, (struct lun_space){v->quota, v->reserve});
 	json_t *before = survey_settings(method_pool(request), sl);
 	json_t *after, *fault;
+	char doing[REF_TEXT_MAX + 8];
 
-	if (!lun_space_check(request, v->size, limits))
+	snprintf(
+	    doing, sizeof(doing), "set %s", param_text(request->params, "lun"));
+	if (!lun_space_check(request, v->size, limits) ||
+	    !lun_serial_check(request, doing))
 		return;
 	fault = settings_change(before, request->params, &after);
 	if (fault == NULL) {

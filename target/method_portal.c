@@ -212,23 +212,6 @@ session_luns(
 }
 
 static json_t *
-session_connections(const struct iscsi_session_info *info)
-{
-	json_t *list = json_array();
-
-	for (unsigned i = 0; i < info->connections; i++) {
-		const struct iscsi_conn_info *conn = &info->conns[i];
-		json_array_append_new(list,
-		    json_pack("{s:i, s:s, s:s, s:s, s:s, s:i}", "cid",
-			(int)conn->cid, "peer", conn->peer, "portal",
-			conn->portal, "header_digest", conn->header_digest,
-			"data_digest", conn->data_digest, "commands",
-			(int)conn->commands));
-	}
-	return list;
-}
-
-static json_t *
 session_peers(const struct iscsi_session_info *info)
 {
 	json_t *list = json_array();
@@ -262,7 +245,6 @@ session_item(
 		json_object_set_new(
 		    item, texts[i].name, json_text(texts[i].text));
 	json_object_set_new(item, "peers", session_peers(info));
-	json_object_set_new(item, "connection_list", session_connections(info));
 	json_object_set_new(item, "target",
 	    info->discovery ? json_null() : json_text(info->target));
 	json_object_set_new(item, "isid",

@@ -5,12 +5,14 @@
 #include "target/method.h"
 #include <errno.h>
 
-/* A path that hosts may use, by a portal of another group. */
+/* A path that hosts may use, by a portal of another group.  One that sends them
+ * away is none; where it sends them may be one. */
 static bool
 is_other_path(const struct house_portal *portal, uint16_t tag)
 {
-	return portal->listening && portal->row.tag != tag &&
-	       house_access_is_active(
+	return portal->listening && portal->row.redirect[0] == '\0' &&
+	       portal->row.tag != tag &&
+	       port_access_is_active(
 		   house_ports_access(portal->house, portal->row.tag));
 }
 
@@ -19,7 +21,7 @@ leaves_a_path(const struct house_portal *portal, enum port_access access)
 {
 	const struct house_portal *other;
 
-	if (house_access_is_active(access))
+	if (port_access_is_active(access))
 		return true;
 	list_for_each (other, &portal->house->portals, link) {
 		if (is_other_path(other, portal->row.tag))
@@ -35,7 +37,8 @@ last_path_fault(const struct house_portal *portal, const char *word)
 	    "with portal group %u %s no host could use its LUNs",
 	    portal->row.tag, word);
 
-	fault_why(fault, "no portal of another group listens and is active");
+	fault_why(fault, "no portal of another group listens, is active "
+			 "and sends hosts nowhere else");
 	fault_fix(fault, "make another path first:   varve portal list");
 	return fault_fix(fault,
 	    "or if they are to be cut off:   varve portal set %s --access %s "

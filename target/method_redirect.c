@@ -11,9 +11,36 @@ struct redirect {
 	bool permanent;
 };
 
-static json_t *
-to_check(const char *text, const char *from, char to[NAMING_ADDRESS_MAX])
+static struct house_portal *
+next_of(const struct house_portal *portal)
 {
+	if (portal->row.redirect[0] == '\0')
+		return NULL;
+	return house_portal_at(portal->house, portal->row.redirect);
+}
+
+/* Initiators would follow it until they give up.  A circle of others, which an
+ * address that has come since may have closed, is none of this one's. */
+static bool
+comes_back(const struct house_portal *from, const char *to)
+{
+	const struct house_portal *at = house_portal_at(from->house, to);
+	const struct house_portal *portal;
+
+	list_for_each (portal, &from->house->portals, link) {
+		if (at == NULL || at == from)
+			break;
+		at = next_of(at);
+	}
+	return at == from;
+}
+
+static json_t *
+to_check(const char *text, const struct house_portal *from,
+    char to[NAMING_ADDRESS_MAX])
+{
+	const char *address = from->row.address;
+
 	if (!naming_address(text, to))
 		return fault_fix(fault_new("portal.redirect",
 				     "'%s' is not an address", text),
@@ -22,16 +49,24 @@ to_check(const char *text, const char *from, char to[NAMING_ADDRESS_MAX])
 	if (naming_address_any(to) || naming_address_port(to) == 0)
 		return fault_new(
 		    "portal.redirect", "no host can connect to %s", to);
-	if (strcmp(to, from) == 0)
-		return fault_new(
-		    "portal.redirect", "%s is the portal itself", to);
+	if (house_portal_at(from->house, to) == from)
+		return fault_new("portal.redirect", "%s is the portal %s", to,
+		    strcmp(to, address) == 0 ? "itself" : address);
+	if (comes_back(from, to))
+		return fault_fix(
+		    fault_why(fault_new("portal.redirect",
+				  "%s cannot send hosts to %s", address, to),
+			"they are sent back from there: no host would get in"),
+		    "varve portal list -o address,redirect");
 	return NULL;
 }
 
 static json_t *
-redirect_take(const json_t *params, const char *from, struct redirect *redirect)
+redirect_take(const json_t *params, const struct house_portal *portal,
+    struct redirect *redirect)
 {
 	const char *to = param_text(params, "to");
+	const char *from = portal->row.address;
 	const bool off = param_flag(params, "off");
 
 	memset(redirect, 0, sizeof(*redirect));
@@ -43,7 +78,7 @@ redirect_take(const json_t *params, const char *from, struct redirect *redirect)
 		    "varve portal redirect %s --to ADDR:PORT [--permanent]\n"
 		    "varve portal redirect %s --off",
 		    from, from);
-	return off ? NULL : to_check(to, from, redirect->to);
+	return off ? NULL : to_check(to, portal, redirect->to);
 }
 
 static bool
@@ -73,7 +108,7 @@ method_portal_redirect(struct request *request)
 
 	if (!method_find_portal(request, &portal))
 		return;
-	fault = redirect_take(request->params, portal->row.address, &redirect);
+	fault = redirect_take(request->params, portal, &redirect);
 	if (fault != NULL) {
 		request_fail(request, fault);
 		return;

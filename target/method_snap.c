@@ -136,10 +136,9 @@ hold_run(struct change *change, struct volume *volume)
 static int
 delete_run(struct change *change, struct volume *volume)
 {
-	if (change->flag)
-		volume_trash(change->pool, volume, &change->pool_request);
-	else
-		volume_delete(change->pool, volume, &change->pool_request);
+	if (!change->flag)
+		return change_delete(change, volume);
+	volume_trash(change->pool, volume, &change->pool_request);
 	return CHANGE_STARTED;
 }
 

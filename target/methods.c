@@ -93,6 +93,7 @@ method_survey_new(struct request *request)
 {
 	survey_free(request->survey);
 	request->survey = survey_new(request->house);
+	request->survey->serial = param_text(request->params, "serial");
 	return request->survey;
 }
 

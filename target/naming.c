@@ -135,19 +135,19 @@ naming_initiator(const char *text, char ret_iqn[NAMING_IQN_MAX + 1])
 
 /* ---- addresses ---- */
 
-static bool
-port_parse(const char *text, unsigned *ret_port)
+bool
+naming_number(const char *text, unsigned *ret_number)
 {
 	char *end;
-	unsigned long port;
+	unsigned long number;
 
 	if (!isdigit((unsigned char)text[0]))
 		return false;
 	errno = 0;
-	port = strtoul(text, &end, 10);
-	if (errno != 0 || *end != '\0' || port > 65535)
+	number = strtoul(text, &end, 10);
+	if (errno != 0 || *end != '\0' || number > 65535)
 		return false;
-	*ret_port = (unsigned)port;
+	*ret_number = (unsigned)number;
 	return true;
 }
 
@@ -167,12 +167,12 @@ address_split(char *text, char **ret_host, unsigned *ret_port)
 		*ret_host = text + 1;
 		if (close[1] == '\0')
 			return true;
-		return close[1] == ':' && port_parse(close + 2, ret_port);
+		return close[1] == ':' && naming_number(close + 2, ret_port);
 	}
 	if (colon == NULL || strchr(colon + 1, ':') != NULL)
 		return true; /* IPv4, or IPv6 without a port */
 	*colon = '\0';
-	return port_parse(colon + 1, ret_port);
+	return naming_number(colon + 1, ret_port);
 }
 
 bool

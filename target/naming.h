@@ -32,6 +32,8 @@ bool naming_initiator(const char *text, char ret_iqn[NAMING_IQN_MAX + 1]);
 /* "ADDR", "ADDR:PORT", "[ADDR6]", "[ADDR6]:PORT", "ADDR6" to its one canonical
  * form with a port.  False: it is no address. */
 bool naming_address(const char *text, char ret_address[NAMING_ADDRESS_MAX]);
+/* A port, or the tag of a portal group: digits alone, 0 to 65535. */
+bool naming_number(const char *text, unsigned *ret_number);
 /* The port of a canonical address. */
 unsigned naming_address_port(const char *address);
 /* Is it the wildcard, 0.0.0.0 or [::]? */

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * The order of steps: pools come in first; then what is in the way goes
- * (exports, hosts, portals, with prune); then portals, hosts, LUNs and exports
- * are made or changed.  LUNs and pools are never removed.
+ * (exports, hosts, portals, redirects, with prune); then portals, redirects,
+ * hosts, LUNs, groups and exports are made or changed.  LUNs and pools are
+ * never removed.
  */
 #include "target/plan.h"
 #include "base/size.h"
+#include "target/plan_part.h"
 #include "target/settings.h"
 #include <errno.h>
 #include <stdarg.h>
@@ -29,61 +31,6 @@ pools_document(struct house *house)
 						 hp->name, "devices", devices));
 	}
 	return pools;
-}
-
-/* As SendTargets has them, "ADDRESS,GROUP", but for those in the first. */
-static json_t *
-portal_text(const char *address, uint16_t tag)
-{
-	return tag == PORT_GROUP_FIRST ? json_text(address)
-				       : json_textf("%s,%u", address, tag);
-}
-
-static bool
-portal_split(
-    const char *text, char address[NAMING_ADDRESS_MAX], uint16_t *ret_tag)
-{
-	char head[NAMING_ADDRESS_MAX], rest;
-	const char *comma = strchr(text, ',');
-	size_t length = comma != NULL ? (size_t)(comma - text) : strlen(text);
-
-	*ret_tag = PORT_GROUP_FIRST;
-	if (length >= sizeof(head))
-		return false;
-	memcpy(head, text, length);
-	head[length] = '\0';
-	if (comma != NULL &&
-	    (sscanf(comma + 1, "%hu%c", ret_tag, &rest) != 1 || *ret_tag == 0))
-		return false;
-	return naming_address(head, address);
-}
-
-static json_t *
-portals_document(struct house *house)
-{
-	json_t *portals = json_array();
-	struct house_portal *portal;
-
-	list_for_each (portal, &house->portals, link)
-		json_array_append_new(
-		    portals, portal_text(portal->row.address, portal->row.tag));
-	return portals;
-}
-
-static json_t *
-redirects_document(struct house *house)
-{
-	json_t *redirects = json_array();
-	struct house_portal *portal;
-
-	list_for_each (portal, &house->portals, link) {
-		if (portal->row.redirect[0] != '\0')
-			json_array_append_new(redirects,
-			    json_pack("{s:s, s:s, s:b}", "name",
-				portal->row.address, "to", portal->row.redirect,
-				"permanent", (int)portal->row.permanent));
-	}
-	return redirects;
 }
 
 static json_t *
@@ -222,26 +169,18 @@ plan_document(
 		return NULL;
 	}
 	return json_pack("{s:i, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "varve", 1,
-	    "pools", pools_document(house), "portals", portals_document(house),
-	    "redirects", redirects_document(house), "hosts", hosts, "luns",
+	    "pools", pools_document(house), "portals",
+	    plan_portals_document(house), "redirects",
+	    plan_redirects_document(house), "hosts", hosts, "luns",
 	    luns_document(survey), "groups", groups_document(survey), "exports",
 	    exports);
 }
 
 /* ---- the plan ---- */
 
-struct plan {
-	const json_t *want;
-	json_t *have;
-	json_t *steps;
-	json_t *fault;
-	bool prune;
-};
-
-/* Takes params; with what the API would refuse anyway refused now. */
-__attribute__((format(printf, 5, 6))) static void
-step(struct plan *plan, const char *method, const char *name, json_t *params,
-    const char *detail, ...)
+void
+plan_step(struct plan *plan, const char *method, const char *name,
+    json_t *params, const char *detail, ...)
 {
 	json_t *fault;
 	va_list args;
@@ -265,7 +204,7 @@ step(struct plan *plan, const char *method, const char *name, json_t *params,
 	free(text);
 }
 
-__attribute__((format(printf, 2, 3))) static void
+void
 plan_fail(struct plan *plan, const char *format, ...)
 {
 	char text[256];
@@ -280,8 +219,8 @@ plan_fail(struct plan *plan, const char *format, ...)
 	    "varve config export prints the form");
 }
 
-static const char *
-text_of(const json_t *entry, const char *member)
+const char *
+plan_text(const json_t *entry, const char *member)
 {
 	const char *text = json_string_value(json_object_get(entry, member));
 
@@ -294,25 +233,25 @@ true_of(const json_t *entry, const char *member)
 	return json_is_true(json_object_get(entry, member));
 }
 
-/* The entry of array whose members name (and host, if there is one in key) are
- * those of key. */
-static const json_t *
-entry_find(const json_t *array, const json_t *key)
+const json_t *
+plan_entry(const json_t *array, const json_t *key)
 {
 	const json_t *entry;
 	size_t i;
 
 	json_array_foreach(array, i, entry)
 	{
-		if (strcmp(text_of(entry, "name"), text_of(key, "name")) == 0 &&
-		    strcmp(text_of(entry, "host"), text_of(key, "host")) == 0)
+		if (strcmp(plan_text(entry, "name"), plan_text(key, "name")) ==
+			0 &&
+		    strcmp(plan_text(entry, "host"), plan_text(key, "host")) ==
+			0)
 			return entry;
 	}
 	return NULL;
 }
 
-static bool
-string_in(const json_t *array, const char *text)
+bool
+plan_string_in(const json_t *array, const char *text)
 {
 	const json_t *entry;
 	size_t i;
@@ -333,9 +272,9 @@ plan_pools(struct plan *plan)
 
 	json_array_foreach(json_object_get(plan->want, "pools"), i, entry)
 	{
-		if (entry_find(have, entry) != NULL)
+		if (plan_entry(have, entry) != NULL)
 			continue;
-		step(plan, "pool.import", text_of(entry, "name"),
+		plan_step(plan, "pool.import", plan_text(entry, "name"),
 		    json_pack(
 			"{s:O*}", "devices", json_object_get(entry, "devices")),
 		    "take it in from its devices");
@@ -361,43 +300,20 @@ plan_prune_exports(struct plan *plan)
 
 	json_array_foreach(json_object_get(plan->have, "exports"), i, entry)
 	{
-		const json_t *same = entry_find(want, entry);
+		const json_t *same = plan_entry(want, entry);
 		if (same != NULL ? export_equal(entry, same) : !plan->prune)
 			continue;
-		step(plan, "export.remove", text_of(entry, "name"),
-		    json_pack("{s:s, s:s}", "name", text_of(entry, "name"),
-			"host", text_of(entry, "host")),
-		    "from host %s", text_of(entry, "host"));
-	}
-}
-
-/* What goes with its portal has gone. */
-static void
-plan_prune_redirects(struct plan *plan)
-{
-	const json_t *want = json_object_get(plan->want, "redirects"), *entry;
-	const json_t *portals = json_object_get(plan->want, "portals");
-	size_t i;
-
-	json_array_foreach(json_object_get(plan->have, "redirects"), i, entry)
-	{
-		const char *address = text_of(entry, "name");
-		if (entry_find(want, entry) == NULL &&
-		    string_in(portals, address))
-			step(plan, "portal.redirect", address,
-			    json_pack(
-				"{s:s, s:b}", "address", address, "off", 1),
-			    "it is not in the document");
+		plan_step(plan, "export.remove", plan_text(entry, "name"),
+		    json_pack("{s:s, s:s}", "name", plan_text(entry, "name"),
+			"host", plan_text(entry, "host")),
+		    "from host %s", plan_text(entry, "host"));
 	}
 }
 
 static void
 plan_prune(struct plan *plan)
 {
-	const json_t *hosts = json_object_get(plan->want, "hosts");
-	const json_t *portals = json_object_get(plan->want, "portals"), *entry;
-	char address[NAMING_ADDRESS_MAX];
-	uint16_t tag;
+	const json_t *hosts = json_object_get(plan->want, "hosts"), *entry;
 	size_t i;
 
 	plan_prune_exports(plan);
@@ -405,87 +321,21 @@ plan_prune(struct plan *plan)
 		return;
 	json_array_foreach(json_object_get(plan->have, "hosts"), i, entry)
 	{
-		if (entry_find(hosts, entry) == NULL)
-			step(plan, "host.remove", text_of(entry, "name"),
-			    json_pack("{s:s}", "host", text_of(entry, "name")),
+		if (plan_entry(hosts, entry) == NULL)
+			plan_step(plan, "host.remove", plan_text(entry, "name"),
+			    json_pack(
+				"{s:s}", "host", plan_text(entry, "name")),
 			    "it is not in the document");
 	}
-	json_array_foreach(json_object_get(plan->have, "portals"), i, entry)
-	{
-		const char *text = json_string_value(entry);
-		if (!string_in(portals, text) &&
-		    portal_split(text, address, &tag))
-			step(plan, "portal.remove", address,
-			    json_pack("{s:s}", "address", address),
-			    "it is not in the document");
-	}
-	plan_prune_redirects(plan);
-}
-
-static void
-plan_portals(struct plan *plan)
-{
-	const json_t *have = json_object_get(plan->have, "portals"), *entry;
-	char address[NAMING_ADDRESS_MAX];
-	uint16_t tag;
-	size_t i;
-
-	json_array_foreach(json_object_get(plan->want, "portals"), i, entry)
-	{
-		const char *text = json_string_value(entry);
-		if (!portal_split(text, address, &tag)) {
-			plan_fail(plan, "portal '%s' is not an address", text);
-			continue;
-		}
-		json_t *wanted = portal_text(address, tag);
-		if (!string_in(have, json_string_value(wanted)))
-			step(plan, "portal.add", address,
-			    json_pack("{s:s, s:i}", "address", address, "group",
-				(int)tag),
-			    "listen");
-		json_decref(wanted);
-	}
-}
-
-static bool
-redirect_equal(const json_t *a, const json_t *b)
-{
-	char to_a[NAMING_ADDRESS_MAX], to_b[NAMING_ADDRESS_MAX];
-
-	return naming_address(text_of(a, "to"), to_a) &&
-	       naming_address(text_of(b, "to"), to_b) &&
-	       strcmp(to_a, to_b) == 0 &&
-	       json_is_true(json_object_get(a, "permanent")) ==
-		   json_is_true(json_object_get(b, "permanent"));
-}
-
-static void
-plan_redirects(struct plan *plan)
-{
-	const json_t *have = json_object_get(plan->have, "redirects"), *entry;
-	size_t i;
-
-	json_array_foreach(json_object_get(plan->want, "redirects"), i, entry)
-	{
-		const json_t *before = entry_find(have, entry);
-		json_t *params;
-		if (before != NULL && redirect_equal(before, entry))
-			continue;
-		params = json_copy((json_t *)(uintptr_t)entry);
-		json_object_set(
-		    params, "address", json_object_get(entry, "name"));
-		json_object_del(params, "name");
-		step(plan, "portal.redirect", text_of(entry, "name"), params,
-		    "to %s", text_of(entry, "to"));
-	}
+	plan_portals_prune(plan);
 }
 
 /* What host.add or host.set is to be told of the entry. */
 static json_t *
 host_params(struct plan *plan, const json_t *entry, const json_t *before)
 {
-	const char *auth = text_of(entry, "auth");
-	const char *had = before != NULL ? text_of(before, "auth") : "";
+	const char *auth = plan_text(entry, "auth");
+	const char *had = before != NULL ? plan_text(before, "auth") : "";
 	bool chap = strcmp(auth, "chap") == 0, mutual = false;
 	json_t *params = json_object();
 
@@ -493,9 +343,9 @@ host_params(struct plan *plan, const json_t *entry, const json_t *before)
 		chap = mutual = true;
 	else if (!chap && strcmp(auth, "none") != 0)
 		plan_fail(plan, "host %s: auth is none, chap or mutual",
-		    text_of(entry, "name"));
+		    plan_text(entry, "name"));
 	if (before == NULL ||
-	    strcmp(text_of(entry, "iqn"), text_of(before, "iqn")) != 0)
+	    strcmp(plan_text(entry, "iqn"), plan_text(before, "iqn")) != 0)
 		json_object_set(params, "iqn", json_object_get(entry, "iqn"));
 	if (!chap && strcmp(had, "none") != 0)
 		json_object_set_new(params, "no_chap", json_true());
@@ -509,8 +359,8 @@ host_params(struct plan *plan, const json_t *entry, const json_t *before)
 		const char *user = i == 0 ? "chap_user" : "mutual_user";
 		json_t *value = json_object_get(entry, user);
 		if (value != NULL &&
-		    (before == NULL || strcmp(text_of(entry, user),
-					   text_of(before, user)) != 0))
+		    (before == NULL || strcmp(plan_text(entry, user),
+					   plan_text(before, user)) != 0))
 			json_object_set(params, user, value);
 	}
 	return params;
@@ -524,24 +374,25 @@ plan_hosts(struct plan *plan)
 
 	json_array_foreach(json_object_get(plan->want, "hosts"), i, entry)
 	{
-		const char *name = text_of(entry, "name");
-		const json_t *before = entry_find(have, entry);
+		const char *name = plan_text(entry, "name");
+		const json_t *before = plan_entry(have, entry);
 		json_t *params = host_params(plan, entry, before);
 		if (before == NULL) {
 			json_object_set_new(params, "name", json_string(name));
-			step(plan, "host.add", name, params, "%s, auth %s",
-			    text_of(entry, "iqn"), text_of(entry, "auth"));
+			plan_step(plan, "host.add", name, params, "%s, auth %s",
+			    plan_text(entry, "iqn"), plan_text(entry, "auth"));
 		} else if (json_object_size(params) > 0) {
 			json_object_set_new(params, "host", json_string(name));
-			step(plan, "host.set", name, params, "%s, auth %s",
-			    text_of(entry, "iqn"), text_of(entry, "auth"));
+			plan_step(plan, "host.set", name, params, "%s, auth %s",
+			    plan_text(entry, "iqn"), plan_text(entry, "auth"));
 		} else {
 			json_decref(params);
 		}
 	}
 }
 
-/* A pool that is yet to come in brings its LUNs along. */
+/* A pool that is yet to come in brings its LUNs along, but not what was set of
+ * them. */
 static bool
 pool_is_here(const struct plan *plan, const char *lun)
 {
@@ -550,7 +401,7 @@ pool_is_here(const struct plan *plan, const char *lun)
 
 	json_array_foreach(json_object_get(plan->have, "pools"), i, entry)
 	{
-		const char *name = text_of(entry, "name");
+		const char *name = plan_text(entry, "name");
 		if (strncmp(name, lun, length) == 0 && name[length] == '\0')
 			return true;
 	}
@@ -564,13 +415,13 @@ plan_limit(struct plan *plan, const json_t *entry, const json_t *before,
 {
 	json_t *limit = json_object_get(entry, which);
 	json_int_t bytes = json_integer_value(limit);
-	const char *name = text_of(entry, "name");
+	const char *name = plan_text(entry, "name");
 	char text[SIZE_TEXT_MAX];
 
 	if (limit == NULL ||
 	    bytes == json_integer_value(json_object_get(before, which)))
 		return;
-	step(plan, "lun.set", name,
+	plan_step(plan, "lun.set", name,
 	    json_pack("{s:s, s:O}", "lun", name, which, limit), "%s %s", which,
 	    bytes != 0 ? size_format((uint64_t)bytes, text) : "none");
 }
@@ -580,7 +431,7 @@ static void
 plan_settings(struct plan *plan, const json_t *entry, const json_t *before)
 {
 	json_t *settings = settings_beside(entry, before);
-	const char *name = text_of(entry, "name");
+	const char *name = plan_text(entry, "name");
 	char *text;
 
 	if (settings == NULL)
@@ -588,7 +439,7 @@ plan_settings(struct plan *plan, const json_t *entry, const json_t *before)
 	text = json_dumps(settings, JSON_COMPACT | JSON_SORT_KEYS);
 	assert(text != NULL);
 	json_object_set_new(settings, "lun", json_string(name));
-	step(plan, "lun.set", name, settings, "%s", text);
+	plan_step(plan, "lun.set", name, settings, "%s", text);
 	free(text);
 }
 
@@ -601,17 +452,19 @@ plan_luns(struct plan *plan)
 
 	json_array_foreach(json_object_get(plan->want, "luns"), i, entry)
 	{
-		const json_t *before = entry_find(have, entry);
+		const json_t *before = plan_entry(have, entry);
 		json_int_t size =
 		    json_integer_value(json_object_get(entry, "size"));
 		json_int_t had =
 		    json_integer_value(json_object_get(before, "size"));
 		size_format((uint64_t)size, to);
 		size_format((uint64_t)had, from);
-		if (!pool_is_here(plan, text_of(entry, "name")))
+		if (!pool_is_here(plan, plan_text(entry, "name"))) {
+			plan_settings(plan, entry, NULL);
 			continue;
+		}
 		if (before == NULL) {
-			step(plan, "lun.create", text_of(entry, "name"),
+			plan_step(plan, "lun.create", plan_text(entry, "name"),
 			    json_copy((json_t *)(uintptr_t)entry), "size %s",
 			    to);
 			continue;
@@ -619,9 +472,9 @@ plan_luns(struct plan *plan)
 		if (size != had) {
 			snprintf(bytes, sizeof(bytes), "%" JSON_INTEGER_FORMAT,
 			    size);
-			step(plan, "lun.resize", text_of(entry, "name"),
+			plan_step(plan, "lun.resize", plan_text(entry, "name"),
 			    json_pack("{s:s, s:s}", "lun",
-				text_of(entry, "name"), "size", bytes),
+				plan_text(entry, "name"), "size", bytes),
 			    "from %s to %s", from, to);
 		}
 		plan_limit(plan, entry, before, "quota");
@@ -641,7 +494,7 @@ luns_beside(const json_t *one, const json_t *other)
 	json_array_foreach(json_object_get(one, "luns"), i, lun)
 	{
 		const char *name = json_string_value(lun);
-		if (name != NULL && !string_in(luns, name))
+		if (name != NULL && !plan_string_in(luns, name))
 			json_array_append_new(rest, json_string(name));
 	}
 	if (json_array_size(rest) > 0)
@@ -653,16 +506,16 @@ luns_beside(const json_t *one, const json_t *other)
 static void
 plan_members(struct plan *plan, const json_t *entry, const json_t *before)
 {
-	const char *name = text_of(entry, "name");
+	const char *name = plan_text(entry, "name");
 	json_t *in = luns_beside(entry, before);
 	json_t *out = luns_beside(before, entry);
 
 	if (out != NULL)
-		step(plan, "group.remove", name,
+		plan_step(plan, "group.remove", name,
 		    json_pack("{s:s, s:o}", "group", name, "luns", out),
 		    "%zu LUNs that are not in it", json_array_size(out));
 	if (in != NULL)
-		step(plan, "group.add", name,
+		plan_step(plan, "group.add", name,
 		    json_pack("{s:s, s:o}", "group", name, "luns", in),
 		    "%zu LUNs", json_array_size(in));
 }
@@ -677,13 +530,14 @@ plan_groups(struct plan *plan)
 	{
 		const json_t *luns = json_object_get(entry, "luns");
 		const char *first = json_string_value(json_array_get(luns, 0));
-		const json_t *before = entry_find(have, entry);
+		const json_t *before = plan_entry(have, entry);
 		if (first != NULL && !pool_is_here(plan, first))
 			continue;
 		if (before != NULL)
 			plan_members(plan, entry, before);
 		else
-			step(plan, "group.create", text_of(entry, "name"),
+			plan_step(plan, "group.create",
+			    plan_text(entry, "name"),
 			    json_copy((json_t *)(uintptr_t)entry), "%zu LUNs",
 			    json_array_size(luns));
 	}
@@ -697,12 +551,12 @@ plan_exports(struct plan *plan)
 
 	json_array_foreach(json_object_get(plan->want, "exports"), i, entry)
 	{
-		const json_t *before = entry_find(have, entry);
+		const json_t *before = plan_entry(have, entry);
 		if (before != NULL && export_equal(before, entry))
 			continue;
-		step(plan, "export.add", text_of(entry, "name"),
+		plan_step(plan, "export.add", plan_text(entry, "name"),
 		    json_copy((json_t *)(uintptr_t)entry), "to host %s",
-		    text_of(entry, "host"));
+		    plan_text(entry, "host"));
 	}
 }
 
@@ -743,14 +597,13 @@ form_check(struct plan *plan)
 	} members[] = {{"pools", false}, {"portals", true},
 	    {"redirects", false}, {"hosts", false}, {"luns", false},
 	    {"groups", false}, {"exports", false}};
-	void *iter = json_object_iter((json_t *)(uintptr_t)plan->want);
+	void *iter = json_object_iter(plan->want);
 
 	if (json_integer_value(json_object_get(plan->want, "varve")) != 1) {
 		plan_fail(plan, "the document does not say \"varve\": 1");
 		return false;
 	}
-	for (; iter != NULL; iter = json_object_iter_next(
-				 (json_t *)(uintptr_t)plan->want, iter)) {
+	for (; iter != NULL; iter = json_object_iter_next(plan->want, iter)) {
 		const char *name = json_object_iter_key(iter);
 		bool known = strcmp(name, "varve") == 0;
 		for (size_t i = 0; i < ARRAY_SIZE(members); i++)
@@ -770,12 +623,14 @@ json_t *
 plan_make(struct house *house, const struct survey *survey,
     const json_t *document, bool prune, json_t **ret_steps)
 {
-	struct plan plan = {.want = document, .prune = prune};
+	struct plan plan = {.prune = prune};
 
 	*ret_steps = NULL;
+	plan.want = json_deep_copy(document);
 	plan.have = plan_document(house, survey, &plan.fault);
 	plan.steps = json_array();
 	if (plan.fault == NULL && form_check(&plan)) {
+		plan_portals_form(&plan);
 		plan_pools(&plan);
 		plan_prune(&plan);
 		plan_portals(&plan);
@@ -785,6 +640,7 @@ plan_make(struct house *house, const struct survey *survey,
 		plan_groups(&plan);
 		plan_exports(&plan);
 	}
+	json_decref(plan.want);
 	json_decref(plan.have);
 	if (plan.fault != NULL)
 		json_decref(plan.steps);

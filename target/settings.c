@@ -119,6 +119,19 @@ value_fault(const struct setting *setting)
 	    (unsigned long long)setting->most);
 }
 
+/* Often it is the rate that was said, and the burst is from before. */
+static json_t *
+burst_fault(const struct setting *setting, uint64_t burst, uint64_t rate)
+{
+	const char *of = setting->burst_of;
+	json_t *fault = fault_new("lun.setting",
+	    "%s cannot be %llu, with %s %llu", setting->name,
+	    (unsigned long long)burst, of, (unsigned long long)rate);
+
+	fault_why(fault, "a burst is at most what %s gives in an hour", of);
+	return fault_fix(fault, "--%s-burst N, or none: a second's worth", of);
+}
+
 static json_t *
 burst_check(const struct setting *setting, const json_t *settings)
 {
@@ -130,11 +143,9 @@ burst_check(const struct setting *setting, const json_t *settings)
 	if (rate == 0)
 		return fault_new("lun.setting", "%s is nothing without %s",
 		    setting->name, setting->burst_of);
-	if (burst / rate >= BURST_SECONDS)
-		return fault_why(fault_new("lun.setting", "%s cannot be that",
-				     setting->name),
-		    "it is at most what %s gives in an hour",
-		    setting->burst_of);
+	/* burst > rate * BURST_SECONDS, which may be too much for 64 bits */
+	if ((burst - 1) / BURST_SECONDS >= rate)
+		return burst_fault(setting, burst, rate);
 	return NULL;
 }
 

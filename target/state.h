@@ -177,17 +177,19 @@ int state_samples(
 
 /* ---- settings of LUNs (settings.h) ---- */
 
-/* Of all LUNs of the pool that have some, by uuid: a new object.  -EBADMSG:
- * they are not what they can be. */
+/* Of all LUNs of the pool that have some, by uuid: a new object.  Without those
+ * that are not what they can be, which are logged. */
 int state_settings(struct state *state, int64_t pool_id, json_t **ret_settings);
-/* The same with that LUN alone. */
+/* The same with that LUN alone; -EBADMSG: they are not what they can be. */
 int state_settings_of(struct state *state, int64_t pool_id,
     const char *lun_uuid, json_t **ret_settings);
 /* In place of what was there. */
 int state_settings_put(struct state *state, int64_t pool_id,
     const char *lun_uuid, const json_t *settings);
-/* Also when there are none. */
-int state_settings_forget(
+
+/* A LUN or snapshot that is gone for good: its settings, and what initiators
+ * saved and registered.  Also when there is nothing. */
+int state_lun_forget(
     struct state *state, int64_t pool_id, const char *lun_uuid);
 
 /* ---- persistent reservations ---- */
@@ -216,6 +218,18 @@ int state_saved_forget(struct state *state, int64_t pool_id,
  * transaction; does not count as a change. */
 int state_saved_put(struct state *state, int64_t pool_id, const char *lun_uuid,
     const struct lun_saved *saved);
+
+/* One thing that was saved of a LUN that is exported. */
+struct state_saved {
+	int64_t pool_id;
+	char lun_uuid[STATE_UUID_TEXT];
+	char lun_name[STATE_LUN_NAME_MAX]; /* as last known */
+	char name[LUN_SAVED_NAME_MAX];
+	int64_t value;
+};
+/* By pool, LUN, name. */
+int state_saved_exported(
+    struct state *state, struct state_saved **ret_saved, unsigned *ret_count);
 
 /* ---- what was done ---- */
 

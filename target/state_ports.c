@@ -5,7 +5,6 @@
  */
 #include "target/state_sql.h"
 #include <errno.h>
-#include <stdio.h>
 
 static int
 read_group(sqlite3_stmt *stmt, void *arg)
@@ -41,7 +40,7 @@ state_port_group_set(struct state *state, uint16_t tag, enum port_access access)
 	int ret;
 
 	assert(state->changing);
-	snprintf(name, sizeof(name), LUN_ACCESS_SETTING "%u", tag);
+	lun_access_name(tag, name);
 	ret = sql_run(state, "DELETE FROM lun_saved WHERE name = ?", NULL, NULL,
 	    "s", name);
 	if (ret < 0)

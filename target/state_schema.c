@@ -79,7 +79,8 @@ static const char step_4[] =
 "CREATE TABLE lun_settings (pool INTEGER NOT NULL"
 "  REFERENCES pools(id) ON DELETE CASCADE, lun_uuid TEXT NOT NULL,"
 "  settings TEXT NOT NULL, PRIMARY KEY (pool, lun_uuid)) STRICT;"
-/* mode parameters that an initiator has saved (MODE SELECT with SP) */
+/* what an initiator has saved: mode parameters (MODE SELECT with SP), and how
+ * good a path is, "access." and its group (SET TARGET PORT GROUPS) */
 "CREATE TABLE lun_saved (pool INTEGER NOT NULL"
 "  REFERENCES pools(id) ON DELETE CASCADE, lun_uuid TEXT NOT NULL,"
 "  name TEXT NOT NULL, value INTEGER NOT NULL,"

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Settings of LUNs (settings.h).
+ * Settings of LUNs (settings.h); and what else is of a LUN goes with them.
  */
+#include "base/log.h"
 #include "target/settings.h"
 #include "target/state_sql.h"
 #include <errno.h>
@@ -9,26 +10,47 @@
 
 /* What is there was checked when it came; but another may have written it. */
 static int
-read_settings(sqlite3_stmt *stmt, void *arg)
+settings_parse(const char *text, json_t **ret_settings)
 {
-	const char *uuid = (const char *)sqlite3_column_text(stmt, 0);
-	const char *text = (const char *)sqlite3_column_text(stmt, 1);
-	json_t *found, *settings, *fault;
+	json_t *found = json_loads(text, JSON_REJECT_DUPLICATES, NULL), *fault;
 
-	if (uuid == NULL || text == NULL)
-		return -EBADMSG;
-	found = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
 	if (!json_is_object(found)) {
 		json_decref(found);
 		return -EBADMSG;
 	}
-	fault = settings_change(NULL, found, &settings);
+	fault = settings_change(NULL, found, ret_settings);
 	json_decref(found);
-	if (fault != NULL) {
-		json_decref(fault);
-		return -EBADMSG;
+	if (fault == NULL)
+		return 0;
+	json_decref(fault);
+	return -EBADMSG;
+}
+
+static int
+read_settings(sqlite3_stmt *stmt, void *arg)
+{
+	const char *uuid = (const char *)sqlite3_column_text(stmt, 0);
+	const char *text = (const char *)sqlite3_column_text(stmt, 1);
+	json_t *settings;
+	int ret;
+
+	if (uuid == NULL || text == NULL)
+		return -ENOMEM; /* neither is NULL in a row */
+	ret = settings_parse(text, &settings);
+	if (ret < 0) {
+		log_error(
+		    "LUN %s: what is set of it cannot be read: %s", uuid, text);
+		return ret;
 	}
 	return json_object_set_new(arg, uuid, settings) == 0 ? 0 : -ENOMEM;
+}
+
+static int
+read_good_settings(sqlite3_stmt *stmt, void *arg)
+{
+	int ret = read_settings(stmt, arg);
+
+	return ret == -EBADMSG ? 0 : ret;
 }
 
 static int
@@ -51,7 +73,7 @@ state_settings(struct state *state, int64_t pool_id, json_t **ret_settings)
 	return settings_found(
 	    sql_run(state,
 		"SELECT lun_uuid, settings FROM lun_settings WHERE pool = ?",
-		read_settings, all, "i", pool_id),
+		read_good_settings, all, "i", pool_id),
 	    all, ret_settings);
 }
 
@@ -71,6 +93,14 @@ state_settings_of(struct state *state, int64_t pool_id, const char *lun_uuid,
 	    one, ret_settings);
 }
 
+static int
+settings_forget(struct state *state, int64_t pool_id, const char *lun_uuid)
+{
+	return sql_run(state,
+	    "DELETE FROM lun_settings WHERE pool = ? AND lun_uuid = ?", NULL,
+	    NULL, "is", pool_id, lun_uuid);
+}
+
 int
 state_settings_put(struct state *state, int64_t pool_id, const char *lun_uuid,
     const json_t *settings)
@@ -80,7 +110,7 @@ state_settings_put(struct state *state, int64_t pool_id, const char *lun_uuid,
 
 	assert(state->changing);
 	if (json_object_size(settings) == 0)
-		return state_settings_forget(state, pool_id, lun_uuid);
+		return settings_forget(state, pool_id, lun_uuid);
 	text = json_dumps(settings, JSON_COMPACT | JSON_SORT_KEYS);
 	if (text == NULL)
 		return -ENOMEM;
@@ -93,11 +123,18 @@ state_settings_put(struct state *state, int64_t pool_id, const char *lun_uuid,
 }
 
 int
-state_settings_forget(
-    struct state *state, int64_t pool_id, const char *lun_uuid)
+state_lun_forget(struct state *state, int64_t pool_id, const char *lun_uuid)
 {
+	static const char *const rest[] = {
+	    "DELETE FROM lun_saved WHERE pool = ? AND lun_uuid = ?",
+	    "DELETE FROM registrations WHERE pool = ? AND lun_uuid = ?",
+	};
+	int ret;
+
 	assert(state->changing);
-	return sql_run(state,
-	    "DELETE FROM lun_settings WHERE pool = ? AND lun_uuid = ?", NULL,
-	    NULL, "is", pool_id, lun_uuid);
+	ret = settings_forget(state, pool_id, lun_uuid);
+	for (size_t i = 0; i < ARRAY_SIZE(rest) && ret == 0; i++)
+		ret = sql_run(
+		    state, rest[i], NULL, NULL, "is", pool_id, lun_uuid);
+	return ret;
 }

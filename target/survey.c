@@ -159,6 +159,42 @@ lun_look_one(struct survey_pool *sp)
 	return 0;
 }
 
+/* Settings of what is there no more keep nobody from its number. */
+static void
+serial_look_at(struct survey_pool *sp, const char *owner)
+{
+	struct volume *volume;
+	uuid_t uuid;
+
+	if (sp->serial_taken || uuid_parse(owner, uuid) < 0 ||
+	    (sp->lun_count > 0 &&
+		uuid_compare(uuid, sp->luns[0].volume.uuid) == 0))
+		return;
+	volume = house_volume_find(sp->pool, uuid);
+	if (volume == NULL)
+		return;
+	survey_look(sp, volume, &sp->serial_owner);
+	sp->serial_taken = true;
+}
+
+static void
+serial_look(struct survey_pool *sp)
+{
+	const char *serial = sp->survey->serial, *theirs;
+	json_t *settings;
+	const char *uuid;
+
+	if (serial == NULL)
+		return;
+	json_object_foreach(sp->settings, uuid, settings)
+	{
+		theirs = json_string_value(json_object_get(settings, "serial"));
+		if (theirs != NULL && strcmp(theirs, serial) == 0)
+			serial_look_at(sp, uuid);
+	}
+	serial_look_at(sp, serial); /* where nothing is set, it is the uuid */
+}
+
 static void
 pool_look(struct call *call)
 {
@@ -171,6 +207,8 @@ pool_look(struct call *call)
 		ret = lun_look_one(sp);
 	else if (!sp->survey->without_luns)
 		ret = luns_look(sp);
+	if (ret == 0)
+		serial_look(sp);
 	if (ret == 0)
 		ret = survey_look_family(sp);
 	call_finish(call, ret);
@@ -220,7 +258,9 @@ pool_ask(struct survey *survey, struct survey_pool *sp, struct house_pool *hp)
 		survey->error = -ENOMEM;
 		return;
 	}
-	int ret = state_settings(survey->house->state, hp->id, &sp->settings);
+	int ret = survey->without_luns ? 0
+				       : state_settings(survey->house->state,
+					     hp->id, &sp->settings);
 	if (ret < 0) {
 		survey->error = ret;
 		return;

@@ -62,7 +62,9 @@ struct survey_pool {
 	struct pool_device_stat *devices; /* by their numbers */
 	unsigned group_count, bookmark_count, job_count, device_count;
 	struct survey_totals totals;
-	json_t *settings; /* of its LUNs, by uuid */
+	json_t *settings; /* of its LUNs, by uuid; NULL without them */
+	bool serial_taken;
+	struct survey_lun serial_owner; /* if taken */
 	/* survey.c's */
 	struct pool *pool;
 	struct survey_served *served;
@@ -77,6 +79,9 @@ struct survey {
 	char only_lun[POOL_NAME_MAX + 1];  /* "": all */
 	char only_snap[POOL_NAME_MAX + 1]; /* "": all */
 	unsigned also;                     /* SURVEY_... */
+	/* Which other one than only_lun has that serial number, as what was set
+	 * or as its usual one?  The request's; NULL: nobody asks. */
+	const char *serial;
 	bool without_luns;
 	bool without_sessions;
 	/* what was found */

@@ -42,8 +42,8 @@ rule_of(enum port_access access)
 	return NULL;
 }
 
-static bool
-is_active(enum port_access access)
+bool
+port_access_is_active(enum port_access access)
 {
 	return access == ACCESS_OPTIMIZED || access == ACCESS_NON_OPTIMIZED;
 }
@@ -70,7 +70,7 @@ ports_settle(struct lun *lun)
 {
 	lun->ports.all_active = true;
 	for (unsigned i = 0; i < lun->ports.count; i++) {
-		if (!is_active(access_now(&lun->ports.list[i])))
+		if (!port_access_is_active(access_now(&lun->ports.list[i])))
 			lun->ports.all_active = false;
 	}
 }
@@ -97,10 +97,10 @@ access_refuses(const struct scsi_mapping *mapping, const struct scsi_op *op,
 
 /* ---- what the administrator says ---- */
 
-static void
-saved_name(uint16_t tag, char name[LUN_SAVED_NAME_MAX])
+void
+lun_access_name(uint16_t tag, char ret_name[LUN_SAVED_NAME_MAX])
 {
-	snprintf(name, LUN_SAVED_NAME_MAX, LUN_ACCESS_SETTING "%u", tag);
+	snprintf(ret_name, LUN_SAVED_NAME_MAX, LUN_ACCESS_SETTING "%u", tag);
 }
 
 static void
@@ -183,7 +183,7 @@ ports_init(struct lun *lun, const struct port_groups *groups,
 	lun_set_port_groups(lun, groups != NULL ? groups : &only_group, 0);
 	for (unsigned i = 0; saved != NULL && i < lun->ports.count; i++) {
 		struct lun_port_group *group = &lun->ports.list[i];
-		saved_name(group->tag, name);
+		lun_access_name(group->tag, name);
 		if (!lun_saved_get(saved, name, &value) ||
 		    value < ACCESS_OPTIMIZED || value > ACCESS_UNAVAILABLE)
 			continue;
@@ -299,7 +299,7 @@ static bool
 has_active(const struct lun_ports *ports)
 {
 	for (unsigned i = 0; i < ports->count; i++) {
-		if (is_active(ports->list[i].access))
+		if (port_access_is_active(ports->list[i].access))
 			return true;
 	}
 	return false;
@@ -358,7 +358,7 @@ alua_save(struct alua_keep *ak)
 
 	ak->saved.count = 0;
 	for (unsigned i = 0; i < ak->count; i++) {
-		saved_name(ak->list[i].tag, name);
+		lun_access_name(ak->list[i].tag, name);
 		lun_saved_add(&ak->saved, name, ak->list[i].access);
 	}
 	lun->keeper->saved(lun->keeper_arg, &ak->keep);

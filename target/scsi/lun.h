@@ -21,6 +21,8 @@ enum port_access {
 	ACCESS_UNAVAILABLE = 0x3,
 	ACCESS_TRANSITIONING = 0xf, /* alua.c's */
 };
+/* May a host use a path in that state? */
+bool port_access_is_active(enum port_access access);
 
 /* Target port groups; the tag is also the relative target port identifier of
  * the one port in it. */
@@ -42,6 +44,10 @@ struct lun_saved_value {
 	int64_t value;
 };
 #define LUN_ACCESS_SETTING "access." /* and a group's tag: alua.c */
+void lun_access_name(uint16_t tag, char ret_name[LUN_SAVED_NAME_MAX]);
+/* of the mode parameters: mode_page.c */
+#define LUN_CACHE_SAVED   "wce"
+#define LUN_PROTECT_SAVED "swp"
 struct lun_saved {
 	unsigned count;
 	struct lun_saved_value list[LUN_SAVED_MAX];
@@ -152,7 +158,9 @@ void lun_data_changed(struct lun *lun);
 /* A change of a unit that is there. */
 struct lun_setting {
 	void (*done)(struct lun_setting *setting, int result);
-	bool cache_said; /* write_cache is meant, whatever a host has set */
+	bool cache_said;   /* write_cache is meant, whatever a host has set */
+	bool protect_said; /* read_only too: what a host protects it does not
+			      any more */
 	/* scsi's */
 	struct lun *lun;
 	struct bs_io io;

@@ -22,17 +22,21 @@ identity_set(struct lun *lun, const struct lun_identity *identity)
 /* WP is in the header of the mode parameters, WCE in a page: a change of either
  * is told as that by another's MODE SELECT is. */
 static void
-mode_set(struct lun *lun, const struct lun_params *params, bool cache_said)
+mode_set(struct lun *lun, const struct lun_params *params,
+    const struct lun_setting *setting)
 {
 	bool before = lun->mode.write_cache;
-	bool cache = cache_said ? params->write_cache : before;
+	bool cache = setting->cache_said ? params->write_cache : before;
 	bool read_only = params->read_only || lun->bs->read_only;
+	bool unprotects = setting->protect_said && lun->mode.software_protect;
 
-	if (read_only != lun->read_only || cache != before)
+	if (read_only != lun->read_only || cache != before || unprotects)
 		attention_set_lun(lun, ATTENTION_MODE, NULL);
 	lun->read_only = read_only;
-	if (cache_said)
+	if (setting->cache_said)
 		mode_cache_said(lun, cache);
+	if (setting->protect_said)
+		mode_protect_said(lun);
 }
 
 static void
@@ -73,7 +77,7 @@ lun_set(struct lun *lun, const struct lun_params *params,
 	setting->lun = lun;
 	identity_set(lun, &identity);
 	lun_limits_set(lun, &params->limits);
-	mode_set(lun, params, setting->cache_said);
+	mode_set(lun, params, setting);
 	if (setting->cache_said && !params->write_cache &&
 	    lun->bs->volatile_cache) {
 		/* what is being written flushes itself (scsi_task_end); also

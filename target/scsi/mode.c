@@ -372,6 +372,17 @@ mode_cache_said(struct lun *lun, bool on)
 	lun->mode_saving->again = true;
 }
 
+void
+mode_protect_said(struct lun *lun)
+{
+	lun->mode_saved.software_protect = false;
+	lun->mode.software_protect = false;
+	if (lun->mode_saving == NULL)
+		return;
+	lun->mode_saving->mode.software_protect = false;
+	lun->mode_saving->again = true;
+}
+
 /* SPC-4 6.11: SP saves all that can be saved, sent or not.  While that is done
  * nothing else changes, or one of the two would be lost. */
 void

@@ -55,6 +55,8 @@ void mode_put(struct lun *lun, const struct lun_mode *mode);
 /* The administrator has said what the write cache is to be: also in what a MODE
  * SELECT is saving. */
 void mode_cache_said(struct lun *lun, bool on);
+/* The same of write protection: it is not SWP that says it. */
+void mode_protect_said(struct lun *lun);
 
 /* ---- threshold.c ---- */
 

@@ -47,9 +47,9 @@ static const struct mode_bit {
 } bits[] = {
     /* clang-format off */
     {PAGE_RECOVERY, 7, 0x80, offsetof(struct lun_mode, tells_thresholds), "lbpere"},
-    {PAGE_CACHING, 2, 0x04, offsetof(struct lun_mode, write_cache), "wce"},
+    {PAGE_CACHING, 2, 0x04, offsetof(struct lun_mode, write_cache), LUN_CACHE_SAVED},
     {PAGE_CONTROL, 2, 0x04, offsetof(struct lun_mode, d_sense), "d_sense"},
-    {PAGE_CONTROL, 4, 0x08, offsetof(struct lun_mode, software_protect), "swp"},
+    {PAGE_CONTROL, 4, 0x08, offsetof(struct lun_mode, software_protect), LUN_PROTECT_SAVED},
     {PAGE_CONTROL, 5, 0x40, offsetof(struct lun_mode, task_aborted_status), "tas"},
     /* clang-format on */
 };

@@ -68,6 +68,10 @@ for _ in $(seq 100); do
     sleep 0.05
 done
 claim_equal "the session is listed" "$(varve --json session list | jq -r '.items[0].host')" h
+known=$(varve --json api schema | jq '.item.document.methods["session.list"].result
+    .properties.items.items.properties | keys')
+claim_equal "and has what the schema says" "$(varve --json session list |
+    jq -c --argjson known "$known" '(.items[0] | keys) - $known')" "[]"
 claim_exit 5 "its LUN is not deleted" varve --yes lun delete vms/a
 claim_text "for the session" "in use by host h"
 claim_exit 5 "nor shrunk" varve lun resize vms/a 32M --shrink

@@ -95,6 +95,17 @@ def administrator(lun):
     claim("off, once more, switches it off", lun.page(CACHING)[2], 0)
     lun.kill()
     claim("for good", lun.page(CACHING)[2], 0)
+    claim("a host saves write protection", lun.select(CONTROL, {4: SWP}, save=True),
+          "good")
+    told = [f for f in lun.varved.varve("health")["items"]
+            if f["code"] == "lun.write-protected"]
+    claim("health tells of it", told[0]["fix"],
+          "varve lun set vms/disk --read-only off")
+    lun.varved.varve("lun", "set", "vms/disk", "--read-only", "off")
+    lun.host.hear()
+    claim("that takes it off", lun.host.write(), "good")
+    lun.kill()
+    claim("for good too", lun.host.write(), "good")
 
 
 def available(lun):

@@ -39,6 +39,40 @@ a_document_is_applied_and_is_then_what_is(void **unused)
 	json_decref(exported);
 }
 
+/* Settings are the server's: the pool does not bring them along. */
+static void
+a_pool_that_comes_in_gets_its_luns_settings(void **unused)
+{
+	char *document, *params;
+	json_t *exported;
+
+	(void)unused;
+	pool("vms");
+	LUN("vms/a", 4096);
+	LUN("vms/b", 4096);
+	HOST("h1");
+	done("lun.set", "{\"lun\":\"vms/a\",\"serial\":\"A1\",\"iops\":500,"
+			"\"read_only\":\"on\"}");
+	EXPORT("vms/a", "h1");
+	done("config.export", "{}");
+	exported = json_deep_copy(json_object_get(result, "document"));
+	document = json_dumps(exported, 0);
+	assert_true(asprintf(&params, "{\"document\":%s}", document) > 0);
+	done("export.remove", "{\"name\":\"vms/a\",\"host\":\"h1\"}");
+	done("pool.remove", "{\"pool\":\"vms\"}");
+	done("config.apply", params);
+	assert_int_equal(json_array_size(result), 3);
+	assert_string_equal(
+	    text_in(json_array_get(result, 1), "method"), "lun.set");
+	assert_string_equal(
+	    text_in(json_array_get(result, 2), "method"), "export.add");
+	done("config.export", "{}");
+	assert_true(json_equal(exported, json_object_get(result, "document")));
+	free(params);
+	free(document);
+	json_decref(exported);
+}
+
 static void
 a_document_says_where_portals_send_hosts(void **unused)
 {
@@ -136,6 +170,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    claim(a_document_is_applied_and_is_then_what_is),
+	    claim(a_pool_that_comes_in_gets_its_luns_settings),
 	    claim(a_document_says_where_portals_send_hosts),
 	    claim(a_document_that_is_not_understood_changes_nothing),
 	    claim(an_apply_stops_at_the_first_step_that_fails),

@@ -6,6 +6,7 @@
  */
 #include "tests/unit/target/support/talk.h"
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* A new portal's address. */
@@ -89,6 +90,24 @@ the_last_path_is_taken_by_force_only_and_health_says_so(void **unused)
 	assert_true(has_finding("portal.no-path"));
 	set(a, "non-optimized");
 	assert_false(has_finding("portal.no-path"));
+}
+
+static void
+a_portal_that_sends_hosts_away_is_no_path(void **unused)
+{
+	char a[64], b[64], params[160];
+
+	(void)unused;
+	add(1, a);
+	add(2, b);
+	snprintf(params, sizeof(params),
+	    "{\"address\":\"%s\",\"to\":\"192.0.2.9\"}", b);
+	done("portal.redirect", params);
+	refused("portal.set", set_params(a, "standby", ""), "portal.last-path");
+	snprintf(
+	    params, sizeof(params), "{\"address\":\"%s\",\"off\":true}", b);
+	done("portal.redirect", params);
+	set(a, "standby");
 }
 
 static void
@@ -176,6 +195,125 @@ a_document_has_groups(void **unused)
 	    "config.invalid");
 }
 
+/* Steps of the document of that portal and that redirect, with prune. */
+static size_t
+steps_of(const char *portal, const char *redirect)
+{
+	char params[1024];
+
+	snprintf(params, sizeof(params),
+	    "{\"prune\":true,\"document\":{\"varve\":1,\"portals\":[%s],"
+	    "\"redirects\":[%s]}}",
+	    portal, redirect);
+	done("config.diff", params);
+	return json_array_size(result);
+}
+
+static void
+a_document_may_say_an_address_in_several_ways(void **unused)
+{
+	char a[64], b[64], portals[192], redirect[300];
+
+	(void)unused;
+	add(1, a);
+	add(2, b);
+	snprintf(portals, sizeof(portals), "\"%s,1\",\"%s,02\"", a, b);
+	assert_int_equal(steps_of(portals, ""), 0);
+	snprintf(redirect, sizeof(redirect),
+	    "{\"address\":\"%s\",\"to\":\"192.0.2.9\"}", b);
+	done("portal.redirect", redirect);
+	/* of another group than the first, it ends with prune as well */
+	assert_int_equal(steps_of(portals, ""), 1);
+	snprintf(redirect, sizeof(redirect),
+	    "{\"name\":\"%s\",\"to\":\"192.0.2.9:3260\"}", b);
+	assert_int_equal(steps_of(portals, redirect), 0);
+	snprintf(portals, sizeof(portals), "\"%s\",\"%s,3\"", a, a);
+	snprintf(redirect, sizeof(redirect),
+	    "{\"document\":{\"varve\":1,\"portals\":[%s]}}", portals);
+	refused("config.diff", redirect, "config.invalid");
+	refused("config.diff",
+	    "{\"document\":{\"varve\":1,\"portals\":"
+	    "[\"127.0.0.1:1,65538\"]}}",
+	    "config.invalid");
+	refused("config.diff",
+	    "{\"document\":{\"varve\":1,\"redirects\":"
+	    "[{\"name\":\"127.0.0.1:1\",\"to\":\"there\"}]}}",
+	    "config.invalid");
+}
+
+static const char *
+moved_params(const char *address, unsigned group, const char *more)
+{
+	static char params[512];
+
+	snprintf(params, sizeof(params),
+	    "{\"document\":{\"varve\":1,\"portals\":[\"%s,%u\"]}%s}", address,
+	    group, more);
+	return params;
+}
+
+static void
+group_and_redirect_are(unsigned group, const char *redirect)
+{
+	const json_t *row;
+
+	done("portal.list", "{}");
+	assert_int_equal(json_array_size(result), 1);
+	row = json_array_get(result, 0);
+	assert_int_equal(
+	    json_integer_value(json_object_get(row, "group")), group);
+	assert_string_equal(text_in(row, "redirect"), redirect);
+}
+
+/* With prune and without: it is a change.  What the document does not say of
+ * where it sends hosts ends with prune alone. */
+static void
+a_portal_goes_into_another_group_with_its_redirect(void **unused)
+{
+	const char *prune = ",\"prune\":true";
+	char a[64], params[160];
+
+	(void)unused;
+	add(1, a);
+	snprintf(params, sizeof(params),
+	    "{\"address\":\"%s\",\"to\":\"192.0.2.9\"}", a);
+	done("portal.redirect", params);
+	done("config.apply", moved_params(a, 2, ""));
+	assert_int_equal(json_array_size(result), 3);
+	group_and_redirect_are(2, "192.0.2.9:3260");
+	done("config.diff", moved_params(a, 2, ""));
+	assert_int_equal(json_array_size(result), 0);
+	snprintf(params, sizeof(params),
+	    ",\"redirects\":[{\"name\":\"%s\",\"to\":\"192.0.2.9\"}]},"
+	    "\"prune\":true",
+	    a);
+	char *document = NULL;
+	assert_true(asprintf(&document,
+			"{\"document\":{\"varve\":1,\"portals\":[\"%s\"]%s}", a,
+			params) > 0);
+	done("config.apply", document);
+	free(document);
+	assert_int_equal(json_array_size(result), 3);
+	group_and_redirect_are(1, "192.0.2.9:3260");
+	done("config.apply", moved_params(a, 2, prune));
+	assert_int_equal(json_array_size(result), 2);
+	group_and_redirect_are(2, "(none)");
+}
+
+/* The default port, in documents only: nothing has to listen at it. */
+static void
+an_address_without_a_port_has_the_usual_one(void **unused)
+{
+	(void)unused;
+	assert_int_equal(steps_of("\"192.0.2.8\"", ""), 1);
+	assert_string_equal(
+	    text_in(json_array_get(result, 0), "name"), "192.0.2.8:3260");
+	assert_int_equal(
+	    steps_of("", "{\"name\":\"192.0.2.8\",\"to\":\"192.0.2.9\"}"), 1);
+	assert_string_equal(
+	    text_in(json_array_get(result, 0), "name"), "192.0.2.8:3260");
+}
+
 static void
 portals_keep_the_port_they_got(void **unused)
 {
@@ -243,6 +381,43 @@ a_portal_sends_hosts_where_it_is_told_also_after_a_restart(void **unused)
 	    json_object_get(json_array_get(result, 0), "redirect")));
 }
 
+static const char *
+redirect_params(const char *from, const char *to)
+{
+	static char params[192];
+
+	snprintf(params, sizeof(params), "{\"address\":\"%s\",\"to\":\"%s\"}",
+	    from, to);
+	return params;
+}
+
+/* An initiator would follow it for ever. */
+static void
+no_portal_sends_hosts_back_to_itself(void **unused)
+{
+	char a[64], b[64], c[64], any[64], self[64];
+
+	(void)unused;
+	add(1, a);
+	add(1, b);
+	add(1, c);
+	done("portal.redirect", redirect_params(a, b));
+	refused("portal.redirect", redirect_params(b, a), "portal.redirect");
+	done("portal.redirect", redirect_params(b, c));
+	refused("portal.redirect", redirect_params(c, a), "portal.redirect");
+	done("portal.redirect", redirect_params(c, "192.0.2.9"));
+	done("portal.add", "{\"address\":\"0.0.0.0:0\"}");
+	snprintf(any, sizeof(any), "%s", text("address"));
+	snprintf(self, sizeof(self), "127.0.0.9%s", strrchr(any, ':'));
+	refused(
+	    "portal.redirect", redirect_params(any, self), "portal.redirect");
+	done("portal.redirect", redirect_params(c, self));
+	refused("portal.redirect", redirect_params(any, a), "portal.redirect");
+	/* the port is the portal's, the address another machine's */
+	snprintf(self, sizeof(self), "192.0.2.9%s", strrchr(any, ':'));
+	done("portal.redirect", redirect_params(any, self));
+}
+
 int
 main(void)
 {
@@ -250,12 +425,17 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    claim(a_groups_access_is_that_of_all_its_portals_and_lasts),
 	    claim(the_last_path_is_taken_by_force_only_and_health_says_so),
+	    claim(a_portal_that_sends_hosts_away_is_no_path),
 	    claim(a_group_that_comes_again_is_as_new_ones_are),
 	    claim(there_are_eight_groups_at_most),
 	    claim(one_that_was_removed_can_come_again_at_once),
 	    claim(a_document_has_groups),
+	    claim(a_document_may_say_an_address_in_several_ways),
+	    claim(a_portal_goes_into_another_group_with_its_redirect),
+	    claim(an_address_without_a_port_has_the_usual_one),
 	    claim(portals_keep_the_port_they_got),
 	    claim(a_portal_sends_hosts_where_it_is_told_also_after_a_restart),
+	    claim(no_portal_sends_hosts_back_to_itself),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

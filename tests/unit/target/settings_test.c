@@ -4,7 +4,9 @@
  * Does not cover: what hosts see of them (scsi/lun_set_test.c), sessions that
  * are in the way (tests/integration/settings.py).
  */
+#include "target/fault.h"
 #include "target/settings.h"
+#include "target/state_sql.h"
 #include "tests/unit/target/support/talk.h"
 #include <stdlib.h>
 #include <string.h>
@@ -80,13 +82,36 @@ a_burst_has_a_limit_and_at_most_an_hour_of_it(void **unused)
 {
 	(void)unused;
 	refuses("{\"iops_burst\":5}");
-	takes("{\"iops\":10,\"iops_burst\":35999}",
-	    "{\"iops\":10,\"iops_burst\":35999}");
-	refuses("{\"iops\":10,\"iops_burst\":36000}");
+	takes("{\"iops\":10,\"iops_burst\":36000}",
+	    "{\"iops\":10,\"iops_burst\":36000}");
+	refuses("{\"iops\":10,\"iops_burst\":36001}");
 	refuses("{\"bps\":4095}");
 	takes(
 	    "{\"bps\":4096,\"bps_burst\":1}", "{\"bps\":4096,\"bps_burst\":1}");
 	refuses("{\"bps\":4096,\"bps_burst\":9223372036854775807}");
+	takes("{\"bps\":1152921504606846976,"
+	      "\"bps_burst\":9223372036854775807}",
+	    "{\"bps\":1152921504606846976,"
+	    "\"bps_burst\":9223372036854775807}");
+}
+
+static void
+a_limit_too_low_for_its_burst_says_which_and_what_to_do(void **unused)
+{
+	json_t *before = settings_of("{\"iops\":1000,\"iops_burst\":100000}");
+	json_t *params = json_pack("{s:i}", "iops", 10), *after, *fault;
+
+	(void)unused;
+	fault = settings_change(before, params, &after);
+	assert_non_null(fault);
+	assert_string_equal(
+	    fault_what(fault), "iops_burst cannot be 100000, with iops 10");
+	assert_non_null(strstr(
+	    json_string_value(json_array_get(json_object_get(fault, "fix"), 0)),
+	    "--iops-burst"));
+	json_decref(fault);
+	json_decref(params);
+	json_decref(before);
 }
 
 static void
@@ -199,6 +224,14 @@ a_serial_number_is_one_luns_alone(void **unused)
 	    "{\"name\":\"vms/c\",\"size\":4096,\"serial\":\"S1\"}",
 	    "lun.serial");
 	refused("lun.show", "{\"lun\":\"vms/c\"}", "lun.not-found");
+	/* a dry run is refused what the run would be */
+	refused("lun.set",
+	    "{\"lun\":\"vms/b\",\"serial\":\"S1\",\"dry_run\":true}",
+	    "lun.serial");
+	refused("lun.create",
+	    "{\"name\":\"vms/c\",\"size\":4096,\"serial\":\"S1\","
+	    "\"dry_run\":true}",
+	    "lun.serial");
 	/* the usual one of another is taken too */
 	SHOW("vms/b");
 	snprintf(params, sizeof(params),
@@ -244,28 +277,177 @@ a_dry_run_sets_nothing(void **unused)
 	assert_string_equal(text("vendor"), "VARVE");
 }
 
+/* A second look at the database: the first one is the house's alone. */
+static struct state *
+state_look(struct state_pool **ret_pools)
+{
+	char path[128], problem[STATE_PROBLEM_MAX];
+	struct state *state;
+	unsigned count;
+
+	snprintf(path, sizeof(path), "%s/varve.db", served.directory);
+	assert_int_equal(state_open(path, &state, problem), 0);
+	assert_int_equal(state_pools(state, ret_pools, &count), 0);
+	assert_int_equal(count, 1);
+	return state;
+}
+
+/* As a host does, of what the answer is about. */
+static void
+save(char uuid[STATE_UUID_TEXT], const char *name, int64_t value)
+{
+	struct state_pool *pools;
+	struct state *state = state_look(&pools);
+	struct lun_saved saved = {.count = 0};
+
+	snprintf(uuid, STATE_UUID_TEXT, "%s", text("uuid"));
+	lun_saved_add(&saved, name, value);
+	assert_int_equal(state_saved_put(state, pools[0].id, uuid, &saved), 0);
+	state_pools_free(pools, 1);
+	state_close(state);
+}
+
+static unsigned
+saved_count(const char *uuid)
+{
+	struct state_pool *pools;
+	struct state *state = state_look(&pools);
+	struct lun_saved saved;
+
+	assert_int_equal(state_saved_get(state, pools[0].id, uuid, &saved), 0);
+	state_pools_free(pools, 1);
+	state_close(state);
+	return saved.count;
+}
+
+static size_t
+settings_count(void)
+{
+	struct state_pool *pools;
+	struct state *state = state_look(&pools);
+	json_t *all;
+
+	assert_int_equal(state_settings(state, pools[0].id, &all), 0);
+	size_t count = json_object_size(all);
+	json_decref(all);
+	state_pools_free(pools, 1);
+	state_close(state);
+	return count;
+}
+
 static void
 the_trash_forgets_what_it_deletes(void **unused)
 {
+	char a[STATE_UUID_TEXT], snap[STATE_UUID_TEXT];
+
 	(void)unused;
 	SET("vms/a", "\"serial\":\"S1\"");
+	SHOW("vms/a");
+	save(a, "wce", 0);
 	SET("vms/b", "\"serial\":\"S2\"");
+	done("snap.create", "{\"names\":[\"vms/a@one\"]}");
+	done("snap.show", "{\"snap\":\"vms/a@one\"}");
+	save(snap, "swp", 1);
 	done("lun.delete", "{\"lun\":\"vms/a\"}");
+	assert_int_equal(saved_count(a), 1);
+	assert_int_equal(saved_count(snap), 1);
 	done("trash.empty", "{\"pool\":\"vms\"}");
-	/* a second look at the database: the first one is the house's alone */
-	char path[128], problem[STATE_PROBLEM_MAX];
-	struct state *state;
+	assert_int_equal(settings_count(), 1);
+	assert_int_equal(saved_count(a), 0);
+	assert_int_equal(saved_count(snap), 0);
+}
+
+static void
+what_hosts_saved_goes_with_its_snapshot_or_lun(void **unused)
+{
+	char a[STATE_UUID_TEXT], one[STATE_UUID_TEXT], two[STATE_UUID_TEXT];
+
+	(void)unused;
+	SHOW("vms/a");
+	save(a, "wce", 0);
+	done("snap.create", "{\"names\":[\"vms/a@one\"]}");
+	done("snap.show", "{\"snap\":\"vms/a@one\"}");
+	save(one, "swp", 1);
+	done("snap.create", "{\"names\":[\"vms/a@two\"]}");
+	done("snap.show", "{\"snap\":\"vms/a@two\"}");
+	save(two, "swp", 1);
+	done("snap.delete", "{\"snap\":\"vms/a@one\"}");
+	assert_int_equal(saved_count(one), 0);
+	assert_int_equal(saved_count(two), 1);
+	done("lun.delete", "{\"lun\":\"vms/a\",\"now\":true}");
+	assert_int_equal(saved_count(two), 0);
+	assert_int_equal(saved_count(a), 0);
+}
+
+static void
+a_row_that_cannot_be_read_is_that_luns_matter_alone(void **unused)
+{
 	struct state_pool *pools;
-	unsigned count;
-	json_t *all;
-	snprintf(path, sizeof(path), "%s/varve.db", served.directory);
-	assert_int_equal(state_open(path, &state, problem), 0);
-	assert_int_equal(state_pools(state, &pools, &count), 0);
-	assert_int_equal(state_settings(state, pools[0].id, &all), 0);
-	assert_int_equal(json_object_size(all), 1);
-	json_decref(all);
-	state_pools_free(pools, count);
+	struct state *state = state_look(&pools);
+
+	(void)unused;
+	SET("vms/b", "\"vendor\":\"ACME\"");
+	SHOW("vms/a");
+	assert_int_equal(
+	    sql_run(state,
+		"INSERT INTO lun_settings (pool, lun_uuid, settings) "
+		"VALUES (?, ?, '{')",
+		NULL, NULL, "is", pools[0].id, text("uuid")),
+	    0);
+	state_pools_free(pools, 1);
 	state_close(state);
+	done("lun.list", "{}");
+	done("health", "{}");
+	SHOW("vms/b");
+	assert_string_equal(text("vendor"), "ACME");
+	SHOW("vms/a");
+	assert_string_equal(text("vendor"), "VARVE");
+	SET("vms/a", "\"vendor\":\"NEW\"");
+	assert_int_equal(settings_count(), 2);
+}
+
+static void
+health_tells_of_a_path_that_a_host_set_if_there_is_one(void **unused)
+{
+	char uuid[STATE_UUID_TEXT];
+
+	(void)unused;
+	SHOW("vms/a");
+	save(uuid, "access.1", ACCESS_STANDBY);
+	done("portal.add", "{\"address\":\"127.0.0.1:0\"}");
+	assert_false(has_finding("lun.path"));
+	HOST("h");
+	HOST("i");
+	EXPORT("vms/a", "h");
+	EXPORT("vms/a", "i");
+	assert_true(has_finding("lun.path"));
+	done("export.remove", "{\"name\":\"vms/a\",\"host\":\"h\"}");
+	assert_true(has_finding("lun.path"));
+	done("export.remove", "{\"name\":\"vms/a\",\"host\":\"i\"}");
+	assert_false(has_finding("lun.path"));
+}
+
+static void
+health_tells_of_what_hosts_saved_until_it_is_taken_back(void **unused)
+{
+	char uuid[STATE_UUID_TEXT];
+
+	(void)unused;
+	HOST("h");
+	EXPORT("vms/a", "h");
+	SHOW("vms/a");
+	save(uuid, "wce", 1);
+	assert_false(has_finding("lun.write-cache"));
+	SHOW("vms/a");
+	save(uuid, "wce", 0);
+	assert_true(has_finding("lun.write-cache"));
+	SET("vms/a", "\"write_cache\":\"on\"");
+	assert_false(has_finding("lun.write-cache"));
+	SHOW("vms/a");
+	save(uuid, "swp", 1);
+	assert_true(has_finding("lun.write-protected"));
+	SET("vms/a", "\"read_only\":\"off\"");
+	assert_false(has_finding("lun.write-protected"));
 }
 
 static char *
@@ -341,6 +523,8 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(what_fits_its_field_is_taken_and_nothing_else),
 	    cmocka_unit_test(a_burst_has_a_limit_and_at_most_an_hour_of_it),
+	    cmocka_unit_test(
+		a_limit_too_low_for_its_burst_says_which_and_what_to_do),
 	    cmocka_unit_test(a_limit_that_goes_takes_its_burst_along),
 	    cmocka_unit_test(a_unit_gets_what_is_set_and_else_what_is_usual),
 	    api_test(what_was_set_is_shown_and_outlives_a_restart),
@@ -349,6 +533,10 @@ main(void)
 	    api_test(a_lun_is_made_with_settings_or_not_at_all),
 	    api_test(a_dry_run_sets_nothing),
 	    api_test(the_trash_forgets_what_it_deletes),
+	    api_test(what_hosts_saved_goes_with_its_snapshot_or_lun),
+	    api_test(a_row_that_cannot_be_read_is_that_luns_matter_alone),
+	    api_test(health_tells_of_a_path_that_a_host_set_if_there_is_one),
+	    api_test(health_tells_of_what_hosts_saved_until_it_is_taken_back),
 	    api_test(the_configuration_has_them),
 	    api_test(a_lun_nobody_is_served_has_statistics_of_zero),
 	};

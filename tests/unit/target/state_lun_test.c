@@ -56,7 +56,7 @@ settings_are_a_luns_of_a_pool_and_go_with_it(void **unused)
 }
 
 static void
-settings_that_cannot_be_are_told(void **unused)
+settings_that_cannot_be_keep_no_others_away(void **unused)
 {
 	static const char *const wrong[] = {
 	    "[]", "{", "{\"iops\":-1}", "{\"vendor\":\"far too long\"}"};
@@ -66,13 +66,20 @@ settings_that_cannot_be_are_told(void **unused)
 
 	(void)unused;
 	db_add_pool("vms", UUID_1, device, &target);
+	db_execute("INSERT INTO lun_settings SELECT id, '" UUID_2
+		   "', '{\"iops\":5}' FROM pools");
 	for (size_t i = 0; i < ARRAY_SIZE(wrong); i++) {
 		snprintf(sql, sizeof(sql),
 		    "INSERT OR REPLACE INTO lun_settings SELECT id, '" UUID_1
 		    "', '%s' FROM pools",
 		    wrong[i]);
 		db_execute(sql);
-		assert_int_equal(state_settings(state, 1, &found), -EBADMSG);
+		assert_int_equal(
+		    state_settings_of(state, 1, UUID_1, &found), -EBADMSG);
+		assert_int_equal(state_settings(state, 1, &found), 0);
+		assert_int_equal(json_object_size(found), 1);
+		assert_non_null(json_object_get(found, UUID_2));
+		json_decref(found);
 	}
 }
 
@@ -313,6 +320,39 @@ an_initiator_is_forgotten_with_what_it_held(void **unused)
 }
 
 static void
+a_lun_that_is_gone_is_forgotten_and_no_other(void **unused)
+{
+	json_t *settings = json_pack("{s:s}", "vendor", "ACME"), *found;
+	struct registry *registry;
+	char device[] = "/a";
+	int64_t target, pool = db_add_pool("vms", UUID_1, device, &target);
+
+	(void)unused;
+	for (unsigned i = 0; i < 2; i++) {
+		const char *uuid = i == 0 ? UUID_1 : UUID_2;
+		state_begin(state);
+		state_settings_put(state, pool, uuid, settings);
+		state_commit(state);
+		put_saved(pool, uuid, "wce", 1);
+		put_registry(pool, uuid, REGISTRY_WRITE_EXCLUSIVE);
+	}
+	state_begin(state);
+	assert_int_equal(state_lun_forget(state, pool, UUID_1), 0);
+	state_commit(state);
+	assert_int_equal(saved_of(pool, UUID_1, "wce"), -77);
+	assert_int_equal(saved_of(pool, UUID_2, "wce"), 1);
+	assert_int_equal(
+	    state_registry_get(state, pool, UUID_1, &registry), -ENOENT);
+	assert_int_equal(state_registry_get(state, pool, UUID_2, &registry), 0);
+	registry_free(registry);
+	assert_int_equal(state_settings(state, pool, &found), 0);
+	assert_int_equal(json_object_size(found), 1);
+	assert_non_null(json_object_get(found, UUID_2));
+	json_decref(found);
+	json_decref(settings);
+}
+
+static void
 registries_go_with_their_pool(void **unused)
 {
 	struct registry *registry;
@@ -399,12 +439,13 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    claim(settings_are_a_luns_of_a_pool_and_go_with_it),
-	    claim(settings_that_cannot_be_are_told),
+	    claim(settings_that_cannot_be_keep_no_others_away),
 	    claim(what_is_saved_is_there_again_and_leaves_others_alone),
 	    claim(groups_are_those_of_portals_and_go_with_the_last),
 	    claim(a_registry_is_there_again),
 	    claim(one_without_aptpl_is_not_kept),
 	    claim(an_initiator_is_forgotten_with_what_it_held),
+	    claim(a_lun_that_is_gone_is_forgotten_and_no_other),
 	    claim(registries_go_with_their_pool),
 	    claim(a_renamed_lun_takes_the_names_of_its_snapshots_along),
 	    claim(what_is_to_be_flattened_is_known_again),

@@ -230,6 +230,40 @@ what_the_administrator_says_meanwhile_is_what_is_kept(void **state)
 }
 
 static void
+what_a_host_protects_the_administrator_may_open(void **state)
+{
+	struct lun_setting setting = {.done = said_done, .protect_said = true};
+	struct lun_params params = {.serial = "1", .write_cache = true};
+	uint8_t control[4 + 12] = {[4] = 0x0a, 10, 0x02, 0x10, 0x08};
+	struct rig rig;
+	struct cmd cmd;
+
+	(void)state;
+	open_rig(&rig, NULL);
+	control[12] = control[13] = 0xff;
+	control_select(&cmd, &rig, control, 1);
+	run_good(&cmd);
+	assert_true(rig.lun->mode.software_protect);
+	/* another one is being kept meanwhile */
+	rig.keep_hold = true;
+	control_select(&cmd, &rig, control, 1);
+	assert_true(cmd_begin(&cmd));
+	cmd_execute(&cmd);
+	rig_drain(&rig);
+	assert_int_equal(lun_set(rig.lun, &params, &setting), 0);
+	assert_false(rig.lun->mode.software_protect);
+	rig_keep(&rig);
+	rig_keep(&rig);
+	assert_true(cmd.done);
+	cmd_release(&cmd);
+	assert_int_equal(kept(&rig, "swp"), 0);
+	assert_false(rig.lun->mode.software_protect);
+	lun_reset(rig.lun);
+	assert_false(rig.lun->mode.software_protect);
+	rig_close(&rig);
+}
+
+static void
 one_that_is_aborted_while_it_is_kept_ends_after_it(void **state)
 {
 	struct rig rig;
@@ -277,6 +311,7 @@ main(void)
 	    cmocka_unit_test(two_that_save_at_once_lose_nothing),
 	    cmocka_unit_test(
 		what_the_administrator_says_meanwhile_is_what_is_kept),
+	    cmocka_unit_test(what_a_host_protects_the_administrator_may_open),
 	    cmocka_unit_test(
 		one_that_is_aborted_while_it_is_kept_ends_after_it),
 	    rig_test(without_a_keeper_nothing_is_saved),
