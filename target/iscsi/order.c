@@ -159,7 +159,10 @@ held_new(struct iscsi_conn *conn, enum iscsi_held_kind kind, uint32_t ahs,
 	    .conn = conn, .kind = kind, .ahs_length = ahs, .length = length};
 	list_init(&held->link);
 	held->bhs = conn->rx.pdu.bhs;
-	held->cmdsn = be32_get(&held->bhs.number[0]);
+	/* data goes with its command, which iscsi_order_awaits() has found */
+	held->cmdsn = kind == ISCSI_HELD_DATA
+			  ? held_find(conn->session, held_itt(held))->cmdsn
+			  : be32_get(&held->bhs.number[0]);
 	conn->held_bytes += length;
 	conn->held_pdus += kind != ISCSI_HELD_NUMBERED;
 	return held;
@@ -200,27 +203,6 @@ iscsi_order_discard(struct iscsi_conn *conn)
 	conn->rx.pdu.held = NULL;
 }
 
-static void
-keep_data(struct iscsi_conn *conn, struct iscsi_held *held)
-{
-	struct iscsi_held *command = held_find(conn->session, held_itt(held)),
-			  *at;
-
-	if (command == NULL || command->conn != conn) {
-		held_free(held); /* it was aborted meanwhile */
-		return;
-	}
-	held->cmdsn = command->cmdsn;
-	/* behind the command and what is there of its data */
-	list_for_each (at, &conn->session->held, link) {
-		if (iscsi_sn_before(held->cmdsn, at->cmdsn)) {
-			list_insert_before(&at->link, &held->link);
-			return;
-		}
-	}
-	list_add_tail(&conn->session->held, &held->link);
-}
-
 /* 4.2.2.1: "The target MUST silently ignore any non-immediate command outside
  * of this range or non-immediate duplicates within the range." */
 static bool
@@ -238,9 +220,9 @@ iscsi_order_keep(struct iscsi_conn *conn)
 	struct iscsi_held *held = conn->rx.pdu.held;
 
 	conn->rx.pdu.held = NULL;
-	if (held->kind == ISCSI_HELD_DATA)
-		keep_data(conn, held);
-	else if (is_duplicate(session, held))
+	/* the command of data may have been delivered by now: then that is too
+	 */
+	if (is_duplicate(session, held))
 		held_free(held);
 	else
 		held_insert(session, held);
