@@ -166,10 +166,10 @@ iscsi_session_take_successors(struct iscsi_session *session)
 
 /* ---- Going ---- */
 
-static bool
-session_has_other(
-    const struct iscsi_session *session, const struct iscsi_conn *conn)
+bool
+iscsi_session_has_other(const struct iscsi_conn *conn)
 {
+	const struct iscsi_session *session = conn->session;
 	const struct iscsi_conn *other;
 
 	list_for_each (other, &session->conns, link) {
@@ -185,7 +185,7 @@ conn_goes_alone(
 {
 	return session->state == ISCSI_SESSION_ACTIVE &&
 	       (conn->leaving || conn->login != NULL) &&
-	       session_has_other(session, conn);
+	       iscsi_session_has_other(conn);
 }
 
 void

@@ -244,7 +244,7 @@ held_deliver(struct iscsi_session *session, struct iscsi_held *held)
 {
 	struct iscsi_conn *conn = held->conn;
 
-	if (conn != NULL && iscsi_conn_is_open(conn) && !conn->close_when_sent)
+	if (conn != NULL && !iscsi_conn_is_ending(conn))
 		iscsi_rx_replay(conn, &held->bhs, held->bytes,
 		    held->bytes + held->ahs_length, held->refused);
 	/* it has had its turn, whatever became of it */

@@ -209,6 +209,9 @@ rx_pdu_end(struct iscsi_conn *conn, bool data_ok)
 	rx->pdu.memory = NULL;
 	rx->pdu.memory_owned = false;
 	rx->pdu.task = NULL;
+	/* its task, if it has one, was let alone until now */
+	if (conn->logout.own && iscsi_conn_is_open(conn))
+		iscsi_conn_closing_step(conn);
 }
 
 static bool

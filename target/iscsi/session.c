@@ -166,7 +166,7 @@ conn_ask_logout(struct iscsi_conn *conn, unsigned grace_ms)
 		   .event = ISCSI_ASYNC_LOGOUT,
 	       }};
 
-	if (!iscsi_conn_is_in_use(conn) || conn->close_when_sent)
+	if (!iscsi_conn_is_in_use(conn) || iscsi_conn_is_ending(conn))
 		return false;
 	be32_set(&u.async.tag, ISCSI_TAG_NONE);
 	/* 11.9.1: Parameter3 is the time in seconds to do it in */

@@ -142,6 +142,8 @@ void iscsi_session_join(struct iscsi_session *session, struct iscsi_conn *conn);
 void iscsi_session_take_successors(struct iscsi_session *session);
 struct iscsi_conn *iscsi_session_find_conn(
     const struct iscsi_session *session, uint16_t cid);
+/* Is there one besides it, to go on with? */
+bool iscsi_session_has_other(const struct iscsi_conn *conn);
 
 /* A closing connection has no I/O and no begun task any more; its executing
  * tasks end when the session makes them. */

@@ -192,7 +192,7 @@ iscsi_task_free(struct iscsi_task *task)
 	task->free_next = session->task_free;
 	session->task_free = task;
 	conn->task_count--;
-	if (!iscsi_conn_is_open(conn))
+	if (!iscsi_conn_is_open(conn) || conn->logout.own)
 		iscsi_conn_closing_step(conn);
 }
 
@@ -334,13 +334,21 @@ task_is_ours(const struct iscsi_task *task)
 	       task->state == ISCSI_TASK_DATA;
 }
 
+/* Its data is being received, or would be if it had buffers. */
+static bool
+task_is_coming_in(const struct iscsi_task *task)
+{
+	return iscsi_conn_is_open(task->conn) &&
+	       (task->stalled || iscsi_rx_is_for(task->conn, task));
+}
+
 void
 iscsi_tasks_abandon(struct iscsi_conn *conn)
 {
 	struct iscsi_task *task, *next;
 
 	list_for_each_safe (task, next, &conn->tasks, link) {
-		if (task_is_ours(task))
+		if (task_is_ours(task) && !task_is_coming_in(task))
 			iscsi_task_free(task);
 	}
 }
@@ -357,6 +365,7 @@ abort_done(struct scsi_tmf_request *request)
 
 	assert(conn->tmf_count > 0);
 	conn->tmf_count--;
+	conn->aborting = false;
 	iscsi_tasks_abort(conn);
 	iscsi_conn_closing_step(conn);
 }
@@ -380,8 +389,9 @@ iscsi_tasks_abort(struct iscsi_conn *conn)
 	struct scsi_tmf_request *request = &conn->abort;
 
 	/* while the session ends, its nexus aborts what there is */
-	if (task == NULL || conn->session->nexus_closing)
+	if (task == NULL || conn->aborting || conn->session->nexus_closing)
 		return;
+	conn->aborting = true;
 	task->abort_asked = true;
 	memset(request, 0, sizeof(*request));
 	request->nexus = conn->session->nexus;
@@ -404,7 +414,7 @@ iscsi_tasks_abandon_aborted(struct iscsi_conn *conn)
 	list_for_each_safe (task, next, &conn->tasks, link) {
 		if (task_is_ours(task) && task->scsi.aborted &&
 		    task->scsi.phase == SCSI_TASK_BEGUN &&
-		    !iscsi_rx_is_for(conn, task) && !task->stalled)
+		    !task_is_coming_in(task))
 			iscsi_task_free(task);
 	}
 }

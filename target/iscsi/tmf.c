@@ -117,6 +117,8 @@ tmf_finish(void *arg)
 	if (request->function == SCSI_TARGET_COLD_RESET &&
 	    request->response == SCSI_TMF_COMPLETE)
 		iscsi_conn_close_when_sent(conn, "target cold reset");
+	if (conn->logout.own)
+		iscsi_conn_closing_step(conn);
 }
 
 static void
