@@ -111,6 +111,25 @@ session_conn_count(const struct iscsi_session *session)
 	return count;
 }
 
+/* Does one that is counted have the CID?  Not one that is on its way out, or
+ * was refused. */
+static bool
+session_counts_cid(const struct iscsi_session *session, uint16_t cid)
+{
+	const struct iscsi_conn *old = iscsi_session_find_conn(session, cid);
+
+	return (old != NULL && iscsi_conn_is_in_use(old)) ||
+	       list_find_cid(&session->successors, cid) != NULL;
+}
+
+static bool
+session_has_place(const struct iscsi_session *session, uint16_t cid)
+{
+	return session_counts_cid(session, cid) ||
+	       session_conn_count(session) <
+		   ISCSI_PARAM(&session->params, MaxConnections);
+}
+
 /* 6.3.4: the old connection is logged out as if by its initiator, its tasks are
  * terminated; numbering and nexus go on. */
 static void
@@ -141,12 +160,11 @@ iscsi_session_join(struct iscsi_session *session, struct iscsi_conn *conn)
 	if (session->state != ISCSI_SESSION_ACTIVE) {
 		conn_add(session, conn);
 		iscsi_conn_close(conn, "session is closing");
-	} else if (old != NULL) {
-		session_reinstate(session, old, conn);
-	} else if (session_conn_count(session) >=
-		   ISCSI_PARAM(&session->params, MaxConnections)) {
+	} else if (!session_has_place(session, conn->cid)) {
 		conn_add(session, conn);
 		iscsi_login_fail(conn, ISCSI_LOGIN_TOO_MANY_CONNECTIONS);
+	} else if (old != NULL) {
+		session_reinstate(session, old, conn);
 	} else {
 		conn_add(session, conn);
 		conn_begin(conn);
