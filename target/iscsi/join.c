@@ -226,9 +226,10 @@ iscsi_session_conn_gone(struct iscsi_session *session, struct iscsi_conn *conn)
 
 	list_del(&conn->link);
 	conn->session = NULL;
-	iscsi_logout_gone(session, conn->cid);
-	if (iscsi_session_find_conn(session, conn->cid) == NULL)
+	if (iscsi_session_find_conn(session, conn->cid) == NULL) {
+		iscsi_logout_gone(session, conn->cid);
 		next = list_find_cid(&session->successors, conn->cid);
+	}
 	if (next != NULL) {
 		list_del(&next->link);
 		conn_add(session, next);
