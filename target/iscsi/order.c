@@ -88,6 +88,55 @@ held_free(struct iscsi_held *held)
 	free(held);
 }
 
+/* Gives back the memory behind the header and so much of it. */
+static struct iscsi_held *
+held_shrink(struct iscsi_held *held, uint32_t ahs_length)
+{
+	struct list *next = held->link.next;
+	struct iscsi_held *smaller;
+
+	list_del(&held->link);
+	held->ahs_length = ahs_length;
+	held->length = 0;
+	smaller = realloc(held, sizeof(*held) + ahs_length);
+	if (smaller != NULL)
+		held = smaller;
+	list_init(&held->link);
+	list_insert_before(next, &held->link);
+	return held;
+}
+
+/* Only the number stays. */
+static void
+held_give_up(struct iscsi_held *held)
+{
+	held_leave_conn(held);
+	held_shrink(held, 0);
+}
+
+/* A command that is held and will never have its data. */
+static void
+command_drop_data(struct iscsi_session *session, struct iscsi_held *command)
+{
+	struct iscsi_held *held, *next;
+
+	list_for_each_safe (held, next, &session->held, link) {
+		if (held->kind == ISCSI_HELD_DATA &&
+		    held->cmdsn == command->cmdsn)
+			held_free(held);
+	}
+}
+
+static void
+command_refuse(struct iscsi_session *session, struct iscsi_held *command)
+{
+	command_drop_data(session, command);
+	command->refused = true;
+	assert(command->conn->held_bytes >= command->length);
+	command->conn->held_bytes -= command->length;
+	held_shrink(command, command->ahs_length);
+}
+
 /* Before is what comes later: those with a higher number, and of the same
  * number, for what only waits for all before it, the one that has it. */
 static void
@@ -116,11 +165,20 @@ iscsi_order_awaits(const struct iscsi_conn *conn, uint32_t itt)
 	return held != NULL && held->conn == conn;
 }
 
+/* Of rx.pdu, which iscsi_order_awaits() has found. */
+static struct iscsi_held *
+data_command(const struct iscsi_conn *conn)
+{
+	return held_find(conn->session, be32_get(&conn->rx.pdu.bhs.itt));
+}
+
 static bool
 is_too_much(const struct iscsi_conn *conn, enum iscsi_held_kind kind)
 {
 	const uint32_t length = conn->rx.pdu.data_length;
 
+	if (kind == ISCSI_HELD_DATA && data_command(conn)->refused)
+		return true;
 	if (kind != ISCSI_HELD_NUMBERED && conn->held_pdus == UNNUMBERED_MAX)
 		return true;
 	return length > 0 &&
@@ -132,11 +190,9 @@ is_too_much(const struct iscsi_conn *conn, enum iscsi_held_kind kind)
 static int
 hold_too_much(struct iscsi_conn *conn, enum iscsi_held_kind kind)
 {
-	const struct iscsi_bhs *bhs = &conn->rx.pdu.bhs;
-
 	switch (kind) {
 	case ISCSI_HELD_DATA:
-		held_find(conn->session, be32_get(&bhs->itt))->refused = true;
+		command_refuse(conn->session, data_command(conn));
 		return 0;
 	case ISCSI_HELD_IMMEDIATE:
 		iscsi_reject(conn, ISCSI_REJECT_TOO_MANY_IMMEDIATE);
@@ -159,10 +215,9 @@ held_new(struct iscsi_conn *conn, enum iscsi_held_kind kind, uint32_t ahs,
 	    .conn = conn, .kind = kind, .ahs_length = ahs, .length = length};
 	list_init(&held->link);
 	held->bhs = conn->rx.pdu.bhs;
-	/* data goes with its command, which iscsi_order_awaits() has found */
-	held->cmdsn = kind == ISCSI_HELD_DATA
-			  ? held_find(conn->session, held_itt(held))->cmdsn
-			  : be32_get(&held->bhs.number[0]);
+	/* data goes with its command */
+	held->cmdsn = kind == ISCSI_HELD_DATA ? data_command(conn)->cmdsn
+					      : be32_get(&held->bhs.number[0]);
 	conn->held_bytes += length;
 	conn->held_pdus += kind != ISCSI_HELD_NUMBERED;
 	return held;
@@ -220,8 +275,7 @@ iscsi_order_keep(struct iscsi_conn *conn)
 	struct iscsi_held *held = conn->rx.pdu.held;
 
 	conn->rx.pdu.held = NULL;
-	/* the command of data may have been delivered by now: then that is too
-	 */
+	/* data whose command has been delivered by now is so at once too */
 	if (is_duplicate(session, held))
 		held_free(held);
 	else
@@ -273,20 +327,6 @@ iscsi_order_run(struct iscsi_session *session)
 
 /* ---- Given up ---- */
 
-/* Of a command that is held, only the number stays. */
-static void
-held_give_up(struct iscsi_session *session, struct iscsi_held *command)
-{
-	struct iscsi_held *held, *next;
-
-	list_for_each_safe (held, next, &session->held, link) {
-		if (held->kind == ISCSI_HELD_DATA &&
-		    held->cmdsn == command->cmdsn)
-			held_free(held);
-	}
-	held_leave_conn(command);
-}
-
 /* A number that is not there yet and never will be. */
 static bool
 plug_number(struct iscsi_session *session, uint32_t cmdsn)
@@ -319,7 +359,8 @@ iscsi_order_abort(
 	    held_find(session, be32_get(&request->referenced_itt));
 
 	if (held != NULL) {
-		held_give_up(session, held);
+		command_drop_data(session, held);
+		held_give_up(held);
 		return true;
 	}
 	return !iscsi_sn_before(ref, session->exp_cmdsn) &&
@@ -359,7 +400,7 @@ iscsi_order_forget(struct iscsi_conn *conn)
 		if (held->conn != conn)
 			continue;
 		if (held->kind == ISCSI_HELD_NUMBERED)
-			held_leave_conn(held);
+			held_give_up(held);
 		else
 			held_free(held);
 	}
