@@ -157,7 +157,8 @@ iscsi_session_join(struct iscsi_session *session, struct iscsi_conn *conn)
 
 	conn->cid = conn->login->cid;
 	old = iscsi_session_find_conn(session, conn->cid);
-	if (session->state != ISCSI_SESSION_ACTIVE) {
+	/* not counted: its leading login has failed, it will close */
+	if (session->state != ISCSI_SESSION_ACTIVE || !session->counted) {
 		conn_add(session, conn);
 		iscsi_conn_close(conn, "session is closing");
 	} else if (!session_has_place(session, conn->cid)) {

@@ -29,12 +29,16 @@ static void task_out_done(struct iscsi_conn *conn, struct iscsi_out *out);
 int
 iscsi_tasks_init(struct iscsi_session *session)
 {
-	session->task_slots =
+	const unsigned slots =
 	    (ISCSI_PARAM(&session->params, MaxConnections) + 1) *
 		session->window +
 	    ISCSI_IMMEDIATE_SLOTS;
-	session->tasks = calloc(session->task_slots, sizeof(*session->tasks));
-	return session->tasks == NULL ? -ENOMEM : 0;
+
+	session->tasks = calloc(slots, sizeof(*session->tasks));
+	if (session->tasks == NULL)
+		return -ENOMEM;
+	session->task_slots = slots;
+	return 0;
 }
 
 unsigned
