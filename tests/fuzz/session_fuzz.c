@@ -2,7 +2,10 @@
 /*
  * Sessions side by side and connections in them, against the whole stack.  The
  * input is a program: a byte says what is done (its low four bits, rows of the
- * table below) and on which connection (its high bits), the bytes after it how.
+ * table below) and on which connection (the two bits above), the bytes after it
+ * how.  Bit 6: of the PDU only half goes out, the rest before the next one on
+ * that connection.
+ *
  * Two hosts share two units, so reservations of one are met by the other;
  * commands of a session may come ahead of their turn on any connection of it.
  * Beside what sanitizers and assertions find, the server is held to its numbers
@@ -141,11 +144,13 @@ do_data(struct slot *slot)
 {
 	static const uint8_t zeroes[STACK_DATA_MAX];
 	const uint8_t how = take();
-	uint32_t length = slot->r2t_length, offset = slot->r2t_offset;
+	uint32_t length, offset;
 	struct iscsi_bhs bhs = {
 	    .opcode = ISCSI_DATA_OUT, .flags = how & 1 ? 0 : 0x80};
 
 	slot_look(slot);
+	length = slot->r2t_length;
+	offset = slot->r2t_offset;
 	slot->c.corrupt = (how & 0xc) == 0xc;
 	be32_set(&bhs.itt, how & 2 ? f.itt & 63 : slot->itt);
 	be32_set(&bhs.ttt, how & 2 ? ISCSI_TAG_NONE : slot->ttt);
@@ -322,8 +327,10 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	for (unsigned i = 0; i < STEPS_MAX && f.at < f.end; i++) {
 		const uint8_t step = take();
 		struct slot *slot = &f.slots[step >> 4 & (SLOTS - 1)];
+		slot->c.half = (step & 0x40) != 0;
 		if (slot->open || steps[step & 15].anywhere)
 			steps[step & 15].run(slot);
+		slot->c.half = false;
 	}
 	for (unsigned i = 0; i < SLOTS; i++)
 		slot_look(&f.slots[i]);

@@ -23,11 +23,16 @@ void stack_wait_until_quiet(void);
 
 /* ---- initiator.c ---- */
 
+#define PDU_MAX (ISCSI_BHS_LENGTH + STACK_DATA_MAX + 2 * ISCSI_DIGEST_LENGTH)
+
 struct initiator {
 	int fd;
 	uint32_t cmdsn;
 	bool digests;
 	bool corrupt; /* spoil the next data digest */
+	bool half;    /* of the next PDU, the rest goes before the one after */
+	size_t kept_length;
+	uint8_t kept[PDU_MAX];
 };
 
 void initiator_connect(struct initiator *c);
