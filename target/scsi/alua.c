@@ -115,6 +115,7 @@ take_group(struct lun_port_group *to, const struct port_group *from,
 	to->given = from->access;
 	if (!set)
 		return;
+	to->changing = false; /* whatever an initiator is saving */
 	to->access = from->access;
 	to->status = STATUS_IMPLICIT;
 }
@@ -338,8 +339,8 @@ alua_make(struct alua_keep *ak, bool kept)
 
 	for (unsigned i = 0; i < ak->count; i++) {
 		struct lun_port_group *group = group_find(lun, ak->list[i].tag);
-		if (group == NULL)
-			continue; /* gone meanwhile */
+		if (group == NULL || !group->changing)
+			continue; /* gone, or the administrator spoke */
 		group->changing = false;
 		if (kept)
 			set_explicitly(group, ak->list[i].access);
@@ -347,6 +348,39 @@ alua_make(struct alua_keep *ak, bool kept)
 	ports_settle(lun);
 	if (kept)
 		attention_set_lun(lun, ATTENTION_ACCESS, ak->task->mapping);
+}
+
+static void
+alua_save(struct alua_keep *ak)
+{
+	struct lun *lun = ak->task->lun;
+	char name[LUN_SAVED_NAME_MAX];
+
+	ak->saved.count = 0;
+	for (unsigned i = 0; i < ak->count; i++) {
+		saved_name(ak->list[i].tag, name);
+		lun_saved_add(&ak->saved, name, ak->list[i].access);
+	}
+	lun->keeper->saved(lun->keeper_arg, &ak->keep);
+}
+
+/* Did the administrator speak of one of the groups meanwhile?  Then what he
+ * said is kept, not what was on its way. */
+static bool
+alua_is_overtaken(struct alua_keep *ak)
+{
+	bool overtaken = false;
+
+	for (unsigned i = 0; i < ak->count; i++) {
+		const struct lun_port_group *group =
+		    group_find(ak->task->lun, ak->list[i].tag);
+		if (group == NULL || group->changing ||
+		    group->access == ak->list[i].access)
+			continue;
+		ak->list[i].access = group->access;
+		overtaken = true;
+	}
+	return overtaken;
 }
 
 /* What could not be kept has not happened. */
@@ -357,6 +391,10 @@ alua_kept(struct lun_keep *keep, int result)
 	struct scsi_task *task = ak->task;
 
 	ASSERT_MAGIC(task, SCSI_TASK_MAGIC);
+	if (result == 0 && alua_is_overtaken(ak)) {
+		alua_save(ak);
+		return;
+	}
 	alua_make(ak, result == 0);
 	free(ak);
 	scsi_task_end(
@@ -367,7 +405,6 @@ static void
 collect(struct alua_keep *ak, const struct lun_ports *next)
 {
 	struct lun *lun = ak->task->lun;
-	char name[LUN_SAVED_NAME_MAX];
 
 	for (unsigned i = 0; i < next->count; i++) {
 		const struct lun_port_group *to = &next->list[i];
@@ -375,8 +412,6 @@ collect(struct alua_keep *ak, const struct lun_ports *next)
 			continue;
 		ak->list[ak->count++] =
 		    (struct port_group){.tag = to->tag, .access = to->access};
-		saved_name(to->tag, name);
-		lun_saved_add(&ak->saved, name, to->access);
 		lun->ports.list[i].changing = true;
 	}
 	ports_settle(lun);
@@ -400,7 +435,7 @@ alua_keep(struct scsi_task *task, const struct lun_ports *next)
 	    .arg = lun->keeper_arg,
 	};
 	if (ak->count > 0 && lun_saves(lun)) {
-		lun->keeper->saved(lun->keeper_arg, &ak->keep);
+		alua_save(ak);
 		return;
 	}
 	alua_make(ak, ak->count > 0);

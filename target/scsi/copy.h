@@ -27,6 +27,7 @@ struct copy_move {
 	struct copy_result *result; /* NULL: none is kept */
 	struct lun *source;         /* NULL: zeros */
 	struct lun *destination;
+	struct lun *at;            /* where the piece in flight is */
 	uint64_t from, to, length; /* bytes; task->cursor: done */
 	/* May it go on?  Asked before each piece is read and before it is
 	 * written: in between much can change. */

@@ -40,6 +40,7 @@ piece_complete(struct bs_io *io, int result)
 	ASSERT_MAGIC(task, SCSI_TASK_MAGIC);
 	assert(task_is_executing(task));
 	piece_changed(io, copy_move_of(task)->destination);
+	task_set_copy_end(copy_move_of(task)->at);
 	if (task->aborting) {
 		move_end(task, &SENSE_COMMAND_ABORTED);
 	} else if (result == 0) {
@@ -56,19 +57,48 @@ piece_complete(struct bs_io *io, int result)
 
 /* The unit may have shrunk since the copy began. */
 static void
+piece_go(struct scsi_task *task)
+{
+	struct copy_move *move = copy_move_of(task);
+	const struct backstore *bs = move->at->bs;
+	struct bs_io *io = &task->io;
+
+	if (io->length > bs->size || io->offset > bs->size - io->length)
+		move_end(task, &SENSE_COPY_ABORTED);
+	else if (task_set_copy_begin(move->at, task))
+		lun_submit(move->at, io);
+}
+
+static void
 piece_submit(struct scsi_task *task, struct lun *lun,
     void (*next)(struct scsi_task *task))
 {
-	struct bs_io *io = &task->io;
-
-	if (io->length > lun->bs->size ||
-	    io->offset > lun->bs->size - io->length) {
-		move_end(task, &SENSE_COPY_ABORTED);
-		return;
-	}
+	copy_move_of(task)->at = lun;
 	task->next = next;
-	io->complete = piece_complete;
-	lun_submit(lun, io);
+	task->io.complete = piece_complete;
+	piece_go(task);
+}
+
+static void
+resume_run(struct loop_task *later)
+{
+	struct scsi_task *task = container_of(later, struct scsi_task, later);
+	struct scsi_sense sense;
+
+	ASSERT_MAGIC(task, SCSI_TASK_MAGIC);
+	sense = task->aborting ? SENSE_COMMAND_ABORTED : may_go_on(task);
+	if (sense_is_good(&sense))
+		piece_go(task);
+	else
+		move_end(task, &sense);
+}
+
+/* Much can have changed while it waited. */
+void
+copy_move_resume(struct scsi_task *task)
+{
+	task->later.run = resume_run;
+	loop_defer(task->loop, &task->later);
 }
 
 static void
@@ -169,7 +199,8 @@ copy_may_unit(const struct lun *lun)
 {
 	struct scsi_sense sense;
 
-	if (lun->closing || lun->stopped || sanitize_refuses(lun, NULL, &sense))
+	if (lun->closing || lun->changing || lun->stopped ||
+	    sanitize_refuses(lun, NULL, &sense))
 		return SENSE_THIRD_PARTY_DEVICE_FAILURE;
 	return SENSE_NONE;
 }

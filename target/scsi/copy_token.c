@@ -164,11 +164,15 @@ static void
 populate(struct scsi_task *task, const struct populate_list *list,
     const struct ranges *ranges)
 {
-	struct copy_result *result =
-	    copy_result_begin(task, load_be32(&task->cdb[6]));
+	struct copy_result *result;
 	uint32_t patience = be32_get(&list->inactivity_timeout);
 	struct token *token;
 
+	if (task->lun->changing) {
+		scsi_task_end_status(task, SCSI_BUSY);
+		return;
+	}
+	result = copy_result_begin(task, load_be32(&task->cdb[6]));
 	if (result == NULL)
 		return;
 	token = token_new(task->lun, ranges->range, ranges->count,

@@ -239,10 +239,11 @@ struct lun_sanitize {
 		SANITIZE_NONE,
 		SANITIZE_RUNNING,
 		SANITIZE_FAILED, /* until it succeeds, or is given up */
-	} state;
-	bool exits;             /* AUSE */
-	bool keeping;           /* the keeper has been asked */
-	struct scsi_task *task; /* that waits for it, or NULL */
+	} state,
+	    before;               /* the last one that was asked for */
+	bool exits, exits_before; /* AUSE */
+	bool keeping;             /* the keeper has been asked */
+	struct scsi_task *task;   /* that waits for it, or NULL */
 	uint8_t action;
 	bool invert, immediate;
 	unsigned pass, passes;
@@ -287,7 +288,7 @@ struct lun {
 	char label[256];
 	bool read_only;
 	struct lun_mode mode, mode_default, mode_saved;
-	bool mode_saving;                    /* one MODE SELECT at a time */
+	struct mode_keep *mode_saving;       /* one MODE SELECT at a time */
 	bool threshold_told[LUN_THRESHOLDS]; /* since it was reached */
 	struct lun_ports ports;
 	bool stopped;
@@ -317,6 +318,9 @@ struct lun {
 	struct copy_manager *manager; /* NULL: no tokens */
 	struct list tokens;           /* of data of this unit, oldest first */
 	unsigned token_users;         /* copies that read by one */
+	bool changing;                /* see lun_data_changing */
+	unsigned copy_pieces;         /* of copies, being read or written */
+	struct list copies;           /* that wait for what has to be alone */
 
 	struct bs_io flush; /* of SYNCHRONIZE CACHE with IMMED */
 	bool flush_again;
@@ -394,6 +398,15 @@ void task_set_enter(struct scsi_task *task);
 void task_set_leave(struct scsi_task *task);
 /* May the task run?  If not it is dormant, and scsi_task_start follows. */
 bool task_set_may_run(struct scsi_task *task);
+
+/* A piece of the copy is about to be read from the unit or written to it.
+ * False: something has to be alone there first; copy_move_resume follows. */
+bool task_set_copy_begin(struct lun *lun, struct scsi_task *copy);
+/* It was. */
+void task_set_copy_end(struct lun *lun);
+/* It waits no longer. */
+void task_set_copy_resume(struct scsi_task *copy);
+void copy_move_resume(struct scsi_task *copy); /* copy_move.c */
 
 /* What the task had to be alone for is done: others may run beside it. */
 void task_set_yield(struct scsi_task *task);

@@ -135,6 +135,7 @@ lun_new(const struct lun_params *params, struct lun **ret_lun)
 	list_init(&lun->tmfs);
 	list_init(&lun->mappings);
 	list_init(&lun->tokens);
+	list_init(&lun->copies);
 	list_init(&lun->registry_changes);
 	list_init(&lun->registry_aborts);
 	ports_init(lun, params->ports, params->saved);
@@ -206,14 +207,22 @@ lun_capacity_changed(struct lun *lun)
 {
 	ASSERT_MAGIC(lun, LUN_MAGIC);
 	attention_set_lun(lun, ATTENTION_CAPACITY, NULL);
-	lun_data_changing(lun);
+	token_revoke_all(lun);
 }
 
 void
 lun_data_changing(struct lun *lun)
 {
 	ASSERT_MAGIC(lun, LUN_MAGIC);
+	lun->changing = true;
 	token_revoke_all(lun);
+}
+
+void
+lun_data_changed(struct lun *lun)
+{
+	ASSERT_MAGIC(lun, LUN_MAGIC);
+	lun->changing = false;
 }
 
 void

@@ -144,9 +144,10 @@ void lun_free(struct lun *lun, void (*done)(void *arg), void *arg);
 /* The backstore changed size, and maybe what it holds: unit attention to all
  * nexuses. */
 void lun_capacity_changed(struct lun *lun);
-/* What it holds is about to become something else, and not by a command: no
- * token is good any more. */
+/* What it holds becomes something else, and not by a command: in between no
+ * token is good and none is made.  Changed follows, also if nothing did. */
 void lun_data_changing(struct lun *lun);
+void lun_data_changed(struct lun *lun);
 
 /* A change of a unit that is there. */
 struct lun_setting {

@@ -4,6 +4,7 @@
  * that is what it is.
  */
 #include "target/scsi/internal.h"
+#include "target/scsi/mode.h"
 #include <errno.h>
 #include <string.h>
 
@@ -31,8 +32,7 @@ mode_set(struct lun *lun, const struct lun_params *params, bool cache_said)
 		attention_set_lun(lun, ATTENTION_MODE, NULL);
 	lun->read_only = read_only;
 	if (cache_said)
-		lun->mode_default.write_cache = lun->mode_saved.write_cache =
-		    lun->mode.write_cache = cache;
+		mode_cache_said(lun, cache);
 	return before && !cache;
 }
 

@@ -280,7 +280,19 @@ struct mode_keep {
 	struct scsi_task *task;
 	struct lun_mode mode;
 	struct lun_saved saved;
+	bool again; /* it is another than the one on its way */
 };
+
+static void
+mode_keep(struct mode_keep *mk)
+{
+	struct lun *lun = mk->task->lun;
+
+	mk->again = false;
+	mk->saved.count = 0;
+	mode_to_saved(&mk->mode, &mk->saved);
+	lun->keeper->saved(lun->keeper_arg, &mk->keep);
+}
 
 /* What could not be kept has not happened. */
 static void
@@ -291,7 +303,11 @@ mode_kept(struct lun_keep *keep, int result)
 	struct lun *lun = task->lun;
 
 	ASSERT_MAGIC(task, SCSI_TASK_MAGIC);
-	lun->mode_saving = false;
+	if (result == 0 && mk->again) {
+		mode_keep(mk);
+		return;
+	}
+	lun->mode_saving = NULL;
 	if (result == 0) {
 		lun->mode_saved = mk->mode;
 		mode_apply(lun, &mk->mode, task->mapping);
@@ -309,16 +325,27 @@ mode_save(struct scsi_task *task, const struct lun_mode *mode)
 		scsi_task_end_status(task, SCSI_BUSY);
 		return;
 	}
-	task->lun->mode_saving = true;
+	task->lun->mode_saving = mk;
 	mk->task = task;
 	mk->mode = *mode;
-	mode_to_saved(mode, &mk->saved);
 	mk->keep = (struct lun_keep){
 	    .saved = &mk->saved,
 	    .done = mode_kept,
 	    .arg = task->lun->keeper_arg,
 	};
-	task->lun->keeper->saved(task->lun->keeper_arg, &mk->keep);
+	mode_keep(mk);
+}
+
+void
+mode_cache_said(struct lun *lun, bool on)
+{
+	lun->mode_default.write_cache = on;
+	lun->mode_saved.write_cache = on;
+	lun->mode.write_cache = on;
+	if (lun->mode_saving == NULL)
+		return;
+	lun->mode_saving->mode.write_cache = on;
+	lun->mode_saving->again = true;
 }
 
 /* SPC-4 6.11: SP saves all that can be saved, sent or not.  While that is done
@@ -327,12 +354,13 @@ static void
 mode_make(struct scsi_task *task)
 {
 	struct lun_mode mode;
-	struct scsi_sense sense = parse_parameters(task, &mode);
+	struct scsi_sense sense;
 
-	if (task->lun->mode_saving) {
+	if (task->lun->mode_saving != NULL) {
 		scsi_task_end_status(task, SCSI_BUSY);
 		return;
 	}
+	sense = parse_parameters(task, &mode);
 	if (sense_is_good(&sense) && (task->cdb[1] & SP)) {
 		mode_save(task, &mode);
 		return;

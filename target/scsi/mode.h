@@ -57,4 +57,8 @@ void threshold_build(const struct lun *lun, const struct lun_mode *mode,
 void threshold_take(
     const struct lun *lun, struct lun_mode *mode, const uint8_t *page);
 
+/* The administrator has said what the write cache is to be: also in what a MODE
+ * SELECT is saving. */
+void mode_cache_said(struct lun *lun, bool on);
+
 #endif

@@ -13,6 +13,10 @@
  * An atomic write is seen as a whole or not at all, so it is alone on its
  * blocks, but on no others: beside it runs what names its blocks and names none
  * of those, and what is not about the medium.
+ *
+ * Third-party copies come from other task sets, or go on when their command was
+ * answered, and may take long: nobody waits for one.  What has to be alone
+ * waits for the piece in flight, and the next piece for it.
  */
 #include "target/scsi/internal.h"
 
@@ -110,7 +114,7 @@ head_of_queue(struct lun *lun)
 /* By what is before it; but beside an atomic one that runs, a task that has
  * come in front of it must wait as well, and the other way round. */
 static bool
-task_is_blocked(const struct scsi_task *task)
+waits_for_tasks(const struct scsi_task *task)
 {
 	const struct scsi_task *other;
 	unsigned class = task_class(task);
@@ -123,6 +127,8 @@ task_is_blocked(const struct scsi_task *task)
 			before = false;
 			continue;
 		}
+		if (other->alone)
+			continue;
 		if ((before || runs(other)) && atomic_conflict(task, other))
 			return true;
 		if (before && (must_wait[class][task_class(other)] ||
@@ -131,6 +137,19 @@ task_is_blocked(const struct scsi_task *task)
 	}
 	assert(!before);
 	return false;
+}
+
+static bool
+is_kept_apart(const struct scsi_task *task)
+{
+	return is_exclusive(task) || is_atomic(task);
+}
+
+static bool
+task_is_blocked(const struct scsi_task *task)
+{
+	return (task->lun->copy_pieces > 0 && is_kept_apart(task)) ||
+	       waits_for_tasks(task);
 }
 
 void
@@ -167,9 +186,39 @@ task_set_may_run(struct scsi_task *task)
 	return false;
 }
 
+/* ---- copies ---- */
+
+/* Something runs that has to be alone, or would if it were not for copies.  A
+ * copy that is before it in the set is not waited for by its own piece. */
+static bool
+copies_must_wait(const struct lun *lun)
+{
+	const struct scsi_task *task;
+
+	if (lun->barriers == 0)
+		return false;
+	list_for_each (task, &lun->tasks, link) {
+		if (task->phase == SCSI_TASK_EXECUTING && !task->throttled &&
+		    is_kept_apart(task) && !waits_for_tasks(task))
+			return true;
+	}
+	return false;
+}
+
+static void
+copies_wake(struct lun *lun)
+{
+	struct scsi_task *copy, *next;
+
+	if (list_empty(&lun->copies) || copies_must_wait(lun))
+		return;
+	list_for_each_safe (copy, next, &lun->copies, pause_link)
+		task_set_copy_resume(copy);
+}
+
 /* A task that leaves may have been what others waited for. */
 static void
-task_set_wake(struct lun *lun)
+tasks_wake(struct lun *lun)
 {
 	struct scsi_task *task;
 
@@ -182,6 +231,43 @@ task_set_wake(struct lun *lun)
 		lun->dormant--;
 		scsi_task_start_later(task);
 	}
+}
+
+static void
+task_set_wake(struct lun *lun)
+{
+	tasks_wake(lun);
+	copies_wake(lun);
+}
+
+bool
+task_set_copy_begin(struct lun *lun, struct scsi_task *copy)
+{
+	assert(!copy->paused);
+	if (copies_must_wait(lun)) {
+		copy->paused = true;
+		list_add_tail(&lun->copies, &copy->pause_link);
+		return false;
+	}
+	lun->copy_pieces++;
+	return true;
+}
+
+void
+task_set_copy_end(struct lun *lun)
+{
+	assert(lun->copy_pieces > 0);
+	lun->copy_pieces--;
+	task_set_wake(lun);
+}
+
+void
+task_set_copy_resume(struct scsi_task *copy)
+{
+	assert(copy->paused);
+	copy->paused = false;
+	list_del(&copy->pause_link);
+	copy_move_resume(copy);
 }
 
 void

@@ -61,6 +61,18 @@ progress(const struct lun *lun)
 	return part < UINT16_MAX ? (uint16_t)part : UINT16_MAX;
 }
 
+/* That the unit is given up, or the end of a SANITIZE, is being kept in mind:
+ * until then nothing else of the kind begins. */
+static bool
+is_ending(const struct lun *lun, const struct scsi_op *op,
+    struct scsi_sense *ret_sense)
+{
+	if (!lun->sanitize.keeping || !(op->flags & OP_SANITIZES))
+		return false;
+	*ret_sense = SENSE_SANITIZE_IN_PROGRESS;
+	return true;
+}
+
 /* op NULL: REQUEST SENSE asks. */
 bool
 sanitize_refuses(const struct lun *lun, const struct scsi_op *op,
@@ -77,7 +89,7 @@ sanitize_refuses(const struct lun *lun, const struct scsi_op *op,
 		return true;
 	case SANITIZE_FAILED:
 		if (op != NULL && op->flags & (OP_SANITIZE | OP_SANITIZES))
-			return false;
+			return is_ending(lun, op, ret_sense);
 		*ret_sense = SENSE_SANITIZE_COMMAND_FAILED;
 		return true;
 	}
@@ -116,6 +128,7 @@ task_answer(struct lun *lun, const struct scsi_sense *sense)
 static void
 keeper_ask(struct lun *lun, bool on, void (*done)(void *arg, int result))
 {
+	assert(!lun->sanitize.keeping);
 	lun->sanitize.keeping = true;
 	lun->keeper->sanitizing(
 	    lun->keeper_arg, on, lun->sanitize.exits, done, lun);
@@ -331,7 +344,9 @@ begun(void *arg, int result)
 
 	s->keeping = false;
 	if (result < 0) {
-		set_state(lun, SANITIZE_NONE);
+		/* nothing was touched: what was before still is */
+		set_state(lun, s->before);
+		s->exits = s->exits_before;
 		task_answer(lun, result == -EBUSY
 				     ? &SENSE_COMMAND_SEQUENCE_ERROR
 				     : &SENSE_INTERNAL_TARGET_FAILURE);
@@ -361,6 +376,8 @@ sanitize_begin(struct scsi_task *task, uint8_t action, unsigned passes)
 		scsi_task_end(task, &sense);
 		return;
 	}
+	s->before = s->state;
+	s->exits_before = s->exits;
 	set_state(lun, SANITIZE_RUNNING);
 	s->exits = exits;
 	s->action = action;

@@ -33,6 +33,7 @@ task_reset(struct scsi_task *task)
 	task->dormant = task->waiting = task->starting = false;
 	task->queued = task->throttled = false;
 	task->yielded = task->resting = false;
+	task->alone = task->paused = false;
 	task->abort_status = SCSI_GOOD;
 	task->lba = task->block_count = task->cursor = 0;
 	task->step = 0;
@@ -236,6 +237,7 @@ scsi_task_go_on_alone(struct scsi_task *task)
 	alone->tag = TAG_ALONE;
 	alone->complete = alone_complete;
 	task_reset(alone);
+	alone->alone = true;
 	alone->op = task->op;
 	alone->lun = task->lun;
 	alone->mapping = task->mapping;
@@ -414,6 +416,8 @@ abort_task(struct scsi_task *task, enum abort_manner manner, uint64_t ticket)
 	} else if (task->throttled) {
 		throttle_forget(task);
 		task_finish_later(task);
+	} else if (task->paused) {
+		task_set_copy_resume(task);
 	} else if (task->resting) {
 		sanitize_forget(task);
 		task_finish_later(task);

@@ -102,11 +102,14 @@ struct scsi_task {
 	uint64_t abort_ticket;
 	enum scsi_status abort_status; /* TASK ABORTED: to be sent; else none */
 	bool aborting, detached, dormant, waiting, starting;
-	bool queued;               /* for its turn to change the registry */
-	bool yielded;              /* need not be alone any more */
-	bool resting;              /* waits for what its LUN does by itself */
-	bool throttled;            /* waits for its LUN's limits */
-	struct list throttle_link; /* among those */
+	bool queued;  /* for its turn to change the registry */
+	bool yielded; /* need not be alone any more */
+	bool resting; /* waits for what its LUN does by itself */
+	bool alone;   /* goes on after its command was answered */
+	bool paused;  /* a copy: waits before its next piece */
+	struct list pause_link;
+	bool throttled;                        /* waits for its LUN's limits */
+	struct list throttle_link;             /* among those */
 	void (*next)(struct scsi_task *task);  /* after this I/O */
 	void (*after)(struct scsi_task *task); /* after the whole transfer */
 	struct iovec piece[SCSI_TASK_IOV_MAX]; /* the part in flight */

@@ -449,10 +449,24 @@ while_one_is_made_another_is_refused(void **state)
 	run_sense(&second, ACCESS_STATE_TRANSITION);
 	give(rig, ACCESS_UNAVAILABLE); /* comes before it is kept */
 	rig_keep(rig);
+	rig_keep(rig); /* what he said */
 	assert_good(&first);
 	cmd_release(&first);
 	rig_clear_attentions(rig);
 	group_is(rig, 2, UNAVAILABLE, 2);
+	/* whatever he says */
+	give(rig, ACCESS_STANDBY);
+	rig_clear_attentions(rig);
+	stpg(&first, rig, 0, 1, AN, 2, 0, 0);
+	assert_true(cmd_begin(&first));
+	cmd_execute(&first);
+	give(rig, ACCESS_OPTIMIZED);
+	rig_keep(rig);
+	rig_keep(rig);
+	assert_good(&first);
+	cmd_release(&first);
+	rig_clear_attentions(rig);
+	group_is(rig, 2, AO, 2);
 }
 
 int

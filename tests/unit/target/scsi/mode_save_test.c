@@ -198,6 +198,38 @@ two_that_save_at_once_lose_nothing(void **state)
 }
 
 static void
+said_done(struct lun_setting *setting, int result)
+{
+	(void)setting;
+	assert_int_equal(result, 0);
+}
+
+static void
+what_the_administrator_says_meanwhile_is_what_is_kept(void **state)
+{
+	struct lun_setting setting = {.done = said_done, .cache_said = true};
+	struct lun_params params = {.serial = "1", .write_cache = true};
+	struct rig rig;
+	struct cmd cmd;
+
+	(void)state;
+	save_held(&cmd, &rig);
+	rig_drain(&rig);
+	assert_int_equal(lun_set(rig.lun, &params, &setting), 0);
+	rig_keep(&rig); /* off */
+	assert_false(cmd.done);
+	rig_keep(&rig); /* on */
+	assert_true(cmd.done);
+	assert_good(&cmd);
+	cmd_release(&cmd);
+	assert_int_equal(kept(&rig, "wce"), 1);
+	assert_true(rig.lun->mode.write_cache);
+	lun_reset(rig.lun);
+	assert_true(rig.lun->mode.write_cache);
+	rig_close(&rig);
+}
+
+static void
 one_that_is_aborted_while_it_is_kept_ends_after_it(void **state)
 {
 	struct rig rig;
@@ -243,6 +275,8 @@ main(void)
 	    cmocka_unit_test(it_is_changed_and_answered_only_when_it_is_kept),
 	    cmocka_unit_test(what_cannot_be_kept_has_not_happened),
 	    cmocka_unit_test(two_that_save_at_once_lose_nothing),
+	    cmocka_unit_test(
+		what_the_administrator_says_meanwhile_is_what_is_kept),
 	    cmocka_unit_test(
 		one_that_is_aborted_while_it_is_kept_ends_after_it),
 	    rig_test(without_a_keeper_nothing_is_saved),

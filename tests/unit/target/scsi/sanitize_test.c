@@ -273,6 +273,57 @@ a_failure_stays_until_one_succeeds(void **state)
 	assert_false(rig->keeping.on);
 }
 
+/* What could not even begin leaves a unit that failed before as it was. */
+static void
+one_that_cannot_begin_does_not_end_the_failure(void **state)
+{
+	struct rig *rig = *state;
+	struct cmd cmd;
+
+	rig->spy->fail[BS_ZERO] = -EIO;
+	erase(&cmd, rig, 0);
+	run_sense(&cmd, SANITIZE_COMMAND_FAILED);
+	rig->spy->fail[BS_ZERO] = 0;
+	rig->keeping.fail = -EBUSY;
+	erase(&cmd, rig, 0);
+	run_sense(&cmd, COMMAND_SEQUENCE_ERROR);
+	simple(&cmd, rig, 0x00);
+	run_sense(&cmd, SANITIZE_COMMAND_FAILED);
+	CMD(&cmd, rig, 0x48, 0x1f, 0, 0, 0, 0, 0, 0, 0, 0);
+	run_field(&cmd, 1, 4); /* it was not to be given up */
+	rig->keeping.fail = 0;
+	erase(&cmd, rig, 0);
+	run_good(&cmd);
+}
+
+static void
+giving_up_is_one_at_a_time(void **state)
+{
+	struct rig rig;
+	struct cmd first, second;
+
+	(void)state;
+	rig_open(&rig,
+	    &(struct rig_params){.sanitizing = true, .sanitize_exits = true});
+	CMD(&first, &rig, 0x48, 0x1f, 0, 0, 0, 0, 0, 0, 0, 0);
+	assert_true(cmd_begin(&first));
+	cmd_execute(&first);
+	erase(&second, &rig, 0x20);
+	assert_true(!cmd_begin(&second) || !second.done);
+	if (second.began)
+		cmd_execute(&second);
+	rig_drain(&rig);
+	assert_good(&first);
+	assert_true(second.done || !second.began);
+	assert_sense(&second, SANITIZE_IN_PROGRESS);
+	assert_int_equal(rig.keeping.asked, 1);
+	cmd_release(&first);
+	cmd_release(&second);
+	simple(&second, &rig, 0x00);
+	run_good(&second);
+	rig_close(&rig);
+}
+
 static void
 a_unit_that_was_not_done_comes_back_as_failed(void **state)
 {
@@ -416,6 +467,8 @@ main(void)
 	    rig_test(it_goes_on_when_its_task_is_aborted_and_the_unit_reset),
 	    rig_test(what_began_before_it_is_not_done_after_it),
 	    rig_test(a_failure_stays_until_one_succeeds),
+	    cmocka_unit_test(giving_up_is_one_at_a_time),
+	    rig_test(one_that_cannot_begin_does_not_end_the_failure),
 	    cmocka_unit_test(a_unit_that_was_not_done_comes_back_as_failed),
 	    cmocka_unit_test(a_unit_can_go_in_the_middle),
 	    cmocka_unit_test(it_rests_so_that_it_works_its_share_of_the_time),

@@ -285,6 +285,12 @@ a_write_to_its_blocks_revokes_it(void **state)
 	/* and so does what is no command */
 	take_token(pair, 100, 10, token);
 	lun_data_changing(rig->lun);
+	list_begin(16);
+	list_range(100, 10);
+	populate(&cmd, pair, 1);
+	assert_int_equal(cmd_run(&cmd), SCSI_BUSY); /* of neither */
+	cmd_release(&cmd);
+	lun_data_changed(rig->lun);
 	copy_sense(pair, token, 10, TOKEN_REVOKED);
 	/* and it is not told any more */
 	information(&cmd, pair, 1, 0);
@@ -462,6 +468,7 @@ a_token_of_nothing_goes_too(void **state)
 
 	take_token(pair, 0, 0, token);
 	lun_data_changing(pair->rig.lun);
+	lun_data_changed(pair->rig.lun);
 	copy_sense(pair, token, 1, TOKEN_REVOKED);
 }
 
@@ -553,6 +560,76 @@ or_when_the_unit_is_reset_or_the_nexus_lost(void **state)
 	assert_int_equal(pair->lun->task_count, 0);
 	assert_int_equal(rig->lun->token_users, 0);
 	assert_int_equal(spy_count(pair->spy, BS_WRITE), 1);
+}
+
+/* It does not wait for the whole copy, and the copy does not mix with it. */
+static void
+what_has_to_be_alone_goes_between_two_pieces(void **state)
+{
+	struct pair *pair = *state;
+	struct rig *rig = &pair->rig;
+	static uint8_t data[1024];
+	struct cmd cmd;
+
+	start_in_background(pair, 7);
+	memset(data, 'a', 512); /* what the first piece brings */
+	memset(data + 512, 'c', 512);
+	CMD(&cmd, rig, 0x89, 0, BE64(0ull), 0, 0, 0, 1, 0, 0);
+	cmd.task.lun_field[1] = 1;
+	cmd_out(&cmd, data, sizeof(data));
+	assert_true(cmd_begin(&cmd));
+	cmd_execute(&cmd);
+	rig_drain(rig);
+	assert_int_equal(pair->spy->log_count, 1); /* the piece in flight */
+	spy_release(pair->spy);
+	rig_drain(rig);
+	assert_int_equal(pair->spy->log[1].op, BS_READ);
+	assert_int_equal(pair->spy->log_count, 2);
+	spy_release(pair->spy);
+	rig_drain(rig);
+	assert_int_equal(pair->spy->log[2].length, 512);
+	assert_int_equal(pair->spy->log_count, 3);
+	spy_release(pair->spy);
+	rig_drain(rig);
+	assert_true(cmd.done);
+	assert_good(&cmd);
+	cmd_release(&cmd);
+	assert_int_equal(pair->spy->log_count, 4); /* the second piece */
+	pair->spy->hold = false;
+	spy_release_all(pair->spy);
+	rig_drain(rig);
+	expect(pair, 7, 1, 1, 3000);
+	assert_true(second_is(pair, 0, 1, 'c'));
+	assert_true(second_is(pair, 1, 2999, 'a'));
+}
+
+static void
+and_a_copy_that_waits_for_it_can_be_aborted(void **state)
+{
+	struct pair *pair = *state;
+	struct rig *rig = &pair->rig;
+	static uint8_t data[1024];
+	struct cmd cmd;
+
+	start_in_background(pair, 7);
+	CMD(&cmd, rig, 0x89, 0, BE64(0ull), 0, 0, 0, 1, 0, 0);
+	cmd.task.lun_field[1] = 1;
+	cmd_out(&cmd, data, sizeof(data));
+	assert_true(cmd_begin(&cmd));
+	cmd_execute(&cmd);
+	spy_release(pair->spy);
+	rig_drain(rig);
+	assert_false(list_empty(&pair->lun->copies));
+	scsi_nexus_unmap(rig->nexus[0], 1, false, NULL, NULL);
+	rig_drain(rig);
+	assert_true(list_empty(&pair->lun->copies));
+	spy_release_all(pair->spy);
+	rig_drain(rig);
+	assert_true(cmd.done);
+	cmd_release(&cmd);
+	assert_int_equal(pair->lun->task_count, 0);
+	assert_int_equal(pair->lun->copy_pieces, 0);
+	assert_int_equal(rig->lun->token_users, 0);
 }
 
 /* ---- who may ---- */
@@ -712,6 +789,8 @@ main(void)
 	    test(it_goes_on_when_the_command_was_answered),
 	    test(and_ends_when_it_is_given_up),
 	    test(or_when_the_unit_is_reset_or_the_nexus_lost),
+	    test(what_has_to_be_alone_goes_between_two_pieces),
+	    test(and_a_copy_that_waits_for_it_can_be_aborted),
 	    test(reservations_and_write_protection_hold),
 	    test(bad_lists_are_refused),
 	    test(extended_copy_with_long_identifiers),
