@@ -408,7 +408,10 @@ iscsi_session_latency(struct iscsi_server *server, uint16_t tsih,
 {
 	struct latency_request *request = calloc(1, sizeof(*request));
 
-	assert(request != NULL); /* as everywhere on the control path */
+	if (request == NULL) {
+		done(arg, -ENOMEM);
+		return;
+	}
 	*request = (struct latency_request){.task.run = latency_run,
 	    .server = server,
 	    .tsih = tsih,
