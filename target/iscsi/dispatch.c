@@ -172,7 +172,7 @@ take_number(struct iscsi_conn *conn, const struct handler *handler)
 
 	if (!takes_number(conn, handler))
 		return true;
-	if (be32_get(&conn->rx.pdu.bhs.number[0]) != session->exp_cmdsn) {
+	if (be32_get(&conn->rx.pdu.bhs.number[0]) != iscsi_exp_cmdsn(session)) {
 		if (!conn->rx.pdu.rejected && handler->bad_data != NULL)
 			handler->bad_data(conn);
 		return false;

@@ -264,7 +264,7 @@ static bool
 is_duplicate(const struct iscsi_session *session, const struct iscsi_held *held)
 {
 	return held->kind == ISCSI_HELD_NUMBERED &&
-	       (iscsi_sn_before(held->cmdsn, session->exp_cmdsn) ||
+	       (iscsi_sn_before(held->cmdsn, iscsi_exp_cmdsn(session)) ||
 		   held_numbered(session, held->cmdsn) != NULL);
 }
 
@@ -288,9 +288,7 @@ iscsi_order_keep(struct iscsi_conn *conn)
 void
 iscsi_order_advance(struct iscsi_session *session)
 {
-	session->exp_cmdsn++;
-	atomic_store_explicit(
-	    &session->exp_cmdsn_seen, session->exp_cmdsn, memory_order_relaxed);
+	iscsi_exp_cmdsn_set(session, iscsi_exp_cmdsn(session) + 1);
 }
 
 static void
@@ -303,7 +301,7 @@ held_deliver(struct iscsi_session *session, struct iscsi_held *held)
 		    held->bytes + held->ahs_length, held->refused);
 	/* it has had its turn, whatever became of it */
 	if (held->kind == ISCSI_HELD_NUMBERED &&
-	    session->exp_cmdsn == held->cmdsn)
+	    iscsi_exp_cmdsn(session) == held->cmdsn)
 		iscsi_order_advance(session);
 }
 
@@ -317,7 +315,7 @@ iscsi_order_run(struct iscsi_session *session)
 	session->ordering = true;
 	while ((held = list_first(&session->held, struct iscsi_held, link)) !=
 		   NULL &&
-	       !iscsi_sn_before(session->exp_cmdsn, held->cmdsn)) {
+	       !iscsi_sn_before(iscsi_exp_cmdsn(session), held->cmdsn)) {
 		list_del(&held->link);
 		held_deliver(session, held);
 		held_free(held);
@@ -363,9 +361,10 @@ iscsi_order_abort(
 		held_give_up(held);
 		return true;
 	}
-	return !iscsi_sn_before(ref, session->exp_cmdsn) &&
+	return !iscsi_sn_before(ref, iscsi_exp_cmdsn(session)) &&
 	       iscsi_sn_before(ref, cmdsn) &&
-	       cmdsn - session->exp_cmdsn <= session->window - session->open &&
+	       cmdsn - iscsi_exp_cmdsn(session) <=
+		   session->window - session->open &&
 	       plug_number(session, ref);
 }
 
@@ -376,14 +375,14 @@ iscsi_order_plug(struct iscsi_session *session, uint32_t next)
 {
 	struct iscsi_held *held, *tmp;
 
-	if (next - session->exp_cmdsn > session->window - session->open)
+	if (next - iscsi_exp_cmdsn(session) > session->window - session->open)
 		return;
 	list_for_each_safe (held, tmp, &session->held, link) {
 		if (held->kind != ISCSI_HELD_IMMEDIATE &&
 		    iscsi_sn_before(held->cmdsn, next))
 			held_free(held);
 	}
-	while (session->exp_cmdsn != next)
+	while (iscsi_exp_cmdsn(session) != next)
 		iscsi_order_advance(session);
 }
 

@@ -23,7 +23,7 @@ setup(void **state)
 	memset(&conn, 0, sizeof(conn));
 	server.limits.data_bytes = 2 * DATA;
 	session.server = conn.server = &server;
-	session.exp_cmdsn = 1;
+	iscsi_exp_cmdsn_set(&session, 1);
 	session.window = 32;
 	list_init(&session.conns);
 	list_init(&session.held);
@@ -63,7 +63,7 @@ task_is_aborted(uint32_t itt, uint32_t cmdsn)
 {
 	struct iscsi_task_request request = {0};
 
-	be32_set(&request.cmdsn, session.exp_cmdsn + 8);
+	be32_set(&request.cmdsn, iscsi_exp_cmdsn(&session) + 8);
 	be32_set(&request.ref_cmdsn, cmdsn);
 	be32_set(&request.referenced_itt, itt);
 	return iscsi_order_abort(&session, &request);
