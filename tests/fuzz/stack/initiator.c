@@ -74,6 +74,13 @@ pdu_build(const struct initiator *c, uint8_t *at, const struct iscsi_bhs *bhs,
 }
 
 void
+initiator_rest(struct initiator *c)
+{
+	initiator_send(c, c->kept, c->kept_length);
+	c->kept_length = 0;
+}
+
+void
 initiator_pdu(struct initiator *c, struct iscsi_bhs *bhs, const uint8_t *data,
     uint32_t length)
 {
@@ -82,7 +89,7 @@ initiator_pdu(struct initiator *c, struct iscsi_bhs *bhs, const uint8_t *data,
 
 	bhs->ahs_words = 0;
 	be24_set(&bhs->data_length, length);
-	initiator_send(c, c->kept, c->kept_length);
+	initiator_rest(c);
 	whole = (size_t)(pdu_build(c, pdu, bhs, data, length) - pdu);
 	now = c->half ? whole / 2 : whole;
 	initiator_send(c, pdu, now);

@@ -43,6 +43,8 @@ void initiator_send(struct initiator *c, const void *data, size_t length);
 /* With lengths, padding and digests as they should be. */
 void initiator_pdu(struct initiator *c, struct iscsi_bhs *bhs,
     const uint8_t *data, uint32_t length);
+/* Of the last one, what was held back. */
+void initiator_rest(struct initiator *c);
 void initiator_receive(struct initiator *c, void *data, size_t length);
 /* Reads until the server has closed too: then it is through with the input. */
 void initiator_finish(struct initiator *c);
