@@ -98,6 +98,20 @@ initiator_pdu(struct initiator *c, struct iscsi_bhs *bhs, const uint8_t *data,
 	c->corrupt = c->half = false;
 }
 
+void
+initiator_login(struct initiator *c, const struct login *login,
+    const char *text, size_t length)
+{
+	struct iscsi_bhs bhs = {
+	    .opcode = ISCSI_LOGIN_REQUEST | ISCSI_IMMEDIATE, .flags = 0x87};
+
+	bhs.lun[5] = login->isid;
+	store_be16(&bhs.lun[6], login->tsih);
+	store_be16((uint8_t *)&bhs.ttt, login->cid);
+	be32_set(&bhs.number[0], login->cmdsn);
+	initiator_pdu(c, &bhs, (const uint8_t *)text, (uint32_t)length);
+}
+
 /* libFuzzer's alarm interrupts. */
 void
 initiator_receive(struct initiator *c, void *data, size_t length)

@@ -45,6 +45,14 @@ void initiator_pdu(struct initiator *c, struct iscsi_bhs *bhs,
     const uint8_t *data, uint32_t length);
 /* Of the last one, what was held back. */
 void initiator_rest(struct initiator *c);
+/* A Login Request straight to full feature phase, with these pairs. */
+struct login {
+	uint8_t isid;
+	uint16_t tsih, cid;
+	uint32_t cmdsn;
+};
+void initiator_login(struct initiator *c, const struct login *login,
+    const char *text, size_t length);
 void initiator_receive(struct initiator *c, void *data, size_t length);
 /* Reads until the server has closed too: then it is through with the input. */
 void initiator_finish(struct initiator *c);
