@@ -54,18 +54,6 @@ held_find(const struct iscsi_session *session, uint32_t itt)
 	return NULL;
 }
 
-static struct iscsi_held *
-held_numbered(const struct iscsi_session *session, uint32_t cmdsn)
-{
-	struct iscsi_held *held;
-
-	list_for_each (held, &session->held, link) {
-		if (held->kind == ISCSI_HELD_NUMBERED && held->cmdsn == cmdsn)
-			return held;
-	}
-	return NULL;
-}
-
 static void
 held_leave_conn(struct iscsi_held *held)
 {
@@ -137,22 +125,36 @@ command_refuse(struct iscsi_session *session, struct iscsi_held *command)
 	held_shrink(command, command->ahs_length);
 }
 
-/* Before is what comes later: those with a higher number, and of the same
- * number, for what only waits for all before it, the one that has it. */
-static void
+/* Ascending.  An immediate request goes before the command that has its number,
+ * everything else behind its equals. */
+static bool
+held_goes_before(const struct iscsi_held *held, const struct iscsi_held *at)
+{
+	if (held->cmdsn != at->cmdsn)
+		return iscsi_sn_before(held->cmdsn, at->cmdsn);
+	return held->kind == ISCSI_HELD_IMMEDIATE && at->kind != held->kind;
+}
+
+/* From the tail, as they come nearly in order.  False: its number is there. */
+static bool
 held_insert(struct iscsi_session *session, struct iscsi_held *held)
 {
-	struct iscsi_held *at;
+	struct list *const list = &session->held;
+	struct list *place = list, *at;
 
-	list_for_each (at, &session->held, link) {
-		if (iscsi_sn_before(held->cmdsn, at->cmdsn) ||
-		    (held->kind == ISCSI_HELD_IMMEDIATE &&
-			held->cmdsn == at->cmdsn && at->kind != held->kind)) {
-			list_insert_before(&at->link, &held->link);
-			return;
-		}
+	for (at = list->prev; at != list; at = at->prev) {
+		const struct iscsi_held *other =
+		    list_entry(at, struct iscsi_held, link);
+		if (held_goes_before(held, other))
+			place = at;
+		else if (held->cmdsn != other->cmdsn ||
+			 held->kind != ISCSI_HELD_NUMBERED)
+			break;
+		else if (other->kind == held->kind)
+			return false;
 	}
-	list_add_tail(&session->held, &held->link);
+	list_insert_before(place, &held->link);
+	return true;
 }
 
 /* ---- In ---- */
@@ -258,16 +260,6 @@ iscsi_order_discard(struct iscsi_conn *conn)
 	conn->rx.pdu.held = NULL;
 }
 
-/* 4.2.2.1: "The target MUST silently ignore any non-immediate command outside
- * of this range or non-immediate duplicates within the range." */
-static bool
-is_duplicate(const struct iscsi_session *session, const struct iscsi_held *held)
-{
-	return held->kind == ISCSI_HELD_NUMBERED &&
-	       (iscsi_sn_before(held->cmdsn, iscsi_exp_cmdsn(session)) ||
-		   held_numbered(session, held->cmdsn) != NULL);
-}
-
 void
 iscsi_order_keep(struct iscsi_conn *conn)
 {
@@ -275,11 +267,13 @@ iscsi_order_keep(struct iscsi_conn *conn)
 	struct iscsi_held *held = conn->rx.pdu.held;
 
 	conn->rx.pdu.held = NULL;
-	/* data whose command has been delivered by now is so at once too */
-	if (is_duplicate(session, held))
+	/* 4.2.2.1: "The target MUST silently ignore any non-immediate command
+	 * outside of this range or non-immediate duplicates within the range."
+	 * Data whose command has been delivered by now is so at once too. */
+	if ((held->kind == ISCSI_HELD_NUMBERED &&
+		iscsi_sn_before(held->cmdsn, iscsi_exp_cmdsn(session))) ||
+	    !held_insert(session, held))
 		held_free(held);
-	else
-		held_insert(session, held);
 	iscsi_order_run(session);
 }
 
@@ -331,16 +325,16 @@ plug_number(struct iscsi_session *session, uint32_t cmdsn)
 {
 	struct iscsi_held *held;
 
-	if (held_numbered(session, cmdsn) != NULL)
-		return false;
 	held = calloc(1, sizeof(*held));
 	if (held == NULL)
 		return false;
 	list_init(&held->link);
 	held->kind = ISCSI_HELD_NUMBERED;
 	held->cmdsn = cmdsn;
-	held_insert(session, held);
-	return true;
+	if (held_insert(session, held))
+		return true;
+	free(held);
+	return false;
 }
 
 /*

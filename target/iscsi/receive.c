@@ -82,7 +82,8 @@ rx_data_staged(struct iscsi_rx *rx, const uint8_t *data, uint32_t length)
 	uint32_t wanted = 0;
 	unsigned count = 0;
 
-	if (rx->data_digest)
+	/* one that was held had its digest looked at as it came in */
+	if (rx->data_digest && !rx->pdu.replayed)
 		rx->pdu.crc = crc32c_add(rx->pdu.crc, data, length);
 	if (rx->pdu.data_done < rx->pdu.keep) {
 		wanted = rx->pdu.keep - rx->pdu.data_done;
