@@ -228,6 +228,13 @@ iscsi_conn_is_ending(const struct iscsi_conn *conn)
 	       conn->logout.own;
 }
 
+/* May its session have more than one?  Not: has it. */
+static inline bool
+iscsi_conn_may_have_others(const struct iscsi_conn *conn)
+{
+	return ISCSI_PARAM(&conn->params, MaxConnections) > 1;
+}
+
 /* "[2001:db8::1]:3260", "192.0.2.1:3260"; buf of 64. */
 char *iscsi_address_format(const struct sockaddr_storage *address, char *buf);
 

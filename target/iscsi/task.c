@@ -236,7 +236,7 @@ task_is_fenced(const struct iscsi_task *task)
 	const struct scsi_task *scsi = &task->scsi;
 	const bool descriptor = (scsi->sense[0] & 0x7f) >= 0x72;
 
-	if (ISCSI_PARAM(&task->conn->params, MaxConnections) == 1)
+	if (!iscsi_conn_may_have_others(task->conn))
 		return false;
 	if (scsi->cdb[0] == 0x5f && (scsi->cdb[1] & 0x1f) == 5)
 		return true;
