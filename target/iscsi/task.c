@@ -224,29 +224,11 @@ task_account(const struct iscsi_task *task)
 	}
 }
 
-/*
- * 4.2.2.3.4: besides task management, what says that many tasks have ended: the
- * unit attention of a reset or of CLEAR TASK SET, and the answer to PREEMPT AND
- * ABORT.
- */
+/* 4.2.2.3.4: besides task management, what says that many tasks have ended. */
 static bool
 task_is_fenced(const struct iscsi_task *task)
 {
-	static const uint16_t attentions[] = {0x2902, 0x2903, 0x2907, 0x2f00};
-	const struct scsi_task *scsi = &task->scsi;
-	const bool descriptor = (scsi->sense[0] & 0x7f) >= 0x72;
-
-	if (!iscsi_conn_may_have_others(task->conn))
-		return false;
-	if (scsi->cdb[0] == 0x5f && (scsi->cdb[1] & 0x1f) == 5)
-		return true;
-	for (size_t i = 0; i < ARRAY_SIZE(attentions); i++) {
-		if (scsi->status == SCSI_CHECK_CONDITION &&
-		    load_be16(&scsi->sense[descriptor ? 2 : 12]) ==
-			attentions[i])
-			return true;
-	}
-	return false;
+	return task->scsi.ends_others && iscsi_conn_may_have_others(task->conn);
 }
 
 static void
