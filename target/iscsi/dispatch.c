@@ -113,9 +113,11 @@ takes_number(const struct iscsi_conn *conn, const struct handler *handler)
 
 /*
  * 4.2.2.1: a command outside the window is ignored without a word.  Inside it
- * but not the next: what lies between is on its way on another connection.  On
- * the only one, which sends commands in order, it was lost or never sent; at
- * ErrorRecoveryLevel 0 nobody can fill the gap.
+ * but not the next: where a session may have several connections, what lies
+ * between comes on another one, if only on one that is still to join; or ABORT
+ * TASK fills the gap.  Where it may have one alone, that sends commands in
+ * order, so it was lost or never sent, and at ErrorRecoveryLevel 0 nobody can
+ * fill the gap.
  */
 static int
 check_number(struct iscsi_conn *conn, const uint8_t *ahs)

@@ -3,8 +3,11 @@
  * An initiator takes what comes on a connection in its order.  So the other
  * connections are pinged: who answers has had all that was sent or queued
  * before, and said so by ExpStatSN too.  That costs a round trip on those
- * connections, for answers that are rare; who does not answer is a silent peer,
- * and its connection ends by nop.c.
+ * connections, for answers that are rare; a silent peer's connection ends by
+ * nop.c.  Who goes on talking but leaves the ping unanswered (11.18: he "MUST
+ * respond with a NOP-Out") keeps the answer waiting as long.  It is his own
+ * session, and nobody else waits for it; and a bound would end connections that
+ * are slow because much was sent on them before the ping.
  */
 #include "target/iscsi/fence.h"
 #include "target/iscsi/nop.h"

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * PDUs that came before their turn, by number; behind a held command its
- * unsolicited data.  Those with a number are in the window, of others there may
- * be so many; of their data a connection may hold as much as of buffers.  A
- * command beyond either will be answered TASK SET FULL.
+ * unsolicited data.  Those with a number are in the window, of others a
+ * connection may hold UNNUMBERED_MAX, and of the data of all as much as of
+ * buffers.  A command beyond either will be answered TASK SET FULL.
  *
  * A number whose PDU will not be executed, because its connection has been
  * logged out or it was aborted, stays in the list without a connection: it
