@@ -45,11 +45,9 @@ commit_later(struct pool *pool)
 
 	if (redo->soon_lsn <= redo->durable_lsn)
 		ns *= LAZY;
-	if (loop_timer_armed(&redo->timer)) {
-		if (redo->timer.at_ns <= loop_now(pool->loop) + ns)
-			return;
-		loop_timer_disarm(pool->loop, &redo->timer);
-	}
+	if (loop_timer_armed(&redo->timer) &&
+	    redo->timer.at_ns <= loop_now(pool->loop) + ns)
+		return;
 	loop_timer_arm(pool->loop, &redo->timer, ns);
 }
 

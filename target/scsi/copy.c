@@ -68,13 +68,10 @@ copy_of(const struct scsi_task *task)
 struct scsi_sense
 copy_check(struct scsi_task *task)
 {
-	uint32_t length = load_be32(&task->cdb[10]);
-	unsigned header =
-	    task->op->action == COPY_EXTENDED_LID4 ? HEADER_LID4 : HEADER_LID1;
+	bool lid4 = task->op->action == COPY_EXTENDED_LID4;
 
-	if ((length > 0 && length < header) || length > header + COPY_LIST_MAX)
-		return SENSE_PARAMETER_LIST_LENGTH_ERROR;
-	return scsi_task_want_list(task, length);
+	return copy_want_list(
+	    task, lid4 ? HEADER_LID4 : HEADER_LID1, COPY_LIST_MAX);
 }
 
 /* ---- the parameter list ---- */
@@ -156,6 +153,8 @@ parse_lid4(struct copy *copy, struct lengths *ret)
 		return scsi_invalid_parameter(15, 1);
 	if (list[16] != LID4_TYPE_CODE)
 		return scsi_invalid_parameter(16, -1);
+	if (copy->usage == USAGE_NONE && copy->immediate)
+		return scsi_invalid_parameter(1, 4); /* nobody could ask */
 	if (copy->usage == USAGE_NONE && copy->list_id != 0)
 		return scsi_invalid_parameter(20, -1);
 	return SENSE_NONE;

@@ -27,6 +27,8 @@ struct copy_move {
 	struct copy_result *result; /* NULL: none is kept */
 	struct lun *source;         /* NULL: zeros */
 	struct lun *destination;
+	uint64_t piece;            /* bytes of the one at hand */
+	unsigned payers;           /* of both, who have been charged for it */
 	struct lun *at;            /* where the piece in flight is */
 	uint64_t from, to, length; /* bytes; task->cursor: done */
 	/* May it go on?  Asked before each piece is read and before it is
@@ -44,6 +46,10 @@ copy_move_of(const struct scsi_task *task)
 
 /* All fields are set, and length is more than 0. */
 void copy_move(struct scsi_task *task);
+
+/* The list of a copy command: nothing, or a header and at most most bytes. */
+struct scsi_sense copy_want_list(
+    struct scsi_task *task, size_t header, size_t most);
 
 /* All that could keep a READ or WRITE from the unit, but reservations. */
 struct scsi_sense copy_may_unit(const struct lun *lun);
@@ -71,9 +77,16 @@ enum token_type { /* SPC-4 table 139 */
 	TOKEN_ZERO = 0xffff0001u,
 };
 
-struct token_range {
-	uint64_t offset, length; /* bytes */
+struct token_ranges {
+	struct token_range {
+		uint64_t offset, length; /* bytes, length not 0 */
+	} range[TOKEN_RANGES_MAX];
+	unsigned count;
+	uint64_t bytes; /* of all */
 };
+
+bool token_ranges_overlap(
+    const struct token_ranges *ranges, uint64_t offset, uint64_t length);
 
 /* Holds what the blocks were when it was made: once one of them is written it
  * is no longer good. */
@@ -85,17 +98,17 @@ struct token {
 	uint64_t id;
 	uint8_t secret[32];
 	uint64_t used_ns, patience_ns;
-	uint64_t bytes;
-	unsigned range_count, users;
+	unsigned users;
 	bool revoked;
-	struct token_range ranges[TOKEN_RANGES_MAX];
+	uint64_t low, high; /* bytes: nothing of it lies outside */
+	struct token_ranges ranges;
 };
 
 /* NULL: no memory.  The oldest gives way when there are too many. */
-struct token *token_new(struct lun *lun, const struct token_range *ranges,
-    unsigned count, uint64_t patience_ns);
+struct token *token_new(
+    struct lun *lun, const struct token_ranges *ranges, uint64_t patience_ns);
 void token_encode(const struct token *token, uint8_t data[TOKEN_LENGTH]);
-/* NULL: no longer. */
+/* NULL: it is not good any more. */
 struct token *token_find(struct copy_manager *manager, uint64_t id);
 /* The token that somebody shows, *ret_token NULL: that of zeros. */
 struct scsi_sense token_decode(struct copy_manager *manager,
@@ -107,7 +120,5 @@ void token_revoke(struct token *token);
 /* The blocks are about to change, or have changed. */
 void token_revoke_range(struct lun *lun, uint64_t offset, uint64_t length);
 void token_revoke_all(struct lun *lun);
-bool token_overlaps(const struct token *token, const struct lun *lun,
-    uint64_t offset, uint64_t length);
 
 #endif

@@ -24,12 +24,13 @@ may_go_on(const struct scsi_task *task)
 	return move->may(task);
 }
 
-/* The unit has been written: see token.c for who must know after it, too. */
+/* The unit has been written, and token.c says why that is told again. */
 static void
 piece_changed(const struct bs_io *io, struct lun *lun)
 {
-	if (io->op != BS_READ)
+	if (io->op == BS_WRITE || io->op == BS_ZERO)
 		token_revoke_range(lun, io->offset, io->length);
+	threshold_look(lun);
 }
 
 static void
@@ -79,21 +80,28 @@ piece_submit(struct scsi_task *task, struct lun *lun,
 	piece_go(task);
 }
 
+/* Much can have changed while it waited: how it goes on then. */
 static void
-resume_run(struct loop_task *later)
+go_on(struct scsi_task *task, void (*how)(struct scsi_task *task))
 {
-	struct scsi_task *task = container_of(later, struct scsi_task, later);
-	struct scsi_sense sense;
+	struct scsi_sense sense =
+	    task->aborting ? SENSE_COMMAND_ABORTED : may_go_on(task);
 
-	ASSERT_MAGIC(task, SCSI_TASK_MAGIC);
-	sense = task->aborting ? SENSE_COMMAND_ABORTED : may_go_on(task);
 	if (sense_is_good(&sense))
-		piece_go(task);
+		how(task);
 	else
 		move_end(task, &sense);
 }
 
-/* Much can have changed while it waited. */
+static void
+resume_run(struct loop_task *later)
+{
+	struct scsi_task *task = container_of(later, struct scsi_task, later);
+
+	ASSERT_MAGIC(task, SCSI_TASK_MAGIC);
+	go_on(task, piece_go);
+}
+
 void
 copy_move_resume(struct scsi_task *task)
 {
@@ -102,17 +110,33 @@ copy_move_resume(struct scsi_task *task)
 }
 
 static void
-piece_written(struct scsi_task *task)
+piece_done(struct scsi_task *task)
 {
 	struct copy_move *move = copy_move_of(task);
 
-	task->cursor += task->io.length;
+	task->cursor += move->piece;
 	if (move->result != NULL)
-		move->result->bytes += task->io.length;
+		move->result->bytes += move->piece;
 	if (task->cursor == move->length)
 		move_end(task, NULL);
 	else
 		piece_begin(task);
+}
+
+/* As in scsi_task_end: the unit's cache went off meanwhile. */
+static void
+piece_written(struct scsi_task *task)
+{
+	struct copy_move *move = copy_move_of(task);
+	struct lun *lun = move->destination;
+	bool cached = !task->io.fua;
+
+	if (!cached || lun->mode.write_cache || !lun->bs->volatile_cache) {
+		piece_done(task);
+		return;
+	}
+	scsi_task_io(task, BS_FLUSH, 0, 0);
+	piece_submit(task, lun, piece_done);
 }
 
 static void
@@ -166,21 +190,51 @@ piece_read(struct scsi_task *task, uint64_t length)
 	piece_submit(task, move->source, piece_write);
 }
 
+/* As a READ of one unit and a WRITE or WRITE SAME of the other. */
+static void
+piece_pay(struct scsi_task *task)
+{
+	struct copy_move *move = copy_move_of(task);
+
+	for (; move->payers < 2; move->payers++) {
+		struct lun *lun =
+		    move->payers == 0 ? move->source : move->destination;
+		uint64_t bytes = move->source == NULL ? 0 : move->piece;
+		if (lun != NULL && throttle_holds_piece(lun, task, bytes))
+			return;
+	}
+	if (move->source == NULL)
+		piece_zero(task, move->piece);
+	else
+		piece_read(task, move->piece);
+}
+
+static void
+paid_run(struct loop_task *later)
+{
+	struct scsi_task *task = container_of(later, struct scsi_task, later);
+
+	ASSERT_MAGIC(task, SCSI_TASK_MAGIC);
+	go_on(task, piece_pay);
+}
+
+void
+copy_move_paid(struct scsi_task *task, bool paid)
+{
+	copy_move_of(task)->payers += paid;
+	task->later.run = paid_run;
+	loop_defer(task->loop, &task->later);
+}
+
 static void
 piece_begin(struct scsi_task *task)
 {
 	struct copy_move *move = copy_move_of(task);
 	uint64_t most = move->source == NULL ? SBC_STEP_MAX : COPY_PIECE;
-	uint64_t rest = move->length - task->cursor;
-	uint64_t length = rest < most ? rest : most;
-	struct scsi_sense sense = may_go_on(task);
 
-	if (!sense_is_good(&sense))
-		move_end(task, &sense);
-	else if (move->source == NULL)
-		piece_zero(task, length);
-	else
-		piece_read(task, length);
+	move->piece = smaller(move->length - task->cursor, most);
+	move->payers = 0;
+	go_on(task, piece_pay);
 }
 
 void
@@ -192,6 +246,18 @@ copy_move(struct scsi_task *task)
 	assert(move->may != NULL && move->end != NULL);
 	task->cursor = 0;
 	piece_begin(task);
+}
+
+/* ---- what the commands share ---- */
+
+struct scsi_sense
+copy_want_list(struct scsi_task *task, size_t header, size_t most)
+{
+	uint32_t length = load_be32(&task->cdb[10]);
+
+	if ((length > 0 && length < header) || length > header + most)
+		return SENSE_PARAMETER_LIST_LENGTH_ERROR;
+	return scsi_task_want_list(task, length);
 }
 
 struct scsi_sense

@@ -60,6 +60,7 @@ copy_result_begin(struct scsi_task *task, uint32_t list_id)
 	}
 	*result = (struct copy_result){
 	    .state = COPY_RUNNING,
+	    .if_good = COPY_DONE,
 	    .list_id = list_id,
 	    .action = task->op->action,
 	    .age = ++task->mapping->copies_begun,
@@ -75,9 +76,7 @@ copy_result_end(const struct scsi_task *task, struct copy_result *result,
 		return;
 	assert(result->state == COPY_RUNNING);
 	if (sense == NULL) {
-		result->state = result->partial    ? COPY_DONE_PARTIAL
-				: result->residual ? COPY_DONE_RESIDUAL
-						   : COPY_DONE;
+		result->state = result->if_good;
 		return;
 	}
 	result->state = result->give_up ? COPY_GIVEN_UP : COPY_FAILED;

@@ -14,20 +14,13 @@
 #define SECOND 1000000000ull
 #define IMMED  0x01u
 
-struct range_descriptor {
-	struct be64 lba;
-	struct be32 block_count;
-	uint8_t reserved[4];
-};
-static_assert(sizeof(struct range_descriptor) == 16, "SBC-3 table 31");
-
 struct populate_list {
 	struct be16 length;
 	uint8_t flags, reserved;
 	struct be32 inactivity_timeout, type;
 	uint8_t reserved2[2];
 	struct be16 ranges_length;
-	struct range_descriptor ranges[];
+	struct lba_range ranges[];
 };
 static_assert(sizeof(struct populate_list) == 16, "SBC-3 table 30");
 #define HAS_TYPE 0x02u /* RTV */
@@ -39,44 +32,26 @@ struct write_list {
 	uint8_t token[TOKEN_LENGTH];
 	uint8_t reserved2[6];
 	struct be16 ranges_length;
-	struct range_descriptor ranges[];
+	struct lba_range ranges[];
 };
 static_assert(sizeof(struct write_list) == 536, "SBC-3 table 117");
 #define DELETE_TOKEN 0x02u
 
-#define RANGES_BYTES (TOKEN_RANGES_MAX * sizeof(struct range_descriptor))
+#define RANGES_BYTES (TOKEN_RANGES_MAX * sizeof(struct lba_range))
 
 /* ---- ranges ---- */
 
 struct range_list {
-	const struct range_descriptor *at;
+	const struct lba_range *at;
 	unsigned length_at; /* where the list says how long it is */
 	unsigned offset;    /* of the first */
 	unsigned length;    /* bytes, as the list has it */
 };
 
-struct ranges {
-	struct token_range range[TOKEN_RANGES_MAX];
-	unsigned count;
-	uint64_t bytes;
-};
-
 /* SBC-3 5.7.3: no block twice */
-static bool
-is_twice(const struct ranges *ranges, uint64_t offset, uint64_t length)
-{
-	for (unsigned i = 0; i < ranges->count; i++) {
-		const struct token_range *range = &ranges->range[i];
-		if (range->offset < offset + length &&
-		    offset < range->offset + range->length)
-			return true;
-	}
-	return false;
-}
-
 static struct scsi_sense
-range_add(const struct lun *lun, const struct range_descriptor *descriptor,
-    unsigned at, struct ranges *ranges)
+range_add(const struct lun *lun, const struct lba_range *descriptor,
+    unsigned at, struct token_ranges *ranges)
 {
 	uint64_t lba = be64_get(&descriptor->lba);
 	uint64_t count = be32_get(&descriptor->block_count);
@@ -87,7 +62,7 @@ range_add(const struct lun *lun, const struct range_descriptor *descriptor,
 		return SENSE_LBA_OUT_OF_RANGE;
 	if (count == 0)
 		return SENSE_NONE;
-	if (is_twice(ranges, range.offset, range.length))
+	if (token_ranges_overlap(ranges, range.offset, range.length))
 		return scsi_invalid_parameter(at, -1);
 	ranges->bytes += range.length;
 	if (ranges->bytes > COPY_TOKEN_BYTES_MAX)
@@ -100,7 +75,7 @@ static struct scsi_sense
 parse_ranges(
     const struct scsi_task *task, const struct range_list *list, void *to)
 {
-	struct ranges *ranges = to;
+	struct token_ranges *ranges = to;
 	unsigned count = list->length / sizeof(*list->at);
 	struct scsi_sense sense = SENSE_NONE;
 
@@ -119,16 +94,6 @@ parse_ranges(
 	return sense;
 }
 
-static struct scsi_sense
-check_list_length(struct scsi_task *task, size_t header)
-{
-	uint32_t length = load_be32(&task->cdb[10]);
-
-	if ((length > 0 && length < header) || length > header + RANGES_BYTES)
-		return SENSE_PARAMETER_LIST_LENGTH_ERROR;
-	return scsi_task_want_list(task, length);
-}
-
 /* What the list says of its own length is not less than it needs. */
 static bool
 is_whole(const struct be16 *length, size_t header, unsigned ranges)
@@ -141,7 +106,7 @@ is_whole(const struct be16 *length, size_t header, unsigned ranges)
 struct scsi_sense
 copy_populate_token_check(struct scsi_task *task)
 {
-	return check_list_length(task, sizeof(struct populate_list));
+	return copy_want_list(task, sizeof(struct populate_list), RANGES_BYTES);
 }
 
 static struct scsi_sense
@@ -162,7 +127,7 @@ check_populate(const struct populate_list *list)
 
 static void
 populate(struct scsi_task *task, const struct populate_list *list,
-    const struct ranges *ranges)
+    const struct token_ranges *ranges)
 {
 	struct copy_result *result;
 	uint32_t patience = be32_get(&list->inactivity_timeout);
@@ -175,7 +140,7 @@ populate(struct scsi_task *task, const struct populate_list *list,
 	result = copy_result_begin(task, load_be32(&task->cdb[6]));
 	if (result == NULL)
 		return;
-	token = token_new(task->lun, ranges->range, ranges->count,
+	token = token_new(task->lun, ranges,
 	    (patience > 0 ? patience : COPY_TOKEN_PATIENCE) * SECOND);
 	if (token == NULL) {
 		result->state = COPY_UNUSED;
@@ -183,7 +148,7 @@ populate(struct scsi_task *task, const struct populate_list *list,
 		return;
 	}
 	result->token_id = token->id;
-	result->bytes = token->bytes;
+	result->bytes = ranges->bytes;
 	result->segments = (uint16_t)ranges->count;
 	copy_result_end(task, result, NULL);
 	scsi_task_end_good(task);
@@ -194,7 +159,7 @@ void
 copy_populate_token(struct scsi_task *task)
 {
 	const struct populate_list *list;
-	struct ranges ranges;
+	struct token_ranges ranges;
 	struct scsi_sense sense;
 
 	if (task->data_length == 0) {
@@ -224,7 +189,7 @@ struct token_write {
 	struct copy_move move;
 	struct token *token; /* NULL: zeros */
 	bool delete_token;
-	struct ranges to;
+	struct token_ranges to;
 	unsigned to_at, from_at; /* the ranges at hand */
 	uint64_t to_done, from_done;
 	uint64_t rest; /* bytes that are still to be copied */
@@ -244,7 +209,7 @@ write_of(const struct scsi_task *task)
 struct scsi_sense
 copy_write_using_token_check(struct scsi_task *task)
 {
-	return check_list_length(task, sizeof(struct write_list));
+	return copy_want_list(task, sizeof(struct write_list), RANGES_BYTES);
 }
 
 static struct scsi_sense
@@ -274,12 +239,6 @@ write_end(struct scsi_task *task, const struct scsi_sense *sense)
 	scsi_task_end(task, sense);
 }
 
-static uint64_t
-smaller(uint64_t a, uint64_t b)
-{
-	return a < b ? a : b;
-}
-
 /* To the end of the range at hand, here and there. */
 static void
 run_next(struct scsi_task *task)
@@ -296,7 +255,7 @@ run_next(struct scsi_task *task)
 	move->length = smaller(write->rest, to->length - write->to_done);
 	if (write->token != NULL) {
 		const struct token_range *from =
-		    &write->token->ranges[write->from_at];
+		    &write->token->ranges.range[write->from_at];
 		move->from = from->offset + write->from_done;
 		move->length =
 		    smaller(move->length, from->length - write->from_done);
@@ -323,7 +282,8 @@ run_moved(struct scsi_task *task, const struct scsi_sense *sense)
 		write->move.result->segments = (uint16_t)write->to_at;
 	}
 	if (write->token != NULL &&
-	    write->from_done == write->token->ranges[write->from_at].length) {
+	    write->from_done ==
+		write->token->ranges.range[write->from_at].length) {
 		write->from_at++;
 		write->from_done = 0;
 	}
@@ -338,34 +298,38 @@ measure(struct scsi_task *task, struct copy_result *result)
 	struct token_write *write = write_of(task);
 	const struct token *token = write->token;
 	unsigned shift = task->lun->block_shift;
-	uint64_t blocks = be64_get(&write->list.offset), offset;
+	uint64_t blocks = be64_get(&write->list.offset), offset, there;
 
 	write->rest = write->to.bytes;
 	if (token == NULL)
 		return SENSE_NONE;
-	if (blocks >= token->bytes >> shift)
+	if (blocks >= token->ranges.bytes >> shift)
 		return scsi_invalid_parameter(8, -1);
 	offset = blocks << shift;
-	write->rest = smaller(write->rest, token->bytes - offset);
-	result->residual = write->rest < write->to.bytes;
-	result->partial = write->rest < token->bytes;
-	while (offset >= token->ranges[write->from_at].length)
-		offset -= token->ranges[write->from_at++].length;
+	there = token->ranges.bytes - offset;
+	write->rest = smaller(write->rest, there);
+	if (there < write->to.bytes)
+		result->if_good = COPY_DONE_RESIDUAL;
+	else if (there > write->to.bytes)
+		result->if_good = COPY_DONE_PARTIAL;
+	while (offset >= token->ranges.range[write->from_at].length)
+		offset -= token->ranges.range[write->from_at++].length;
 	write->from_done = offset;
 	return SENSE_NONE;
 }
 
-/* Between units of different block lengths there are no tokens, and not to the
- * blocks that it stands for: they would change while they are copied. */
+/* A token is good for a unit of the same block length, and not for the blocks
+ * that it stands for: they would change while they are copied. */
 static bool
 is_fit(const struct token *token, const struct lun *lun,
-    const struct ranges *ranges)
+    const struct token_ranges *ranges)
 {
 	if (token->lun->block_shift != lun->block_shift)
 		return false;
-	for (unsigned i = 0; i < ranges->count; i++) {
+	for (unsigned i = 0; token->lun == lun && i < ranges->count; i++) {
 		const struct token_range *to = &ranges->range[i];
-		if (token_overlaps(token, lun, to->offset, to->length))
+		if (token_ranges_overlap(
+			&token->ranges, to->offset, to->length))
 			return false;
 	}
 	return true;

@@ -2,10 +2,11 @@
 /*
  * From a CDB to a row of the opcode table, and every reason to refuse a
  * command before it starts, in the order a device server looks at them
- * (SAM-5 5.3.3, SPC-4 5): is there a unit, is a unit attention pending, do we
- * know the command, is the unit reserved, is the CDB clean, is the port by
- * which it came in a state for it, is the unit stopped, write protected, does
- * the command fit the medium.
+ * (SAM-5 5.3.3, SPC-4 5): is there a unit, and room in its task set, is a unit
+ * attention pending, do we know the command, is the unit reserved, is SANITIZE
+ * at work, is the CDB clean, is the port by which it came in a state for it, is
+ * the unit stopped, write protected, does the command fit the medium, and last,
+ * when all is well with it, are the unit's limits.
  */
 #include "target/scsi/internal.h"
 
@@ -135,7 +136,7 @@ dispatch(struct scsi_task *task, struct scsi_sense *ret_sense)
 	if (!sense_is_good(ret_sense))
 		return SCSI_CHECK_CONDITION;
 	if (task->lun != NULL && task->lun->throttle.on &&
-	    throttle_is_full(task))
+	    !throttle_admits(task))
 		return SCSI_TASK_SET_FULL;
 	return SCSI_GOOD;
 }

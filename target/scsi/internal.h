@@ -137,8 +137,8 @@ struct copy_result {
 	uint32_t list_id;
 	uint8_t action; /* service action of the command */
 	bool background;
-	bool give_up;           /* after the piece in flight */
-	bool partial, residual; /* if it ends well */
+	bool give_up;            /* after the piece in flight */
+	enum copy_state if_good; /* what it is when it ends well */
 	uint16_t segments;
 	uint64_t bytes;
 	uint64_t token_id; /* of POPULATE TOKEN; 0: none */
@@ -264,7 +264,7 @@ struct throttle {
 	struct token_bucket commands, bytes;
 	uint64_t filled_ns;
 	struct list waiting; /* tasks, the next one first */
-	uint64_t held_bytes; /* of Data-Out, by those */
+	uint64_t held_bytes; /* of Data-Out, of commands that owe */
 	struct loop_timer timer;
 };
 
@@ -290,6 +290,8 @@ struct lun {
 	struct lun_mode mode, mode_default, mode_saved;
 	struct mode_keep *mode_saving;       /* one MODE SELECT at a time */
 	bool threshold_told[LUN_THRESHOLDS]; /* since it was reached */
+	/* the pool's, as initiators last read them */
+	struct lun_threshold threshold_shown[LUN_THRESHOLDS];
 	struct lun_ports ports;
 	bool stopped;
 	struct scsi_mapping *reserved_by; /* RESERVE(6), RESERVE(10) */
@@ -355,6 +357,12 @@ lun_sanitizes(const struct lun *lun)
 }
 
 static inline uint64_t
+smaller(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+static inline uint64_t
 lun_blocks(const struct lun *lun)
 {
 	return lun->bs->size >> lun->block_shift;
@@ -414,12 +422,21 @@ void task_set_yield(struct scsi_task *task);
 /* ---- throttle.c ---- */
 
 void throttle_init(struct lun *lun);
-/* Has the command Data-Out that would have to wait, while enough does? */
-bool throttle_is_full(const struct scsi_task *task);
+/* False: it has Data-Out that would have to wait, while enough does. */
+bool throttle_admits(struct scsi_task *task);
 /* Must it wait for the limits of its LUN?  Then scsi_task_enable follows. */
 bool throttle_holds(struct scsi_task *task);
-/* It waits no longer, and will not run. */
+/* Its buffers count no longer among those that wait. */
+void throttle_release(struct scsi_task *task);
+/* It waits no longer.  A command will not run, a copy looks why. */
 void throttle_forget(struct scsi_task *task);
+/* Must the piece wait for the limits of this unit?  Then copy_move_paid
+ * follows. */
+bool throttle_holds_piece(
+    struct lun *lun, struct scsi_task *task, uint64_t bytes);
+/* To look whether they may go on. */
+void throttle_wake_copies(struct lun *lun);
+void copy_move_paid(struct scsi_task *task, bool paid); /* copy_move.c */
 
 /* ---- sanitize.c ---- */
 
@@ -585,12 +602,22 @@ bool access_refuses(const struct scsi_mapping *mapping,
 
 /* A command that writes has ended: was a threshold reached by it? */
 void threshold_look(struct lun *lun);
+/* An initiator reads the mode pages. */
+void threshold_show(struct lun *lun);
 
 /* ---- sbc.c: shared by the block commands ---- */
 
 /* Fills lba and block_count from a CDB of the common layout and checks the
  * range; *ret_count_at: where the CDB has the count, for field pointers. */
 struct scsi_sense sbc_range(struct scsi_task *task, unsigned *ret_count_at);
+
+struct lba_range {
+	struct be64 lba;
+	struct be32 block_count;
+	uint8_t reserved[4];
+};
+static_assert(sizeof(struct lba_range) == 16, "SBC-3 tables 31 and 98");
+
 bool sbc_range_ok(const struct lun *lun, uint64_t lba, uint64_t count);
 
 /* Data-Out is block_count blocks, or what the initiator sends of them. */

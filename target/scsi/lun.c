@@ -120,6 +120,7 @@ lun_new(const struct lun_params *params, struct lun **ret_lun)
 	lun->mode_default.write_cache = params->write_cache;
 	lun->mode_default.tells_thresholds = bs->thin;
 	lun->mode_saved = lun->mode_default;
+	threshold_show(lun);
 	if (params->saved != NULL)
 		mode_from_saved(params->saved, &lun->mode_saved);
 	lun->keeper = params->keeper;
@@ -150,7 +151,7 @@ lun_new(const struct lun_params *params, struct lun **ret_lun)
 void
 lun_reset(struct lun *lun)
 {
-	lun->mode = lun->mode_saved;
+	mode_put(lun, &lun->mode_saved);
 	lun->stopped = false;
 	lun->reserved_by = NULL;
 }
@@ -196,6 +197,7 @@ lun_free(struct lun *lun, void (*done)(void *arg), void *arg)
 		assert(mapping->closing);
 	lun->closing = true;
 	token_revoke_all(lun);
+	throttle_wake_copies(lun);
 	sanitize_stop(lun);
 	lun->done = done;
 	lun->arg = arg;

@@ -20,8 +20,8 @@ identity_set(struct lun *lun, const struct lun_identity *identity)
 }
 
 /* WP is in the header of the mode parameters, WCE in a page: a change of either
- * is told as that by another's MODE SELECT is.  True: WCE went off. */
-static bool
+ * is told as that by another's MODE SELECT is. */
+static void
 mode_set(struct lun *lun, const struct lun_params *params, bool cache_said)
 {
 	bool before = lun->mode.write_cache;
@@ -33,7 +33,6 @@ mode_set(struct lun *lun, const struct lun_params *params, bool cache_said)
 	lun->read_only = read_only;
 	if (cache_said)
 		mode_cache_said(lun, cache);
-	return before && !cache;
 }
 
 static void
@@ -74,10 +73,11 @@ lun_set(struct lun *lun, const struct lun_params *params,
 	setting->lun = lun;
 	identity_set(lun, &identity);
 	lun_limits_set(lun, &params->limits);
-	if (mode_set(lun, params, setting->cache_said) &&
+	mode_set(lun, params, setting->cache_said);
+	if (setting->cache_said && !params->write_cache &&
 	    lun->bs->volatile_cache) {
-		/* writes that begin now are durable when they complete; those
-		 * that have completed become so */
+		/* what is being written flushes itself (scsi_task_end); also
+		 * if it is off already: a flush before may have failed */
 		bs_io_init(&setting->io);
 		setting->io.op = BS_FLUSH;
 		setting->io.complete = setting_flushed;

@@ -113,6 +113,7 @@ mode_sense(struct scsi_task *task, struct scsi_answer *answer)
 		descriptor = put_short_descriptor(task->lun, data + header);
 	answer->length = header + descriptor;
 	answer->length += put_pages(task, data + answer->length);
+	threshold_show(task->lun);
 
 	if (ten) {
 		store_be16(data, (uint16_t)(answer->length - 2));
@@ -260,17 +261,39 @@ parse_parameters(struct scsi_task *task, struct lun_mode *ret_mode)
 	    task->lun, ret_mode, list, header + descriptor, length);
 }
 
+/* Thresholds that are others, or begin to be told, are told anew. */
+void
+mode_put(struct lun *lun, const struct lun_mode *mode)
+{
+	if (mode->tells_thresholds != lun->mode.tells_thresholds ||
+	    memcmp(mode->threshold, lun->mode.threshold,
+		sizeof(mode->threshold)) != 0)
+		memset(lun->threshold_told, 0, sizeof(lun->threshold_told));
+	lun->mode = *mode;
+}
+
 static void
 mode_apply(
     struct lun *lun, const struct lun_mode *mode, const struct scsi_mapping *by)
 {
 	if (memcmp(mode, &lun->mode, sizeof(*mode)) == 0)
 		return;
-	if (memcmp(mode->threshold, lun->mode.threshold,
-		sizeof(mode->threshold)) != 0)
-		memset(lun->threshold_told, 0, sizeof(lun->threshold_told));
-	lun->mode = *mode;
+	mode_put(lun, mode);
 	attention_set_lun(lun, ATTENTION_MODE, by);
+}
+
+/* SPC-4 7.5.8 SWP and SBC-3 6.4.5 WCE: it is not good before what is in the
+ * cache is on the medium.  First the mode, then the flush: what is being
+ * written flushes itself at its end (scsi_task_end).  If the flush fails the
+ * mode stays, which loses nothing, and saying it again flushes again. */
+static void
+mode_take(struct scsi_task *task, const struct lun_mode *mode)
+{
+	mode_apply(task->lun, mode, task->mapping);
+	if (mode->software_protect || !mode->write_cache)
+		scsi_task_flush(task, scsi_task_end_good);
+	else
+		scsi_task_end_good(task);
 }
 
 /* ---- saving ---- */
@@ -310,10 +333,11 @@ mode_kept(struct lun_keep *keep, int result)
 	lun->mode_saving = NULL;
 	if (result == 0) {
 		lun->mode_saved = mk->mode;
-		mode_apply(lun, &mk->mode, task->mapping);
+		mode_take(task, &mk->mode);
+	} else {
+		scsi_task_end(task, &SENSE_INTERNAL_TARGET_FAILURE);
 	}
 	free(mk);
-	scsi_task_end(task, result < 0 ? &SENSE_INTERNAL_TARGET_FAILURE : NULL);
 }
 
 static void
@@ -350,44 +374,25 @@ mode_cache_said(struct lun *lun, bool on)
 
 /* SPC-4 6.11: SP saves all that can be saved, sent or not.  While that is done
  * nothing else changes, or one of the two would be lost. */
-static void
-mode_make(struct scsi_task *task)
-{
-	struct lun_mode mode;
-	struct scsi_sense sense;
-
-	if (task->lun->mode_saving != NULL) {
-		scsi_task_end_status(task, SCSI_BUSY);
-		return;
-	}
-	sense = parse_parameters(task, &mode);
-	if (sense_is_good(&sense) && (task->cdb[1] & SP)) {
-		mode_save(task, &mode);
-		return;
-	}
-	if (sense_is_good(&sense))
-		mode_apply(task->lun, &mode, task->mapping);
-	scsi_task_end(task, &sense);
-}
-
-/* SPC-4 7.5.8 SWP and SBC-3 6.4.5 WCE: what is in the cache goes to the medium
- * before it is write protected, or promises to be no cache. */
 void
 mode_select(struct scsi_task *task)
 {
-	const struct lun_mode *old = &task->lun->mode;
 	struct lun_mode mode;
+	struct scsi_sense sense;
 
 	if (task->data_length == 0) {
 		scsi_task_end_good(task);
 		return;
 	}
-	struct scsi_sense sense = parse_parameters(task, &mode);
+	if (task->lun->mode_saving != NULL) {
+		scsi_task_end_status(task, SCSI_BUSY);
+		return;
+	}
+	sense = parse_parameters(task, &mode);
 	if (!sense_is_good(&sense))
 		scsi_task_end(task, &sense);
-	else if ((mode.software_protect && !old->software_protect) ||
-		 (!mode.write_cache && old->write_cache))
-		scsi_task_flush(task, mode_make);
+	else if (task->cdb[1] & SP)
+		mode_save(task, &mode);
 	else
-		mode_make(task);
+		mode_take(task, &mode);
 }

@@ -50,15 +50,17 @@ void mode_page_take(const struct mode_page *page, const struct lun *lun,
 void mode_to_saved(const struct lun_mode *mode, struct lun_saved *saved);
 void mode_from_saved(const struct lun_saved *saved, struct lun_mode *mode);
 
+/* In force from now on. */
+void mode_put(struct lun *lun, const struct lun_mode *mode);
+/* The administrator has said what the write cache is to be: also in what a MODE
+ * SELECT is saving. */
+void mode_cache_said(struct lun *lun, bool on);
+
 /* ---- threshold.c ---- */
 
 void threshold_build(const struct lun *lun, const struct lun_mode *mode,
     enum page_control control, uint8_t *page);
 void threshold_take(
     const struct lun *lun, struct lun_mode *mode, const uint8_t *page);
-
-/* The administrator has said what the write cache is to be: also in what a MODE
- * SELECT is saving. */
-void mode_cache_said(struct lun *lun, bool on);
 
 #endif

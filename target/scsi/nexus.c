@@ -168,6 +168,7 @@ mapping_close(struct scsi_mapping *mapping)
 	if (mapping->lun->reserved_by == mapping)
 		mapping->lun->reserved_by = NULL;
 	abort_mapping(mapping, abort_ticket());
+	throttle_wake_copies(mapping->lun);
 	mapping_close_check(mapping);
 }
 

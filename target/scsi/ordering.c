@@ -284,6 +284,7 @@ task_set_leave(struct scsi_task *task)
 	if (lun->task_count == 0)
 		lun->idle_since_ns = loop_now(lun->loop);
 	task->mapping->task_count--;
+	throttle_release(task);
 	if (is_barrier(task))
 		lun->barriers--;
 	if (task->dormant)

@@ -2,7 +2,7 @@
 /*
  * READ, WRITE, SYNCHRONIZE CACHE and PRE-FETCH, and what all block commands
  * share: the layout of their CDBs, ranges, transfers between buffers and
- * medium.  A transfer that the backstore takes in one I/O is one bs_submit.
+ * medium.  A transfer that the backstore takes in one I/O is one lun_submit.
  */
 #include "target/scsi/handlers.h"
 #include <string.h>

@@ -17,16 +17,9 @@ struct unmap_header {
 };
 static_assert(sizeof(struct unmap_header) == 8, "SBC-3 table 97");
 
-struct unmap_descriptor {
-	struct be64 lba;
-	struct be32 block_count;
-	uint8_t reserved[4];
-};
-static_assert(sizeof(struct unmap_descriptor) == 16, "SBC-3 table 98");
-
 #define UNMAP_LIST_MAX                                                         \
 	(sizeof(struct unmap_header) +                                         \
-	    SBC_UNMAP_DESCRIPTORS_MAX * sizeof(struct unmap_descriptor))
+	    SBC_UNMAP_DESCRIPTORS_MAX * sizeof(struct lba_range))
 
 struct scsi_sense
 sbc_unmap_check(struct scsi_task *task)
@@ -40,11 +33,11 @@ sbc_unmap_check(struct scsi_task *task)
 	return scsi_task_want_list(task, length);
 }
 
-static const struct unmap_descriptor *
+static const struct lba_range *
 unmap_list(const struct scsi_task *task)
 {
-	return (const struct unmap_descriptor *)(scsi_task_parameters(task) +
-						 sizeof(struct unmap_header));
+	return (const struct lba_range *)(scsi_task_parameters(task) +
+					  sizeof(struct unmap_header));
 }
 
 /* SBC-3 5.28.2: a descriptor that is not there as a whole is ignored. */
@@ -56,14 +49,14 @@ unmap_count(const struct scsi_task *task)
 	size_t there = task->data_length - sizeof(*header);
 	size_t told = be16_get(&header->descriptor_length);
 
-	return (unsigned)((told < there ? told : there) /
-			  sizeof(struct unmap_descriptor));
+	return (
+	    unsigned)((told < there ? told : there) / sizeof(struct lba_range));
 }
 
 static struct scsi_sense
 unmap_check_list(const struct scsi_task *task)
 {
-	const struct unmap_descriptor *list = unmap_list(task);
+	const struct lba_range *list = unmap_list(task);
 	unsigned count = unmap_count(task);
 
 	for (unsigned i = 0; i < count; i++) {
@@ -83,7 +76,7 @@ unmap_check_list(const struct scsi_task *task)
 static void
 unmap_step(struct scsi_task *task)
 {
-	const struct unmap_descriptor *list = unmap_list(task);
+	const struct lba_range *list = unmap_list(task);
 	unsigned count = unmap_count(task);
 	uint64_t rest = 0;
 

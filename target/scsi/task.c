@@ -15,7 +15,7 @@ scsi_task_init(struct scsi_task *task)
 	task->phase = SCSI_TASK_IDLE;
 	list_init(&task->link);
 	list_init(&task->abort_link);
-	list_init(&task->throttle_link);
+	list_init(&task->turn.link);
 }
 
 /* ---- begin ---- */
@@ -32,9 +32,11 @@ task_reset(struct scsi_task *task)
 	task->aborted = task->aborting = task->detached = false;
 	task->ends_others = false;
 	task->dormant = task->waiting = task->starting = false;
-	task->queued = task->throttled = false;
+	task->queued = task->throttled = task->turn.paid = false;
+	task->turn.lun = NULL;
+	task->turn.held = 0;
 	task->yielded = task->resting = false;
-	task->alone = task->paused = false;
+	task->alone = task->paused = task->wrote_cached = false;
 	task->abort_status = SCSI_GOOD;
 	task->lba = task->block_count = task->cursor = 0;
 	task->step = 0;
@@ -290,7 +292,7 @@ task_finish(struct scsi_task *task)
 	task->side = NULL;
 	if (lun != NULL && !aborting)
 		task_count(task);
-	if (lun != NULL && (task->op->flags & (OP_WRITE | OP_COPY)))
+	if (lun != NULL && (task->op->flags & OP_WRITE))
 		threshold_look(lun);
 	task_set_leave(task);
 	if (aborting)
@@ -319,10 +321,24 @@ task_end(struct scsi_task *task)
 		task_finish(task);
 }
 
+/* The cache went off while it wrote: then what it wrote is not to be volatile
+ * any more (SBC-3 6.4.5 WCE). */
+static bool
+must_flush(const struct scsi_task *task)
+{
+	return task->wrote_cached && !task->aborting && task->lun != NULL &&
+	       !task->lun->mode.write_cache;
+}
+
 void
 scsi_task_end(struct scsi_task *task, const struct scsi_sense *sense)
 {
 	if (sense == NULL || sense_is_good(sense)) {
+		if (must_flush(task)) {
+			task->wrote_cached = false;
+			scsi_task_flush(task, scsi_task_end_good);
+			return;
+		}
 		task->status = SCSI_GOOD;
 	} else {
 		task_set_outcome(task, SCSI_CHECK_CONDITION, sense);
@@ -414,9 +430,11 @@ abort_task(struct scsi_task *task, enum abort_manner manner, uint64_t ticket)
 		task->dormant = false;
 		task->lun->dormant--;
 		task_finish_later(task);
-	} else if (task->throttled) {
+	} else if (task->turn.lun != NULL) {
+		bool copy = !task->throttled;
 		throttle_forget(task);
-		task_finish_later(task);
+		if (!copy)
+			task_finish_later(task);
 	} else if (task->paused) {
 		task_set_copy_resume(task);
 	} else if (task->resting) {

@@ -105,14 +105,21 @@ struct scsi_task {
 	uint64_t abort_ticket;
 	enum scsi_status abort_status; /* TASK ABORTED: to be sent; else none */
 	bool aborting, detached, dormant, waiting, starting;
-	bool queued;  /* for its turn to change the registry */
-	bool yielded; /* need not be alone any more */
-	bool resting; /* waits for what its LUN does by itself */
-	bool alone;   /* goes on after its command was answered */
-	bool paused;  /* a copy: waits before its next piece */
+	bool queued;       /* for its turn to change the registry */
+	bool yielded;      /* need not be alone any more */
+	bool resting;      /* waits for what its LUN does by itself */
+	bool alone;        /* goes on after its command was answered */
+	bool paused;       /* a copy: waits before its next piece */
+	bool wrote_cached; /* what it wrote may be in the cache only */
 	struct list pause_link;
-	bool throttled;                        /* waits for its LUN's limits */
-	struct list throttle_link;             /* among those */
+	bool throttled;           /* waits for its LUN's limits */
+	struct {                  /* throttle.c */
+		struct list link; /* among those that wait */
+		struct lun *lun;  /* where; NULL: nowhere */
+		uint64_t bytes;   /* to be charged there */
+		uint64_t held;    /* of buffers, while it owes */
+		bool paid;
+	} turn;
 	void (*next)(struct scsi_task *task);  /* after this I/O */
 	void (*after)(struct scsi_task *task); /* after the whole transfer */
 	struct iovec piece[SCSI_TASK_IOV_MAX]; /* the part in flight */
@@ -130,11 +137,9 @@ struct scsi_task {
 
 void scsi_task_init(struct scsi_task *task); /* idle; clears the request */
 
-/* Checks the command: LUN, operation code, reserved bits, unit attention,
- * reservation, range, read-only.  True: begun.  False: completed with status
- * and sense (e.g. CHECK CONDITION), or a command without Data-Out whose answer
- * is ready at once is NOT completed here: it returns true with data_length 0.
- */
+/* Is there a reason to refuse the command (dispatch.c)?  False: there is, it is
+ * completed, with status and sense.  True: it has begun, also if it brings no
+ * Data-Out: data_length is 0 then. */
 bool scsi_task_begin(struct scsi_task *task);
 
 /* Buffers for length bytes (at most SCSI_TRANSFER_MAX) into iov, all or

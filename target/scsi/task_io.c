@@ -192,6 +192,8 @@ scsi_task_submit(struct scsi_task *task, void (*next)(struct scsi_task *task))
 		scsi_task_end(task, &SENSE_LBA_OUT_OF_RANGE);
 		return;
 	}
+	if ((io->op == BS_WRITE || io->op == BS_ZERO) && !io->fua)
+		task->wrote_cached = true;
 	task->next = next;
 	io->complete = io_complete;
 	lun_submit(task->lun, io);
@@ -257,12 +259,6 @@ allocation_length(const struct scsi_task *task)
 	case 4: return load_be32(field);
 	}
 	return UINT64_MAX;
-}
-
-static uint64_t
-smaller(uint64_t a, uint64_t b)
-{
-	return a < b ? a : b;
 }
 
 void

@@ -11,8 +11,8 @@
  *
  * LBPERE, mode page 01h, turns the telling off and on.
  *
- * What initiators chose is looked at when a command that writes ends: a unit
- * nobody writes to needs no space.
+ * What initiators chose is looked at when a command that writes, or a piece of
+ * a copy, ends: a unit nobody writes to needs no space.
  */
 #include "target/scsi/handlers.h"
 #include "target/scsi/mode.h"
@@ -93,7 +93,17 @@ is_same(const struct lun_threshold *a, const struct lun_threshold *b)
 	return a->enabled == b->enabled && a->count == b->count;
 }
 
-/* A threshold that comes back as it was read is no choice. */
+void
+threshold_show(struct lun *lun)
+{
+	for (unsigned i = 0; i < LUN_THRESHOLDS; i++) {
+		if (!lun->mode.threshold[i].own)
+			lun->threshold_shown[i] = followed(lun, i);
+	}
+}
+
+/* A threshold that comes back as it was read is no choice, also if the pool
+ * has got another meanwhile. */
 void
 threshold_take(
     const struct lun *lun, struct lun_mode *mode, const uint8_t *page)
@@ -106,9 +116,10 @@ threshold_take(
 		    .enabled = from[0] & ENABLED,
 		    .count = load_be32(from + 4),
 		};
-		mode->threshold[i] = is_same(&chosen, &t)
-					 ? (struct lun_threshold){.own = false}
-					 : chosen;
+		if (is_same(&chosen, &t) ||
+		    is_same(&chosen, &lun->threshold_shown[i]))
+			chosen = (struct lun_threshold){.own = false};
+		mode->threshold[i] = chosen;
 	}
 }
 

@@ -9,8 +9,13 @@
  * Only what reads, writes or frees the medium is limited, so that a host still
  * finds the unit and flushes what it wrote.
  *
- * What waits with its Data-Out holds buffers.  When it has enough of them the
- * next such command is refused with TASK SET FULL (SAM-5 5.3.1) as it comes.
+ * A command is charged as it begins if it can be, before its Data-Out is asked
+ * for.  If not it owes: it will hold buffers and wait.  When those that owe
+ * have enough buffers the next such command is refused with TASK SET FULL
+ * (SAM-5 5.3.1).
+ *
+ * A third-party copy is charged for each piece, at the unit that is read and at
+ * the one that is written, as a host that copied by itself would be.
  */
 #include "target/scsi/throttle.h"
 #include "target/scsi/internal.h"
@@ -107,10 +112,20 @@ bytes_of(const struct scsi_task *task)
 }
 
 static bool
-has_tokens(const struct throttle *throttle, const struct scsi_task *task)
+has_tokens(const struct throttle *throttle, uint64_t bytes)
 {
 	return token_bucket_has(&throttle->commands, 1) &&
-	       token_bucket_has(&throttle->bytes, bytes_of(task));
+	       token_bucket_has(&throttle->bytes, bytes);
+}
+
+static bool
+take_tokens(struct throttle *throttle, uint64_t bytes)
+{
+	if (!has_tokens(throttle, bytes))
+		return false;
+	token_bucket_take(&throttle->commands, 1);
+	token_bucket_take(&throttle->bytes, bytes);
+	return true;
 }
 
 static void
@@ -125,13 +140,18 @@ fill(struct lun *lun)
 	token_bucket_fill(&throttle->bytes, ns);
 }
 
+static struct scsi_task *
+first_of(const struct throttle *throttle)
+{
+	return list_first(&throttle->waiting, struct scsi_task, turn.link);
+}
+
 /* For the first one that waits. */
 static void
 arm(struct lun *lun)
 {
 	struct throttle *throttle = &lun->throttle;
-	const struct scsi_task *first =
-	    list_first(&throttle->waiting, struct scsi_task, throttle_link);
+	const struct scsi_task *first = first_of(throttle);
 
 	if (first == NULL) {
 		loop_timer_disarm(lun->loop, &throttle->timer);
@@ -139,20 +159,35 @@ arm(struct lun *lun)
 	}
 	uint64_t commands = token_bucket_wait_ns(&throttle->commands, 1);
 	uint64_t bytes =
-	    token_bucket_wait_ns(&throttle->bytes, bytes_of(first));
+	    token_bucket_wait_ns(&throttle->bytes, first->turn.bytes);
 	loop_timer_arm(
 	    lun->loop, &throttle->timer, commands > bytes ? commands : bytes);
 }
 
 static void
+enter(struct lun *lun, struct scsi_task *task, uint64_t bytes, bool head)
+{
+	struct throttle *throttle = &lun->throttle;
+	bool first = head || list_empty(&throttle->waiting);
+
+	assert(task->turn.lun == NULL);
+	task->turn.lun = lun;
+	task->turn.bytes = bytes;
+	lun->stat.throttled++;
+	if (head)
+		list_add_head(&throttle->waiting, &task->turn.link);
+	else
+		list_add_tail(&throttle->waiting, &task->turn.link);
+	if (first)
+		arm(lun);
+}
+
+static void
 leave(struct scsi_task *task)
 {
-	struct throttle *throttle = &task->lun->throttle;
-
-	assert(throttle->held_bytes >= task->data_length);
-	throttle->held_bytes -= task->data_length;
-	list_del(&task->throttle_link);
-	task->throttled = false;
+	assert(task->turn.lun != NULL);
+	list_del(&task->turn.link);
+	task->turn.lun = NULL;
 }
 
 static void
@@ -162,13 +197,15 @@ let_go(struct lun *lun)
 	struct scsi_task *first;
 
 	fill(lun);
-	while ((first = list_first(&throttle->waiting, struct scsi_task,
-		    throttle_link)) != NULL &&
-	       has_tokens(throttle, first)) {
-		token_bucket_take(&throttle->commands, 1);
-		token_bucket_take(&throttle->bytes, bytes_of(first));
+	while ((first = first_of(throttle)) != NULL &&
+	       take_tokens(throttle, first->turn.bytes)) {
 		leave(first);
-		scsi_task_enable(first);
+		if (first->throttled) {
+			throttle_release(first);
+			scsi_task_enable(first);
+		} else {
+			copy_move_paid(first, true);
+		}
 	}
 	arm(lun);
 }
@@ -179,55 +216,103 @@ tokens_came(struct loop_timer *timer)
 	let_go(container_of(timer, struct lun, throttle.timer));
 }
 
+/* ---- commands ---- */
+
 /* The loop's buffers are those of every unit on it: what waits here may have
  * this part of them, so that the others go on. */
 #define HELD_PART 8
 
 bool
-throttle_is_full(const struct scsi_task *task)
+throttle_admits(struct scsi_task *task)
 {
-	const struct throttle *throttle = &task->lun->throttle;
+	struct throttle *throttle = &task->lun->throttle;
 	uint64_t most = buf_pool_arena(task->loop->bufs).iov_len / HELD_PART;
 
-	return is_limited(task) && task->data_length > 0 &&
-	       throttle->held_bytes > 0 &&
-	       throttle->held_bytes + task->data_length > most;
+	if (!is_limited(task))
+		return true;
+	fill(task->lun);
+	if ((task->attribute == SCSI_HEAD_OF_QUEUE ||
+		list_empty(&throttle->waiting)) &&
+	    take_tokens(throttle, bytes_of(task))) {
+		task->turn.paid = true;
+		return true;
+	}
+	if (throttle->held_bytes > 0 && task->data_length > 0 &&
+	    throttle->held_bytes + task->data_length > most)
+		return false;
+	throttle->held_bytes += task->data_length;
+	task->turn.held = task->data_length;
+	return true;
+}
+
+void
+throttle_release(struct scsi_task *task)
+{
+	struct throttle *throttle = &task->lun->throttle;
+
+	assert(throttle->held_bytes >= task->turn.held);
+	throttle->held_bytes -= task->turn.held;
+	task->turn.held = 0;
+	task->throttled = false;
 }
 
 bool
 throttle_holds(struct scsi_task *task)
 {
 	struct lun *lun = task->lun;
-	struct throttle *throttle = &lun->throttle;
+	uint64_t bytes = bytes_of(task);
 	bool head = task->attribute == SCSI_HEAD_OF_QUEUE;
-	bool first = head || list_empty(&throttle->waiting);
 
-	if (!is_limited(task))
+	if (task->turn.paid || !is_limited(task))
 		return false;
 	fill(lun);
-	if (first && has_tokens(throttle, task)) {
-		token_bucket_take(&throttle->commands, 1);
-		token_bucket_take(&throttle->bytes, bytes_of(task));
+	if ((head || list_empty(&lun->throttle.waiting)) &&
+	    take_tokens(&lun->throttle, bytes)) {
+		throttle_release(task);
 		return false;
 	}
 	task->throttled = true;
-	throttle->held_bytes += task->data_length;
-	lun->stat.throttled++;
-	if (head)
-		list_add_head(&throttle->waiting, &task->throttle_link);
-	else
-		list_add_tail(&throttle->waiting, &task->throttle_link);
-	if (first)
-		arm(lun);
+	enter(lun, task, bytes, head);
 	return true;
 }
 
 void
 throttle_forget(struct scsi_task *task)
 {
-	assert(task->throttled);
+	struct lun *lun = task->turn.lun;
+
 	leave(task);
-	arm(task->lun);
+	arm(lun);
+	if (task->throttled)
+		throttle_release(task);
+	else
+		copy_move_paid(task, false);
+}
+
+/* ---- copies ---- */
+
+bool
+throttle_holds_piece(struct lun *lun, struct scsi_task *task, uint64_t bytes)
+{
+	if (!lun->throttle.on)
+		return false;
+	fill(lun);
+	if (list_empty(&lun->throttle.waiting) &&
+	    take_tokens(&lun->throttle, bytes))
+		return false;
+	enter(lun, task, bytes, false);
+	return true;
+}
+
+void
+throttle_wake_copies(struct lun *lun)
+{
+	struct scsi_task *task, *tmp;
+
+	list_for_each_safe (task, tmp, &lun->throttle.waiting, turn.link) {
+		if (!task->throttled)
+			throttle_forget(task);
+	}
 }
 
 void

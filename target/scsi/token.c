@@ -8,8 +8,9 @@
  * it is revoked when one of its blocks is written.  lun_submit() tells before
  * each write; a copy asks, when it has read a piece, whether the token is still
  * good, and so never writes what came later.  A copy to the unit is no task of
- * that unit, so what POPULATE TOKEN is alone with does not include it: that one
- * tells after the write, too.
+ * that unit, so POPULATE TOKEN, which no write of the unit's own runs beside,
+ * may come while a piece is being written: copy_move.c tells after the write
+ * as well.
  *
  * Tokens live in memory: after a restart they are unknown, and the host copies
  * by itself.
@@ -22,7 +23,7 @@
 #include <sys/random.h>
 
 #define TOKENS_KEPT 256u
-#define BODY        8u /* the fields before the length's end */
+#define BODY        8u /* what ROD TOKEN LENGTH does not count */
 #define SECRET_AT   256u
 
 struct copy_manager {
@@ -101,14 +102,41 @@ token_leave(struct token *token)
 	lun_close_check(lun);
 }
 
+static void
+forget_expired(struct copy_manager *manager)
+{
+	struct token *token, *tmp;
+
+	list_for_each_safe (token, tmp, &manager->tokens, link) {
+		if (is_expired(token))
+			token_revoke(token);
+	}
+}
+
+static void
+token_measure(struct token *token)
+{
+	const struct token_ranges *ranges = &token->ranges;
+
+	token->low = UINT64_MAX;
+	for (unsigned i = 0; i < ranges->count; i++) {
+		const struct token_range *range = &ranges->range[i];
+		uint64_t end = range->offset + range->length;
+		if (range->offset < token->low)
+			token->low = range->offset;
+		if (end > token->high)
+			token->high = end;
+	}
+}
+
 struct token *
-token_new(struct lun *lun, const struct token_range *ranges, unsigned count,
-    uint64_t patience_ns)
+token_new(
+    struct lun *lun, const struct token_ranges *ranges, uint64_t patience_ns)
 {
 	struct copy_manager *manager = lun->manager;
 	struct token *token = calloc(1, sizeof(*token));
 
-	assert(count <= TOKEN_RANGES_MAX);
+	assert(ranges->count <= TOKEN_RANGES_MAX);
 	if (token == NULL)
 		return NULL;
 	if (getrandom(token->secret, sizeof(token->secret), 0) !=
@@ -116,6 +144,7 @@ token_new(struct lun *lun, const struct token_range *ranges, unsigned count,
 		free(token);
 		return NULL;
 	}
+	forget_expired(manager);
 	if (manager->count == TOKENS_KEPT)
 		token_revoke(
 		    list_entry(manager->tokens.next, struct token, link));
@@ -124,19 +153,16 @@ token_new(struct lun *lun, const struct token_range *ranges, unsigned count,
 	token->id = ++manager->last_id;
 	token->used_ns = loop_now(lun->loop);
 	token->patience_ns = patience_ns;
-	token->range_count = count;
-	for (unsigned i = 0; i < count; i++) {
-		token->ranges[i] = ranges[i];
-		token->bytes += ranges[i].length;
-	}
+	token->ranges = *ranges;
+	token_measure(token);
 	list_add_tail(&manager->tokens, &token->link);
 	list_add_tail(&lun->tokens, &token->lun_link);
 	manager->count++;
 	return token;
 }
 
-struct token *
-token_find(struct copy_manager *manager, uint64_t id)
+static struct token *
+find(struct copy_manager *manager, uint64_t id)
 {
 	struct token *token;
 
@@ -147,16 +173,22 @@ token_find(struct copy_manager *manager, uint64_t id)
 	return NULL;
 }
 
+struct token *
+token_find(struct copy_manager *manager, uint64_t id)
+{
+	struct token *token = find(manager, id);
+
+	return token != NULL && is_expired(token) ? NULL : token;
+}
+
 /* ---- when it is no longer good ---- */
 
 bool
-token_overlaps(const struct token *token, const struct lun *lun,
-    uint64_t offset, uint64_t length)
+token_ranges_overlap(
+    const struct token_ranges *ranges, uint64_t offset, uint64_t length)
 {
-	if (token->lun != lun)
-		return false;
-	for (unsigned i = 0; i < token->range_count; i++) {
-		const struct token_range *range = &token->ranges[i];
+	for (unsigned i = 0; i < ranges->count; i++) {
+		const struct token_range *range = &ranges->range[i];
 		if (range->offset < offset + length &&
 		    offset < range->offset + range->length)
 			return true;
@@ -164,15 +196,15 @@ token_overlaps(const struct token *token, const struct lun *lun,
 	return false;
 }
 
-/* Who looks at all of them throws away what nobody has used for too long. */
+/* Before each write, so most of the time it must be quick. */
 void
 token_revoke_range(struct lun *lun, uint64_t offset, uint64_t length)
 {
 	struct token *token, *tmp;
 
 	list_for_each_safe (token, tmp, &lun->tokens, lun_link) {
-		if (is_expired(token) ||
-		    token_overlaps(token, lun, offset, length))
+		if (offset < token->high && token->low < offset + length &&
+		    token_ranges_overlap(&token->ranges, offset, length))
 			token_revoke(token);
 	}
 }
@@ -205,7 +237,7 @@ token_encode(const struct token *token, uint8_t data[TOKEN_LENGTH])
 	creator[7] = sizeof(lun->naa);
 	memcpy(&creator[8], lun->naa, sizeof(lun->naa));
 	store_be32(&creator[28], lun->bs->block_size);
-	store_be64(&data[56], token->bytes);
+	store_be64(&data[56], token->ranges.bytes);
 	store_be32(&data[96], lun->bs->block_size);
 	memcpy(&data[SECRET_AT], token->secret, sizeof(token->secret));
 }
@@ -237,7 +269,7 @@ token_decode(struct copy_manager *manager, const uint8_t data[TOKEN_LENGTH],
 	case TOKEN_CHANGE_VULNERABLE: break;
 	default: return SENSE_TOKEN_TYPE_UNSUPPORTED;
 	}
-	token = token_find(manager, id);
+	token = find(manager, id);
 	if (token != NULL && is_expired(token)) {
 		token_revoke(token);
 		return SENSE_TOKEN_EXPIRED;

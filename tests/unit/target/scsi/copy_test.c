@@ -4,6 +4,7 @@
  * units, what is refused, and what is told afterwards.  Not here: a copy from a
  * unit of a pool to one of another, which no nexus sees together.
  */
+#include "target/scsi/mode.h"
 #include "tests/unit/target/scsi/support/pair.h"
 #include <errno.h>
 #include <stdlib.h>
@@ -206,6 +207,35 @@ without_a_write_cache_each_piece_is_durable(void **state)
 }
 
 /* ---- who may ---- */
+
+static void
+a_piece_on_its_way_when_the_cache_goes_off_is_durable_too(void **state)
+{
+	struct pair *pair = *state;
+	struct cmd cmd;
+
+	rig_fill(&pair->rig, 0, 8, 'a');
+	pair->spy->bs.volatile_cache = true;
+	pair->spy->hold = true;
+	one(pair, 1, 0, 1, 8, 0, 0);
+	copy(&cmd, &pair->rig);
+	assert_true(cmd_begin(&cmd));
+	cmd_execute(&cmd);
+	rig_drain(&pair->rig);
+	assert_false(spy_find(pair->spy, BS_WRITE, 0)->fua);
+	pair->lun->mode.write_cache = false;
+	assert_true(spy_release(pair->spy));
+	rig_drain(&pair->rig);
+	assert_false(cmd.done);
+	assert_int_equal(spy_count(pair->spy, BS_FLUSH), 1);
+	pair->spy->hold = false;
+	spy_release_all(pair->spy);
+	rig_drain(&pair->rig);
+	assert_true(cmd.done);
+	assert_good(&cmd);
+	cmd_release(&cmd);
+	expect_status(pair, 1, 1, 1, 4);
+}
 
 static void
 a_unit_that_the_initiator_does_not_see_is_not_reached(void **state)
@@ -617,6 +647,115 @@ a_unit_that_goes_ends_it_and_waits_for_the_piece(void **state)
 	cmd_release(&cmd);
 }
 
+/* ---- limits ---- */
+
+static void
+limit(struct lun *lun, uint64_t bps)
+{
+	lun_limits_set(lun, &(struct lun_limits){.bps = bps, .bps_burst = bps});
+}
+
+/* 8192 blocks, in eight pieces. */
+static void
+run_for(struct pair *pair, struct cmd *cmd, uint64_t seconds)
+{
+	spy_forget(pair->spy);
+	one(pair, 1, 0, 1, 8192, 0, 0);
+	copy(cmd, &pair->rig);
+	cmd->task.tag = 77;
+	assert_true(cmd_begin(cmd));
+	cmd_execute(cmd);
+	rig_pass(&pair->rig, seconds * NSEC_PER_SEC + NSEC_PER_MSEC);
+}
+
+static void
+each_unit_is_charged_for_what_it_moves(void **state)
+{
+	struct pair *pair = *state;
+	struct cmd cmd;
+
+	rig_fill(&pair->rig, 0, 8192, 'a');
+	for (unsigned which = 0; which < 2; which++) {
+		struct lun *lun = which == 0 ? pair->rig.lun : pair->lun;
+		run_for(pair, &cmd, 0); /* without limits it is done at once */
+		assert_true(cmd.done);
+		cmd_release(&cmd);
+		limit(lun, 512 << 10);
+		run_for(pair, &cmd, 0);
+		assert_int_equal(spy_count(pair->spy, BS_WRITE), 1);
+		rig_pass(&pair->rig, 3 * NSEC_PER_SEC);
+		assert_int_equal(spy_count(pair->spy, BS_WRITE), 4);
+		rig_drain(&pair->rig);
+		assert_true(cmd.done);
+		assert_good(&cmd);
+		cmd_release(&cmd);
+		limit(lun, 0);
+	}
+}
+
+static void
+what_waits_for_a_limit_is_aborted_at_once(void **state)
+{
+	struct pair *pair = *state;
+	struct scsi_tmf_request tmf = {
+	    .nexus = pair->rig.nexus[0],
+	    .function = SCSI_ABORT_TASK,
+	    .tag = 77,
+	    .done = tmf_done,
+	};
+	struct cmd cmd;
+
+	rig_fill(&pair->rig, 0, 8192, 'a');
+	limit(pair->lun, 512 << 10);
+	run_for(pair, &cmd, 1);
+	assert_false(cmd.done);
+	scsi_tmf(&tmf);
+	rig_pass(&pair->rig, NSEC_PER_MSEC);
+	assert_int_equal(tmf.waiting, 99);
+	assert_true(cmd.done && cmd.task.aborted);
+	cmd_release(&cmd);
+	assert_false(loop_timer_armed(&pair->lun->throttle.timer));
+}
+
+static void
+a_unit_that_goes_ends_what_waits_for_its_limits(void **state)
+{
+	struct pair *pair = *state;
+	bool unmapped = false;
+	struct cmd cmd;
+
+	rig_fill(&pair->rig, 0, 8192, 'a');
+	limit(pair->lun, 512 << 10);
+	run_for(pair, &cmd, 1);
+	scsi_nexus_unmap(pair->rig.nexus[0], 1, false, set_true, &unmapped);
+	rig_pass(&pair->rig, NSEC_PER_MSEC);
+	assert_true(unmapped);
+	assert_sense(&cmd, COPY_TARGET_NOT_REACHABLE);
+	cmd_release(&cmd);
+}
+
+/* The unit that is written says so, not the one that the command came to. */
+static void
+a_threshold_of_the_destination_is_told(void **state)
+{
+	struct pair *pair = *state;
+	struct lun_mode mode = pair->lun->mode;
+	struct cmd cmd;
+
+	mode.tells_thresholds = true;
+	mode.threshold[1] =
+	    (struct lun_threshold){.own = true, .enabled = true, .count = 1};
+	mode_put(pair->lun, &mode);
+	pair->spy->usage.used = 1 << 20;
+	rig_fill(&pair->rig, 0, 8, 'a');
+	one(pair, 1, 0, 1, 8, 0, 0);
+	copy(&cmd, &pair->rig);
+	run_good(&cmd);
+	CMD(&cmd, &pair->rig, 0, 0, 0, 0, 0, 0);
+	cmd.task.lun_field[1] = 1;
+	run_sense(&cmd, THIN_PROVISIONING_THRESHOLD);
+}
+
 #define pair_test(f)                                                           \
 	{                                                                      \
 #f, f, setup, teardown, NULL                                   \
@@ -630,6 +769,8 @@ main(void)
 	    pair_test(and_from_unit_to_unit_whatever_their_blocks),
 	    pair_test(zeros_are_unmapped_where_the_destination_is_thin),
 	    pair_test(without_a_write_cache_each_piece_is_durable),
+	    pair_test(
+		a_piece_on_its_way_when_the_cache_goes_off_is_durable_too),
 	    pair_test(a_unit_that_the_initiator_does_not_see_is_not_reached),
 	    pair_test(what_is_write_protected_is_not_written),
 	    pair_test(what_another_has_reserved_is_neither_read_nor_written),
@@ -644,6 +785,10 @@ main(void)
 	    pair_test(its_identifier_is_taken_and_its_state_can_be_asked),
 	    pair_test(it_is_aborted_after_the_piece_in_flight),
 	    pair_test(a_unit_that_goes_ends_it_and_waits_for_the_piece),
+	    pair_test(each_unit_is_charged_for_what_it_moves),
+	    pair_test(what_waits_for_a_limit_is_aborted_at_once),
+	    pair_test(a_unit_that_goes_ends_what_waits_for_its_limits),
+	    pair_test(a_threshold_of_the_destination_is_told),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -37,16 +37,6 @@ select_6(struct cmd *cmd, struct rig *rig, const uint8_t *list, unsigned length)
 	cmd_out(cmd, list, length);
 }
 
-#define run_parameter(cmd, byte, bit)                                          \
-	do {                                                                   \
-		cmd_run(cmd);                                                  \
-		assert_sense(cmd, INVALID_FIELD_IN_PARAMETER_LIST);            \
-		assert_false(cmd_sense(cmd).field_in_cdb);                     \
-		assert_int_equal(cmd_sense(cmd).field_byte, (byte));           \
-		assert_int_equal(cmd_sense(cmd).field_bit, (bit));             \
-		cmd_release(cmd);                                              \
-	} while (0)
-
 static void
 all_pages_are_those_there_are(void **state)
 {
@@ -213,7 +203,7 @@ d_sense_changes_the_format_of_sense_data(void **state)
 }
 
 static void
-write_protection_is_set_after_the_cache_is_empty(void **state)
+write_protection_is_not_good_before_the_cache_is_empty(void **state)
 {
 	struct rig rig;
 	struct cmd cmd;
@@ -227,7 +217,6 @@ write_protection_is_set_after_the_cache_is_empty(void **state)
 	select_6(&cmd, &rig, list, length);
 	assert_int_equal(cmd_run(&cmd), SCSI_BUSY);
 	cmd_release(&cmd);
-	assert_false(rig.lun->mode.software_protect);
 	rig.spy->fail[BS_FLUSH] = 0;
 	select_6(&cmd, &rig, list, length);
 	run_good(&cmd);
@@ -239,6 +228,53 @@ write_protection_is_set_after_the_cache_is_empty(void **state)
 	select_6(&cmd, &rig, list, length);
 	run_good(&cmd);
 	rig_fill(&rig, 0, 1, 1);
+	rig_close(&rig);
+}
+
+static void
+what_is_being_written_is_durable_when_the_cache_has_gone_off(void **state)
+{
+	struct rig rig;
+	struct cmd cmd, write;
+	uint8_t list[255], data[512] = {0};
+
+	(void)state;
+	rig_open(&rig, &(struct rig_params){.volatile_cache = true});
+	unsigned length = fetch(&rig, 0x08, list);
+	list[4 + 2] &= (uint8_t)~0x04;
+
+	rig.spy->hold = true;
+	CMD(&write, &rig, 0x2a, 0, BE32(0), 0, BE16(1), 0);
+	cmd_out(&write, data, 512);
+	assert_true(cmd_begin(&write));
+	cmd_execute(&write);
+	rig_drain(&rig);
+	assert_false(spy_find(rig.spy, BS_WRITE, 0)->fua);
+
+	select_6(&cmd, &rig, list, length);
+	assert_true(cmd_begin(&cmd));
+	cmd_execute(&cmd);
+	rig_drain(&rig);
+	assert_int_equal(spy_count(rig.spy, BS_FLUSH), 1);
+
+	assert_true(spy_release(rig.spy)); /* the write */
+	rig_drain(&rig);
+	assert_int_equal(spy_count(rig.spy, BS_FLUSH), 2);
+	assert_false(write.done);
+	rig.spy->hold = false;
+	spy_release_all(rig.spy);
+	rig_drain(&rig);
+	assert_true(write.done);
+	assert_true(cmd.done);
+	assert_int_equal(write.task.status, SCSI_GOOD);
+	cmd_release(&write);
+	cmd_release(&cmd);
+
+	CMD(&write, &rig, 0x2a, 0, BE32(0), 0, BE16(1), 0);
+	cmd_out(&write, data, 512);
+	run_good(&write);
+	assert_true(spy_find(rig.spy, BS_WRITE, 1)->fua);
+	assert_int_equal(spy_count(rig.spy, BS_FLUSH), 2);
 	rig_close(&rig);
 }
 
@@ -349,7 +385,10 @@ main(void)
 	    cmocka_unit_test(write_protection_and_dpofua_are_in_the_header),
 	    rig_test(what_is_selected_is_told_to_the_other_nexus_only),
 	    rig_test(d_sense_changes_the_format_of_sense_data),
-	    cmocka_unit_test(write_protection_is_set_after_the_cache_is_empty),
+	    cmocka_unit_test(
+		write_protection_is_not_good_before_the_cache_is_empty),
+	    cmocka_unit_test(
+		what_is_being_written_is_durable_when_the_cache_has_gone_off),
 	    rig_test(fields_that_do_not_change_are_refused_and_nothing_changes),
 	    rig_test(lists_that_end_early_are_refused),
 	    rig_test(wrong_pages_lengths_and_descriptors_are_pointed_at),

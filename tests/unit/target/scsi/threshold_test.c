@@ -3,6 +3,7 @@
  * Thresholds of thin provisioning: mode page 1Ch/02h, whose they are, and when
  * they are told.
  */
+#include "target/scsi/mode.h"
 #include "tests/unit/target/scsi/support/rig.h"
 
 #define MIB       (1ull << 20)
@@ -249,6 +250,53 @@ thresholds_are_saved_and_come_back(void **state)
 	rig_close(&rig);
 }
 
+/* The pool has grown between a host's MODE SENSE and its MODE SELECT of
+ * something else on the page. */
+static void
+what_comes_back_as_it_was_read_still_follows_the_pool(void **state)
+{
+	struct rig *rig = *state;
+	uint8_t list[LENGTH];
+
+	rig->spy->usage.warn_free = 20 * MIB;
+	fetch(rig, 0, list);
+	rig->spy->usage.warn_free = 40 * MIB;
+	list[USED] |= 0x80;
+	store_be32(list + USED + 4, 7);
+	choose(rig, list);
+	assert_false(rig->lun->mode.threshold[0].own);
+	assert_true(rig->lun->mode.threshold[1].own);
+	fetch(rig, 0, list);
+	assert_int_equal(load_be32(list + AVAILABLE + 4), 40);
+}
+
+static void
+after_a_reset_and_after_lbpere_it_is_told_again(void **state)
+{
+	struct rig *rig = *state;
+	struct lun_mode mode;
+
+	rig->spy->usage = (struct bs_usage){.used = 9 * MIB};
+	choose_at(rig, USED, true, 5);
+	rig_fill(rig, 0, 1, 1);
+	hears(rig, 0, USED);
+	rig->lun->mode_saved = rig->lun->mode_default;
+	lun_reset(rig->lun);
+	rig_clear_attentions(rig);
+	choose_at(rig, USED, true, 5);
+	rig_fill(rig, 0, 1, 1);
+	hears(rig, 0, USED);
+	mode = rig->lun->mode;
+	mode.tells_thresholds = false;
+	mode_put(rig->lun, &mode);
+	rig_fill(rig, 0, 1, 1);
+	hears(rig, 0, 0);
+	mode.tells_thresholds = true;
+	mode_put(rig->lun, &mode);
+	rig_fill(rig, 0, 1, 1);
+	hears(rig, 0, USED);
+}
+
 static void
 a_thick_unit_has_none(void **state)
 {
@@ -279,6 +327,8 @@ main(void)
 	    rig_test(without_lbpere_none_is_told),
 	    rig_test(what_the_unit_uses_has_a_threshold_on_its_way_up),
 	    rig_test(what_a_threshold_is_of_cannot_be_changed),
+	    rig_test(what_comes_back_as_it_was_read_still_follows_the_pool),
+	    rig_test(after_a_reset_and_after_lbpere_it_is_told_again),
 	    cmocka_unit_test(thresholds_are_saved_and_come_back),
 	    cmocka_unit_test(a_thick_unit_has_none),
 	};

@@ -511,6 +511,36 @@ data_that_waits_takes_a_part_of_the_buffers_and_no_more(void **unused)
 	rig_close(&rig);
 }
 
+/* All have begun, and ask for their Data-Out, before the first one has it. */
+static void
+data_that_is_still_to_come_is_counted_too(void **unused)
+{
+	static const uint8_t data[1 << 20];
+	struct rig rig;
+	struct cmd cmds[6];
+
+	(void)unused;
+	rig_open(&rig, &(struct rig_params){.buffers = 32u << 20});
+	limit(&rig, iops(1, 1));
+	for (unsigned i = 0; i < 6; i++) {
+		CMD(&cmds[i], &rig, 0x2a, 0, BE32(0), 0, BE16(2048), 0);
+		cmd_out(&cmds[i], data, sizeof(data));
+		assert_int_equal(cmd_begin(&cmds[i]), i < 5);
+	}
+	assert_int_equal(cmds[5].task.status, SCSI_TASK_SET_FULL);
+	cmd_release(&cmds[5]);
+	assert_int_equal(rig.lun->throttle.held_bytes, 4 << 20);
+	/* one whose host goes away makes room */
+	scsi_task_drop(&cmds[4].task);
+	assert_int_equal(rig.lun->throttle.held_bytes, 3 << 20);
+	for (unsigned i = 0; i < 4; i++)
+		cmd_execute(&cmds[i]);
+	rig_drain(&rig);
+	all_end_well(cmds, 4);
+	assert_int_equal(rig.lun->throttle.held_bytes, 0);
+	rig_close(&rig);
+}
+
 /* Commands of all attributes, some atomic, some aborted, under limits and
  * without, in an order of the seed: each ends once. */
 static void
@@ -586,6 +616,7 @@ main(void)
 	    rig_test(a_full_task_set_stays_full_while_they_wait),
 	    cmocka_unit_test(
 		data_that_waits_takes_a_part_of_the_buffers_and_no_more),
+	    cmocka_unit_test(data_that_is_still_to_come_is_counted_too),
 	    cmocka_unit_test(no_mix_of_commands_gets_stuck),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -227,6 +227,13 @@ from_an_offset_and_no_more_than_it_has(void **state)
 	expect(pair, 2, 1, 4, 20);
 	assert_true(second_is(pair, 110, 10, 'b'));
 	assert_true(second_is(pair, 120, 10, 0));
+	/* to its end is as much as there is */
+	write_list(token);
+	store_be64(list + 8, 15);
+	list_range(200, 5);
+	write_using(&cmd, pair, 2, 1);
+	run_good(&cmd);
+	expect(pair, 2, 1, 1, 5);
 	/* and nothing from its end on */
 	write_list(token);
 	store_be64(list + 8, 20);
@@ -373,6 +380,12 @@ a_token_expires_unused_or_when_it_was_the_last_time(void **state)
 		run_good(&cmd);
 	}
 	rig_pass(rig, 61 * SECOND);
+	information(&cmd, pair, 1, 0); /* it is not handed out any more */
+	cmd_run(&cmd);
+	assert_good(&cmd);
+	assert_int_equal(cmd.task.in_length, 36);
+	assert_int_equal(load_be32(&cmd_in(&cmd)[32]), 0);
+	cmd_release(&cmd);
 	copy_sense(pair, token, 10, TOKEN_EXPIRED);
 	copy_sense(pair, token, 10, TOKEN_REVOKED);
 	take_token(pair, 0, 10, token);
@@ -717,6 +730,14 @@ bad_lists_are_refused(void **state)
 /* ---- EXTENDED COPY(LID4) ---- */
 
 static void
+lid4(struct cmd *cmd, struct rig *rig)
+{
+	CMD(cmd, rig, 0x83, 0x01, 0, 0, 0, 0, 0, 0, 0, 0, BE32(list_length), 0,
+	    0);
+	cmd_out(cmd, list, list_length);
+}
+
+static void
 extended_copy_with_long_identifiers(void **state)
 {
 	struct pair *pair = *state;
@@ -742,8 +763,7 @@ extended_copy_with_long_identifiers(void **state)
 	list[80 + 11] = 16;
 	store_be64(list + 80 + 20, 1000);
 	list_length = 108;
-	CMD(&cmd, rig, 0x83, 0x01, 0, 0, 0, 0, 0, 0, 0, 0, BE32(108), 0, 0);
-	cmd_out(&cmd, list, list_length);
+	lid4(&cmd, rig);
 	run_good(&cmd);
 	assert_true(rig_is(rig, 1000, 16, 'x'));
 	CMD(&cmd, rig, 0x84, 0x05, BE32(0xabcdef01), 0, 0, 0, 0, BE32(1024), 0,
@@ -762,9 +782,15 @@ extended_copy_with_long_identifiers(void **state)
 	information(&cmd, pair, 0xabcdef01, 0);
 	run_field(&cmd, 2, -1);
 	list[16] = 0xfe;
-	CMD(&cmd, rig, 0x83, 0x01, 0, 0, 0, 0, 0, 0, 0, 0, BE32(108), 0, 0);
-	cmd_out(&cmd, list, list_length);
-	run_sense(&cmd, INVALID_FIELD_IN_PARAMETER_LIST);
+	lid4(&cmd, rig);
+	run_parameter(&cmd, 16, -1);
+	/* in the background, and no identifier by which to ask for it */
+	list[16] = 0xff;
+	list[1] = 3 << 3;
+	list[15] = 0x01;
+	store_be32(list + 20, 0);
+	lid4(&cmd, rig);
+	run_parameter(&cmd, 1, 4);
 }
 
 #define test(f) cmocka_unit_test_setup_teardown(f, setup, teardown)

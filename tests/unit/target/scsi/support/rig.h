@@ -141,6 +141,16 @@ void assert_status_(const struct cmd *cmd, const struct scsi_sense *sense,
 		assert_int_equal(sense_.field_bit, (bit));                     \
 		cmd_release(cmd);                                              \
 	} while (0)
+/* In a field of the parameter list. */
+#define run_parameter(cmd, byte, bit)                                          \
+	do {                                                                   \
+		cmd_run(cmd);                                                  \
+		assert_sense(cmd, INVALID_FIELD_IN_PARAMETER_LIST);            \
+		assert_false(cmd_sense(cmd).field_in_cdb);                     \
+		assert_int_equal(cmd_sense(cmd).field_byte, (byte));           \
+		assert_int_equal(cmd_sense(cmd).field_bit, (bit));             \
+		cmd_release(cmd);                                              \
+	} while (0)
 
 /* TEST UNIT READY by the nexus ends so; NULL: it is good. */
 void rig_hears(struct rig *rig, unsigned nexus, const struct scsi_sense *sense);
