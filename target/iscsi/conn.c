@@ -239,10 +239,14 @@ closing_run(struct loop_task *task)
 		return;
 	}
 	assert(conn->state == ISCSI_CONN_CLOSING);
-	/* deferred calls made before it was closing come first */
-	if (conn->rx.io.in_flight || conn->tx.io.in_flight ||
-	    conn->rx.resume.queued || conn->tx.kick.queued)
+	if (conn->rx.io.in_flight || conn->tx.io.in_flight)
 		return;
+	/* deferred calls made before it was closing come first; this one may
+	 * have been asked for earlier still, by a logout */
+	if (conn->rx.resume.queued || conn->tx.kick.queued) {
+		iscsi_conn_closing_step(conn);
+		return;
+	}
 	if (!conn->torn_down)
 		conn_tear_down(conn);
 	/* abandoned tasks have called for another step */
