@@ -147,8 +147,11 @@ session_looked(void *arg, int result)
 	struct request *request = arg;
 	const struct stats *stats = request->own;
 
-	if (result < 0)
+	if (result == -ENOENT)
 		request_fail(request, session_missing(request));
+	else if (result < 0)
+		request_fail(request,
+		    fault_internal("the session is not looked at", result));
 	else
 		request_answer_items(request, stats_rows(&stats->latency));
 }

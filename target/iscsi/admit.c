@@ -152,8 +152,7 @@ session_fill(struct iscsi_session *session, const struct iscsi_conn *conn)
 	session->tag = conn->tag;
 	session->discovery = login->keys.discovery;
 	session->params = login->keys.result;
-	session->exp_cmdsn = login->cmdsn;
-	atomic_store(&session->exp_cmdsn_seen, login->cmdsn);
+	iscsi_exp_cmdsn_set(session, login->cmdsn);
 	session->since_unix = (uint64_t)time(NULL);
 	snprintf(session->initiator, sizeof(session->initiator), "%s",
 	    login->keys.initiator_name);

@@ -5,6 +5,7 @@
 #include "target/iscsi/conn.h"
 #include "base/log.h"
 #include "target/iscsi/login.h"
+#include "target/iscsi/logout.h"
 #include "target/iscsi/nop.h"
 #include "target/iscsi/reactor.h"
 #include "target/iscsi/session.h"
@@ -200,7 +201,7 @@ iscsi_conn_close_when_sent(struct iscsi_conn *conn, const char *why)
 void
 iscsi_conn_closing_step(struct iscsi_conn *conn)
 {
-	assert(conn->state == ISCSI_CONN_CLOSING);
+	assert(conn->state == ISCSI_CONN_CLOSING || conn->logout.own);
 	if (!conn->closing.queued)
 		loop_defer(conn->loop, &conn->closing);
 }
@@ -233,11 +234,19 @@ closing_run(struct loop_task *task)
 	struct iscsi_session *session = conn->session;
 
 	ASSERT_MAGIC(conn, ISCSI_CONN_MAGIC);
-	assert(conn->state == ISCSI_CONN_CLOSING);
-	/* deferred calls made before it was closing come first */
-	if (conn->rx.io.in_flight || conn->tx.io.in_flight ||
-	    conn->rx.resume.queued || conn->tx.kick.queued)
+	if (iscsi_conn_is_open(conn)) {
+		iscsi_logout_step(conn);
 		return;
+	}
+	assert(conn->state == ISCSI_CONN_CLOSING);
+	if (conn->rx.io.in_flight || conn->tx.io.in_flight)
+		return;
+	/* deferred calls made before it was closing come first; this one may
+	 * have been asked for earlier still, by a logout */
+	if (conn->rx.resume.queued || conn->tx.kick.queued) {
+		iscsi_conn_closing_step(conn);
+		return;
+	}
 	if (!conn->torn_down)
 		conn_tear_down(conn);
 	/* abandoned tasks have called for another step */

@@ -155,7 +155,9 @@ struct iscsi_conn {
 	/* other connections of its session: join.c, logout.c, order.c */
 	bool leaving; /* logged out: the session goes on without it */
 	struct scsi_tmf_request abort; /* of its tasks, one by one */
+	bool aborting;                 /* ... is under way */
 	struct {
+		bool own;     /* its own tasks have to end first, or */
 		bool waiting; /* another one has to be gone first */
 		uint16_t cid;
 		uint32_t itt;
@@ -199,7 +201,8 @@ void iscsi_conn_detach(struct iscsi_conn *conn);
 void iscsi_conn_close(struct iscsi_conn *conn, const char *why);
 /* ... after what is queued has been sent. */
 void iscsi_conn_close_when_sent(struct iscsi_conn *conn, const char *why);
-/* I/O, a task or a task management function of a closing one has ended. */
+/* I/O, a task or a task management function has ended of one that is closing,
+ * or logged out. */
 void iscsi_conn_closing_step(struct iscsi_conn *conn);
 /* The door's: the last of it. */
 void iscsi_conn_free(struct iscsi_conn *conn);
@@ -215,6 +218,21 @@ static inline bool
 iscsi_conn_is_in_use(const struct iscsi_conn *conn)
 {
 	return conn->state == ISCSI_CONN_FULL && conn->login == NULL;
+}
+
+/* Its end has begun, though it may still be open: nothing new on it. */
+static inline bool
+iscsi_conn_is_ending(const struct iscsi_conn *conn)
+{
+	return !iscsi_conn_is_open(conn) || conn->close_when_sent ||
+	       conn->logout.own;
+}
+
+/* May its session have more than one?  Not: has it. */
+static inline bool
+iscsi_conn_may_have_others(const struct iscsi_conn *conn)
+{
+	return ISCSI_PARAM(&conn->params, MaxConnections) > 1;
 }
 
 /* "[2001:db8::1]:3260", "192.0.2.1:3260"; buf of 64. */

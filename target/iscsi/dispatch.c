@@ -28,6 +28,9 @@ struct handler {
 	void (*body)(struct iscsi_conn *conn);
 	/* Its data cannot be used.  May be NULL. */
 	void (*bad_data)(struct iscsi_conn *conn);
+	/* Does it wait for commands before it, though it is immediate?  May be
+	 * NULL: no. */
+	bool (*waits)(const struct iscsi_conn *conn);
 };
 
 static int
@@ -58,21 +61,22 @@ nothing(struct iscsi_conn *conn)
 /* clang-format off */
 static const struct handler handlers[ISCSI_OPCODE_MASK + 1] = {
 	[ISCSI_NOP_OUT] = {NUMBERED | DISCOVERY,
-	    iscsi_nop_header, iscsi_nop_body, NULL},
+	    iscsi_nop_header, iscsi_nop_body, NULL, NULL},
 	[ISCSI_SCSI_COMMAND] = {NUMBERED,
-	    iscsi_command_header, iscsi_command_body, iscsi_command_bad_data},
+	    iscsi_command_header, iscsi_command_body, iscsi_command_bad_data,
+	    NULL},
 	[ISCSI_TASK_REQUEST] = {NUMBERED,
-	    iscsi_tmf_header, iscsi_tmf_body, NULL},
+	    iscsi_tmf_header, iscsi_tmf_body, NULL, iscsi_tmf_waits},
 	[ISCSI_LOGIN_REQUEST] = {DISCOVERY,
-	    login_again_header, nothing, NULL},
+	    login_again_header, nothing, NULL, NULL},
 	[ISCSI_TEXT_REQUEST] = {NUMBERED | DISCOVERY,
-	    iscsi_text_header, iscsi_text_body, NULL},
+	    iscsi_text_header, iscsi_text_body, NULL, NULL},
 	[ISCSI_DATA_OUT] = {0,
 	    iscsi_data_out_header, iscsi_data_out_body,
-	    iscsi_data_out_bad_data},
+	    iscsi_data_out_bad_data, NULL},
 	[ISCSI_LOGOUT_REQUEST] = {NUMBERED | DISCOVERY,
-	    iscsi_logout_header, iscsi_logout_body, NULL},
-	[ISCSI_SNACK] = {0, snack_header, nothing, NULL},
+	    iscsi_logout_header, iscsi_logout_body, NULL, NULL},
+	[ISCSI_SNACK] = {0, snack_header, nothing, NULL, NULL},
 };
 /* clang-format on */
 
@@ -109,9 +113,11 @@ takes_number(const struct iscsi_conn *conn, const struct handler *handler)
 
 /*
  * 4.2.2.1: a command outside the window is ignored without a word.  Inside it
- * but not the next: what lies between is on its way on another connection.  On
- * the only one, which sends commands in order, it was lost or never sent; at
- * ErrorRecoveryLevel 0 nobody can fill the gap.
+ * but not the next: where a session may have several connections, what lies
+ * between comes on another one, if only on one that is still to join; or ABORT
+ * TASK fills the gap.  Where it may have one alone, that sends commands in
+ * order, so it was lost or never sent, and at ErrorRecoveryLevel 0 nobody can
+ * fill the gap.
  */
 static int
 check_number(struct iscsi_conn *conn, const uint8_t *ahs)
@@ -128,10 +134,19 @@ check_number(struct iscsi_conn *conn, const uint8_t *ahs)
 	}
 	if (cmdsn == exp)
 		return 0;
-	if (ISCSI_PARAM(&conn->params, MaxConnections) > 1)
+	if (iscsi_conn_may_have_others(conn))
 		return iscsi_order_hold(conn, ahs, ISCSI_HELD_NUMBERED);
 	iscsi_conn_close(conn, "gap in CmdSN");
 	return -EPROTO;
+}
+
+/* What it waits for can only be on another connection. */
+static bool
+immediate_waits(const struct iscsi_conn *conn, const struct handler *handler)
+{
+	return handler->waits != NULL &&
+	       iscsi_is_immediate(&conn->rx.pdu.bhs) &&
+	       iscsi_conn_may_have_others(conn) && handler->waits(conn);
 }
 
 int
@@ -152,9 +167,7 @@ iscsi_dispatch_header(struct iscsi_conn *conn, const uint8_t *ahs)
 		if (conn->rx.pdu.ignored || conn->rx.pdu.held != NULL)
 			return 0;
 	}
-	if (handler->header == iscsi_tmf_header && !conn->rx.pdu.replayed &&
-	    iscsi_is_immediate(&conn->rx.pdu.bhs) && iscsi_tmf_waits(conn) &&
-	    ISCSI_PARAM(&conn->params, MaxConnections) > 1)
+	if (immediate_waits(conn, handler) && !conn->rx.pdu.replayed)
 		return iscsi_order_hold(conn, ahs, ISCSI_HELD_IMMEDIATE);
 	if (conn->session->discovery && !(handler->flags & DISCOVERY)) {
 		iscsi_reject(conn, ISCSI_REJECT_PROTOCOL);
@@ -172,7 +185,7 @@ take_number(struct iscsi_conn *conn, const struct handler *handler)
 
 	if (!takes_number(conn, handler))
 		return true;
-	if (be32_get(&conn->rx.pdu.bhs.number[0]) != session->exp_cmdsn) {
+	if (be32_get(&conn->rx.pdu.bhs.number[0]) != iscsi_exp_cmdsn(session)) {
 		if (!conn->rx.pdu.rejected && handler->bad_data != NULL)
 			handler->bad_data(conn);
 		return false;

@@ -3,8 +3,11 @@
  * An initiator takes what comes on a connection in its order.  So the other
  * connections are pinged: who answers has had all that was sent or queued
  * before, and said so by ExpStatSN too.  That costs a round trip on those
- * connections, for answers that are rare; who does not answer is a silent peer,
- * and its connection ends by nop.c.
+ * connections, for answers that are rare; a silent peer's connection ends by
+ * nop.c.  Who goes on talking but leaves the ping unanswered (11.18: he "MUST
+ * respond with a NOP-Out") keeps the answer waiting as long.  It is his own
+ * session, and nobody else waits for it; and a bound would end connections that
+ * are slow because much was sent on them before the ping.
  */
 #include "target/iscsi/fence.h"
 #include "target/iscsi/nop.h"
@@ -60,7 +63,7 @@ iscsi_fence_begin(struct iscsi_conn *conn, void (*passed)(void *arg), void *arg)
 		     (uint32_t)(fence - session->fences);
 	list_for_each (other, &session->conns, link) {
 		if (other != conn && iscsi_conn_is_in_use(other) &&
-		    !other->close_when_sent)
+		    !iscsi_conn_is_ending(other))
 			fence_ask(fence, other);
 	}
 	if (fence->waiting == 0)
@@ -99,13 +102,20 @@ fence_cancel(struct iscsi_fence *fence)
 }
 
 void
-iscsi_fence_forget(struct iscsi_conn *conn)
+iscsi_fence_leave(struct iscsi_conn *conn)
 {
 	for (unsigned i = 0; i < ISCSI_FENCES; i++) {
-		struct iscsi_fence *fence = &conn->session->fences[i];
-		if (fence->conn == conn)
-			fence_cancel(fence);
-		else if ((conn->fences & 1u << i) != 0)
-			fence_pass(fence, conn);
+		if ((conn->fences & 1u << i) != 0)
+			fence_pass(&conn->session->fences[i], conn);
+	}
+}
+
+void
+iscsi_fence_forget(struct iscsi_conn *conn)
+{
+	iscsi_fence_leave(conn);
+	for (unsigned i = 0; i < ISCSI_FENCES; i++) {
+		if (conn->session->fences[i].conn == conn)
+			fence_cancel(&conn->session->fences[i]);
 	}
 }

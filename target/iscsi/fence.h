@@ -25,6 +25,8 @@ bool iscsi_fence_begin(
     struct iscsi_conn *conn, void (*passed)(void *arg), void *arg);
 /* An answer with a fence's tag. */
 void iscsi_fence_answered(struct iscsi_conn *conn, uint32_t tag);
+/* The connection is logged out: nobody waits for it. */
+void iscsi_fence_leave(struct iscsi_conn *conn);
 /* The connection is torn down: nobody waits for it, and it for nobody. */
 void iscsi_fence_forget(struct iscsi_conn *conn);
 

@@ -111,6 +111,25 @@ session_conn_count(const struct iscsi_session *session)
 	return count;
 }
 
+/* Does one that is counted have the CID?  Not one that is on its way out, or
+ * was refused. */
+static bool
+session_counts_cid(const struct iscsi_session *session, uint16_t cid)
+{
+	const struct iscsi_conn *old = iscsi_session_find_conn(session, cid);
+
+	return (old != NULL && iscsi_conn_is_in_use(old)) ||
+	       list_find_cid(&session->successors, cid) != NULL;
+}
+
+static bool
+session_has_place(const struct iscsi_session *session, uint16_t cid)
+{
+	return session_counts_cid(session, cid) ||
+	       session_conn_count(session) <
+		   ISCSI_PARAM(&session->params, MaxConnections);
+}
+
 /* 6.3.4: the old connection is logged out as if by its initiator, its tasks are
  * terminated; numbering and nexus go on. */
 static void
@@ -138,15 +157,15 @@ iscsi_session_join(struct iscsi_session *session, struct iscsi_conn *conn)
 
 	conn->cid = conn->login->cid;
 	old = iscsi_session_find_conn(session, conn->cid);
-	if (session->state != ISCSI_SESSION_ACTIVE) {
+	/* not counted: its leading login has failed, it will close */
+	if (session->state != ISCSI_SESSION_ACTIVE || !session->counted) {
 		conn_add(session, conn);
 		iscsi_conn_close(conn, "session is closing");
-	} else if (old != NULL) {
-		session_reinstate(session, old, conn);
-	} else if (session_conn_count(session) >=
-		   ISCSI_PARAM(&session->params, MaxConnections)) {
+	} else if (!session_has_place(session, conn->cid)) {
 		conn_add(session, conn);
 		iscsi_login_fail(conn, ISCSI_LOGIN_TOO_MANY_CONNECTIONS);
+	} else if (old != NULL) {
+		session_reinstate(session, old, conn);
 	} else {
 		conn_add(session, conn);
 		conn_begin(conn);
@@ -166,10 +185,10 @@ iscsi_session_take_successors(struct iscsi_session *session)
 
 /* ---- Going ---- */
 
-static bool
-session_has_other(
-    const struct iscsi_session *session, const struct iscsi_conn *conn)
+bool
+iscsi_session_has_other(const struct iscsi_conn *conn)
 {
+	const struct iscsi_session *session = conn->session;
 	const struct iscsi_conn *other;
 
 	list_for_each (other, &session->conns, link) {
@@ -185,7 +204,7 @@ conn_goes_alone(
 {
 	return session->state == ISCSI_SESSION_ACTIVE &&
 	       (conn->leaving || conn->login != NULL) &&
-	       session_has_other(session, conn);
+	       iscsi_session_has_other(conn);
 }
 
 void
@@ -208,9 +227,10 @@ iscsi_session_conn_gone(struct iscsi_session *session, struct iscsi_conn *conn)
 
 	list_del(&conn->link);
 	conn->session = NULL;
-	iscsi_logout_gone(session, conn->cid);
-	if (iscsi_session_find_conn(session, conn->cid) == NULL)
+	if (iscsi_session_find_conn(session, conn->cid) == NULL) {
+		iscsi_logout_gone(session, conn->cid);
 		next = list_find_cid(&session->successors, conn->cid);
+	}
 	if (next != NULL) {
 		list_del(&next->link);
 		conn_add(session, next);

@@ -4,7 +4,8 @@
  * another one.
  */
 #include "target/iscsi/logout.h"
-#include "target/iscsi/session.h"
+#include "target/iscsi/fence.h"
+#include "target/iscsi/task.h"
 
 static const struct iscsi_logout_request *
 logout_of(const struct iscsi_conn *conn)
@@ -46,12 +47,40 @@ logout_respond(
 	iscsi_tx_control(conn, &u.bhs, ISCSI_STATSN_USE, NULL, 0);
 }
 
-/* The session goes on without conn, if it has others. */
+/* All that is left is to say so. */
 static void
 logout_own(struct iscsi_conn *conn, uint32_t itt)
 {
 	logout_respond(conn, itt, ISCSI_LOGOUT_CLOSED);
 	iscsi_conn_close_when_sent(conn, "logged out");
+}
+
+/*
+ * The session goes on without conn: what was sent on it may come again on
+ * another, so the answer waits until nothing of it can happen any more.  What
+ * has come to its end by itself meanwhile is answered as ever.
+ */
+static void
+logout_alone(struct iscsi_conn *conn, uint32_t itt)
+{
+	conn->logout.own = true;
+	conn->logout.itt = itt;
+	iscsi_rx_pause(conn);
+	iscsi_fence_leave(conn);
+	iscsi_conn_closing_step(conn);
+}
+
+void
+iscsi_logout_step(struct iscsi_conn *conn)
+{
+	if (!conn->logout.own)
+		return;
+	iscsi_tasks_abandon(conn);
+	iscsi_tasks_abort(conn);
+	if (conn->task_count > 0 || conn->tmf_count > 0)
+		return;
+	conn->logout.own = false;
+	logout_own(conn, conn->logout.itt);
 }
 
 /* 11.14: "A Logout for a CID may be performed on a different transport
@@ -77,10 +106,12 @@ logout_connection(struct iscsi_conn *conn, uint16_t cid, uint32_t itt)
 		return;
 	}
 	other->leaving = true;
-	if (other == conn)
-		logout_own(conn, itt);
-	else
+	if (other != conn)
 		logout_other(conn, other, itt);
+	else if (iscsi_session_has_other(conn))
+		logout_alone(conn, itt);
+	else
+		logout_own(conn, itt);
 }
 
 void

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * PDUs that came before their turn, by number; behind a held command its
- * unsolicited data.  Those with a number are in the window, of others there may
- * be so many; of their data a connection may hold as much as of buffers.  A
- * command beyond either will be answered TASK SET FULL.
+ * unsolicited data.  Those with a number are in the window, of others a
+ * connection may hold UNNUMBERED_MAX, and of the data of all as much as of
+ * buffers.  A command beyond either will be answered TASK SET FULL.
  *
  * A number whose PDU will not be executed, because its connection has been
  * logged out or it was aborted, stays in the list without a connection: it
@@ -54,18 +54,6 @@ held_find(const struct iscsi_session *session, uint32_t itt)
 	return NULL;
 }
 
-static struct iscsi_held *
-held_numbered(const struct iscsi_session *session, uint32_t cmdsn)
-{
-	struct iscsi_held *held;
-
-	list_for_each (held, &session->held, link) {
-		if (held->kind == ISCSI_HELD_NUMBERED && held->cmdsn == cmdsn)
-			return held;
-	}
-	return NULL;
-}
-
 static void
 held_leave_conn(struct iscsi_held *held)
 {
@@ -88,22 +76,85 @@ held_free(struct iscsi_held *held)
 	free(held);
 }
 
-/* Before is what comes later: those with a higher number, and of the same
- * number, for what only waits for all before it, the one that has it. */
+/* Gives back the memory behind the header and so much of it. */
+static struct iscsi_held *
+held_shrink(struct iscsi_held *held, uint32_t ahs_length)
+{
+	struct list *next = held->link.next;
+	struct iscsi_held *smaller;
+
+	list_del(&held->link);
+	held->ahs_length = ahs_length;
+	held->length = 0;
+	smaller = realloc(held, sizeof(*held) + ahs_length);
+	if (smaller != NULL)
+		held = smaller;
+	list_init(&held->link);
+	list_insert_before(next, &held->link);
+	return held;
+}
+
+/* Only the number stays. */
 static void
+held_give_up(struct iscsi_held *held)
+{
+	held_leave_conn(held);
+	held_shrink(held, 0);
+}
+
+/* A command that is held and will never have its data. */
+static void
+command_drop_data(struct iscsi_session *session, struct iscsi_held *command)
+{
+	struct iscsi_held *held, *next;
+
+	list_for_each_safe (held, next, &session->held, link) {
+		if (held->kind == ISCSI_HELD_DATA &&
+		    held->cmdsn == command->cmdsn)
+			held_free(held);
+	}
+}
+
+static void
+command_refuse(struct iscsi_session *session, struct iscsi_held *command)
+{
+	command_drop_data(session, command);
+	command->refused = true;
+	assert(command->conn->held_bytes >= command->length);
+	command->conn->held_bytes -= command->length;
+	held_shrink(command, command->ahs_length);
+}
+
+/* Ascending.  An immediate request goes before the command that has its number,
+ * everything else behind its equals. */
+static bool
+held_goes_before(const struct iscsi_held *held, const struct iscsi_held *at)
+{
+	if (held->cmdsn != at->cmdsn)
+		return iscsi_sn_before(held->cmdsn, at->cmdsn);
+	return held->kind == ISCSI_HELD_IMMEDIATE && at->kind != held->kind;
+}
+
+/* From the tail, as they come nearly in order.  False: its number is there. */
+static bool
 held_insert(struct iscsi_session *session, struct iscsi_held *held)
 {
-	struct iscsi_held *at;
+	struct list *const list = &session->held;
+	struct list *place = list, *at;
 
-	list_for_each (at, &session->held, link) {
-		if (iscsi_sn_before(held->cmdsn, at->cmdsn) ||
-		    (held->kind == ISCSI_HELD_IMMEDIATE &&
-			held->cmdsn == at->cmdsn && at->kind != held->kind)) {
-			list_insert_before(&at->link, &held->link);
-			return;
-		}
+	for (at = list->prev; at != list; at = at->prev) {
+		const struct iscsi_held *other =
+		    list_entry(at, struct iscsi_held, link);
+		if (held_goes_before(held, other))
+			place = at;
+		else if (held->cmdsn != other->cmdsn ||
+			 held->kind != ISCSI_HELD_NUMBERED)
+			break;
+		else if (other->kind == held->kind)
+			return false;
 	}
-	list_add_tail(&session->held, &held->link);
+	list_insert_before(place, &held->link);
+	return true;
 }
 
 /* ---- In ---- */
@@ -116,11 +167,20 @@ iscsi_order_awaits(const struct iscsi_conn *conn, uint32_t itt)
 	return held != NULL && held->conn == conn;
 }
 
+/* Of rx.pdu, which iscsi_order_awaits() has found. */
+static struct iscsi_held *
+data_command(const struct iscsi_conn *conn)
+{
+	return held_find(conn->session, be32_get(&conn->rx.pdu.bhs.itt));
+}
+
 static bool
 is_too_much(const struct iscsi_conn *conn, enum iscsi_held_kind kind)
 {
 	const uint32_t length = conn->rx.pdu.data_length;
 
+	if (kind == ISCSI_HELD_DATA && data_command(conn)->refused)
+		return true;
 	if (kind != ISCSI_HELD_NUMBERED && conn->held_pdus == UNNUMBERED_MAX)
 		return true;
 	return length > 0 &&
@@ -132,11 +192,9 @@ is_too_much(const struct iscsi_conn *conn, enum iscsi_held_kind kind)
 static int
 hold_too_much(struct iscsi_conn *conn, enum iscsi_held_kind kind)
 {
-	const struct iscsi_bhs *bhs = &conn->rx.pdu.bhs;
-
 	switch (kind) {
 	case ISCSI_HELD_DATA:
-		held_find(conn->session, be32_get(&bhs->itt))->refused = true;
+		command_refuse(conn->session, data_command(conn));
 		return 0;
 	case ISCSI_HELD_IMMEDIATE:
 		iscsi_reject(conn, ISCSI_REJECT_TOO_MANY_IMMEDIATE);
@@ -159,7 +217,9 @@ held_new(struct iscsi_conn *conn, enum iscsi_held_kind kind, uint32_t ahs,
 	    .conn = conn, .kind = kind, .ahs_length = ahs, .length = length};
 	list_init(&held->link);
 	held->bhs = conn->rx.pdu.bhs;
-	held->cmdsn = be32_get(&held->bhs.number[0]);
+	/* data goes with its command */
+	held->cmdsn = kind == ISCSI_HELD_DATA ? data_command(conn)->cmdsn
+					      : be32_get(&held->bhs.number[0]);
 	conn->held_bytes += length;
 	conn->held_pdus += kind != ISCSI_HELD_NUMBERED;
 	return held;
@@ -200,37 +260,6 @@ iscsi_order_discard(struct iscsi_conn *conn)
 	conn->rx.pdu.held = NULL;
 }
 
-static void
-keep_data(struct iscsi_conn *conn, struct iscsi_held *held)
-{
-	struct iscsi_held *command = held_find(conn->session, held_itt(held)),
-			  *at;
-
-	if (command == NULL || command->conn != conn) {
-		held_free(held); /* it was aborted meanwhile */
-		return;
-	}
-	held->cmdsn = command->cmdsn;
-	/* behind the command and what is there of its data */
-	list_for_each (at, &conn->session->held, link) {
-		if (iscsi_sn_before(held->cmdsn, at->cmdsn)) {
-			list_insert_before(&at->link, &held->link);
-			return;
-		}
-	}
-	list_add_tail(&conn->session->held, &held->link);
-}
-
-/* 4.2.2.1: "The target MUST silently ignore any non-immediate command outside
- * of this range or non-immediate duplicates within the range." */
-static bool
-is_duplicate(const struct iscsi_session *session, const struct iscsi_held *held)
-{
-	return held->kind == ISCSI_HELD_NUMBERED &&
-	       (iscsi_sn_before(held->cmdsn, session->exp_cmdsn) ||
-		   held_numbered(session, held->cmdsn) != NULL);
-}
-
 void
 iscsi_order_keep(struct iscsi_conn *conn)
 {
@@ -238,12 +267,13 @@ iscsi_order_keep(struct iscsi_conn *conn)
 	struct iscsi_held *held = conn->rx.pdu.held;
 
 	conn->rx.pdu.held = NULL;
-	if (held->kind == ISCSI_HELD_DATA)
-		keep_data(conn, held);
-	else if (is_duplicate(session, held))
+	/* 4.2.2.1: "The target MUST silently ignore any non-immediate command
+	 * outside of this range or non-immediate duplicates within the range."
+	 * Data whose command has been delivered by now is so at once too. */
+	if ((held->kind == ISCSI_HELD_NUMBERED &&
+		iscsi_sn_before(held->cmdsn, iscsi_exp_cmdsn(session))) ||
+	    !held_insert(session, held))
 		held_free(held);
-	else
-		held_insert(session, held);
 	iscsi_order_run(session);
 }
 
@@ -252,9 +282,7 @@ iscsi_order_keep(struct iscsi_conn *conn)
 void
 iscsi_order_advance(struct iscsi_session *session)
 {
-	session->exp_cmdsn++;
-	atomic_store_explicit(
-	    &session->exp_cmdsn_seen, session->exp_cmdsn, memory_order_relaxed);
+	iscsi_exp_cmdsn_set(session, iscsi_exp_cmdsn(session) + 1);
 }
 
 static void
@@ -262,12 +290,12 @@ held_deliver(struct iscsi_session *session, struct iscsi_held *held)
 {
 	struct iscsi_conn *conn = held->conn;
 
-	if (conn != NULL && iscsi_conn_is_open(conn) && !conn->close_when_sent)
+	if (conn != NULL && !iscsi_conn_is_ending(conn))
 		iscsi_rx_replay(conn, &held->bhs, held->bytes,
 		    held->bytes + held->ahs_length, held->refused);
 	/* it has had its turn, whatever became of it */
 	if (held->kind == ISCSI_HELD_NUMBERED &&
-	    session->exp_cmdsn == held->cmdsn)
+	    iscsi_exp_cmdsn(session) == held->cmdsn)
 		iscsi_order_advance(session);
 }
 
@@ -281,7 +309,7 @@ iscsi_order_run(struct iscsi_session *session)
 	session->ordering = true;
 	while ((held = list_first(&session->held, struct iscsi_held, link)) !=
 		   NULL &&
-	       !iscsi_sn_before(session->exp_cmdsn, held->cmdsn)) {
+	       !iscsi_sn_before(iscsi_exp_cmdsn(session), held->cmdsn)) {
 		list_del(&held->link);
 		held_deliver(session, held);
 		held_free(held);
@@ -291,36 +319,22 @@ iscsi_order_run(struct iscsi_session *session)
 
 /* ---- Given up ---- */
 
-/* Of a command that is held, only the number stays. */
-static void
-held_give_up(struct iscsi_session *session, struct iscsi_held *command)
-{
-	struct iscsi_held *held, *next;
-
-	list_for_each_safe (held, next, &session->held, link) {
-		if (held->kind == ISCSI_HELD_DATA &&
-		    held->cmdsn == command->cmdsn)
-			held_free(held);
-	}
-	held_leave_conn(command);
-}
-
 /* A number that is not there yet and never will be. */
 static bool
 plug_number(struct iscsi_session *session, uint32_t cmdsn)
 {
 	struct iscsi_held *held;
 
-	if (held_numbered(session, cmdsn) != NULL)
-		return false;
 	held = calloc(1, sizeof(*held));
 	if (held == NULL)
 		return false;
 	list_init(&held->link);
 	held->kind = ISCSI_HELD_NUMBERED;
 	held->cmdsn = cmdsn;
-	held_insert(session, held);
-	return true;
+	if (held_insert(session, held))
+		return true;
+	free(held);
+	return false;
 }
 
 /*
@@ -337,12 +351,14 @@ iscsi_order_abort(
 	    held_find(session, be32_get(&request->referenced_itt));
 
 	if (held != NULL) {
-		held_give_up(session, held);
+		command_drop_data(session, held);
+		held_give_up(held);
 		return true;
 	}
-	return !iscsi_sn_before(ref, session->exp_cmdsn) &&
+	return !iscsi_sn_before(ref, iscsi_exp_cmdsn(session)) &&
 	       iscsi_sn_before(ref, cmdsn) &&
-	       cmdsn - session->exp_cmdsn <= session->window - session->open &&
+	       cmdsn - iscsi_exp_cmdsn(session) <=
+		   session->window - session->open &&
 	       plug_number(session, ref);
 }
 
@@ -353,14 +369,14 @@ iscsi_order_plug(struct iscsi_session *session, uint32_t next)
 {
 	struct iscsi_held *held, *tmp;
 
-	if (next - session->exp_cmdsn > session->window - session->open)
+	if (next - iscsi_exp_cmdsn(session) > session->window - session->open)
 		return;
 	list_for_each_safe (held, tmp, &session->held, link) {
 		if (held->kind != ISCSI_HELD_IMMEDIATE &&
 		    iscsi_sn_before(held->cmdsn, next))
 			held_free(held);
 	}
-	while (session->exp_cmdsn != next)
+	while (iscsi_exp_cmdsn(session) != next)
 		iscsi_order_advance(session);
 }
 
@@ -377,7 +393,7 @@ iscsi_order_forget(struct iscsi_conn *conn)
 		if (held->conn != conn)
 			continue;
 		if (held->kind == ISCSI_HELD_NUMBERED)
-			held_leave_conn(held);
+			held_give_up(held);
 		else
 			held_free(held);
 	}

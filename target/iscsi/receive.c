@@ -82,7 +82,8 @@ rx_data_staged(struct iscsi_rx *rx, const uint8_t *data, uint32_t length)
 	uint32_t wanted = 0;
 	unsigned count = 0;
 
-	if (rx->data_digest)
+	/* one that was held had its digest looked at as it came in */
+	if (rx->data_digest && !rx->pdu.replayed)
 		rx->pdu.crc = crc32c_add(rx->pdu.crc, data, length);
 	if (rx->pdu.data_done < rx->pdu.keep) {
 		wanted = rx->pdu.keep - rx->pdu.data_done;
@@ -209,6 +210,9 @@ rx_pdu_end(struct iscsi_conn *conn, bool data_ok)
 	rx->pdu.memory = NULL;
 	rx->pdu.memory_owned = false;
 	rx->pdu.task = NULL;
+	/* its task, if it has one, was let alone until now */
+	if (conn->logout.own && iscsi_conn_is_open(conn))
+		iscsi_conn_closing_step(conn);
 }
 
 static bool

@@ -218,12 +218,52 @@ iscsi_server_stat_get(
 	};
 }
 
-/* ---- The list of sessions: a request that visits every reactor ---- */
+/* ---- A visit to every session, on its own loop, and home again ---- */
 
-struct list_request {
+struct visit {
 	struct loop_task task;
 	struct iscsi_server *server;
 	unsigned next; /* reactor */
+	void (*see)(struct visit *visit, const struct iscsi_session *session);
+	void (*done)(struct visit *visit); /* frees what it is part of */
+};
+
+static void
+visit_done_run(struct loop_task *task)
+{
+	struct visit *visit = container_of(task, struct visit, task);
+
+	visit->done(visit);
+}
+
+static void
+visit_run(struct loop_task *task)
+{
+	struct visit *visit = container_of(task, struct visit, task);
+	struct iscsi_server *server = visit->server;
+	const struct iscsi_session *session;
+
+	list_for_each (session, &server->reactors[visit->next].sessions, link)
+		visit->see(visit, session);
+	if (++visit->next < server->reactor_count) {
+		loop_post(server->reactors[visit->next].loop, task);
+		return;
+	}
+	task->run = visit_done_run;
+	loop_post(server->home, task);
+}
+
+static void
+visit_start(struct visit *visit)
+{
+	visit->task.run = visit_run;
+	loop_post(visit->server->reactors[0].loop, &visit->task);
+}
+
+/* ---- The list of sessions ---- */
+
+struct list_request {
+	struct visit visit;
 	struct iscsi_session_info *infos;
 	unsigned count, capacity;
 	void (*done)(
@@ -305,35 +345,24 @@ list_grow(struct list_request *request)
 }
 
 static void
-list_done_run(struct loop_task *task)
+list_see(struct visit *visit, const struct iscsi_session *session)
 {
 	struct list_request *request =
-	    container_of(task, struct list_request, task);
+	    container_of(visit, struct list_request, visit);
+
+	if (list_grow(request))
+		info_fill(&request->infos[request->count++], session);
+}
+
+static void
+list_done(struct visit *visit)
+{
+	struct list_request *request =
+	    container_of(visit, struct list_request, visit);
 
 	request->done(request->arg, request->infos, request->count);
 	free(request->infos);
 	free(request);
-}
-
-static void
-list_run(struct loop_task *task)
-{
-	struct list_request *request =
-	    container_of(task, struct list_request, task);
-	struct iscsi_server *server = request->server;
-	struct iscsi_reactor *reactor = &server->reactors[request->next];
-	struct iscsi_session *session;
-
-	list_for_each (session, &reactor->sessions, link) {
-		if (list_grow(request))
-			info_fill(&request->infos[request->count++], session);
-	}
-	if (++request->next < server->reactor_count) {
-		loop_post(server->reactors[request->next].loop, task);
-		return;
-	}
-	task->run = list_done_run;
-	loop_post(server->home, task);
 }
 
 void
@@ -348,19 +377,17 @@ iscsi_sessions_list(struct iscsi_server *server,
 		done(arg, NULL, 0);
 		return;
 	}
-	request->server = server;
-	request->done = done;
-	request->arg = arg;
-	request->task.run = list_run;
-	loop_post(iscsi_door(server)->loop, &request->task);
+	*request = (struct list_request){
+	    .visit = {.server = server, .see = list_see, .done = list_done},
+	    .done = done,
+	    .arg = arg};
+	visit_start(&request->visit);
 }
 
-/* ---- The latency of one session: the same visit ---- */
+/* ---- The latency of one session ---- */
 
 struct latency_request {
-	struct loop_task task;
-	struct iscsi_server *server;
-	unsigned next; /* reactor */
+	struct visit visit;
 	uint16_t tsih;
 	struct latency *latency;
 	int result;
@@ -369,37 +396,26 @@ struct latency_request {
 };
 
 static void
-latency_done_run(struct loop_task *task)
+latency_see(struct visit *visit, const struct iscsi_session *session)
 {
 	struct latency_request *request =
-	    container_of(task, struct latency_request, task);
+	    container_of(visit, struct latency_request, visit);
 
-	request->done(request->arg, request->result);
-	free(request);
+	if (session->tsih != request->tsih)
+		return;
+	request->result = 0;
+	if (session->nexus != NULL)
+		*request->latency = *scsi_nexus_latency(session->nexus);
 }
 
 static void
-latency_run(struct loop_task *task)
+latency_done(struct visit *visit)
 {
 	struct latency_request *request =
-	    container_of(task, struct latency_request, task);
-	struct iscsi_server *server = request->server;
-	struct iscsi_reactor *reactor = &server->reactors[request->next];
-	struct iscsi_session *session;
+	    container_of(visit, struct latency_request, visit);
 
-	list_for_each (session, &reactor->sessions, link) {
-		if (session->tsih != request->tsih)
-			continue;
-		request->result = 0;
-		if (session->nexus != NULL)
-			*request->latency = *scsi_nexus_latency(session->nexus);
-	}
-	if (++request->next < server->reactor_count) {
-		loop_post(server->reactors[request->next].loop, task);
-		return;
-	}
-	task->run = latency_done_run;
-	loop_post(server->home, task);
+	request->done(request->arg, request->result);
+	free(request);
 }
 
 void
@@ -408,13 +424,17 @@ iscsi_session_latency(struct iscsi_server *server, uint16_t tsih,
 {
 	struct latency_request *request = calloc(1, sizeof(*request));
 
-	assert(request != NULL); /* as everywhere on the control path */
-	*request = (struct latency_request){.task.run = latency_run,
-	    .server = server,
+	if (request == NULL) {
+		done(arg, -ENOMEM);
+		return;
+	}
+	*request = (struct latency_request){.visit = {.server = server,
+						.see = latency_see,
+						.done = latency_done},
 	    .tsih = tsih,
 	    .latency = latency,
 	    .result = -ENOENT,
 	    .done = done,
 	    .arg = arg};
-	loop_post(iscsi_door(server)->loop, &request->task);
+	visit_start(&request->visit);
 }

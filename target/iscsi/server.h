@@ -138,16 +138,17 @@ struct iscsi_session_info {
 	uint64_t reads, writes, read_bytes, write_bytes;
 	struct latency_figures latency; /* of all its commands */
 };
-/* done(arg, infos, count): the array is freed after done returns. */
+/* done(arg, infos, count): the array is freed after done returns.  Without
+ * memory it is shorter than it should be, or empty. */
 void iscsi_sessions_list(struct iscsi_server *server,
     void (*done)(
 	void *arg, const struct iscsi_session_info *infos, unsigned count),
     void *arg);
-/* Copies the session's, all zeros of a discovery session, before done: 0 or
- * -ENOENT. */
+/* Copies the session's, all zeros of a discovery session, before done: 0,
+ * -ENOENT, or -ENOMEM at once. */
 void iscsi_session_latency(struct iscsi_server *server, uint16_t tsih,
     struct latency *latency, void (*done)(void *arg, int result), void *arg);
-/* Asks for logout, then drops.  done: 0 or -ENOENT. */
+/* Asks for logout, then drops.  done: 0, -ENOENT, or -ENOMEM at once. */
 void iscsi_session_drop(struct iscsi_server *server, uint16_t tsih,
     void (*done)(void *arg, int result), void *arg);
 

@@ -63,9 +63,7 @@ login_exp_cmdsn(const struct iscsi_conn *conn)
 
 	if (login->tsih != 0 && login->identified)
 		session = iscsi_login_session(conn);
-	return session == NULL ? login->cmdsn
-			       : atomic_load_explicit(&session->exp_cmdsn_seen,
-				     memory_order_relaxed);
+	return session == NULL ? login->cmdsn : iscsi_exp_cmdsn(session);
 }
 
 void
@@ -82,9 +80,8 @@ iscsi_conn_window(const struct iscsi_conn *conn, uint32_t *ret_exp_cmdsn,
 	}
 	/* it never goes back: what opens a command moves ExpCmdSN with it */
 	assert(session->open <= session->window);
-	*ret_exp_cmdsn = session->exp_cmdsn;
-	*ret_max_cmdsn =
-	    session->exp_cmdsn + session->window - session->open - 1;
+	*ret_exp_cmdsn = iscsi_exp_cmdsn(session);
+	*ret_max_cmdsn = *ret_exp_cmdsn + session->window - session->open - 1;
 }
 
 /* ---- The beginning ---- */
@@ -166,7 +163,7 @@ conn_ask_logout(struct iscsi_conn *conn, unsigned grace_ms)
 		   .event = ISCSI_ASYNC_LOGOUT,
 	       }};
 
-	if (!iscsi_conn_is_in_use(conn) || conn->close_when_sent)
+	if (!iscsi_conn_is_in_use(conn) || iscsi_conn_is_ending(conn))
 		return false;
 	be32_set(&u.async.tag, ISCSI_TAG_NONE);
 	/* 11.9.1: Parameter3 is the time in seconds to do it in */

@@ -94,9 +94,8 @@ struct iscsi_session {
 	struct loop_task gone;
 
 	/* command numbering, RFC 7143 4.2.2.1 */
-	uint32_t exp_cmdsn;
-	_Atomic uint32_t exp_cmdsn_seen; /* the same, for the door to read */
-	struct list held;                /* order.c: came before their turn */
+	_Atomic uint32_t exp_cmdsn_now; /* by the two functions below */
+	struct list held;               /* order.c: came before their turn */
 	bool ordering;
 	unsigned window; /* commands the initiator may have open */
 	unsigned open;   /* received, their status not yet built */
@@ -112,6 +111,21 @@ struct iscsi_session {
 
 	uint64_t reads, writes, read_bytes, write_bytes;
 };
+
+/* ExpCmdSN is its loop's to set; the door may read it. */
+static inline uint32_t
+iscsi_exp_cmdsn(const struct iscsi_session *session)
+{
+	return atomic_load_explicit(
+	    &session->exp_cmdsn_now, memory_order_relaxed);
+}
+
+static inline void
+iscsi_exp_cmdsn_set(struct iscsi_session *session, uint32_t cmdsn)
+{
+	atomic_store_explicit(
+	    &session->exp_cmdsn_now, cmdsn, memory_order_relaxed);
+}
 
 /* The door's.  NULL: no memory.  In no list yet. */
 struct iscsi_session *iscsi_session_new(struct iscsi_server *server);
@@ -142,6 +156,8 @@ void iscsi_session_join(struct iscsi_session *session, struct iscsi_conn *conn);
 void iscsi_session_take_successors(struct iscsi_session *session);
 struct iscsi_conn *iscsi_session_find_conn(
     const struct iscsi_session *session, uint16_t cid);
+/* Is there one besides it, to go on with? */
+bool iscsi_session_has_other(const struct iscsi_conn *conn);
 
 /* A closing connection has no I/O and no begun task any more; its executing
  * tasks end when the session makes them. */

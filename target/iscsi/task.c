@@ -29,12 +29,16 @@ static void task_out_done(struct iscsi_conn *conn, struct iscsi_out *out);
 int
 iscsi_tasks_init(struct iscsi_session *session)
 {
-	session->task_slots =
+	const unsigned slots =
 	    (ISCSI_PARAM(&session->params, MaxConnections) + 1) *
 		session->window +
 	    ISCSI_IMMEDIATE_SLOTS;
-	session->tasks = calloc(session->task_slots, sizeof(*session->tasks));
-	return session->tasks == NULL ? -ENOMEM : 0;
+
+	session->tasks = calloc(slots, sizeof(*session->tasks));
+	if (session->tasks == NULL)
+		return -ENOMEM;
+	session->task_slots = slots;
+	return 0;
 }
 
 unsigned
@@ -192,7 +196,7 @@ iscsi_task_free(struct iscsi_task *task)
 	task->free_next = session->task_free;
 	session->task_free = task;
 	conn->task_count--;
-	if (!iscsi_conn_is_open(conn))
+	if (!iscsi_conn_is_open(conn) || conn->logout.own)
 		iscsi_conn_closing_step(conn);
 }
 
@@ -220,29 +224,11 @@ task_account(const struct iscsi_task *task)
 	}
 }
 
-/*
- * 4.2.2.3.4: besides task management, what says that many tasks have ended: the
- * unit attention of a reset or of CLEAR TASK SET, and the answer to PREEMPT AND
- * ABORT.
- */
+/* 4.2.2.3.4: besides task management, what says that many tasks have ended. */
 static bool
 task_is_fenced(const struct iscsi_task *task)
 {
-	static const uint16_t attentions[] = {0x2902, 0x2903, 0x2907, 0x2f00};
-	const struct scsi_task *scsi = &task->scsi;
-	const bool descriptor = (scsi->sense[0] & 0x7f) >= 0x72;
-
-	if (ISCSI_PARAM(&task->conn->params, MaxConnections) == 1)
-		return false;
-	if (scsi->cdb[0] == 0x5f && (scsi->cdb[1] & 0x1f) == 5)
-		return true;
-	for (size_t i = 0; i < ARRAY_SIZE(attentions); i++) {
-		if (scsi->status == SCSI_CHECK_CONDITION &&
-		    load_be16(&scsi->sense[descriptor ? 2 : 12]) ==
-			attentions[i])
-			return true;
-	}
-	return false;
+	return task->scsi.ends_others && iscsi_conn_may_have_others(task->conn);
 }
 
 static void
@@ -334,13 +320,21 @@ task_is_ours(const struct iscsi_task *task)
 	       task->state == ISCSI_TASK_DATA;
 }
 
+/* Its data is being received, or would be if it had buffers. */
+static bool
+task_is_coming_in(const struct iscsi_task *task)
+{
+	return iscsi_conn_is_open(task->conn) &&
+	       (task->stalled || iscsi_rx_is_for(task->conn, task));
+}
+
 void
 iscsi_tasks_abandon(struct iscsi_conn *conn)
 {
 	struct iscsi_task *task, *next;
 
 	list_for_each_safe (task, next, &conn->tasks, link) {
-		if (task_is_ours(task))
+		if (task_is_ours(task) && !task_is_coming_in(task))
 			iscsi_task_free(task);
 	}
 }
@@ -357,6 +351,7 @@ abort_done(struct scsi_tmf_request *request)
 
 	assert(conn->tmf_count > 0);
 	conn->tmf_count--;
+	conn->aborting = false;
 	iscsi_tasks_abort(conn);
 	iscsi_conn_closing_step(conn);
 }
@@ -380,8 +375,9 @@ iscsi_tasks_abort(struct iscsi_conn *conn)
 	struct scsi_tmf_request *request = &conn->abort;
 
 	/* while the session ends, its nexus aborts what there is */
-	if (task == NULL || conn->session->nexus_closing)
+	if (task == NULL || conn->aborting || conn->session->nexus_closing)
 		return;
+	conn->aborting = true;
 	task->abort_asked = true;
 	memset(request, 0, sizeof(*request));
 	request->nexus = conn->session->nexus;
@@ -404,7 +400,7 @@ iscsi_tasks_abandon_aborted(struct iscsi_conn *conn)
 	list_for_each_safe (task, next, &conn->tasks, link) {
 		if (task_is_ours(task) && task->scsi.aborted &&
 		    task->scsi.phase == SCSI_TASK_BEGUN &&
-		    !iscsi_rx_is_for(conn, task) && !task->stalled)
+		    !task_is_coming_in(task))
 			iscsi_task_free(task);
 	}
 }

@@ -80,7 +80,8 @@ void iscsi_task_answer(struct iscsi_task *task);
 void iscsi_task_respond(struct iscsi_task *task);
 /* Its status is in the batch: the window moves on. */
 void iscsi_task_uncount(struct iscsi_task *task);
-/* The connection is closing: abandons all that scsi does not work on. */
+/* The connection is closing, or logged out: abandons all that scsi does not
+ * work on; while it is open, not what is coming in right now. */
 void iscsi_tasks_abandon(struct iscsi_conn *conn);
 /* ... and stops what scsi works on, but the session goes on. */
 void iscsi_tasks_abort(struct iscsi_conn *conn);

@@ -79,6 +79,12 @@ static const uint8_t responses[] = {
     [SCSI_TMF_NOT_SUPPORTED] = RESPONSE_NOT_SUPPORTED,
 };
 
+static const struct iscsi_task_request *
+request_of(const struct iscsi_conn *conn)
+{
+	return (const void *)&conn->rx.pdu.bhs;
+}
+
 static void
 tmf_respond(struct iscsi_conn *conn, uint32_t itt, uint8_t response,
     uint32_t additional)
@@ -117,6 +123,8 @@ tmf_finish(void *arg)
 	if (request->function == SCSI_TARGET_COLD_RESET &&
 	    request->response == SCSI_TMF_COMPLETE)
 		iscsi_conn_close_when_sent(conn, "target cold reset");
+	if (conn->logout.own)
+		iscsi_conn_closing_step(conn);
 }
 
 static void
@@ -170,10 +178,8 @@ tmf_start(struct iscsi_conn *conn, struct iscsi_tmf *tmf,
 int
 iscsi_tmf_header(struct iscsi_conn *conn, const uint8_t *ahs)
 {
-	const struct iscsi_task_request *r = (const void *)&conn->rx.pdu.bhs;
-
 	(void)ahs;
-	if (be32_get(&r->itt) == ISCSI_TAG_NONE)
+	if (be32_get(&request_of(conn)->itt) == ISCSI_TAG_NONE)
 		iscsi_reject(conn, ISCSI_REJECT_INVALID_FIELD);
 	return 0;
 }
@@ -197,7 +203,7 @@ tmf_refusal(const struct iscsi_conn *conn, unsigned code)
 static bool
 tmf_before(struct iscsi_conn *conn, unsigned code)
 {
-	const struct iscsi_task_request *r = (const void *)&conn->rx.pdu.bhs;
+	const struct iscsi_task_request *r = request_of(conn);
 	struct iscsi_session *session = conn->session;
 
 	if (functions[code].scope == SCOPE_TARGET)
@@ -210,7 +216,7 @@ tmf_before(struct iscsi_conn *conn, unsigned code)
 bool
 iscsi_tmf_waits(const struct iscsi_conn *conn)
 {
-	const struct iscsi_task_request *r = (const void *)&conn->rx.pdu.bhs;
+	const struct iscsi_task_request *r = request_of(conn);
 	const unsigned code = r->function & ISCSI_TASK_FUNCTION;
 	uint32_t exp, max;
 
@@ -224,7 +230,7 @@ iscsi_tmf_waits(const struct iscsi_conn *conn)
 void
 iscsi_tmf_body(struct iscsi_conn *conn)
 {
-	const struct iscsi_task_request *r = (const void *)&conn->rx.pdu.bhs;
+	const struct iscsi_task_request *r = request_of(conn);
 	const unsigned code = r->function & ISCSI_TASK_FUNCTION;
 	struct iscsi_tmf *tmf = tmf_slot(conn->session);
 	uint8_t refusal = tmf_refusal(conn, code);

@@ -347,7 +347,7 @@ control_done(struct iscsi_conn *conn, struct iscsi_out *out)
 	assert(tx->control_bytes >= control_size(pdu));
 	tx->control_bytes -= control_size(pdu);
 	if (was_full && tx->control_bytes <= CONTROL_BYTES_MAX &&
-	    conn->state == ISCSI_CONN_FULL)
+	    conn->state == ISCSI_CONN_FULL && !iscsi_conn_is_ending(conn))
 		iscsi_rx_resume(conn);
 	free(pdu);
 }

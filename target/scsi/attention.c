@@ -61,9 +61,20 @@ attention_set_lun(
 	}
 }
 
-bool
-attention_take(struct scsi_mapping *mapping, struct scsi_sense *ret_sense)
+/* Of a reset, or of what else ends the tasks of a nexus. */
+static bool
+attention_ends_tasks(unsigned kind)
 {
+	return kind == ATTENTION_BUS_RESET || kind == ATTENTION_DEVICE_RESET ||
+	       kind == ATTENTION_NEXUS_LOSS ||
+	       kind == ATTENTION_COMMANDS_CLEARED;
+}
+
+bool
+attention_take(struct scsi_task *task, struct scsi_sense *ret_sense)
+{
+	struct scsi_mapping *mapping = task->mapping;
+
 	if (mapping->attentions == 0)
 		return false;
 
@@ -74,6 +85,7 @@ attention_take(struct scsi_mapping *mapping, struct scsi_sense *ret_sense)
 		/* SPC-4 7.8.7 LUICLR: told once, told for all units */
 		attention_clear_nexus(mapping->nexus, kind);
 	*ret_sense = *attention_sense[kind];
+	task->ends_others = attention_ends_tasks(kind);
 	return true;
 }
 

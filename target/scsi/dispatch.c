@@ -125,8 +125,7 @@ dispatch(struct scsi_task *task, struct scsi_sense *ret_sense)
 	bool exempt;
 	struct scsi_sense unknown = find_operation(task, &exempt);
 
-	if (task->lun != NULL && !exempt &&
-	    attention_take(task->mapping, ret_sense))
+	if (task->lun != NULL && !exempt && attention_take(task, ret_sense))
 		return SCSI_CHECK_CONDITION;
 	*ret_sense = unknown;
 	if (!sense_is_good(ret_sense))

@@ -383,8 +383,8 @@ bool mapping_is_protected(
 void attention_set(struct scsi_mapping *mapping, enum attention kind);
 void attention_set_lun(
     struct lun *lun, enum attention kind, const struct scsi_mapping *except);
-/* Takes the first one; false: none pending. */
-bool attention_take(struct scsi_mapping *mapping, struct scsi_sense *ret_sense);
+/* Takes the first one, which the task reports; false: none pending. */
+bool attention_take(struct scsi_task *task, struct scsi_sense *ret_sense);
 /* How many are pending, and the first one. */
 unsigned attention_peek(
     const struct scsi_mapping *mapping, struct scsi_sense *ret_sense);

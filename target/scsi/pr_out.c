@@ -399,6 +399,7 @@ static enum scsi_status
 pr_preempt_and_abort(struct pr_out *out)
 {
 	out->change->abort = true;
+	out->task->ends_others = true;
 	return pr_preempt(out);
 }
 

@@ -31,7 +31,7 @@ spc_request_sense(struct scsi_task *task, struct scsi_answer *answer)
 	static_assert(SCSI_ANSWER_SIZE >= SENSE_DATA_MAX, "room");
 	if (task->lun == NULL)
 		sense = SENSE_LOGICAL_UNIT_NOT_SUPPORTED;
-	else if (!attention_take(task->mapping, &sense) &&
+	else if (!attention_take(task, &sense) &&
 		 !access_refuses(task->mapping, NULL, &sense) &&
 		 !sanitize_refuses(task->lun, NULL, &sense) &&
 		 task->lun->stopped)

@@ -30,6 +30,7 @@ task_reset(struct scsi_task *task)
 	task->status = SCSI_GOOD;
 	task->sense_length = 0;
 	task->aborted = task->aborting = task->detached = false;
+	task->ends_others = false;
 	task->dormant = task->waiting = task->starting = false;
 	task->queued = task->throttled = task->turn.paid = false;
 	task->turn.lun = NULL;

@@ -89,8 +89,11 @@ struct scsi_task {
 	enum scsi_status status;
 	uint8_t sense[SENSE_DATA_MAX];
 	uint8_t sense_length;
-	bool aborted; /* by task management: SAM says no status is
-			 sent; the carrier just releases */
+	bool aborted;     /* by task management: SAM says no status is
+			     sent; the carrier just releases */
+	bool ends_others; /* it tells that other tasks have ended, and so
+			     must not overtake what there is to say of
+			     them */
 
 	/* ---- scsi's, from begin to complete ---- */
 	struct loop *loop;

@@ -19,7 +19,7 @@
  *
  * The first byte chooses block size, thin, cache, the size of the pool of
  * buffers, and whether registrations and what is saved are kept; each fourth
- *time that fails.  The nexuses come in by two port groups.
+ * time that fails.  The nexuses come in by two port groups.
  */
 #include "backstores/stores.h"
 #include "backstores/testing.h"

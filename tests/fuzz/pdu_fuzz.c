@@ -26,14 +26,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 static void
 client_login(struct initiator *c, const char *text, size_t length, uint8_t isid)
 {
-	struct iscsi_bhs bhs = {
-	    .opcode = ISCSI_LOGIN_REQUEST | ISCSI_IMMEDIATE, .flags = 0x87};
+	const struct login login = {.isid = isid, .cmdsn = 1};
 	struct iscsi_bhs response;
 	uint8_t data[1024];
 
-	bhs.lun[5] = isid;
-	be32_set(&bhs.number[0], 1);
-	initiator_pdu(c, &bhs, (const uint8_t *)text, (uint32_t)length);
+	initiator_login(c, &login, text, length);
 	initiator_receive(c, &response, sizeof(response));
 	assert(response.rest[0] == 0 && response.rest[1] == 0);
 	length = be24_get(&response.data_length);

@@ -2,7 +2,10 @@
 /*
  * Sessions side by side and connections in them, against the whole stack.  The
  * input is a program: a byte says what is done (its low four bits, rows of the
- * table below) and on which connection (its high bits), the bytes after it how.
+ * table below) and on which connection (the two bits above), the bytes after it
+ * how.  Bit 6: of the PDU only half goes out, the rest before the next one on
+ * that connection, or when we wait for the server.
+ *
  * Two hosts share two units, so reservations of one are met by the other;
  * commands of a session may come ahead of their turn on any connection of it.
  * Beside what sanitizers and assertions find, the server is held to its numbers
@@ -141,11 +144,13 @@ do_data(struct slot *slot)
 {
 	static const uint8_t zeroes[STACK_DATA_MAX];
 	const uint8_t how = take();
-	uint32_t length = slot->r2t_length, offset = slot->r2t_offset;
+	uint32_t length, offset;
 	struct iscsi_bhs bhs = {
 	    .opcode = ISCSI_DATA_OUT, .flags = how & 1 ? 0 : 0x80};
 
 	slot_look(slot);
+	length = slot->r2t_length;
+	offset = slot->r2t_offset;
 	slot->c.corrupt = (how & 0xc) == 0xc;
 	be32_set(&bhs.itt, how & 2 ? f.itt & 63 : slot->itt);
 	be32_set(&bhs.ttt, how & 2 ? ISCSI_TAG_NONE : slot->ttt);
@@ -281,24 +286,50 @@ do_publish(struct slot *slot)
 static const struct {
 	void (*run)(struct slot *slot);
 	bool anywhere; /* also on a connection that is not open */
+	bool waits;    /* for the server */
 } steps[16] = {
-    {do_login, true},
-    {do_login_text, true},
-    {do_read, false},
-    {do_write, false},
-    {do_data, false},
-    {do_persist, false},
-    {do_cdb, false},
-    {do_task, false},
-    {do_logout, false},
-    {do_ping, false},
-    {do_pong, false},
-    {do_text, false},
-    {do_header, false},
-    {slot_look, false},
-    {slot_close, false},
-    {do_publish, true},
+    {do_login, true, true},
+    {do_login_text, true, true},
+    {do_read, false, false},
+    {do_write, false, false},
+    {do_data, false, false},
+    {do_persist, false, false},
+    {do_cdb, false, false},
+    {do_task, false, false},
+    {do_logout, false, false},
+    {do_ping, false, false},
+    {do_pong, false, false},
+    {do_text, false, false},
+    {do_header, false, false},
+    {slot_look, false, false},
+    {slot_close, false, true},
+    {do_publish, true, true},
 };
+
+/* A reset, say, goes on only when data that is coming in has come: the server
+ * would wait for it as long as for any silent peer, and we for the server. */
+static void
+rests_send(void)
+{
+	for (unsigned i = 0; i < SLOTS; i++) {
+		if (f.slots[i].open)
+			initiator_rest(&f.slots[i].c);
+	}
+}
+
+static void
+step_run(uint8_t step)
+{
+	struct slot *slot = &f.slots[step >> 4 & (SLOTS - 1)];
+
+	if (!slot->open && !steps[step & 15].anywhere)
+		return;
+	if (steps[step & 15].waits)
+		rests_send();
+	slot->c.half = (step & 0x40) != 0;
+	steps[step & 15].run(slot);
+	slot->c.half = false;
+}
 
 /* ---- The input ---- */
 
@@ -319,12 +350,9 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	stack_new();
 	begin(data, size);
-	for (unsigned i = 0; i < STEPS_MAX && f.at < f.end; i++) {
-		const uint8_t step = take();
-		struct slot *slot = &f.slots[step >> 4 & (SLOTS - 1)];
-		if (slot->open || steps[step & 15].anywhere)
-			steps[step & 15].run(slot);
-	}
+	for (unsigned i = 0; i < STEPS_MAX && f.at < f.end; i++)
+		step_run(take());
+	rests_send();
 	for (unsigned i = 0; i < SLOTS; i++)
 		slot_look(&f.slots[i]);
 	for (unsigned i = 0; i < SLOTS; i++)

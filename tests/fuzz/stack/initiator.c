@@ -46,34 +46,70 @@ initiator_send(struct initiator *c, const void *data, size_t length)
 	}
 }
 
-static void
-initiator_sum(
-    struct initiator *c, const void *data, size_t length, uint32_t spoil)
+/* What a sum covers lies before at. */
+static uint8_t *
+add_sum(uint8_t *at, size_t length, uint32_t spoil)
 {
-	uint8_t sum[4];
+	store_le32(at, crc32c(at - length, length) ^ spoil);
+	return at + ISCSI_DIGEST_LENGTH;
+}
 
-	store_le32(sum, crc32c(data, length) ^ spoil);
-	initiator_send(c, sum, sizeof(sum));
+/* Returns its end. */
+static uint8_t *
+pdu_build(const struct initiator *c, uint8_t *at, const struct iscsi_bhs *bhs,
+    const uint8_t *data, uint32_t length)
+{
+	const uint32_t whole = length + iscsi_pad(length);
+
+	memcpy(at, bhs, sizeof(*bhs));
+	at += sizeof(*bhs);
+	if (c->digests)
+		at = add_sum(at, sizeof(*bhs), 0);
+	if (whole == 0)
+		return at;
+	memset(at, 0, whole);
+	memcpy(at, data, length);
+	at += whole;
+	return c->digests ? add_sum(at, whole, c->corrupt) : at;
+}
+
+void
+initiator_rest(struct initiator *c)
+{
+	initiator_send(c, c->kept, c->kept_length);
+	c->kept_length = 0;
 }
 
 void
 initiator_pdu(struct initiator *c, struct iscsi_bhs *bhs, const uint8_t *data,
     uint32_t length)
 {
-	uint8_t padded[STACK_DATA_MAX + 4] = {0};
-	const uint32_t whole = length + iscsi_pad(length);
+	uint8_t pdu[PDU_MAX];
+	size_t whole, now;
 
-	if (length > 0)
-		memcpy(padded, data, length);
 	bhs->ahs_words = 0;
 	be24_set(&bhs->data_length, length);
-	initiator_send(c, bhs, sizeof(*bhs));
-	if (c->digests)
-		initiator_sum(c, bhs, sizeof(*bhs), 0);
-	initiator_send(c, padded, whole);
-	if (c->digests && whole > 0)
-		initiator_sum(c, padded, whole, c->corrupt);
-	c->corrupt = false;
+	initiator_rest(c);
+	whole = (size_t)(pdu_build(c, pdu, bhs, data, length) - pdu);
+	now = c->half ? whole / 2 : whole;
+	initiator_send(c, pdu, now);
+	c->kept_length = whole - now;
+	memcpy(c->kept, pdu + now, c->kept_length);
+	c->corrupt = c->half = false;
+}
+
+void
+initiator_login(struct initiator *c, const struct login *login,
+    const char *text, size_t length)
+{
+	struct iscsi_bhs bhs = {
+	    .opcode = ISCSI_LOGIN_REQUEST | ISCSI_IMMEDIATE, .flags = 0x87};
+
+	bhs.lun[5] = login->isid;
+	store_be16(&bhs.lun[6], login->tsih);
+	store_be16((uint8_t *)&bhs.ttt, login->cid);
+	be32_set(&bhs.number[0], login->cmdsn);
+	initiator_pdu(c, &bhs, (const uint8_t *)text, (uint32_t)length);
 }
 
 /* libFuzzer's alarm interrupts. */

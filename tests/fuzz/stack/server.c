@@ -112,8 +112,11 @@ stack_publish(bool read_only)
 static void
 server_open(void)
 {
-	const struct iscsi_limits limits = {
-	    .commands = 16, .data_bytes = 16u << 10};
+	/* others may wait for a peer that is silent, and we for the server */
+	const struct iscsi_limits limits = {.commands = 16,
+	    .data_bytes = 16u << 10,
+	    .nop_interval_ms = 250,
+	    .nop_timeout_ms = 250};
 
 	luns_open();
 	int ret = iscsi_server_new(s.loop, &s.loop, 1, &limits, &s.server);

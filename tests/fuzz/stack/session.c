@@ -186,8 +186,11 @@ void
 slot_login(struct slot *slot, struct session *session, uint16_t cid, bool join,
     const char *text, size_t length)
 {
-	struct iscsi_bhs bhs = {
-	    .opcode = ISCSI_LOGIN_REQUEST | ISCSI_IMMEDIATE, .flags = 0x87};
+	const struct login login = {.isid = session->isid,
+	    .tsih = join ? session->tsih : 0,
+	    .cid = cid,
+	    .cmdsn = session->cmdsn};
+	struct iscsi_bhs bhs;
 	char data[STACK_DATA_MAX];
 	size_t n = 0;
 
@@ -200,12 +203,7 @@ slot_login(struct slot *slot, struct session *session, uint16_t cid, bool join,
 	n = add_pair(data, n, "InitiatorName", session->initiator);
 	n = add_pair(data, n, "TargetName", STACK_TARGET);
 	memcpy(data + n, text, length);
-	bhs.lun[5] = session->isid;
-	store_be16(&bhs.lun[6], join ? session->tsih : 0);
-	store_be16((uint8_t *)&bhs.ttt, cid);
-	be32_set(&bhs.number[0], session->cmdsn);
-	initiator_pdu(
-	    &slot->c, &bhs, (const uint8_t *)data, (uint32_t)(n + length));
+	initiator_login(&slot->c, &login, data, n + length);
 	if (!login_answered(slot, &bhs)) {
 		slot_close(slot);
 		return;

@@ -52,10 +52,15 @@ all_kinds_are_reported_in_order_and_once(void **state)
 		tur(&cmd, rig, 0);
 		cmd_run(&cmd);
 		assert_status_(&cmd, order[i], __FILE__, __LINE__);
+		/* those up to COMMANDS CLEARED say so of tasks */
+		assert_int_equal(cmd.task.ends_others, i < 4);
 		cmd_release(&cmd);
 	}
 	tur(&cmd, rig, 0);
-	run_good(&cmd);
+	cmd_run(&cmd);
+	assert_good(&cmd);
+	assert_false(cmd.task.ends_others);
+	cmd_release(&cmd);
 }
 
 static void

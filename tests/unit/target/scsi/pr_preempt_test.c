@@ -217,6 +217,7 @@ under_tas_the_aborted_are_told(void **state)
 	assert_int_equal(running.task.status, SCSI_TASK_ABORTED);
 	cmd_release(&running);
 	assert_good(&prout);
+	assert_true(prout.task.ends_others);
 	cmd_release(&prout);
 }
 
