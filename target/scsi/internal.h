@@ -189,7 +189,7 @@ struct scsi_nexus {
 	struct list orphans;          /* tasks for LUNs that are not there */
 	unsigned tmf_count;           /* that have not called done yet */
 	struct latency latency;
-	bool closing;
+	bool is_shared, closing;
 	void (*done)(void *arg);
 	void *arg;
 	struct loop_task later;

@@ -222,8 +222,11 @@ struct scsi_nexus_params {
 	const char *target_port;    /* iSCSI: "iqn...,t,0x<tpgt>" */
 	uint16_t relative_port;     /* relative target port identifier */
 	const char *target_name;    /* SCSI target device name, VPD 83h */
+	/* It stands for hosts that come and go behind it, and who carries them
+	 * tells each of them when it is new. */
+	bool is_shared;
 };
-/* A new nexus reports POWER ON on each LUN it maps. */
+/* A new nexus reports POWER ON on each LUN it maps, but a shared one. */
 int scsi_nexus_new(
     const struct scsi_nexus_params *params, struct scsi_nexus **ret_nexus);
 /* Aborts its tasks (complete() comes with aborted set) and unmaps; done when

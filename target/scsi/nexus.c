@@ -119,7 +119,8 @@ scsi_nexus_map(struct scsi_nexus *nexus, unsigned number, struct lun *lun,
 	lun->mapping_count++;
 	nexus->mappings[number] = mapping;
 	nexus->mapping_count++;
-	attention_set(mapping, ATTENTION_POWER_ON);
+	if (!nexus->is_shared)
+		attention_set(mapping, ATTENTION_POWER_ON);
 	registry_see(mapping);
 	if (announce)
 		nexus_announce(nexus, mapping);
@@ -212,6 +213,7 @@ scsi_nexus_new(
 	nexus->magic = NEXUS_MAGIC;
 	nexus->loop = params->loop;
 	nexus->relative_port = params->relative_port;
+	nexus->is_shared = params->is_shared;
 	list_init(&nexus->orphans);
 	list_init(&nexus->closing_mappings);
 	if (!name_copy(nexus->initiator_port, sizeof(nexus->initiator_port),

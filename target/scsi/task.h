@@ -152,7 +152,8 @@ int scsi_task_buffers(struct scsi_task *task, uint64_t length);
  * Memory the carrier lends (borrowed) has elements that are multiples of the
  * LUN's block size at addresses that are multiples of its backstore's
  * mem_align where the command reads or writes blocks; for Data-In it is at
- * least expected_in bytes.
+ * least expected_in bytes.  A command that reads more than that has buffers of
+ * its own: borrowed is off at its end, and the carrier copies.
  *
  * A task that task management hits while it is begun leaves the task set at
  * once and gets aborted set (or, by another nexus under TAS, will end with

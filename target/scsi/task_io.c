@@ -129,11 +129,13 @@ scsi_task_in_buffers(struct scsi_task *task, uint64_t length,
 {
 	assert(task_is_executing(task));
 
-	if (task->borrowed) {
-		assert(bs_iov_length(task->iov, task->iov_count) >= length);
+	if (task->borrowed &&
+	    bs_iov_length(task->iov, task->iov_count) >= length) {
 		next(task);
 		return;
 	}
+	task->borrowed = false;
+	task->iov_count = 0;
 	task->wanted = length;
 	task->next = next;
 	if (scsi_task_buffers(task, length) == 0)

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The tcmu carrier: a LUN served to the kernel's target through its device's
+ * ring.  On the LUN's loop.
+ *
+ * The ring says neither who sent a command nor its task attribute, and the
+ * kernel answers REPORT LUNS and reservations by itself: so there is one I_T
+ * nexus, the kernel's, and every command is SIMPLE.
+ */
+#ifndef TARGET_TCMU_DEVICE_H
+#define TARGET_TCMU_DEVICE_H
+
+#include "target/scsi/lun.h"
+#include "target/tcmu/ring.h"
+
+struct tcmu_device;
+
+struct tcmu_device_params {
+	struct loop *loop;
+	struct lun *lun;
+	struct tcmu_ring *ring;  /* the device's from now on */
+	const char *target_name; /* SCSI target device name, VPD 83h */
+	/* The kernel's device went away, or its ring is broken: nothing is
+	 * served any more; tcmu_device_close follows.  Once at most. */
+	void (*lost)(void *arg);
+	void *arg;
+};
+
+/* Serves.  0; -ENOMEM, and the ring is closed. */
+int tcmu_device_new(
+    const struct tcmu_device_params *params, struct tcmu_device **ret_device);
+
+/* What is being done is aborted and answered with BUSY, which initiators send
+ * again; done when nothing of it touches medium or data any more and the ring
+ * is closed. */
+void tcmu_device_close(
+    struct tcmu_device *device, void (*done)(void *arg), void *arg);
+
+#endif

@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The ring of a device of the kernel's target_core_user: commands come in it,
+ * their data lie beside it, answers go back through it in any order.  Layout
+ *and rules: <linux/target_core_user.h>, drivers/target/target_core_user.c.
+ *
+ *	tcmu_ring_next      takes what the kernel has put there
+ *	tcmu_ring_complete  answers one command
+ *	tcmu_ring_kick      tells the kernel of all that were answered
+ *
+ * Who drives it is a table, so that the same device code runs on the kernel's
+ * header alone (ring_native.c) or on a library.
+ */
+#ifndef TARGET_TCMU_RING_H
+#define TARGET_TCMU_RING_H
+
+#include "target/scsi/task.h"
+
+struct tcmu_ring;
+
+/* The data are the kernel's memory, mapped here, until the command is
+ * completed.  It does not say which way they go: before a command that reads
+ * they hold what some command before it left. */
+struct tcmu_command {
+	uint16_t id;
+	uint8_t cdb[SCSI_CDB_MAX]; /* zero padded */
+	uint8_t cdb_length;
+	uint64_t length; /* bytes of data, also those beyond iov */
+	unsigned iov_count;
+	struct iovec iov[SCSI_TASK_IOV_MAX];
+};
+
+#define TCMU_ABORT_MAX 256
+
+struct tcmu_event {
+	enum tcmu_event_kind {
+		TCMU_COMMAND,
+		TCMU_ABORT, /* the commands of those ids; each is to be
+			       completed as well */
+	} kind;
+	struct tcmu_command command;
+	uint16_t abort[TCMU_ABORT_MAX];
+	unsigned abort_count;
+};
+
+struct tcmu_answer {
+	uint16_t id;
+	enum scsi_status status;
+	const uint8_t *sense; /* of CHECK CONDITION */
+	unsigned sense_length;
+	/* Data-In of fewer bytes than the command has room for: only these go
+	 * to the initiator.  Not 0: what has none is zeroed by the caller. */
+	bool is_short;
+	uint32_t length;
+};
+
+struct tcmu_ring_ops {
+	/* 1: *ret_event; 0: nothing; -EIO: what is there is not a ring. */
+	int (*next)(struct tcmu_ring *ring, struct tcmu_event *ret_event);
+	void (*complete)(
+	    struct tcmu_ring *ring, const struct tcmu_answer *answer);
+	/* 0; -EIO: the device is gone. */
+	int (*kick)(struct tcmu_ring *ring);
+	void (*close)(struct tcmu_ring *ring);
+};
+
+struct tcmu_ring {
+	const struct tcmu_ring_ops *ops;
+	int fd; /* to be polled for input: there may be something */
+	/* Does the kernel look at tcmu_answer.length?  If not, all bytes go to
+	 * the initiator. */
+	bool has_length;
+};
+
+/* uio: "/dev/uio7", whose kernel device is ours alone.  0; -EBUSY: another has
+ * it open; -ENODEV: it is no ring; -errno. */
+int tcmu_ring_open(const char *uio, struct tcmu_ring **ret_ring);
+/* The same of a descriptor and what it maps, which become the ring's: for
+ * tests, and for a program that takes over from one before it. */
+int tcmu_ring_from(int fd, void *map, size_t size, struct tcmu_ring **ret_ring);
+
+static inline int
+tcmu_ring_next(struct tcmu_ring *ring, struct tcmu_event *ret_event)
+{
+	return ring->ops->next(ring, ret_event);
+}
+
+static inline void
+tcmu_ring_complete(struct tcmu_ring *ring, const struct tcmu_answer *answer)
+{
+	ring->ops->complete(ring, answer);
+}
+
+static inline int
+tcmu_ring_kick(struct tcmu_ring *ring)
+{
+	return ring->ops->kick(ring);
+}
+
+static inline void
+tcmu_ring_close(struct tcmu_ring *ring)
+{
+	ring->ops->close(ring);
+}
+
+#endif
