@@ -88,14 +88,17 @@ task_take(struct iscsi_task *task)
 }
 
 /* Does a command hold some that waits for the limits of its LUN?  That may take
- * long, and whoever waits for it must not hold up pings and task management. */
+ * long, and whoever waits for it must not hold up pings and task management. Or
+ * for its turn?  That may be behind the one that wants buffers now, at the HEAD
+ * OF QUEUE, and both would wait for ever. */
 static bool
-held_by_limits(const struct iscsi_conn *conn)
+held_by_waiting(const struct iscsi_conn *conn)
 {
 	const struct iscsi_task *task;
 
 	list_for_each (task, &conn->tasks, link) {
-		if (task->held > 0 && task->scsi.throttled)
+		if (task->held > 0 &&
+		    (task->scsi.throttled || task->scsi.dormant))
 			return true;
 	}
 	return false;
@@ -109,7 +112,8 @@ iscsi_buffers_now(struct iscsi_task *task)
 	if (task_take(task))
 		return 0;
 	/* one that was held is not what the connection receives */
-	if (conn->awaiting > 0 || conn->rx.pdu.replayed || held_by_limits(conn))
+	if (conn->awaiting > 0 || conn->rx.pdu.replayed ||
+	    held_by_waiting(conn))
 		return -EBUSY;
 	task->state = ISCSI_TASK_BUFFERS;
 	task->stalled = true;

@@ -132,7 +132,9 @@ class Varve:
         self.block_size = block_size
         config = pathlib.Path(directory, "varved", "varve.conf")
         config.parent.mkdir()
-        config.write_text(f"[pool]\nbackground_percent = {SLOW_PERCENT}\n")
+        # it sleeps for a minute and answers no ping meanwhile
+        config.write_text(f"[pool]\nbackground_percent = {SLOW_PERCENT}\n"
+                          "[iscsi]\nnop_seconds = 600\n")
         self.varved = varved = Varved(config.parent)
         varved.varve("pool", "create", "cu", directory + "/pool.img", "--size", "4G")
         for number, iqn in enumerate((INITIATOR, INITIATOR + "-2", QEMU)):
