@@ -89,19 +89,20 @@ int lio_check(struct lio *lio);
 
 /* The device is there and enabled afterwards; one that is there already (we
  * were killed, or run anew) is blocked, its ring reset, and *ret_resumed set:
- * lio_device_resume once the ring is served.  ret_uio: what to open.  0; -EBUSY:
- * another program has it open, for more than a second; -errno. */
+ * lio_device_resume once the ring is served.  ret_uio: what to open.  0;
+ * -EBUSY: another program has it open, for more than a second; -errno. */
 int lio_device_make(struct lio *lio, const struct lio_device *device,
     char ret_uio[LIO_UIO_MAX], bool *ret_resumed);
 int lio_device_resume(struct lio *lio, const char *name);
-/* The new size; we raise the unit attention ourselves, and answer READ CAPACITY:
- * the kernel only passes the number on to who listens to its netlink. */
+/* The new size; we raise the unit attention ourselves, and answer READ
+ * CAPACITY: the kernel only passes the number on to who listens to its netlink.
+ */
 int lio_device_resize(struct lio *lio, const char *name, uint64_t size);
 /* Nothing exports it any more.  0 also if it is not there. */
 int lio_device_remove(struct lio *lio, const char *name);
 /* Calls found for each device of ours that there is. */
-int lio_devices(struct lio *lio, void (*found)(void *arg, const char *name),
-    void *arg);
+int lio_devices(
+    struct lio *lio, void (*found)(void *arg, const char *name), void *arg);
 
 /* Makes what is missing, mends what somebody removed or changed, and takes away
  * what is ours and no longer wanted.  Everything that can be done is done, also

@@ -249,7 +249,7 @@ mapped_make(struct lio *lio, const char *tpg, const char *acl,
 	const struct lio_port *port = lio_ports_find(ports, lun->device);
 	char link[LIO_ENTRY_MAX];
 
-	if (port == NULL) /* it could not be made, and was said */
+	if (port == NULL || port->link[0] == '\0') /* it could not be made */
 		return;
 	if (lio_make_dir(lio, dir.text) < 0)
 		return;

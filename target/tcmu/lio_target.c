@@ -230,7 +230,7 @@ port_make(struct lio *lio, const char *tpg, struct lio_ports *ports,
 		port.number++;
 	snprintf(port.device, sizeof(port.device), "%s", device);
 	if (lio_port_make(lio, tpg, port.number, device) < 0)
-		port.device[0] = '\0'; /* the number is used nevertheless */
+		port.link[0] = '\0'; /* once is enough: it was said */
 	lio_ports_add(lio, ports, &port);
 }
 
