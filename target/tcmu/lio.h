@@ -89,8 +89,10 @@ int lio_check(struct lio *lio);
 
 /* The device is there and enabled afterwards; one that is there already (we
  * were killed, or run anew) is blocked, its ring reset, and *ret_resumed set:
- * lio_device_resume once the ring is served.  ret_uio: what to open.  0;
- * -EBUSY: another program has it open, for more than a second; -errno. */
+ * lio_device_resume once the ring is served, and before lio_apply: the disk of
+ * a loop that is made on a blocked device is asked for minutes what it is.
+ * ret_uio: what to open.  0; -EBUSY: another program has it open, for more than
+ * a second; -errno. */
 int lio_device_make(struct lio *lio, const struct lio_device *device,
     char ret_uio[LIO_UIO_MAX], bool *ret_resumed);
 int lio_device_resume(struct lio *lio, const char *name);
