@@ -4,10 +4,12 @@
  *
  *	varved --dir DIR [--portal ADDR:PORT]...     all below DIR
  *	varved                                       the system's
+ *	varved --guard                               after one that has ended
  */
 #include "base/log.h"
 #include "base/version.h"
 #include "target/daemon.h"
+#include "target/tcmu/lio.h"
 #include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
@@ -20,7 +22,7 @@
 
 struct options {
 	const char *dir, *config_path, *log_level;
-	bool check_config;
+	bool check_config, guard;
 };
 
 static const char usage_text[] =
@@ -37,16 +39,20 @@ static const char usage_text[] =
     "  --config FILE       instead of " SYSTEM_CONFIG "\n"
     "  --check-config      read the configuration, say if it is good, and "
     "end\n"
+    "  --guard             hold what the kernel's target exports until varved "
+    "runs\n"
+    "                      again, and end\n"
     "  --log-level LEVEL   error, warning, notice, info or debug\n"
     "  --help, --version\n";
 
-enum { OPT_DIR = 256, OPT_PORTAL, OPT_CONFIG, OPT_CHECK, OPT_LEVEL };
+enum { OPT_DIR = 256, OPT_PORTAL, OPT_CONFIG, OPT_CHECK, OPT_GUARD, OPT_LEVEL };
 
 static const struct option long_options[] = {
     {"dir", required_argument, NULL, OPT_DIR},
     {"portal", required_argument, NULL, OPT_PORTAL},
     {"config", required_argument, NULL, OPT_CONFIG},
     {"check-config", no_argument, NULL, OPT_CHECK},
+    {"guard", no_argument, NULL, OPT_GUARD},
     {"log-level", required_argument, NULL, OPT_LEVEL},
     {"help", no_argument, NULL, 'h'},
     {"version", no_argument, NULL, 'V'},
@@ -81,6 +87,7 @@ take_option(int option, struct options *options, struct config *config)
 	case OPT_PORTAL: take_portal(config, optarg); return;
 	case OPT_CONFIG: options->config_path = optarg; return;
 	case OPT_CHECK: options->check_config = true; return;
+	case OPT_GUARD: options->guard = true; return;
 	case OPT_LEVEL: options->log_level = optarg; return;
 	case 'h': fputs(usage_text, stdout); exit(0);
 	case 'V': puts("varved " VARVE_VERSION); exit(0);
@@ -143,6 +150,20 @@ config_make(const struct options *options, struct config *config)
 		fail("--log-level takes error, warning, notice, info or debug");
 }
 
+/* Success also when something could not be blocked: systemd would call it a
+ * failure of the unit, and there is nothing that it could do. */
+static int
+guard(void)
+{
+	struct lio *lio = lio_new(NULL);
+
+	if (lio == NULL || lio_guard(lio) < 0)
+		fprintf(stderr, "varved: %s\n",
+		    lio != NULL ? lio_problem(lio) : "out of memory");
+	lio_free(lio);
+	return 0;
+}
+
 int
 main(int argc, char **argv)
 {
@@ -151,6 +172,8 @@ main(int argc, char **argv)
 
 	config_defaults(&config);
 	options_parse(argc, argv, &options, &config);
+	if (options.guard)
+		return guard();
 	config_make(&options, &config);
 	if (options.check_config) {
 		puts("the configuration is good");

@@ -17,6 +17,7 @@ claim_exit 2 "a bad configuration" "$BUILD/varved" --config "$dir/bad.conf" --ch
 claim_text "with its line" "bad.conf:3: there is no key 'levle'"
 claim "the packaged configuration is good" \
     "$BUILD/varved" --config "$top/packaging/varve.conf" --check-config
+claim "a guard that has nothing to hold" "$BUILD/varved" --guard
 claim_exit 2 "a configuration that is not there" "$BUILD/varved" --config "$dir/none.conf"
 claim_exit 1 "a directory that cannot be" "$BUILD/varved" --dir /dev/null/x
 
