@@ -26,6 +26,7 @@ enum kind {
 	KIND_SIZE,    /* uint64_t, low..high */
 	KIND_SIZE32,  /* uint32_t */
 	KIND_LEVEL,
+	KIND_PORTALS, /* lio_portals, and their count */
 };
 
 struct key {
@@ -69,6 +70,7 @@ static const struct key keys[] = {
 	{ "iscsi", "commands",           KIND_COUNT,   AT(iscsi.commands), 1, 4096 },
 	{ "iscsi", "connection_buffers", KIND_SIZE,    AT(iscsi.data_bytes), 2 * MIB, GIB },
 	{ "iscsi", "MaxConnections",     KIND_COUNT,   AT(iscsi.session_connections), 1, ISCSI_CONNS_MAX },
+	{ "lio", "portals",            KIND_PORTALS, AT(lio_portals), 0, 0 },
 	/* RFC 7143 13.12 to 13.14: 512 to 2^24-1 */
 	{ "iscsi", "MaxRecvDataSegmentLength", KIND_SIZE32, AT(iscsi.max_recv_segment), 512, 16 * MIB - 1 },
 	{ "iscsi", "MaxBurstLength",     KIND_SIZE32,  AT(iscsi.max_burst), 512, 16 * MIB - 1 },
@@ -94,6 +96,9 @@ config_defaults(struct config *ret_config)
 	    .trash_seconds = 7 * DAY_SECONDS,
 	    .group_write = "varve",
 	    .group_read = "varve-ro",
+	    /* our own target has 3260 */
+	    .lio_portal_count = 1,
+	    .lio_portals = {"0.0.0.0:3261"},
 	};
 }
 
@@ -224,6 +229,28 @@ level_set(const struct key *key, const char *value, char *member)
 	return ret;
 }
 
+/* Separated by blanks or commas; that each is an address whoever listens there
+ * finds out. */
+static int
+portals_set(const struct key *key, const char *value, char *member)
+{
+	struct config *config = (struct config *)(member - key->offset);
+	const char *at = value + strspn(value, ", ");
+
+	config->lio_portal_count = 0;
+	while (*at != '\0') {
+		size_t length = strcspn(at, ", ");
+		if (config->lio_portal_count == CONFIG_PORTAL_MAX ||
+		    length >= sizeof(config->lio_portals[0]))
+			return -EINVAL;
+		snprintf(config->lio_portals[config->lio_portal_count++],
+		    sizeof(config->lio_portals[0]), "%.*s", (int)length, at);
+		at += length;
+		at += strspn(at, ", ");
+	}
+	return config->lio_portal_count > 0 ? 0 : -EINVAL;
+}
+
 /* clang-format off */
 static const struct {
 	int (*set)(const struct key *key, const char *value, char *member);
@@ -239,6 +266,7 @@ static const struct {
 	[KIND_SIZE]    = { size_set,   "a size with a unit, as 64M" },
 	[KIND_SIZE32]  = { size_set,   "a size with a unit, as 256K" },
 	[KIND_LEVEL]   = { level_set,  "error, warning, notice, info or debug" },
+	[KIND_PORTALS] = { portals_set, "ADDRESS:PORT, several with commas" },
 };
 /* clang-format on */
 

@@ -28,6 +28,9 @@ struct config {
 	unsigned background_percent; /* of a pool's loop; 0: the default */
 	unsigned trash_seconds;      /* what is in it is kept; 0: for ever */
 	struct iscsi_limits iscsi;
+	/* where the kernel's target listens for iSCSI (carrier tcmu) */
+	unsigned lio_portal_count;
+	char lio_portals[CONFIG_PORTAL_MAX][64];
 	/* of the command line */
 	bool private_dir; /* --dir: nothing of the system's */
 	unsigned portal_count;

@@ -6,11 +6,13 @@
  *	        LUNs of exported volumes are made
  *	        the access is published, then portals listen: an initiator
  *	        that comes back finds its LUNs at once
- *	stop    portals close, sessions are asked to log out and drained
+ *	stop    portals close, sessions are asked to log out and drained;
+ *	        what the kernel exports waits until varved is back
  *	        LUNs are freed, pools checkpoint and close
  */
 #include "target/house.h"
 #include "base/log.h"
+#include "target/house_tcmu.h"
 #include "target/request.h"
 #include <errno.h>
 #include <stdlib.h>
@@ -52,6 +54,12 @@ house_new(struct loop *home, struct loop **reactors, unsigned count,
 		free(house);
 		return ret;
 	}
+	house->tcmu = house_tcmu_new(house);
+	if (house->tcmu == NULL) {
+		iscsi_server_free(house->server);
+		free(house);
+		return -ENOMEM;
+	}
 	*ret_house = house;
 	return 0;
 }
@@ -68,6 +76,7 @@ house_free(struct house *house)
 	house_portals_free(house);
 	house_jobs_free(house);
 	free(house->keeping);
+	house_tcmu_free(house->tcmu);
 	iscsi_server_free(house->server);
 	free(house);
 }
@@ -203,9 +212,17 @@ stop_pools(struct house *house)
 }
 
 static void
-stop_sessions_gone(void *arg)
+stop_rings_closed(void *arg)
 {
 	stop_pools(arg);
+}
+
+static void
+stop_sessions_gone(void *arg)
+{
+	struct house *house = arg;
+
+	house_tcmu_stop(house->tcmu, stop_rings_closed, house);
 }
 
 /* What runs may need what is about to go: it is waited for. */

@@ -109,6 +109,7 @@ struct house {
 	const struct config *config;
 	struct state *state;
 	struct iscsi_server *server;
+	struct house_tcmu *tcmu;
 	int64_t started_unix;
 
 	struct list pools, portals;

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * From the state to what the iSCSI server shows: a new struct iscsi_access is
- * built as a whole and replaces the one before.  Changes that come while one
- * is on its way are served together by the next.
+ * built as a whole and replaces the one before; then to what the kernel shows.
+ * Changes that come while one is on its way are served together by the next.
  */
 #include "base/log.h"
-#include "target/house.h"
+#include "target/house_tcmu.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -91,6 +91,7 @@ target_fill(struct house *house, const struct rows *rows,
 		const struct state_export *row = &rows->exports[i];
 		uuid_t uuid;
 		if (row->target_id != from->id ||
+		    row->carrier != CARRIER_ISCSI ||
 		    uuid_parse(row->lun_uuid, uuid) < 0)
 			continue;
 		struct house_lun *hl = house_lun_find(house, uuid);
@@ -156,9 +157,17 @@ publish_done(void *arg)
 }
 
 static void
+publish_kernel(void *arg)
+{
+	struct house *house = arg;
+
+	house_tcmu_publish(house->tcmu, publish_done, house);
+}
+
+static void
 publish_task_run(struct loop_task *task)
 {
-	publish_done(container_of(task, struct house, publish_task));
+	publish_kernel(container_of(task, struct house, publish_task));
 }
 
 static void
@@ -176,7 +185,7 @@ publish_round(struct house *house)
 		loop_defer(house->home, &house->publish_task);
 		return;
 	}
-	iscsi_server_publish(house->server, access, publish_done, house);
+	iscsi_server_publish(house->server, access, publish_kernel, house);
 	iscsi_access_unref(access);
 }
 

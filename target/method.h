@@ -198,6 +198,8 @@ json_t *trash_item(const struct house *house, const struct survey_pool *sp,
 json_t *job_item(const struct house_job *job);
 json_t *host_item(const struct state_host *host, const struct exports *exports,
     const struct survey *survey);
+void export_iqn(
+    const struct state_export *row, char ret_iqn[NAMING_IQN_MAX + 8]);
 json_t *export_item(struct house *house, const struct state_export *row);
 json_t *portal_item(const struct house_portal *portal);
 json_t *session_item(

@@ -3,12 +3,17 @@
  * export add, list, remove.  One command makes all that a host needs: the LUN
  * object, the target, the LUN number, the access.
  */
+#include "base/endian.h"
 #include "base/log.h"
+#include "target/house_tcmu.h"
 #include "target/method.h"
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+
+#define THIS_MACHINE "localhost"
 
 /* ---- the item ---- */
 
@@ -23,19 +28,68 @@ export_state(struct house *house, const struct state_export *row)
 	if (uuid_parse(row->lun_uuid, uuid) < 0 ||
 	    house_lun_find(house, uuid) == NULL)
 		return "no such LUN";
+	if (row->carrier != CARRIER_ISCSI &&
+	    house_tcmu_problem(house->tcmu, uuid)[0] != '\0')
+		return house_tcmu_problem(house->tcmu, uuid);
 	return "served";
+}
+
+/* Where the host finds it. */
+static json_t *
+export_portals(struct house *house, const struct state_export *row)
+{
+	const struct config *config = house->config;
+	json_t *portals;
+
+	if (row->carrier == CARRIER_ISCSI)
+		return house_portals_json(house);
+	portals = json_array();
+	for (unsigned i = 0;
+	     row->carrier == CARRIER_TCMU && i < config->lio_portal_count; i++)
+		json_array_append_new(
+		    portals, json_string(config->lio_portals[i]));
+	return portals;
+}
+
+/* As udev calls the disk, by the identifier that VPD 83h has. */
+static json_t *
+export_disk(const struct state_export *row)
+{
+	uint8_t naa[8];
+	uuid_t uuid;
+
+	if (row->carrier != CARRIER_TCMU_LOOP ||
+	    uuid_parse(row->lun_uuid, uuid) < 0)
+		return json_null();
+	lun_naa_from_uuid(uuid, naa);
+	return json_textf("/dev/disk/by-id/wwn-0x%016" PRIx64, load_be64(naa));
+}
+
+/* As the kernel shows it the target has another name: to be one target, all its
+ * portals would have to show the same LUNs. */
+void
+export_iqn(const struct state_export *row, char ret_iqn[NAMING_IQN_MAX + 8])
+{
+	snprintf(ret_iqn, NAMING_IQN_MAX + 8, "%s%s", row->iqn,
+	    row->carrier == CARRIER_TCMU ? ":tcmu" : "");
 }
 
 json_t *
 export_item(struct house *house, const struct state_export *row)
 {
-	return json_pack("{s:o, s:s, s:s, s:i, s:b, s:o, s:b, s:s, s:o, s:o}",
+	char iqn[NAMING_IQN_MAX + 8];
+	bool local = row->carrier == CARRIER_TCMU_LOOP;
+
+	export_iqn(row, iqn);
+	return json_pack("{s:o, s:s, s:s, s:i, s:b, s:s, s:o, s:o, s:b, s:s, "
+			 "s:o, s:o}",
 	    "name", json_textf("%s/%s", row->pool, row->lun_name), "host",
-	    row->host, "iqn", row->iqn, "lun", (int)row->number, "read_only",
-	    row->read_only, "portals", house_portals_json(house), "own_target",
-	    row->own_target, "state", export_state(house, row), "created",
-	    json_time(row->created_unix), "expires",
-	    json_time(row->expires_unix));
+	    row->host, "iqn", iqn, "lun", local ? 0 : (int)row->number,
+	    "read_only", row->read_only, "carrier",
+	    state_carriers[row->carrier], "portals", export_portals(house, row),
+	    "disk", export_disk(row), "own_target", row->own_target, "state",
+	    export_state(house, row), "created", json_time(row->created_unix),
+	    "expires", json_time(row->expires_unix));
 }
 
 /* ---- list ---- */
@@ -91,6 +145,7 @@ method_export_list(struct request *request)
 struct addition {
 	struct state_export row;
 	struct state_target target; /* id 0: to be made */
+	struct state_host host;     /* id 0: to be made, it is this machine */
 	uuid_t uuid;
 	json_t *fault;
 };
@@ -101,6 +156,7 @@ addition_free(void *own)
 	struct addition *addition = own;
 
 	json_decref(addition->fault);
+	explicit_bzero(&addition->host, sizeof(addition->host));
 	free(addition);
 }
 
@@ -163,6 +219,27 @@ number_take(const struct request *request, const struct exports *exports,
 			     "host %s has another LUN by the number %u",
 			     addition->row.host, addition->row.number),
 	    "varve export list --host %s", addition->row.host);
+}
+
+/* Reservations of one carrier are not seen by the other. */
+static json_t *
+carrier_fits(const struct exports *exports, const struct addition *addition)
+{
+	for (unsigned i = 0; i < exports->count; i++) {
+		const struct state_export *row = &exports->rows[i];
+		if (!export_is_of_lun(row, addition->uuid) ||
+		    row->carrier == addition->row.carrier)
+			continue;
+		return fault_fix(
+		    fault_new("export.carrier",
+			"%s/%s is exported to host %s by the carrier %s, and "
+			"has one carrier at a time",
+			row->pool, row->lun_name, row->host,
+			state_carriers[row->carrier]),
+		    "varve export remove %s/%s --host %s", row->pool,
+		    row->lun_name, row->host);
+	}
+	return NULL;
 }
 
 static json_t *
@@ -237,6 +314,10 @@ addition_rows(struct state *state, struct addition *addition)
 
 	if (addition->target.id == 0)
 		ret = target_make(state, addition);
+	if (ret == 0 && addition->host.id == 0) {
+		ret = state_host_add(state, &addition->host);
+		addition->row.host_id = addition->host.id;
+	}
 	if (ret < 0)
 		return ret;
 	addition->row.target_id = addition->target.id;
@@ -278,6 +359,31 @@ add_reject(struct request *request, json_t *fault)
 		house_lun_close(hl, add_lun_closed, request);
 }
 
+/* Only the kernel's carriers can fail by now. */
+static void
+add_published(struct publish_wait *wait)
+{
+	struct request *request = container_of(wait, struct request, publish);
+	const struct addition *addition = request->own;
+	const struct state_export *row = &addition->row;
+	const char *problem =
+	    house_tcmu_problem(request->house->tcmu, addition->uuid);
+
+	if (row->carrier == CARRIER_ISCSI || problem[0] == '\0') {
+		request_answer(request, json_incref(request->item));
+		return;
+	}
+	request_fail(request,
+	    fault_fix(fault_why(fault_new("export.kernel",
+				    "%s/%s is exported, but the kernel does "
+				    "not show it yet",
+				    row->pool, row->lun_name),
+			  "%s", problem),
+		"it is tried again with each change; or take it back:   varve "
+		"export remove %s/%s --host %s",
+		row->pool, row->lun_name, row->host));
+}
+
 static void
 add_write(struct request *request)
 {
@@ -298,8 +404,10 @@ add_write(struct request *request)
 	request->item = export_item(request->house, &addition->row);
 	if (addition->row.expires_unix > 0)
 		house_keeping_at(request->house, addition->row.expires_unix);
-	if (request_commit(request, request->item))
-		request_publish_and_answer(request);
+	if (!request_commit(request, request->item))
+		return;
+	request->publish.done = add_published;
+	house_publish(request->house, &request->publish);
 }
 
 static void
@@ -316,6 +424,17 @@ add_lun_open(void *arg, int result)
 		add_write(request);
 }
 
+static enum state_carrier
+carrier_asked(const struct request *request)
+{
+	const char *word = param_text(request->params, "carrier");
+
+	for (unsigned i = 0; word != NULL && i < CARRIER_COUNT; i++)
+		if (strcmp(word, state_carriers[i]) == 0)
+			return i;
+	return CARRIER_ISCSI;
+}
+
 static struct addition *
 addition_new(struct request *request, const struct state_host *host)
 {
@@ -329,7 +448,9 @@ addition_new(struct request *request, const struct state_host *host)
 	row = &addition->row;
 	uuid_copy(addition->uuid, sl->volume.uuid);
 	uuid_unparse_lower(addition->uuid, row->lun_uuid);
+	addition->host = *host;
 	row->host_id = host->id;
+	row->carrier = carrier_asked(request);
 	row->pool_id = method_pool(request)->id;
 	row->read_only =
 	    sl->is_snapshot || param_flag(request->params, "read_only");
@@ -357,6 +478,8 @@ addition_check(struct request *request, struct addition *addition)
 		return fault_internal("the state cannot be read", ret);
 	fault = not_exported_yet(&exports, addition);
 	if (fault == NULL)
+		fault = carrier_fits(&exports, addition);
+	if (fault == NULL)
 		fault = target_take(state, addition);
 	if (fault == NULL)
 		fault = number_take(request, &exports, addition);
@@ -364,26 +487,54 @@ addition_check(struct request *request, struct addition *addition)
 	return fault;
 }
 
+/* This machine, as the host of its own disks: made with the first of them. */
+static bool
+find_this_machine(struct request *request, struct state_host *ret_host)
+{
+	struct state *state = request->house->state;
+	char base[NAMING_IQN_MAX + 1];
+	int ret = state_host_find(state, THIS_MACHINE, ret_host);
+
+	if (ret == -ENOENT)
+		ret = state_meta_get(state, "iqn-base", base, sizeof(base));
+	else if (ret == 0)
+		return true;
+	if (ret < 0) {
+		request_fail(
+		    request, fault_internal("the state cannot be read", ret));
+		return false;
+	}
+	snprintf(ret_host->name, sizeof(ret_host->name), THIS_MACHINE);
+	snprintf(
+	    ret_host->iqn, sizeof(ret_host->iqn), "%.200s:" THIS_MACHINE, base);
+	return true;
+}
+
+static bool
+find_host(struct request *request, struct state_host *ret_host)
+{
+	const char *name = param_text(request->params, "host");
+
+	if (carrier_asked(request) != CARRIER_TCMU_LOOP)
+		return method_find_host(request, name, ret_host);
+	if (strcmp(name, THIS_MACHINE) == 0)
+		return find_this_machine(request, ret_host);
+	request_fail(request,
+	    fault_fix(fault_new("request.argument",
+			  "a disk of this machine is not host %s's", name),
+		"varve export add %s --host " THIS_MACHINE
+		" --carrier tcmu-loop",
+		param_text(request->params, "name")));
+	return false;
+}
+
 static void
-add_go(struct request *request)
+add_begin(struct request *request)
 {
 	struct house *house = request->house;
-	struct addition *addition;
-	struct house_pool *hp;
-	struct state_host host;
-	json_t *fault;
+	struct addition *addition = request->own;
+	struct house_pool *hp = house_pool_by_id(house, addition->row.pool_id);
 
-	if (!method_find_host(
-		request, param_text(request->params, "host"), &host))
-		return;
-	addition = addition_new(request, &host);
-	explicit_bzero(&host, sizeof(host));
-	fault = addition_check(request, addition);
-	if (fault != NULL) {
-		request_fail(request, fault);
-		return;
-	}
-	hp = house_pool_by_id(house, addition->row.pool_id);
 	assert(hp != NULL);
 	if (request->dry_run)
 		request_answer(request, export_item(house, &addition->row));
@@ -391,6 +542,43 @@ add_go(struct request *request)
 		add_write(request);
 	else
 		house_lun_open(hp, addition->uuid, add_lun_open, request);
+}
+
+static void
+add_kernel_checked(void *arg, int result, const char *problem)
+{
+	struct request *request = arg;
+
+	if (result == 0)
+		add_begin(request);
+	else
+		request_fail(request,
+		    fault_fix(fault_why(fault_new("export.kernel-not-there",
+					    "the kernel of this machine "
+					    "cannot export LUNs"),
+				  "%s", problem),
+			"varve doctor"));
+}
+
+static void
+add_go(struct request *request)
+{
+	struct addition *addition;
+	struct state_host host;
+	json_t *fault;
+
+	if (!find_host(request, &host))
+		return;
+	addition = addition_new(request, &host);
+	explicit_bzero(&host, sizeof(host));
+	fault = addition_check(request, addition);
+	if (fault != NULL)
+		request_fail(request, fault);
+	else if (addition->row.carrier != CARRIER_ISCSI)
+		house_tcmu_check(
+		    request->house->tcmu, add_kernel_checked, request);
+	else
+		add_begin(request);
 }
 
 void

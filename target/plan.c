@@ -128,10 +128,12 @@ groups_document(const struct survey *survey)
 static json_t *
 export_document(const struct state_export *row)
 {
-	return json_pack("{s:o, s:s, s:i, s:b, s:b}", "name",
+	return json_pack("{s:o, s:s, s:i, s:b, s:b, s:s*}", "name",
 	    json_textf("%s/%s", row->pool, row->lun_name), "host", row->host,
 	    "lun", (int)row->number, "read_only", row->read_only, "own_target",
-	    row->own_target);
+	    row->own_target, "carrier",
+	    row->carrier == CARRIER_ISCSI ? NULL
+					  : state_carriers[row->carrier]);
 }
 
 static json_t *
@@ -282,6 +284,16 @@ plan_pools(struct plan *plan)
 }
 
 static bool
+carrier_equal(const json_t *a, const json_t *b)
+{
+	const char *x = json_string_value(json_object_get(a, "carrier"));
+	const char *y = json_string_value(json_object_get(b, "carrier"));
+	const char *usual = state_carriers[CARRIER_ISCSI];
+
+	return strcmp(x != NULL ? x : usual, y != NULL ? y : usual) == 0;
+}
+
+static bool
 export_equal(const json_t *a, const json_t *b)
 {
 	const json_t *number = json_object_get(b, "lun");
@@ -289,7 +301,8 @@ export_equal(const json_t *a, const json_t *b)
 	return (number == NULL || json_integer_value(json_object_get(a,
 				      "lun")) == json_integer_value(number)) &&
 	       true_of(a, "read_only") == true_of(b, "read_only") &&
-	       true_of(a, "own_target") == true_of(b, "own_target");
+	       true_of(a, "own_target") == true_of(b, "own_target") &&
+	       carrier_equal(a, b);
 }
 
 static void

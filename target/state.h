@@ -19,7 +19,7 @@
 #include <jansson.h>
 #include <limits.h>
 
-#define STATE_VERSION       4
+#define STATE_VERSION       5
 #define STATE_PROBLEM_MAX   512
 #define STATE_ADDRESS_MAX   NAMING_ADDRESS_MAX
 #define STATE_UUID_TEXT     37
@@ -109,12 +109,22 @@ int state_host_add(struct state *state, struct state_host *host);
 int state_host_update(struct state *state, const struct state_host *host);
 int state_host_remove(struct state *state, int64_t id);
 
+/* What carries SCSI to the host. */
+enum state_carrier {
+	CARRIER_ISCSI,     /* our own target */
+	CARRIER_TCMU,      /* the kernel's, by iSCSI */
+	CARRIER_TCMU_LOOP, /* the kernel's: a disk of this machine */
+	CARRIER_COUNT,
+};
+extern const char *const state_carriers[CARRIER_COUNT];
+
 struct state_export {
 	int64_t id, target_id, host_id, pool_id;
 	char lun_uuid[STATE_UUID_TEXT];
 	char lun_name[STATE_LUN_NAME_MAX]; /* as last known */
 	unsigned number;
 	bool read_only;
+	enum state_carrier carrier;
 	int64_t created_unix;
 	int64_t expires_unix; /* 0: never */
 	/* of the rows it refers to */

@@ -264,6 +264,21 @@ state_target_remove(struct state *state, int64_t id)
 
 /* ---- exports ---- */
 
+const char *const state_carriers[CARRIER_COUNT] = {
+    [CARRIER_ISCSI] = "iscsi",
+    [CARRIER_TCMU] = "tcmu",
+    [CARRIER_TCMU_LOOP] = "tcmu-loop",
+};
+
+static enum state_carrier
+carrier_of(const char *word)
+{
+	for (unsigned i = 0; i < CARRIER_COUNT; i++)
+		if (word != NULL && strcmp(word, state_carriers[i]) == 0)
+			return i;
+	return CARRIER_ISCSI;
+}
+
 static void
 read_export(sqlite3_stmt *stmt, void *element)
 {
@@ -283,6 +298,7 @@ read_export(sqlite3_stmt *stmt, void *element)
 	sql_text(stmt, 11, e->iqn, sizeof(e->iqn));
 	e->own_target = sqlite3_column_int(stmt, 12) != 0;
 	e->expires_unix = sqlite3_column_int64(stmt, 13);
+	e->carrier = carrier_of((const char *)sqlite3_column_text(stmt, 14));
 }
 
 int
@@ -294,7 +310,7 @@ state_exports(
 	int ret = sql_run(state,
 	    "SELECT e.id, e.target, e.host, t.pool, e.lun_uuid, e.lun_name, "
 	    "e.number, e.read_only, e.created, h.name, p.name, t.iqn, "
-	    "t.lun_uuid IS NOT NULL, e.expires FROM exports e "
+	    "t.lun_uuid IS NOT NULL, e.expires, e.carrier FROM exports e "
 	    "JOIN targets t ON t.id = e.target JOIN hosts h ON h.id = e.host "
 	    "JOIN pools p ON p.id = t.pool "
 	    "ORDER BY p.name, e.lun_name, h.name",
@@ -312,10 +328,12 @@ state_export_add(struct state *state, struct state_export *export)
 	export->created_unix = now();
 	ret = sql_run(state,
 	    "INSERT INTO exports (target, host, lun_uuid, lun_name, number, "
-	    "read_only, created, expires) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-	    NULL, NULL, "iissubii", export->target_id, export->host_id,
+	    "read_only, created, expires, carrier) "
+	    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+	    NULL, NULL, "iissubiis", export->target_id, export->host_id,
 	    export->lun_uuid, export->lun_name, export->number,
-	    (int)export->read_only, export->created_unix, export->expires_unix);
+	    (int)export->read_only, export->created_unix, export->expires_unix,
+	    state_carriers[export->carrier]);
 	export->id = sql_inserted(state);
 	return ret;
 }

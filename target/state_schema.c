@@ -94,7 +94,11 @@ static const char step_4[] =
 "ALTER TABLE portals ADD COLUMN redirect TEXT NOT NULL DEFAULT '';"
 "ALTER TABLE portals ADD COLUMN permanent INTEGER NOT NULL DEFAULT 0;";
 
-static const char *const steps[] = { step_1, step_2, step_3, step_4 };
+static const char step_5[] =
+/* our own target, or the kernel's */
+"ALTER TABLE exports ADD COLUMN carrier TEXT NOT NULL DEFAULT 'iscsi';";
+
+static const char *const steps[] = { step_1, step_2, step_3, step_4, step_5 };
 /* clang-format on */
 static_assert(ARRAY_SIZE(steps) == STATE_VERSION, "a step for each version");
 

@@ -323,6 +323,7 @@ an_older_database_is_taken_along(void **unused)
 	db_add_host("kvm1", "iqn.2026-01.x:1", &host);
 	assert_int_equal(db_add_export(target, host, UUID_1, 0), 0);
 	db_execute(
+	    "ALTER TABLE exports DROP COLUMN carrier;"
 	    "ALTER TABLE exports DROP COLUMN expires; DROP TABLE flattens;"
 	    "DROP TABLE samples; DROP TABLE registrations;"
 	    "DROP TABLE lun_settings; DROP TABLE lun_saved;"
@@ -335,6 +336,7 @@ an_older_database_is_taken_along(void **unused)
 	assert_int_equal(state_exports(state, &rows, &count), 0);
 	assert_int_equal(count, 1);
 	assert_int_equal(rows[0].expires_unix, 0);
+	assert_int_equal(rows[0].carrier, CARRIER_ISCSI);
 	free(rows);
 }
 
