@@ -32,7 +32,7 @@ target)
         target_core_mod target_core_user target_core_file target_core_iblock
         tcm_loop iscsi_target_mod scsi_transport_iscsi iscsi_tcp
         scsi_dh_alua dm_mod dm_multipath dm_round_robin crc32c_generic"
-    programs="$common_programs fio mkfs.ext4 e2fsck
+    programs="$common_programs bash fio mkfs.ext4 e2fsck
         resize2fs fstrim fsfreeze blkdiscard blockdev dd lsblk dmsetup
         iscsid iscsiadm iscsi-inq iscsi-ls iscsi-readcapacity16 iscsi-test-cu"
     served="$build/varved $build/varve" # they come in the share; here their libraries

@@ -1,4 +1,4 @@
-# shellcheck shell=dash
+# shellcheck shell=bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
 # Linux's own target by configfs alone, for scripts inside a guest; after lib.sh.

@@ -1,4 +1,4 @@
-# shellcheck shell=dash
+# shellcheck shell=bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
 # For scripts inside a guest of the kind "target": claims that are counted, and how a
@@ -66,7 +66,7 @@ within() {
     local end
     end=$(($(date +%s) + $1))
     shift
-    until "$@"; do
+    until "$@" >/dev/null 2>&1; do
         [ "$(date +%s)" -lt "$end" ] || return 1
         sleep 0.1
     done

@@ -39,7 +39,7 @@ def run(name, part):
     with tempfile.TemporaryDirectory(prefix="guest-") as directory:
         share = pathlib.Path(directory) / "share"
         share.mkdir()
-        for library in ("lib.sh", "configfs.sh"):
+        for library in ("lib.sh", "configfs.sh", "varved.sh"):
             shutil.copy(guest.HERE / library, share)
         (share / "suite.sh").write_text(text)
         result = guest.run(

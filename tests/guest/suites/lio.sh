@@ -1,4 +1,4 @@
-#!/bin/busybox sh
+#!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
 # The peer: LIO's own fileio backstore, as a disk of the host's own (tcm_loop) and by
