@@ -31,6 +31,7 @@ equal "and its blocks" "$(blockdev --getss "$b")" 4096
 equal "Linux unmaps it" "$(cat "/sys/block/${a#/dev/}/device/scsi_disk"/*/provisioning_mode)" unmap
 equal "by 4 KiB" "$(cat "$queue/discard_granularity")" 4096
 equal "and has a write cache to flush" "$(cat "$queue/write_cache")" "write back"
+equal "and gives it 1 MiB at once" "$(cat "$queue/max_sectors_kb")" 1024
 note "$(cd "$queue" && grep -H . max_sectors_kb max_hw_sectors_kb optimal_io_size \
     minimum_io_size discard_max_bytes write_same_max_bytes write_zeroes_max_bytes \
     physical_block_size rotational fua | tr '\n' ' ')"
@@ -92,7 +93,7 @@ equal "Linux sees it after a rescan" "$(disk_bytes "$a")" 536870912
 ok "the file system grows with it" resize2fs "$a"
 ok "to more than it had" test "$(df -m /mnt/a | awk 'END { print $2 }')" -gt 400
 if all; then
-    ok "what is written there is read" dd if=/dev/urandom of=/mnt/a/more bs=1M count=300 conv=fsync
+    ok "what is written there is read" dd if=/dev/urandom of=/mnt/a/more bs=1M count=100 conv=fsync
     sum=$(md5sum </mnt/a/more)
     echo 3 >/proc/sys/vm/drop_caches
     equal "after the cache is dropped" "$(md5sum </mnt/a/more)" "$sum"
@@ -115,11 +116,12 @@ two_paths() {
     for path in $paths; do table="$table $(cat "/sys/block/${path#/dev/}/dev") 16"; done
     ok "they are one disk" dmsetup create --noudevsync a --table "$table"
     ok "by both, what is written is read" fio_verify /dev/dm-0 32m
-    fio_verify /dev/dm-0 96m >/tmp/fio 2>&1 &
+    fio_verify /dev/dm-0 256m >/tmp/fio 2>&1 &
     fio=$!
     sleep 2
     ok "a path goes under load" iscsi_logout "$iqn" "$second"
-    ok "which does not see it" wait_for "$fio" /tmp/fio
+    ok "which had commands on it" within 20 sh -c "dmsetup status a | grep -q ' F '"
+    ok "and does not see it" wait_for "$fio" /tmp/fio
     ok "the two are no disk any more" dmsetup remove --noudevsync a
 }
 
