@@ -90,6 +90,8 @@ def story_jobs():
 def guest_jobs():
     """What of tests/guest/suites fits here; make test-guest runs them whole."""
     for suite in sorted((TESTS / "guest/suites").glob("*.sh")):
+        if re.search(r"^# smoke: no$", suite.read_text(), re.M):
+            continue
         yield Job(f"guest {suite.stem}",
                   [sys.executable, str(TESTS / "guest/suite.py"), "--smoke", suite.stem], 300)
 

@@ -6,7 +6,7 @@ claims.
     tests/guest/suite.py [--smoke] [--list] [NAME...]
 
 A suite is a shell script with these in its head, where the numbers here do not do:
-    # timeout: 300        seconds for all of it; for make test: # smoke: 120
+    # timeout: 300        seconds for all of it; for make test: # smoke: 120, or no
     # memory: 1024        MiB
     # disks: 64 64        MiB of each virtio disk: vda, vdb, ...
     # processors: 1
