@@ -121,6 +121,11 @@ test: deps
 	$(MAKE) $(JOBS) SAN=tsan BUILD=$(BUILD)-tsan CFLAGS='-O1 -g' $(TSAN_TESTS:%.c=$(BUILD)-tsan/%)
 	BUILD=$(BUILD) tests/run.py
 
+# What needs a kernel with LIO and an iSCSI initiator: all suites, in QEMU
+test-guest: deps
+	$(MAKE) all
+	BUILD=$(BUILD) tests/guest/suite.py
+
 tidy:
 	python3 tests/tidy.py
 
@@ -173,6 +178,7 @@ help:
 	@echo 'make deps       install what building and testing needs (Debian 12, root)'
 	@echo 'make demo       make a pool and a LUN, serve it on 127.0.0.1, say how to connect'
 	@echo 'make test       every test that fits in minutes; ends with N passed, N failed'
+	@echo 'make test-guest         in virtual machines: the kernel as initiator, and its target'
 	@echo 'make soak|fuzz|bench   hours of simulation, fuzzing; speed against peers'
 	@echo 'make conformance        docs/conformance.md anew, from iscsi-test-cu and a peer'
 	@echo 'make tidy       house rules;  make install  PREFIX=$(PREFIX) DESTDIR='
@@ -183,7 +189,7 @@ clean:
 distclean: clean
 	rm -f config.mak
 
-.PHONY: all tests deps demo test tidy bench bench-snapshots conformance soak fuzz man install help clean distclean
+.PHONY: all tests deps demo test test-guest tidy bench bench-snapshots conformance soak fuzz man install help clean distclean
 .SECONDARY:
 .DELETE_ON_ERROR:
 # not of the sources that deps unpacks: theirs are no makefiles, or not ours

@@ -113,7 +113,7 @@ volume_bs_init(struct volume *volume, uint32_t block_size)
 	    .block_size = block_size,
 	    .physical_block_size = FMT_BLOCK,
 	    .mem_align = 1,
-	    .optimal_io = FMT_CHUNK,
+	    .optimal_io = OPTIMAL_IO,
 	    .max_io = 8u << 20,
 	    .atomic_max = ATOMIC_MAX,
 	    .atomic_unit = volume_unit(volume) * FMT_BLOCK,

@@ -29,6 +29,13 @@
 #define LOCK_HASH  4096u
 #define VIO_SEGS   1024u /* segs beside those in the vios */
 
+/*
+ * Bytes: what is written at once without being split.  Linux cuts requests at
+ * this number (sd.c: OPTIMAL TRANSFER LENGTH becomes max_sectors_kb), so a
+ * chunk, which is what alignment is good for, would be too short.
+ */
+#define OPTIMAL_IO (SEG_CHUNKS * FMT_CHUNK)
+
 #define ATOMIC_MAX    (1u << 20) /* bytes of one atomic write */
 #define ATOMIC_CHUNKS (ATOMIC_MAX / FMT_CHUNK + 1)
 #define ATOMICS       32u /* at once, in a pool */

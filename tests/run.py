@@ -5,13 +5,14 @@
     tests/run.py [--build DIR] [--list] [--jobs N] [PATTERN...]
 
 A job is one program: a unit test, a line of a tests/*/jobs file, a fuzzer over
-its corpus, or a shell story.  Programs that print how many of their claims
-passed are counted by those; others count as one.  Each job runs in an empty
+its corpus, a shell story, or a suite in a guest.  Programs that print how many
+of their claims passed are counted by those; others count as one.  Each job runs in an empty
 directory of its own under a time limit that only catches hangs.  Exit status
 77 is a skip, and the last line printed is its reason.
 
 What is run where:
-    plain   unit tests, simulator, models, stories with a real varved
+    plain   unit tests, simulator, models, stories with a real varved,
+            guests of a real kernel
     asan    unit tests, wire transcripts, fuzz corpora (ASan and UBSan)
     tsan    unit tests of what has threads
 """
@@ -86,12 +87,22 @@ def story_jobs():
                       int(limit.group(1)) if limit else 120)
 
 
+def guest_jobs():
+    """What of tests/guest/suites fits here; make test-guest runs them whole."""
+    for suite in sorted((TESTS / "guest/suites").glob("*.sh")):
+        if re.search(r"^# smoke: no$", suite.read_text(), re.M):
+            continue
+        yield Job(f"guest {suite.stem}",
+                  [sys.executable, str(TESTS / "guest/suite.py"), "--smoke", suite.stem], 300)
+
+
 def all_jobs(build):
     yield Job("tidy", [sys.executable, str(TESTS / "tidy.py")], 120)
     yield from unit_jobs(build)
     yield from listed_jobs(build)
     yield from fuzz_jobs(build)
     yield from story_jobs()
+    yield from guest_jobs()
 
 
 def count(job, status):

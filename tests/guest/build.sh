@@ -1,59 +1,147 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# The machine that tests boot in QEMU where this kernel has no SCSI: Debian's own
-# kernel, and a root of busybox with the modules that tests ask for.  Made anew
-# in seconds when something it is made of has changed.
+# The machines that tests boot in QEMU where this kernel has no SCSI: Debian's own
+# kernel, and a root of busybox with the modules and programs that tests ask for.
+# Made anew in seconds when something it is made of has changed.
 #
-#   build.sh     makes $BUILD/guest/vmlinuz and initrd.cpio
+#   build.sh [KIND]   makes $BUILD/guest/vmlinux and $BUILD/guest/KIND.cpio
+#
+#   scsi     SCSI disks from outside, and the tools for them; 20 MB
+#   target   a whole storage host: LIO with TCMU, the kernel's iSCSI initiator, varved
+#
+# The kernel is unpacked here: Debian's is XZ, which costs the emulated machine two
+# seconds at each boot.  So is the root: no compression.
 set -eu
 cd "$(dirname "$0")/../.."
+build=${BUILD:-build}
 kernel=build/deps/kernel
-guest=${BUILD:-build}/guest
-modules="virtio_pci virtio_blk virtio_scsi sd_mod sg ext4"
-programs="modprobe ddpt ddptctl $(dpkg -L sg3-utils | sed -n 's|^/usr/bin/||p')"
+guest=$build/guest
+kind=${1:-scsi}
+common_modules="virtio_pci virtio_blk sd_mod sg ext4"
+served=
+common_programs="modprobe ddpt ddptctl $(dpkg -L sg3-utils | sed -n 's|^/usr/bin/||p')"
 
+case $kind in
+scsi)
+    modules="$common_modules virtio_scsi"
+    programs=$common_programs
+    ;;
+target)
+    modules="$common_modules 9p 9pnet_virtio brd configfs xfs
+        target_core_mod target_core_user target_core_file target_core_iblock
+        tcm_loop iscsi_target_mod scsi_transport_iscsi iscsi_tcp
+        scsi_dh_alua dm_mod dm_multipath dm_round_robin crc32c_generic"
+    programs="$common_programs bash fio mkfs.ext4 e2fsck
+        resize2fs fstrim fsfreeze blkdiscard blockdev dd lsblk dmsetup
+        iscsid iscsiadm iscsi-inq iscsi-ls iscsi-readcapacity16 iscsi-test-cu"
+    served="$build/varved $build/varve" # they come in the share; here their libraries
+    ;;
+*)
+    echo "build.sh: no kind of guest is called '$kind'" >&2
+    exit 2
+    ;;
+esac
+
+mkdir -p "$build"
 tests/deps.sh kernel
 exec 9>"$guest.lock" # two tests may come at once
 flock 9
-[ "$guest/initrd.cpio" -nt tests/guest/build.sh ] &&
-    [ "$guest/initrd.cpio" -nt tests/guest/init ] &&
-    [ "$guest/initrd.cpio" -nt "$kernel/version" ] && exit
+mkdir -p "$guest"
 version=$(cat $kernel/version)
-root=$guest/root
-rm -rf "$guest"
-mkdir -p "$root"/{bin,sbin,dev,proc,sys,tmp,run,mnt,lib64}
-mkdir -p "$root/lib/modules/$version"
+root=$guest/$kind
 
-# A program and the libraries it is linked to.
-copy() {
-    local file
-    mkdir -p "$root$(dirname "$1")"
-    cp -L "$1" "$root$1"
-    ldd "$1" 2>/dev/null | grep -o '/[^ ]*' | while read -r file; do
-        [ -e "$root$file" ] && continue
-        mkdir -p "$root$(dirname "$file")"
-        cp -L "$file" "$root$file"
+# up_to_date FILE SOURCE...
+up_to_date() {
+    local file=$1 source
+    shift
+    for source; do
+        [ "$file" -nt "$source" ] || return 1
     done
 }
 
-for module in $modules; do
-    modprobe -d "$kernel" -S "$version" --show-depends "$module" |
-        sed -n 's/^insmod \([^ ]*\).*/\1/p'
-done | sort -u | while read -r file; do
-    to=$root/lib/modules/${file#*/lib/modules/}
-    mkdir -p "$(dirname "$to")"
-    cp "$file" "$to"
-done
-cp $kernel/lib/modules/"$version"/modules.{builtin,order,builtin.modinfo} \
-    "$root/lib/modules/$version/"
-depmod -b "$root" "$version"
-cp /bin/busybox "$root/bin/busybox"
-for program in $programs; do
-    copy "$(readlink -f "$(command -v "$program")")"
-done
-ln -s "$(readlink -f "$(command -v modprobe)")" "$root/sbin/modprobe"
-install -m 755 tests/guest/init "$root/init"
-cp $kernel/boot/vmlinuz-"$version" "$guest/vmlinuz"
-(cd "$root" && find . | LC_ALL=C sort | cpio -o -H newc --quiet) >"$guest/initrd.new"
-mv "$guest/initrd.new" "$guest/initrd.cpio"
+# Debian's bzImage has the kernel behind its loader, as one stream of XZ.
+unpack_kernel() {
+    python3 - "$kernel/boot/vmlinuz-$version" "$guest/vmlinux" <<'PYTHON'
+import lzma
+import pathlib
+import sys
+image = pathlib.Path(sys.argv[1]).read_bytes()
+stream = image[image.index(b"\xfd7zXZ\0"):]
+pathlib.Path(sys.argv[2]).write_bytes(lzma.LZMADecompressor().decompress(stream))
+PYTHON
+}
+
+# where_is PROGRAM...: their files, whatever leads to them
+where_is() {
+    local program
+    for program; do readlink -f "$(command -v "$program")"; done
+}
+
+# libraries FILE...: what they are linked to
+libraries() {
+    ldd "$@" 2>/dev/null | sed -n 's/.*[[:space:]]\(\/[^ ]*\) (.*/\1/p' | sort -u
+}
+
+copy_programs() {
+    local program file
+    for program in $programs; do
+        file=$(where_is "$program")
+        mkdir -p "$root$(dirname "$file")"
+        cp -L "$file" "$root$file"
+        [ "$(basename "$file")" = "$program" ] || ln -sf "$file" "$root/sbin/$program"
+    done
+    # shellcheck disable=SC2046,SC2086 # lists of words
+    libraries $(where_is $programs) $served >"$guest/$kind.libraries"
+    while read -r file; do
+        mkdir -p "$root$(dirname "$file")"
+        cp -L "$file" "$root$file"
+    done <"$guest/$kind.libraries"
+}
+
+copy_modules() {
+    local module file to
+    mkdir -p "$root/lib/modules/$version"
+    for module in $modules; do
+        modprobe -d "$kernel" -S "$version" --show-depends "$module" |
+            sed -n 's/^insmod \([^ ]*\).*/\1/p'
+    done | sort -u | while read -r file; do
+        to=$root/lib/modules/${file#*/lib/modules/}
+        mkdir -p "$(dirname "$to")"
+        cp "$file" "$to"
+    done
+    cp $kernel/lib/modules/"$version"/modules.{builtin,order,builtin.modinfo} \
+        "$root/lib/modules/$version/"
+    depmod -b "$root" "$version"
+}
+
+# What open-iscsi finds on any host.  Its own daemon is started by hand.
+configure() {
+    mkdir -p "$root"/etc/iscsi "$root"/var/{lib,log,lock,target/pr}
+    ln -s /run "$root/var/run"
+    echo 'root:x:0:0:root:/tmp:/bin/sh' >"$root/etc/passwd"
+    echo 'root:x:0:' >"$root/etc/group"
+    echo '127.0.0.1 localhost' >"$root/etc/hosts"
+    echo 'InitiatorName=iqn.2026-01.org.example:guest' \
+        >"$root/etc/iscsi/initiatorname.iscsi"
+    cp /etc/mke2fs.conf "$root/etc/"
+    grep -v '^iscsid.startup' /etc/iscsi/iscsid.conf >"$root/etc/iscsi/iscsid.conf"
+}
+
+make_image() {
+    rm -rf "$root"
+    mkdir -p "$root"/{bin,sbin,dev,proc,sys,tmp,run,mnt,share,lib64}
+    copy_modules
+    cp /bin/busybox "$root/bin/busybox"
+    copy_programs
+    [ "$kind" != target ] || configure
+    install -m 755 tests/guest/init "$root/init"
+    (cd "$root" && find . | LC_ALL=C sort | cpio -o -H newc --quiet) >"$guest/$kind.new"
+    rm -rf "$root"
+    mv "$guest/$kind.new" "$guest/$kind.cpio"
+}
+
+up_to_date "$guest/vmlinux" "$kernel/version" || unpack_kernel
+# shellcheck disable=SC2086 # a list of words
+up_to_date "$guest/$kind.cpio" tests/guest/build.sh tests/guest/init "$kernel/version" &&
+    [ -z "$(libraries $served | comm -23 - "$guest/$kind.libraries")" ] || make_image

@@ -2,11 +2,15 @@
 """A virtual machine that runs one script and goes off: Debian's kernel under QEMU,
 without hardware virtualisation (build.sh).  Its drives are what QEMU can open, so
 also iscsi:// URLs; it is talked to by QMP, and what it prints is read from its
-serial line."""
+serial line.  A directory may be shared with it: /share in the guest.
+
+run() is all of that for a script that is alone with its guest."""
+import collections
 import json
 import os
 import pathlib
 import re
+import shutil
 import socket
 import subprocess
 import time
@@ -17,34 +21,50 @@ BUILD = TOP / os.environ.get("BUILD", "build")
 
 
 class Guest:
-    def __init__(self, directory, script, drives, memory=256):
+    def __init__(self, directory, script, drives=(), memory=256, kind="scsi",
+                 processors=1, share=None):
         self.directory = pathlib.Path(directory)
         self.console = self.directory / "console"
-        subprocess.run([HERE / "build.sh"], check=True)
-        self.make_initrd(script)
+        subprocess.run([HERE / "build.sh", kind], check=True)
+        image = BUILD / f"guest/{kind}.cpio"
+        append = ("console=ttyS0 quiet panic=-1 mitigations=off nokaslr tsc=reliable "
+                  "no_timer_check random.trust_cpu=on")
+        if share:
+            self.fill(pathlib.Path(share), script)
+            append += " guest.share"
+            drives = [*drives, "-virtfs", f"local,path={share},mount_tag=share,"
+                      "security_model=none,multidevs=remap"]
+        else:
+            image = self.make_initrd(script, image)
         self.process = subprocess.Popen(
             ["qemu-system-x86_64", "-nodefaults", "-no-user-config", "-no-reboot",
              "-display", "none", "-machine", "q35", "-accel", "tcg,thread=multi",
-             "-cpu", "max", "-smp", "1", "-m", str(memory),
-             "-kernel", BUILD / "guest/vmlinuz", "-initrd", self.directory / "initrd",
-             "-append", "console=ttyS0 quiet panic=-1 mitigations=off "
-                        "random.trust_cpu=on",
-             "-serial", f"file:{self.console}",
+             "-cpu", "max", "-smp", str(processors), "-m", str(memory),
+             "-kernel", BUILD / "guest/vmlinux", "-initrd", image,
+             "-append", append, "-serial", f"file:{self.console}",
              "-qmp", f"unix:{self.directory}/qmp,server=on,wait=off", *drives],
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
             stderr=open(self.directory / "qemu.txt", "w"))
         self.events = []
         self.connect()
 
-    def make_initrd(self, script):
+    def make_initrd(self, script, image):
         """That of all guests, and the script in an archive behind it."""
         own = self.directory / "own"
         own.mkdir()
         (own / "script").write_text(script)
         archive = subprocess.run(["cpio", "-o", "-H", "newc", "--quiet"], cwd=own,
                                  input=b"script\n", stdout=subprocess.PIPE, check=True)
-        (self.directory / "initrd").write_bytes(
-            (BUILD / "guest/initrd.cpio").read_bytes() + archive.stdout)
+        initrd = self.directory / "initrd"
+        initrd.write_bytes(image.read_bytes() + archive.stdout)
+        return initrd
+
+    def fill(self, share, script):
+        """The script and varve's programs, which change more often than the image."""
+        (share / "bin").mkdir(exist_ok=True)
+        for name in ("varved", "varve"):
+            shutil.copy(BUILD / name, share / "bin")
+        (share / "script").write_text(script)
 
     # ---- QMP ----
 
@@ -109,3 +129,41 @@ class Guest:
         if self.process.poll() is None:
             self.process.kill()
         self.process.wait()
+
+
+Result = collections.namedtuple("Result", "code console share")
+
+
+def disk(directory, number, size):
+    """What makes a file of that size the guest's next virtio disk: vda, vdb, ..."""
+    path = pathlib.Path(directory) / f"disk{number}"
+    with open(path, "wb") as file:
+        file.truncate(size)
+    return ["-drive", f"file={path},format=raw,if=none,id=d{number},cache=unsafe,"
+            "discard=unmap", "-device", f"virtio-blk-pci,drive=d{number}"]
+
+
+def run(directory, script, kind="target", name="guest", seconds=300, memory=1024,
+        disks=(), processors=1):
+    """Runs script in a guest with directory/share as its /share, and new disks of
+    these sizes in bytes.  Gives the script's exit status (None: it did not end), what the
+    guest said, and the share.  Unless it ended with 0, all but the disks is kept in
+    $BUILD/guest/failed/NAME."""
+    directory = pathlib.Path(directory)
+    share = directory / "share"
+    share.mkdir(exist_ok=True)
+    drives = [word for number, size in enumerate(disks)
+              for word in disk(directory, number, size)]
+    guest = Guest(directory, script, drives, memory, kind, processors, share)
+    try:
+        code = guest.wait_end(seconds)
+    finally:
+        guest.stop()
+    kept = BUILD / "guest/failed" / name
+    shutil.rmtree(kept, ignore_errors=True)
+    if code != 0:
+        kept.mkdir(parents=True)
+        for artefact in ("console", "qemu.txt"):
+            shutil.copy(directory / artefact, kept)
+        shutil.copytree(share, kept / "share", ignore=shutil.ignore_patterns("bin"))
+    return Result(code, guest.said(), share)

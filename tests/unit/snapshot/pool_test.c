@@ -172,6 +172,17 @@ a_volume_has_a_legal_size(void **state)
 	assert_int_equal(rig_volume(&rig, "a", 4096, 0, &volume), 0);
 }
 
+/* Linux sends no longer requests than what is optimal. */
+static void
+a_mib_at_once_is_optimal(void **state)
+{
+	(void)state;
+	struct backstore *bs = pool_and_volume(128 * MiB, 16 * MiB, 512);
+
+	assert_int_equal(bs->optimal_io, MiB);
+	assert_true(bs->optimal_io <= bs->max_io);
+}
+
 static void
 the_largest_volume_works_at_both_ends(void **state)
 {
@@ -670,6 +681,7 @@ main(void)
 	    TEST(a_pool_for_reading_refuses_writes),
 	    TEST(a_name_is_given_once),
 	    TEST(a_volume_has_a_legal_size),
+	    TEST(a_mib_at_once_is_optimal),
 	    TEST(the_largest_volume_works_at_both_ends),
 	    TEST(an_enlarged_volume_gets_another_level),
 	    TEST(what_a_shrink_cuts_off_does_not_come_back),

@@ -1,0 +1,78 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+#
+# varved inside a guest, and what makes a disk of one of its LUNs; after lib.sh.
+# A way is all that differs between the carriers, so that one suite judges each:
+#
+#   way_start        once, when the pool is there
+#   way_add LUN      exports it; the disk comes by its serial number
+#   way_remove LUN   and takes it away
+#
+# The ways: iscsi (varved's own portal, the kernel's initiator).
+guest_iqn=$(sed -n 's/^InitiatorName=//p' /etc/iscsi/initiatorname.iscsi)
+varved_dir=/tmp/varved
+export VARVE_CONNECT=unix:$varved_dir/varve.sock
+varved_portals="127.0.0.1:3260 127.0.0.1:3270"
+
+# start_varved: until it answers
+start_varved() {
+    local portal options=
+    for portal in $varved_portals; do options="$options --portal $portal"; done
+    mkdir -p "$varved_dir"
+    printf '[threads]\nreactors = 1\nbuffers = 16M\n[pool]\ncache = 32M\n' \
+        >"$varved_dir/varve.conf"
+    # shellcheck disable=SC2086 # a list of words
+    varved --dir "$varved_dir" $options >>/share/varved.txt 2>&1 </dev/null &
+    varved_pid=$!
+    within 30 varve version >/dev/null 2>&1
+}
+
+stop_varved() {
+    kill "$varved_pid"
+    wait "$varved_pid"
+}
+
+# value COLUMN COMMAND...: what varve says of one thing
+value() { varve --plain -o "$@"; }
+
+serial_of() {
+    case $1 in
+    *@*) value serial snap show "$1" ;;
+    *) value serial lun show "$1" ;;
+    esac
+}
+
+# disk_of LUN: its disk, once it is there
+disk_of() { disk_of_serial "$(serial_of "$1")"; }
+
+way_start() { "${way}_start"; }
+way_add() { "${way}_add" "$@"; }
+way_remove() { "${way}_remove" "$@"; }
+
+# ---- varved's own portal, with CHAP; as varve host connect says it is done ----
+
+portal=${varved_portals%% *}
+
+iscsi_start() {
+    start_iscsid
+    varve --plain -o secret host add guest --iqn "$guest_iqn" --chap-generate >/tmp/guest.secret
+}
+
+# All of a pool's LUNs are in one session: the second one is found by looking again.
+iscsi_add() {
+    varve export add "$1" --host guest
+    if iscsiadm -m session 2>/dev/null | grep -q "$portal"; then
+        iscsiadm -m session --rescan
+    else
+        (cd /tmp && varve --plain host connect guest --for open-iscsi | sh -ex)
+    fi
+}
+
+# The kernel keeps a disk that is gone until it is told; the session stays.
+iscsi_remove() {
+    local disk
+    for disk in $(disks_of_serial "$(serial_of "$1")"); do
+        echo 1 >"/sys/block/${disk#/dev/}/device/delete"
+    done
+    varve export remove "$1" --host guest --force
+}
