@@ -41,6 +41,8 @@ def run(name, part):
         share.mkdir()
         for library in ("lib.sh", "configfs.sh", "varved.sh"):
             shutil.copy(guest.HERE / library, share)
+        for suite in SUITES.glob("*.sh"):
+            shutil.copy(suite, share / f"suite_{suite.name}")
         (share / "suite.sh").write_text(text)
         result = guest.run(
             directory, f"part={part}\n. /share/suite.sh\n", name=name, seconds=timeout[0],

@@ -8,7 +8,8 @@
 #   way_add LUN      exports it; the disk comes by its serial number
 #   way_remove LUN   and takes it away
 #
-# The ways: iscsi (varved's own portal, the kernel's initiator).
+# The ways: iscsi (varved's own portal, the kernel's initiator), loop (carrier
+# tcmu-loop: a disk of the host itself), tcmu (the kernel's target and initiator).
 guest_iqn=$(sed -n 's/^InitiatorName=//p' /etc/iscsi/initiatorname.iscsi)
 varved_dir=/tmp/varved
 export VARVE_CONNECT=unix:$varved_dir/varve.sock
@@ -76,3 +77,36 @@ iscsi_remove() {
     done
     varve export remove "$1" --host guest --force
 }
+
+# ---- a disk of this host's own, by the kernel's target ----
+
+kernel_target() {
+    mount_configfs
+    load_modules target_core_mod target_core_user tcm_loop iscsi_target_mod crc32c_generic md5
+}
+
+loop_start() { kernel_target; }
+loop_add() { varve export add "$1" --host localhost --carrier tcmu-loop; }
+loop_remove() { varve export remove "$1" --host localhost; }
+
+# ---- the kernel's target and initiator ----
+
+tcmu_start() {
+    kernel_target
+    start_iscsid
+    varve --plain -o secret host add guest --iqn "$guest_iqn" --chap-generate >/tmp/guest.secret
+}
+
+tcmu_add() {
+    local iqn
+    varve export add "$1" --host guest --carrier tcmu || return
+    if iscsiadm -m session 2>/dev/null | grep -q 3261; then
+        iscsiadm -m session --rescan
+        return
+    fi
+    iqn=$(value iqn export list "$1")
+    iscsi_node "$iqn" 127.0.0.1:3261 guest "$(cat /tmp/guest.secret)" &&
+        iscsi_login "$iqn" 127.0.0.1:3261
+}
+
+tcmu_remove() { iscsi_remove "$@"; }
