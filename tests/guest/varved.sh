@@ -109,4 +109,10 @@ tcmu_add() {
         iscsi_login "$iqn" 127.0.0.1:3261
 }
 
-tcmu_remove() { iscsi_remove "$@"; }
+# With its last LUN the target goes: who is logged in logs out first.
+tcmu_remove() {
+    if [ "$(varve --plain -o name export list --host guest | wc -l)" = 1 ]; then
+        timeout 60 iscsiadm -m session --logout
+    fi
+    iscsi_remove "$@"
+}

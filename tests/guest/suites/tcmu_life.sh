@@ -1,0 +1,139 @@
+#!/bin/bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+#
+# What a host sees of a disk that varved serves through the kernel when varved is
+# killed, stopped, halted or run anew, when somebody tampers with the kernel's
+# target, and of commands that are odd.  The disk is tcm_loop's: nothing but the
+# kernel is between it and varved.
+# timeout: 900
+# smoke: 200
+# disks: 1024
+. /share/lib.sh
+. /share/varved.sh
+way=loop
+core=/sys/kernel/config/target/core
+
+# says_so NAME PATTERN: the last command did
+says_so() {
+    cp /tmp/out /tmp/said
+    ok "$1" grep -qi "$2" /tmp/said
+}
+
+load_modules virtio_blk sd_mod sg
+ok "varved starts" start_varved
+ok "a pool is made on a disk" varve -y pool create vms /dev/vda
+ok "a LUN is made" varve lun create vms/a --size 256M
+refused "without the kernel's modules it is not exported so" way_add vms/a
+says_so "which says the module" target_core_user
+way_start
+ok "with them it is" way_add vms/a
+a=$(disk_of vms/a)
+ok "its disk comes ($a)" test -b "$a"
+refused "another carrier is refused" varve export add vms/a --host localhost --carrier tcmu
+uuid=$(value uuid lun show vms/a)
+
+# ---- varved goes away
+
+# The kernel does not hold on to what waits: no process sleeps for good.
+no_hung() { ! ps -o stat,comm | awk '$1 ~ /^D/ { print; found = 1 } END { exit !found }'; }
+
+# under_load NAME COMMAND...: nothing that fio wrote is lost, and it sees no error
+under_load() {
+    local name=$1 pid
+    shift
+    fio_verify "$a" 64m --bs=16k --rate=4m --verify_backlog=256 >/tmp/fio 2>&1 &
+    pid=$!
+    sleep 1
+    "$@"
+    run wait "$pid"
+    cp /tmp/fio /tmp/out
+    if [ "$status" = 0 ]; then passes "$name"; else fails "$name" "fio: $status"; fi
+}
+
+killed() {
+    kill -9 "$varved_pid"
+    wait "$varved_pid" 2>/dev/null
+    [ "$2" = alone ] || varved --guard
+    sleep "$1"
+    start_varved
+}
+
+stopped() {
+    kill "$varved_pid"
+    wait "$varved_pid"
+    sleep "$1"
+    start_varved
+}
+
+halted() {
+    kill -STOP "$varved_pid"
+    sleep "$1"
+    kill -CONT "$varved_pid"
+}
+
+note "killed"
+under_load "it is killed, and back after 2 s" killed 2 guarded
+under_load "nobody guards its devices meanwhile" killed 2 alone
+under_load "it is stopped, and started 3 s later" stopped 3
+under_load "it is halted for 5 s" halted 5
+if all; then
+    under_load "it is away for 10 s" killed 10 guarded
+    under_load "it is away for 45 s" killed 45 guarded
+    under_load "it is halted for 60 s" halted 60
+    for i in 1 2 3 4 5; do under_load "it is killed once more ($i)" killed 0 guarded; done
+fi
+ok "nothing hangs" no_hung
+equal "the disk has been the same all the time" "$(disk_of vms/a)" "$a"
+
+# ---- somebody tampers
+
+note "tampering"
+tpg=$(echo /sys/kernel/config/target/loopback/naa.*/tpgt_1)
+run rm "$tpg"/lun/lun_0/*
+ok "somebody takes the disk away" sh -c "! test -b $a || ! dd if=$a of=/dev/null bs=4096 count=1"
+ok "the next change" varve lun create vms/b --size 64M
+ok "and export" way_add vms/b
+a=$(disk_of vms/a)
+ok "bring it back ($a)" dd if="$a" of=/dev/null bs=1M count=16
+mkdir -p $core/user_7/foreign
+echo dev_config=other/x,dev_size=16777216,nl_reply_supported=-1 >$core/user_7/foreign/control
+echo 1 >$core/user_7/foreign/enable
+ok "a device of another program" way_remove vms/b
+ok "is left alone" test -d $core/user_7/foreign
+ok "and ours goes when it is not exported" test ! -d "$core/user_86/$(value uuid lun show vms/b)"
+
+# ---- odd commands
+
+note "commands"
+sg=$a
+ok "INQUIRY of 36 bytes" sg_raw -r 36 "$sg" 12 00 00 00 24 00
+run sg_raw -r 4k "$sg" 12 01 83 10 00 00
+says_so "a VPD page in a large buffer is no longer than it is" 'Received [0-9]\{2,3\} bytes'
+run sg_raw "$sg" c1 00 00 00 00 00 00 00 00 00
+says_so "a vendor's operation code is refused" 'invalid command operation'
+ok "WRITE SAME without data" sg_raw "$sg" 93 01 00 00 00 00 00 00 00 00 00 00 00 08 00 00
+ok "COMPARE AND WRITE" sh -c "head -c 1024 /dev/zero >/tmp/caw; sg_compare_and_write --in=/tmp/caw --lba=0 --num=1 $sg"
+ok "UNMAP" sg_unmap --lba=0 --num=8 "$sg"
+ok "thresholds, caching, control: MODE SENSE" sg_modes -a "$sg"
+ok "reservations are the kernel's" sh -c "sg_persist --out --register --param-sark=0xa $sg && sg_persist -k $sg | grep -qi 0xa"
+ok "and go" sg_persist --out --clear --param-rk=0xa "$sg"
+
+if all; then
+    note "many"
+    ok "100 LUNs" sh -c 'for i in $(seq 100); do varve lun create vms/m$i --size 16M || exit; done'
+    ok "are exported" sh -c 'for i in $(seq 100); do
+        varve export add vms/m$i --host localhost --carrier tcmu-loop || exit; done'
+    ok "each is a disk" test "$(find /sys/block -name 'sd*' | wc -l)" -ge 101
+    under_load "varved is run anew under them" killed 1 guarded
+    ok "and they go" sh -c 'for i in $(seq 100); do
+        varve export remove vms/m$i --host localhost || exit; done'
+fi
+
+note "end"
+ok "the export goes" way_remove vms/a
+ok "and its device" test ! -d "$core/user_86/$uuid"
+ok "varved stops" stop_varved
+ok "the pool is sound" varve rescue check /dev/vda
+refused "the kernel has nothing to complain of" sh -c \
+    "dmesg | grep -E 'BUG|WARNING|hung|Call Trace|I/O error'"
+finish
