@@ -9,6 +9,7 @@
 #   way_remove LUN   and takes it away
 #
 # The ways: iscsi (varved's own portal, the kernel's initiator).
+way=${way:-iscsi}
 guest_iqn=$(sed -n 's/^InitiatorName=//p' /etc/iscsi/initiatorname.iscsi)
 varved_dir=/tmp/varved
 export VARVE_CONNECT=unix:$varved_dir/varve.sock
