@@ -141,7 +141,14 @@ make_image() {
     mv "$guest/$kind.new" "$guest/$kind.cpio"
 }
 
+# served's libraries, too
+has_libraries() {
+    # shellcheck disable=SC2086 # a list of words
+    [ -z "$(libraries $served | comm -23 - "$guest/$kind.libraries")" ]
+}
+
 up_to_date "$guest/vmlinux" "$kernel/version" || unpack_kernel
-# shellcheck disable=SC2086 # a list of words
-up_to_date "$guest/$kind.cpio" tests/guest/build.sh tests/guest/init "$kernel/version" &&
-    [ -z "$(libraries $served | comm -23 - "$guest/$kind.libraries")" ] || make_image
+if ! up_to_date "$guest/$kind.cpio" tests/guest/build.sh tests/guest/init \
+    "$kernel/version" || ! has_libraries; then
+    make_image
+fi

@@ -12,6 +12,7 @@
 #
 # Claims are also written to /share/claims, as kernel messages tear the console's lines.
 set -u
+part=${part:-all}
 export LC_ALL=C NO_COLOR=1 TZ=UTC
 passed=0
 failed=0

@@ -10,6 +10,7 @@
 #
 # The ways: iscsi (varved's own portal, the kernel's initiator), loop (carrier
 # tcmu-loop: a disk of the host itself), tcmu (the kernel's target and initiator).
+way=${way:-iscsi}
 guest_iqn=$(sed -n 's/^InitiatorName=//p' /etc/iscsi/initiatorname.iscsi)
 varved_dir=/tmp/varved
 export VARVE_CONNECT=unix:$varved_dir/varve.sock

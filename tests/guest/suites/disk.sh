@@ -11,7 +11,6 @@
 # disks: 2048
 . /share/lib.sh
 . /share/varved.sh
-way=${way:-iscsi}
 
 load_modules virtio_blk sd_mod sg ext4
 ok "varved starts" start_varved

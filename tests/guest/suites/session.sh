@@ -9,7 +9,6 @@
 # disks: 2048
 . /share/lib.sh
 . /share/varved.sh
-way=iscsi
 
 # every login anew, with these settings: NAME VALUE...
 session_with() {
