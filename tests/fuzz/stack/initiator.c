@@ -29,6 +29,14 @@ initiator_drain(struct initiator *c, int timeout_ms)
 	return true;
 }
 
+static bool
+initiator_listen(struct initiator *c, int timeout_ms)
+{
+	return c->listen != NULL ? c->listen(c, timeout_ms)
+				 : initiator_drain(c, timeout_ms);
+}
+
+/* The server may wait for us to take what it says before it takes more. */
 void
 initiator_send(struct initiator *c, const void *data, size_t length)
 {
@@ -40,7 +48,7 @@ initiator_send(struct initiator *c, const void *data, size_t length)
 		if (n > 0) {
 			at += n;
 			length -= (size_t)n;
-		} else if (!initiator_drain(c, 1)) {
+		} else if (!initiator_listen(c, 1)) {
 			return;
 		}
 	}

@@ -105,37 +105,63 @@ slot_eat(struct slot *slot, size_t length)
 	memmove(slot->in, slot->in + length, slot->in_length);
 }
 
-/* More bytes, if there are some within the time.  False: none, or closed. */
-static bool
+enum fill { FILL_SOME, FILL_NONE, FILL_CLOSED };
+
+/* More bytes, if there are some within the time. */
+static enum fill
 slot_fill(struct slot *slot, int timeout_ms)
 {
 	struct pollfd pfd = {.fd = slot->c.fd, .events = POLLIN};
 	ssize_t n;
 
 	if (poll(&pfd, 1, timeout_ms) <= 0)
-		return false;
+		return FILL_NONE;
 	n = recv(slot->c.fd, slot->in + slot->in_length,
 	    sizeof(slot->in) - slot->in_length, MSG_DONTWAIT);
+	if (n < 0 && (errno == EINTR || errno == EAGAIN))
+		return FILL_SOME;
 	if (n <= 0)
-		return n < 0 && (errno == EINTR || errno == EAGAIN);
+		return FILL_CLOSED;
 	slot->in_length += (size_t)n;
-	return true;
+	return FILL_SOME;
+}
+
+static void
+slot_take_all(struct slot *slot)
+{
+	struct iscsi_bhs bhs;
+	size_t length;
+
+	while ((length = slot_pdu(slot, &bhs)) > 0) {
+		slot_take(slot, &bhs);
+		slot_eat(slot, length);
+	}
+}
+
+/* False: the server has closed. */
+static bool
+slot_listen(struct slot *slot, int timeout_ms)
+{
+	enum fill fill;
+
+	do {
+		fill = slot_fill(slot, timeout_ms);
+		slot_take_all(slot);
+	} while (fill == FILL_SOME);
+	return fill != FILL_CLOSED;
+}
+
+static bool
+listen_run(struct initiator *c, int timeout_ms)
+{
+	return slot_listen(container_of(c, struct slot, c), timeout_ms);
 }
 
 void
 slot_look(struct slot *slot)
 {
-	struct iscsi_bhs bhs;
-	size_t length;
-
-	if (!slot->open)
-		return;
-	do {
-		while ((length = slot_pdu(slot, &bhs)) > 0) {
-			slot_take(slot, &bhs);
-			slot_eat(slot, length);
-		}
-	} while (slot_fill(slot, 0));
+	if (slot->open)
+		slot_listen(slot, 0);
 }
 
 /* ---- Logging in, and leaving ---- */
@@ -172,7 +198,7 @@ login_answered(struct slot *slot, struct iscsi_bhs *bhs)
 	bool known;
 
 	while ((length = slot_pdu(slot, bhs)) == 0) {
-		if (!slot_fill(slot, 10000))
+		if (slot_fill(slot, 10000) != FILL_SOME)
 			return false;
 	}
 	known = login_digests(slot, slot->in, length);
@@ -208,6 +234,7 @@ slot_login(struct slot *slot, struct session *session, uint16_t cid, bool join,
 		slot_close(slot);
 		return;
 	}
+	slot->c.listen = listen_run;
 	session->tsih = load_be16(&bhs.lun[6]);
 	slot->statsn = be32_get(&bhs.number[0]) + 1;
 	slot->exp_cmdsn = be32_get(&bhs.number[1]);

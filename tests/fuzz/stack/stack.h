@@ -33,6 +33,9 @@ struct initiator {
 	bool half;    /* of the next PDU, the rest goes before the one after */
 	size_t kept_length;
 	uint8_t kept[PDU_MAX];
+	/* Takes what the server says while there is no room to send; NULL: it
+	 * is thrown away.  False: the server has closed. */
+	bool (*listen)(struct initiator *c, int timeout_ms);
 };
 
 void initiator_connect(struct initiator *c);
