@@ -13,6 +13,11 @@ seconds=${FUZZ_SECONDS:-600}
 san=${FUZZ_SAN:-asan}
 build=$PWD/build-fuzz
 [ "$san" = asan ] || build=$build-$san
+# The fuzzer's own counters are written by all threads; the linker has no name of
+# theirs for a report but this one.  Everything else ends the run.
+mkdir -p "$build"
+echo 'race:__TMC_END__' >"$build/tsan.supp"
+export TSAN_OPTIONS="suppressions=$build/tsan.supp halt_on_error=1 ${TSAN_OPTIONS:-}"
 out=$build/findings
 names=${*:-$(for f in tests/fuzz/*_fuzz.c; do basename "$f" _fuzz.c; done)}
 mkdir -p "$out"

@@ -24,7 +24,7 @@ ok "varved starts" start_varved
 ok "a pool is made on a disk" varve -y pool create vms /dev/vda
 ok "a LUN is made" varve lun create vms/a --size 256M
 refused "without the kernel's modules it is not exported so" way_add vms/a
-says_so "which says the module" target_core_user
+says_so "which says what is missing" configfs
 way_start
 ok "with them it is" way_add vms/a
 a=$(disk_of vms/a)
