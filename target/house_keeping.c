@@ -7,8 +7,12 @@
  *	resting   the timer is armed
  *	looking   a survey of the pools runs
  *	working   the requests that it led to run, one after the other
+ *
+ * Beside that the kernel's target is looked at: somebody else may have changed
+ * it.
  */
 #include "base/log.h"
+#include "target/house_tcmu.h"
 #include "target/method.h"
 #include <stdlib.h>
 #include <string.h>
@@ -26,6 +30,8 @@ struct keeping {
 	struct survey *survey;
 	json_t *work; /* [{method, params}] */
 	size_t next;
+	struct publish_wait mend;
+	bool mending;
 };
 
 static void
@@ -195,11 +201,28 @@ keeping_looked(struct survey *survey)
 }
 
 static void
+mended(struct publish_wait *wait)
+{
+	container_of(wait, struct keeping, mend)->mending = false;
+}
+
+static void
+kernel_mend(struct keeping *keeping)
+{
+	if (keeping->mending || !house_tcmu_active(keeping->house->tcmu))
+		return;
+	keeping->mending = true;
+	keeping->mend.done = mended;
+	house_publish(keeping->house, &keeping->mend);
+}
+
+static void
 keeping_round(struct loop_timer *timer)
 {
 	struct keeping *keeping = container_of(timer, struct keeping, timer);
 	struct survey *survey = survey_new(keeping->house);
 
+	kernel_mend(keeping);
 	keeping->busy = true;
 	keeping->survey = survey;
 	survey->without_luns = true;

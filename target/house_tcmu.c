@@ -153,6 +153,12 @@ lun_add(struct house_tcmu *tcmu, const char *name)
 	return lun;
 }
 
+bool
+house_tcmu_active(const struct house_tcmu *tcmu)
+{
+	return !list_empty(&tcmu->luns);
+}
+
 const char *
 house_tcmu_problem(const struct house_tcmu *tcmu, const uuid_t uuid)
 {
@@ -817,47 +823,79 @@ house_tcmu_stop(struct house_tcmu *tcmu, void (*done)(void *arg), void *arg)
 		round_next(tcmu);
 }
 
-/* ---- can it be done? ---- */
+/* ---- questions, with a lio of their own: a round may be under way ---- */
 
-struct check {
+struct question {
 	struct loop_work work;
 	struct lio *lio;
+	uint8_t naa[8];
 	int result;
-	void (*done)(void *arg, int result, const char *problem);
+	char answer[LIO_PROBLEM_MAX];
+	void (*done)(void *arg, int result, const char *answer);
 	void *arg;
 };
 
 static void
-check_run(struct loop_work *work)
+question_done(struct loop_work *work)
 {
-	struct check *check = container_of(work, struct check, work);
+	struct question *question = container_of(work, struct question, work);
 
-	check->result = lio_check(check->lio);
+	question->done(question->arg, question->result, question->answer);
+	lio_free(question->lio);
+	free(question);
+}
+
+static struct question *
+question_new(void (*run)(struct loop_work *work),
+    void (*done)(void *arg, int result, const char *answer), void *arg)
+{
+	struct question *question = calloc(1, sizeof(*question));
+
+	assert(question != NULL);
+	question->lio = lio_new(NULL);
+	assert(question->lio != NULL);
+	question->done = done;
+	question->arg = arg;
+	question->work.run = run;
+	question->work.done = question_done;
+	return question;
 }
 
 static void
-check_done(struct loop_work *work)
+check_run(struct loop_work *work)
 {
-	struct check *check = container_of(work, struct check, work);
+	struct question *question = container_of(work, struct question, work);
 
-	check->done(check->arg, check->result,
-	    check->result < 0 ? lio_problem(check->lio) : "");
-	lio_free(check->lio);
-	free(check);
+	question->result = lio_check(question->lio);
+	if (question->result < 0)
+		snprintf(question->answer, sizeof(question->answer), "%s",
+		    lio_problem(question->lio));
 }
 
 void
 house_tcmu_check(struct house_tcmu *tcmu,
     void (*done)(void *arg, int result, const char *problem), void *arg)
 {
-	struct check *check = calloc(1, sizeof(*check));
+	struct question *question = question_new(check_run, done, arg);
 
-	assert(check != NULL);
-	check->lio = lio_new(NULL);
-	assert(check->lio != NULL);
-	check->done = done;
-	check->arg = arg;
-	check->work.run = check_run;
-	check->work.done = check_done;
-	loop_offload(tcmu->house->home, &check->work);
+	loop_offload(tcmu->house->home, &question->work);
+}
+
+static void
+in_use_run(struct loop_work *work)
+{
+	struct question *question = container_of(work, struct question, work);
+
+	question->result =
+	    lio_loop_in_use(question->lio, question->naa, question->answer);
+}
+
+void
+house_tcmu_in_use(struct house_tcmu *tcmu, const uuid_t uuid,
+    void (*done)(void *arg, int result, const char *disk), void *arg)
+{
+	struct question *question = question_new(in_use_run, done, arg);
+
+	lun_naa_from_uuid(uuid, question->naa);
+	loop_offload(tcmu->house->home, &question->work);
 }

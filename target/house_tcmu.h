@@ -28,6 +28,13 @@ void house_tcmu_publish(
 void house_tcmu_check(struct house_tcmu *tcmu,
     void (*done)(void *arg, int result, const char *problem), void *arg);
 
+/* As lio_loop_in_use: is the disk of this machine that the LUN is mounted? */
+void house_tcmu_in_use(struct house_tcmu *tcmu, const uuid_t uuid,
+    void (*done)(void *arg, int result, const char *disk), void *arg);
+
+/* Does the kernel export anything, or is it to? */
+bool house_tcmu_active(const struct house_tcmu *tcmu);
+
 /* Why the kernel does not export the LUN; "": it does, or need not. */
 const char *house_tcmu_problem(
     const struct house_tcmu *tcmu, const uuid_t uuid);

@@ -719,6 +719,36 @@ remove_write(struct request *request)
 }
 
 static void
+remove_begin(struct request *request)
+{
+	if (request->dry_run)
+		request_answer(request, json_incref(request->item));
+	else
+		remove_write(request);
+}
+
+static void
+remove_disk_looked_at(void *arg, int result, const char *disk)
+{
+	struct request *request = arg;
+	const struct removal *removal = request->own;
+	const struct state_export *row = &removal->row;
+
+	if (result <= 0) {
+		remove_begin(request);
+		return;
+	}
+	request_fail(request,
+	    fault_fix(fault_why(fault_new("lun.in-use",
+				    "%s/%s is in use on this machine, as %s",
+				    row->pool, row->lun_name, disk),
+			  "it is mounted, or part of another device"),
+		"umount it; or if it is to be lost under its user:   varve "
+		"export remove %s/%s --host %s --force",
+		row->pool, row->lun_name, row->host));
+}
+
+static void
 remove_go(struct request *request)
 {
 	struct removal *removal = request->own;
@@ -726,6 +756,7 @@ remove_go(struct request *request)
 	const struct iscsi_session_info *info;
 	unsigned sessions;
 	char doing[REF_TEXT_MAX + 32];
+	uuid_t uuid;
 
 	request->item = export_item(request->house, row);
 	info =
@@ -740,10 +771,13 @@ remove_go(struct request *request)
 			"or if nothing there uses it:   varve export remove "
 			"%s/%s --host %s --force",
 			row->pool, row->lun_name, row->host));
-	} else if (request->dry_run) {
-		request_answer(request, json_incref(request->item));
+	} else if (row->carrier == CARRIER_TCMU_LOOP &&
+		   !param_flag(request->params, "force") &&
+		   uuid_parse(row->lun_uuid, uuid) == 0) {
+		house_tcmu_in_use(
+		    request->house->tcmu, uuid, remove_disk_looked_at, request);
 	} else {
-		remove_write(request);
+		remove_begin(request);
 	}
 }
 

@@ -4,6 +4,7 @@
  * how it is mended.
  */
 #include "base/size.h"
+#include "target/house_tcmu.h"
 #include "target/method.h"
 #include "target/settings.h"
 #include <errno.h>
@@ -171,6 +172,19 @@ look_at_quotas(struct findings *f, const struct survey_pool *sp)
 /* ---- exports, hosts, sessions ---- */
 
 static void
+look_at_kernel(
+    struct findings *f, const struct state_export *row, const uuid_t uuid)
+{
+	const char *problem = house_tcmu_problem(f->house->tcmu, uuid);
+
+	if (row->carrier != CARRIER_ISCSI && problem[0] != '\0')
+		finding(f, "error", "export.kernel", json_textf("varve doctor"),
+		    "%s/%s is exported to %s, but the kernel does not show "
+		    "it: %s",
+		    row->pool, row->lun_name, row->host, problem);
+}
+
+static void
 look_at_exports(struct findings *f)
 {
 	for (unsigned i = 0; i < f->exports.count; i++) {
@@ -181,14 +195,33 @@ look_at_exports(struct findings *f)
 		if (hp == NULL || hp->pool == NULL)
 			continue; /* told above */
 		if (uuid_parse(row->lun_uuid, uuid) == 0 &&
-		    house_lun_find(f->house, uuid) != NULL)
+		    house_lun_find(f->house, uuid) != NULL) {
+			look_at_kernel(f, row, uuid);
 			continue;
+		}
 		finding(f, "error", "export.no-lun",
 		    json_textf("varve export remove %s/%s --host %s", row->pool,
 			row->lun_name, row->host),
 		    "%s/%s is exported to %s, but the pool has no such LUN",
 		    row->pool, row->lun_name, row->host);
 	}
+}
+
+/* This machine itself, which logs in nowhere. */
+static bool
+has_disks_here(const struct findings *f, int64_t host_id)
+{
+	bool here = false;
+
+	for (unsigned i = 0; i < f->exports.count; i++) {
+		const struct state_export *row = &f->exports.rows[i];
+		if (row->host_id != host_id)
+			continue;
+		if (row->carrier != CARRIER_TCMU_LOOP)
+			return false;
+		here = true;
+	}
+	return here;
 }
 
 static void
@@ -200,7 +233,8 @@ look_at_hosts(struct findings *f)
 	if (state_hosts(f->house->state, &hosts, &count) < 0)
 		return;
 	for (unsigned i = 0; i < count; i++) {
-		if (hosts[i].chap.user[0] != '\0')
+		if (hosts[i].chap.user[0] != '\0' ||
+		    has_disks_here(f, hosts[i].id))
 			continue;
 		finding(f, "note", "host.no-chap",
 		    json_textf(

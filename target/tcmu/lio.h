@@ -106,6 +106,11 @@ int lio_device_remove(struct lio *lio, const char *name);
 int lio_devices(
     struct lio *lio, void (*found)(void *arg, const char *name), void *arg);
 
+/* Is the disk of this machine that the loop is mounted, or part of another
+ * device?  1: it is, 0: no, or there is none.  ret_disk: "/dev/sdb", or "". */
+int lio_loop_in_use(
+    struct lio *lio, const uint8_t naa[8], char ret_disk[LIO_UIO_MAX]);
+
 /* Makes what is missing, mends what somebody removed or changed, and takes away
  * what is ours and no longer wanted.  Everything that can be done is done, also
  * after a failure; the first one is the result. */

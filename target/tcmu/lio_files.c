@@ -135,9 +135,13 @@ list_dir(void *arg, const char *path, struct lio_list *ret)
 static int
 try_open(void *arg, const char *path)
 {
-	_cleanup_(closep) int fd = open(path, O_RDWR | O_NONBLOCK | O_CLOEXEC);
+	/* O_EXCL: of a disk, also whether it is mounted */
+	const int flags = O_EXCL | O_NONBLOCK | O_CLOEXEC;
+	_cleanup_(closep) int fd = open(path, O_RDWR | flags);
 
 	(void)arg;
+	if (fd < 0 && errno == EROFS)
+		fd = open(path, O_RDONLY | flags);
 	return fd < 0 ? -errno : 0;
 }
 

@@ -168,6 +168,30 @@ loop_make(struct lio *lio, const struct lio_loop *loop)
 	lio_ports_done(&ports);
 }
 
+/* The SCSI address that the kernel gave it, without the LUN: "2:0:1". */
+int
+lio_loop_in_use(
+    struct lio *lio, const uint8_t naa[8], char ret_disk[LIO_UIO_MAX])
+{
+	struct naa_text name = naa_text(naa);
+	struct lio_path path =
+	    lio_path("%s/address", loop_tpg(lio, name.text).text);
+	char address[LIO_TEXT_MAX];
+	struct lio_list list;
+
+	ret_disk[0] = '\0';
+	lio_begin(lio);
+	if (lio_get(lio, path.text, address, sizeof(address)) < 0)
+		return 0;
+	path = lio_path("%s/bus/scsi/devices/%s:0/block", lio->sysfs, address);
+	if (lio_read_dir(lio, path.text, &list) < 0 || list.count == 0)
+		return 0;
+	snprintf(ret_disk, LIO_UIO_MAX, "/dev/%.20s", list.entries[0].name);
+	path = lio_path("%s/%s", lio->dev, list.entries[0].name);
+	lio_list_done(&list);
+	return lio->files->try_open(lio->arg, path.text) == -EBUSY;
+}
+
 void
 lio_loops_make(struct lio *lio, const struct lio_config *config)
 {
