@@ -3,7 +3,7 @@
 #
 # What disk.sh claims, of a LUN that comes as a disk of the host itself, by tcm_loop.
 # timeout: 600
-# smoke: 180
+# smoke: no
 # disks: 2048
 way=loop
 . /share/suite_disk.sh

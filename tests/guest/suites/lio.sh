@@ -4,6 +4,7 @@
 # The peer: LIO's own fileio backstore, as a disk of the host's own (tcm_loop) and by
 # iSCSI with CHAP to the kernel's initiator.  What holds here holds without varve, so
 # a guest suite that fails where this one passes has found something.
+# smoke: no
 # timeout: 300
 . /share/lib.sh
 . /share/configfs.sh
