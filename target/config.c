@@ -8,6 +8,7 @@
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "base/size.h"
+#include "target/naming.h"
 #include <ctype.h>
 #include <errno.h>
 #include <ini.h>
@@ -229,22 +230,40 @@ level_set(const struct key *key, const char *value, char *member)
 	return ret;
 }
 
-/* Separated by blanks or commas; that each is an address whoever listens there
- * finds out. */
+/* In the form that the kernel has them in.  A port must be said: the usual one
+ * is that of our own target. */
+static bool
+portal_parse(const char *word, char ret_portal[NAMING_ADDRESS_MAX])
+{
+	char end[8];
+	size_t length = strlen(word), end_length;
+
+	if (!naming_address(word, ret_portal))
+		return false;
+	end_length = (size_t)snprintf(
+	    end, sizeof(end), ":%u", naming_address_port(ret_portal));
+	return length > end_length &&
+	       strcmp(word + length - end_length, end) == 0;
+}
+
+/* Separated by blanks or commas. */
 static int
 portals_set(const struct key *key, const char *value, char *member)
 {
 	struct config *config = (struct config *)(member - key->offset);
 	const char *at = value + strspn(value, ", ");
+	char word[NAMING_ADDRESS_MAX];
 
 	config->lio_portal_count = 0;
 	while (*at != '\0') {
 		size_t length = strcspn(at, ", ");
 		if (config->lio_portal_count == CONFIG_PORTAL_MAX ||
-		    length >= sizeof(config->lio_portals[0]))
+		    length >= sizeof(word))
 			return -EINVAL;
-		snprintf(config->lio_portals[config->lio_portal_count++],
-		    sizeof(config->lio_portals[0]), "%.*s", (int)length, at);
+		snprintf(word, sizeof(word), "%.*s", (int)length, at);
+		if (!portal_parse(
+			word, config->lio_portals[config->lio_portal_count++]))
+			return -EINVAL;
 		at += length;
 		at += strspn(at, ", ");
 	}

@@ -171,22 +171,24 @@ house_tcmu_problem(const struct house_tcmu *tcmu, const uuid_t uuid)
 }
 
 /* There is one kernel, and maybe more than one varved (varved --dir): the first
- * that exports by it has it, until it ends. */
-static bool
+ * that exports by it has it, until it ends.  -EAGAIN: another has it. */
+static int
 lock_take(struct house_tcmu *tcmu)
 {
 	struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+	int ret;
 
 	if (tcmu->lock_fd >= 0)
-		return true;
+		return 0;
 	tcmu->lock_fd = open(LOCK, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	if (tcmu->lock_fd < 0)
-		return false;
+		return -errno;
 	if (fcntl(tcmu->lock_fd, F_OFD_SETLK, &lock) == 0)
-		return true;
+		return 0;
+	ret = errno == EACCES ? -EAGAIN : -errno;
 	close(tcmu->lock_fd);
 	tcmu->lock_fd = -1;
-	return false;
+	return ret;
 }
 
 /* ---- work on a helper thread ---- */
@@ -745,13 +747,19 @@ look_run(struct loop_work *work)
 }
 
 static void
-round_refuse(struct house_tcmu *tcmu)
+round_refuse(struct house_tcmu *tcmu, int error)
 {
+	char problem[LIO_PROBLEM_MAX];
 	struct kernel_lun *lun;
 
+	if (error == -EAGAIN)
+		snprintf(problem, sizeof(problem),
+		    "another varved has the kernel's target (" LOCK ")");
+	else
+		snprintf(problem, sizeof(problem), "cannot open " LOCK ": %s",
+		    strerror(-error));
 	list_for_each (lun, &tcmu->luns, link)
-		lun_fail(
-		    lun, "another varved has the kernel's target (" LOCK ")");
+		lun_fail(lun, problem);
 	round_end(tcmu);
 }
 
@@ -760,6 +768,7 @@ round_begin(struct house_tcmu *tcmu)
 {
 	const struct wanted *w = &tcmu->wanted;
 	struct kernel_lun *lun;
+	int ret = 0;
 
 	list_for_each (lun, &tcmu->luns, link)
 		lun->wanted = lun->tried = false;
@@ -774,8 +783,10 @@ round_begin(struct house_tcmu *tcmu)
 	}
 	/* a machine that never exports so is not looked at */
 	tcmu->applied = list_empty(&tcmu->luns);
-	if (!tcmu->applied && !lock_take(tcmu))
-		round_refuse(tcmu);
+	if (!tcmu->applied)
+		ret = lock_take(tcmu);
+	if (ret < 0)
+		round_refuse(tcmu, ret);
 	else
 		round_next(tcmu);
 }

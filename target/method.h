@@ -200,6 +200,11 @@ json_t *host_item(const struct state_host *host, const struct exports *exports,
     const struct survey *survey);
 void export_iqn(
     const struct state_export *row, char ret_iqn[NAMING_IQN_MAX + 8]);
+#define EXPORT_DISK_MAX 48
+/* A disk of this machine (carrier tcmu-loop), as udev calls it by the
+ * identifier that VPD 83h has. */
+void export_disk_path(
+    const struct state_export *row, char ret_disk[EXPORT_DISK_MAX]);
 json_t *export_item(struct house *house, const struct state_export *row);
 json_t *portal_item(const struct house_portal *portal);
 json_t *session_item(

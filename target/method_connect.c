@@ -14,8 +14,12 @@ struct lines {
 	json_t *array;
 	const struct state_host *host;
 	const struct exports *exports;
-	char portal[NAMING_ADDRESS_MAX]; /* as the host reaches it */
+	/* as the host reaches them; "" where there is none */
+	char portals[CARRIER_COUNT][NAMING_ADDRESS_MAX];
 	bool show_secret;
+	/* of the export that is at hand */
+	const char *portal;
+	char iqn[NAMING_IQN_MAX + 8];
 };
 
 __attribute__((format(printf, 2, 3))) static void
@@ -32,6 +36,15 @@ line(struct lines *lines, const char *format, ...)
 	free(text);
 }
 
+/* Does the host connect to it?  What is a disk of this machine is one already.
+ */
+static bool
+is_connected(const struct lines *lines, const struct state_export *row)
+{
+	return row->host_id == lines->host->id &&
+	       row->carrier != CARRIER_TCMU_LOOP;
+}
+
 /* Is it the first export of its target to this host? */
 static bool
 first_of_target(const struct lines *lines, unsigned index)
@@ -39,11 +52,19 @@ first_of_target(const struct lines *lines, unsigned index)
 	const struct state_export *rows = lines->exports->rows;
 
 	for (unsigned i = 0; i < index; i++) {
-		if (rows[i].host_id == lines->host->id &&
-		    rows[i].target_id == rows[index].target_id)
+		if (is_connected(lines, &rows[i]) &&
+		    rows[i].target_id == rows[index].target_id &&
+		    rows[i].carrier == rows[index].carrier)
 			return false;
 	}
-	return rows[index].host_id == lines->host->id;
+	return is_connected(lines, &rows[index]);
+}
+
+static void
+take_row(struct lines *lines, const struct state_export *row)
+{
+	lines->portal = lines->portals[row->carrier];
+	export_iqn(row, lines->iqn);
 }
 
 static unsigned
@@ -52,7 +73,7 @@ exports_of(const struct lines *lines)
 	unsigned count = 0;
 
 	for (unsigned i = 0; i < lines->exports->count; i++)
-		count += lines->exports->rows[i].host_id == lines->host->id;
+		count += is_connected(lines, &lines->exports->rows[i]);
 	return count;
 }
 
@@ -93,34 +114,33 @@ secret_word(const struct lines *lines, const char *secret, const char *suffix,
 /* ---- open-iscsi ---- */
 
 static void
-auth_setting(
-    struct lines *lines, const char *iqn, const char *name, const char *value)
+auth_setting(struct lines *lines, const char *name, const char *value)
 {
 	line(lines,
 	    "iscsiadm -m node -T %s -p %s -o update -n node.session.auth.%s "
 	    "-v %s",
-	    iqn, lines->portal, name, value);
+	    lines->iqn, lines->portal, name, value);
 }
 
 static void
-open_iscsi_auth(struct lines *lines, const char *iqn)
+open_iscsi_auth(struct lines *lines)
 {
 	const struct state_host *host = lines->host;
 	char word[SECRET_WORD_MAX];
 
 	if (host->chap.user[0] == '\0')
 		return;
-	auth_setting(lines, iqn, "authmethod", "CHAP");
+	auth_setting(lines, "authmethod", "CHAP");
 	shell_quote(host->chap.user, word, sizeof(word));
-	auth_setting(lines, iqn, "username", word);
+	auth_setting(lines, "username", word);
 	secret_word(lines, host->chap.secret, "secret", word);
-	auth_setting(lines, iqn, "password", word);
+	auth_setting(lines, "password", word);
 	if (host->mutual.user[0] == '\0')
 		return;
 	shell_quote(host->mutual.user, word, sizeof(word));
-	auth_setting(lines, iqn, "username_in", word);
+	auth_setting(lines, "username_in", word);
 	secret_word(lines, host->mutual.secret, "mutual", word);
-	auth_setting(lines, iqn, "password_in", word);
+	auth_setting(lines, "password_in", word);
 	explicit_bzero(word, sizeof(word));
 }
 
@@ -134,17 +154,17 @@ open_iscsi_lines(struct lines *lines)
 	    "echo 'InitiatorName differs from %s'",
 	    lines->host->iqn, lines->host->iqn);
 	for (unsigned i = 0; i < exports->count; i++) {
-		const char *iqn = exports->rows[i].iqn;
 		if (!first_of_target(lines, i))
 			continue;
-		line(lines, "iscsiadm -m node -T %s -p %s -o new", iqn,
+		take_row(lines, &exports->rows[i]);
+		line(lines, "iscsiadm -m node -T %s -p %s -o new", lines->iqn,
 		    lines->portal);
-		open_iscsi_auth(lines, iqn);
+		open_iscsi_auth(lines);
 		line(lines,
 		    "iscsiadm -m node -T %s -p %s -o update -n node.startup -v "
 		    "automatic",
-		    iqn, lines->portal);
-		line(lines, "iscsiadm -m node -T %s -p %s --login", iqn,
+		    lines->iqn, lines->portal);
+		line(lines, "iscsiadm -m node -T %s -p %s --login", lines->iqn,
 		    lines->portal);
 	}
 }
@@ -173,13 +193,14 @@ qemu_lines(struct lines *lines)
 	}
 	for (unsigned i = 0; i < exports->count; i++) {
 		const struct state_export *row = &exports->rows[i];
-		if (row->host_id != host->id)
+		if (!is_connected(lines, row))
 			continue;
+		take_row(lines, row);
 		line(lines,
 		    "-blockdev driver=iscsi,node-name=varve%u,transport=tcp,"
 		    "portal=%s,target=%s,lun=%u,initiator-name=%s%s%s \\",
-		    disk, lines->portal, row->iqn, row->number, host->iqn, auth,
-		    row->read_only ? ",read-only=on" : ",discard=unmap");
+		    disk, lines->portal, lines->iqn, row->number, host->iqn,
+		    auth, row->read_only ? ",read-only=on" : ",discard=unmap");
 		line(lines,
 		    "-device virtio-blk-pci,drive=varve%u,serial=%.20s%s", disk,
 		    row->lun_uuid, left > 1 ? " \\" : "");
@@ -190,14 +211,18 @@ qemu_lines(struct lines *lines)
 
 /* ---- libvirt ---- */
 
-/* A pool is named as its target's alias: the varve pool, or the LUN. */
+/* A pool is named as its target's alias: the varve pool, or the LUN; as the
+ * kernel shows them, both are other targets. */
 static void
 libvirt_pool(struct lines *lines, const struct state_export *row)
 {
 	const struct state_host *host = lines->host;
-	const char *name = row->own_target ? row->lun_name : row->pool;
-	char address[NAMING_ADDRESS_MAX];
+	char name[NAMING_IQN_MAX], address[NAMING_ADDRESS_MAX];
 
+	take_row(lines, row);
+	snprintf(name, sizeof(name), "%.200s%s",
+	    row->own_target ? row->lun_name : row->pool,
+	    row->carrier == CARRIER_TCMU ? "-tcmu" : "");
 	snprintf(address, sizeof(address), "%s", lines->portal);
 	*strrchr(address, ':') = '\0';
 	char *bare = address[0] == '[' ? address + 1 : address;
@@ -208,7 +233,7 @@ libvirt_pool(struct lines *lines, const struct state_export *row)
 	line(lines, "  <source>");
 	line(lines, "    <host name='%s' port='%u'/>", bare,
 	    naming_address_port(lines->portal));
-	line(lines, "    <device path='%s'/>", row->iqn);
+	line(lines, "    <device path='%s'/>", lines->iqn);
 	line(lines, "    <initiator><iqn name='%s'/></initiator>", host->iqn);
 	if (host->chap.user[0] != '\0') {
 		line(lines, "    <auth type='chap' username='%s'>",
@@ -259,38 +284,91 @@ libvirt_lines(struct lines *lines)
 
 /* ---- the method ---- */
 
-/* A wildcard portal is reached by the machine's name. */
+/* A wildcard portal is reached by the machine's name; one that says its
+ * address is better.  True: no better one will come. */
 static bool
-portal_take(struct house *house, struct lines *lines)
+portal_offer(const char *where, char portal[NAMING_ADDRESS_MAX])
 {
-	struct house_portal *portal;
 	char hostname[NAMING_ADDRESS_MAX - 8] = "";
 
-	list_for_each (portal, &house->portals, link) {
-		const char *where = house_portal_where(portal);
-		if (!portal->listening)
-			continue;
-		if (!naming_address_any(where)) {
-			snprintf(
-			    lines->portal, sizeof(lines->portal), "%s", where);
-			return true;
-		}
-		gethostname(hostname, sizeof(hostname) - 1);
-		snprintf(lines->portal, sizeof(lines->portal), "%s:%u",
-		    hostname, naming_address_port(where));
+	if (!naming_address_any(where)) {
+		snprintf(portal, NAMING_ADDRESS_MAX, "%s", where);
+		return true;
 	}
-	return lines->portal[0] != '\0';
+	gethostname(hostname, sizeof(hostname) - 1);
+	snprintf(portal, NAMING_ADDRESS_MAX, "%s:%u", hostname,
+	    naming_address_port(where));
+	return false;
+}
+
+static void
+portals_take(struct house *house, struct lines *lines)
+{
+	const struct config *config = house->config;
+	struct house_portal *portal;
+
+	list_for_each (portal, &house->portals, link) {
+		if (portal->listening &&
+		    portal_offer(house_portal_where(portal),
+			lines->portals[CARRIER_ISCSI]))
+			break;
+	}
+	for (unsigned i = 0; i < config->lio_portal_count; i++) {
+		if (portal_offer(
+			config->lio_portals[i], lines->portals[CARRIER_TCMU]))
+			break;
+	}
+}
+
+/* An export whose carrier has no portal. */
+static bool
+portal_is_missing(const struct lines *lines)
+{
+	for (unsigned i = 0; i < lines->exports->count; i++) {
+		const struct state_export *row = &lines->exports->rows[i];
+		if (is_connected(lines, row) &&
+		    lines->portals[row->carrier][0] == '\0')
+			return true;
+	}
+	return false;
+}
+
+/* Nothing to connect to: because it is this machine, or nothing is exported. */
+static json_t *
+nothing_fault(const struct lines *lines)
+{
+	json_t *fault = NULL;
+
+	for (unsigned i = 0; i < lines->exports->count; i++) {
+		const struct state_export *row = &lines->exports->rows[i];
+		char disk[EXPORT_DISK_MAX];
+		if (row->host_id != lines->host->id)
+			continue;
+		if (fault == NULL)
+			fault = fault_why(
+			    fault_new("host.this-machine",
+				"there is nothing to connect to: what is "
+				"exported to %s are disks here",
+				lines->host->name),
+			    "the kernel makes them without a network");
+		export_disk_path(row, disk);
+		fault = fault_fix(
+		    fault, "%s/%s is %s", row->pool, row->lun_name, disk);
+	}
+	if (fault != NULL)
+		return fault;
+	return fault_fix(fault_new("host.no-exports",
+			     "nothing is exported to %s", lines->host->name),
+	    "varve export add POOL/LUN --host %s", lines->host->name);
 }
 
 static json_t *
 connect_fault(struct house *house, struct lines *lines)
 {
 	if (exports_of(lines) == 0)
-		return fault_fix(
-		    fault_new("host.no-exports", "nothing is exported to %s",
-			lines->host->name),
-		    "varve export add POOL/LUN --host %s", lines->host->name);
-	if (!portal_take(house, lines))
+		return nothing_fault(lines);
+	portals_take(house, lines);
+	if (portal_is_missing(lines))
 		return fault_fix(
 		    fault_new("portal.none", "varved listens nowhere"),
 		    "varve portal add ADDRESS");

@@ -51,18 +51,27 @@ export_portals(struct house *house, const struct state_export *row)
 	return portals;
 }
 
-/* As udev calls the disk, by the identifier that VPD 83h has. */
+void
+export_disk_path(const struct state_export *row, char ret[EXPORT_DISK_MAX])
+{
+	uint8_t naa[8] = {0};
+	uuid_t uuid;
+
+	if (uuid_parse(row->lun_uuid, uuid) == 0)
+		lun_naa_from_uuid(uuid, naa);
+	snprintf(ret, EXPORT_DISK_MAX, "/dev/disk/by-id/wwn-0x%016" PRIx64,
+	    load_be64(naa));
+}
+
 static json_t *
 export_disk(const struct state_export *row)
 {
-	uint8_t naa[8];
-	uuid_t uuid;
+	char disk[EXPORT_DISK_MAX];
 
-	if (row->carrier != CARRIER_TCMU_LOOP ||
-	    uuid_parse(row->lun_uuid, uuid) < 0)
+	if (row->carrier != CARRIER_TCMU_LOOP)
 		return json_null();
-	lun_naa_from_uuid(uuid, naa);
-	return json_textf("/dev/disk/by-id/wwn-0x%016" PRIx64, load_be64(naa));
+	export_disk_path(row, disk);
+	return json_string(disk);
 }
 
 /* As the kernel shows it the target has another name: to be one target, all its
@@ -517,6 +526,17 @@ find_host(struct request *request, struct state_host *ret_host)
 
 	if (carrier_asked(request) != CARRIER_TCMU_LOOP)
 		return method_find_host(request, name, ret_host);
+	/* tcm_loop has no such thing */
+	if (param_flag(request->params, "read_only")) {
+		request_fail(request,
+		    fault_fix(
+			fault_new("request.argument",
+			    "a disk of this machine is read-only only if its "
+			    "LUN is"),
+			"varve lun set %s --read-only on",
+			param_text(request->params, "name")));
+		return false;
+	}
 	if (strcmp(name, THIS_MACHINE) == 0)
 		return find_this_machine(request, ret_host);
 	request_fail(request,
@@ -557,7 +577,8 @@ add_kernel_checked(void *arg, int result, const char *problem)
 					    "the kernel of this machine "
 					    "cannot export LUNs"),
 				  "%s", problem),
-			"varve doctor"));
+			"varve doctor --carrier %s",
+			param_text(request->params, "carrier")));
 }
 
 static void

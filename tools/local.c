@@ -8,6 +8,7 @@
 #include "tools/cli.h"
 #include "tools/completion.h"
 #include "tools/diff.h"
+#include "tools/doctor.h"
 #include "tools/findings.h"
 #include "tools/job.h"
 #include "tools/problem.h"
@@ -249,6 +250,7 @@ const struct local_command local_commands[] = {
     {"completion", "", run_completion},
     {"version", "", run_version},
     {"health", "", run_health},
+    {"doctor", "", run_doctor},
     {"top", "", run_top},
     {"rescue", "check", run_rescue_check},
     {"rescue", "undo", run_rescue_undo},

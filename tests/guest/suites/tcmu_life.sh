@@ -25,8 +25,13 @@ ok "a pool is made on a disk" varve -y pool create vms /dev/vda
 ok "a LUN is made" varve lun create vms/a --size 256M
 refused "without the kernel's modules it is not exported so" way_add vms/a
 says_so "which says what is missing" configfs
+refused "the doctor finds it" varve doctor --carrier tcmu-loop
+says_so "and says what mends it" 'modprobe target_core_user'
 way_start
 ok "with them it is" way_add vms/a
+run varve doctor
+says_so "the doctor finds them" 'note: module tcm_loop is loaded'
+ok "and nothing that is missing of them" sh -c "! grep -E '^(error|warning).*kernel[.]' /tmp/said"
 a=$(disk_of vms/a)
 ok "its disk comes ($a)" test -b "$a"
 refused "another carrier is refused" varve export add vms/a --host localhost --carrier tcmu

@@ -59,7 +59,9 @@ every_kind_of_value_is_read(void **unused)
 			      "[iscsi]\n"
 			      "login_seconds = 20\n"
 			      "MaxConnections = 2\n"
-			      "MaxBurstLength = 512K\n"),
+			      "MaxBurstLength = 512K\n"
+			      "[lio]\n"
+			      "portals = 10.0.0.10:3261, [FD00::10]:3261\n"),
 	    0);
 	assert_string_equal(config.state_dir, "/srv/varve");
 	assert_int_equal(config.log_level, LOG_DEBUG);
@@ -73,6 +75,9 @@ every_kind_of_value_is_read(void **unused)
 	assert_int_equal(config.iscsi.login_timeout_ms, 20000);
 	assert_int_equal(config.iscsi.session_connections, 2);
 	assert_int_equal(config.iscsi.max_burst, 512 << 10);
+	assert_int_equal(config.lio_portal_count, 2);
+	assert_string_equal(config.lio_portals[0], "10.0.0.10:3261");
+	assert_string_equal(config.lio_portals[1], "[fd00::10]:3261");
 }
 
 static void
@@ -88,6 +93,8 @@ what_is_wrong_is_told_with_its_line(void **unused)
 	    {"level = info\n", 1, "no section []"},
 	    {"[log]\nlevel = loud\n", 2, "error, warning, notice"},
 	    {"[threads]\nreactors = 0\n", 2, "1 to 64"},
+	    {"[lio]\nportals = 10.0.0.10\n", 2, "ADDRESS:PORT"},
+	    {"[lio]\nportals = nas1:3261\n", 2, "ADDRESS:PORT"},
 	    {"[threads]\nreactors = 65\n", 2, "1 to 64"},
 	    {"[trash]\nkeep_days = 3651\n", 2, "0 to 3650"},
 	    {"[trash]\nkeep_days = 1w\n", 2, "a number of days"},
