@@ -840,6 +840,7 @@ struct question {
 	struct loop_work work;
 	struct lio *lio;
 	uint8_t naa[8];
+	char iqn[LIO_IQN_MAX + 8], initiator[LIO_IQN_MAX];
 	int result;
 	char answer[LIO_PROBLEM_MAX];
 	void (*done)(void *arg, int result, const char *answer);
@@ -908,5 +909,27 @@ house_tcmu_in_use(struct house_tcmu *tcmu, const uuid_t uuid,
 	struct question *question = question_new(in_use_run, done, arg);
 
 	lun_naa_from_uuid(uuid, question->naa);
+	loop_offload(tcmu->house->home, &question->work);
+}
+
+static void
+logged_in_run(struct loop_work *work)
+{
+	struct question *question = container_of(work, struct question, work);
+
+	question->result =
+	    lio_has_session(question->lio, question->iqn, question->initiator);
+}
+
+void
+house_tcmu_logged_in(struct house_tcmu *tcmu, const char *iqn,
+    const char *initiator,
+    void (*done)(void *arg, int result, const char *nothing), void *arg)
+{
+	struct question *question = question_new(logged_in_run, done, arg);
+
+	snprintf(question->iqn, sizeof(question->iqn), "%s", iqn);
+	snprintf(
+	    question->initiator, sizeof(question->initiator), "%s", initiator);
 	loop_offload(tcmu->house->home, &question->work);
 }

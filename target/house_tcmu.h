@@ -32,6 +32,11 @@ void house_tcmu_check(struct house_tcmu *tcmu,
 void house_tcmu_in_use(struct house_tcmu *tcmu, const uuid_t uuid,
     void (*done)(void *arg, int result, const char *disk), void *arg);
 
+/* Is the initiator logged in to the kernel's target?  result: 1 or 0 */
+void house_tcmu_logged_in(struct house_tcmu *tcmu, const char *iqn,
+    const char *initiator,
+    void (*done)(void *arg, int result, const char *nothing), void *arg);
+
 /* Does the kernel export anything, or is it to? */
 bool house_tcmu_active(const struct house_tcmu *tcmu);
 

@@ -770,6 +770,50 @@ remove_disk_looked_at(void *arg, int result, const char *disk)
 }
 
 static void
+remove_session_looked_at(void *arg, int result, const char *nothing)
+{
+	struct request *request = arg;
+	const struct removal *removal = request->own;
+	const struct state_export *row = &removal->row;
+
+	(void)nothing;
+	if (result == 0) {
+		remove_begin(request);
+		return;
+	}
+	request_fail(request,
+	    fault_fix(fault_why(fault_new("lun.in-use",
+				    "host %s is logged in to the kernel's "
+				    "target of %s/%s",
+				    row->host, row->pool, row->lun_name),
+			  "a guest that has the disk open would lose it under "
+			  "its hands"),
+		"log out there; or if nothing there uses it:   varve export "
+		"remove %s/%s --host %s --force",
+		row->pool, row->lun_name, row->host));
+}
+
+/* Whether the kernel's host uses it the kernel knows. */
+static void
+remove_ask_kernel(struct request *request)
+{
+	const struct removal *removal = request->own;
+	const struct state_export *row = &removal->row;
+	char iqn[NAMING_IQN_MAX + 8];
+	uuid_t uuid;
+
+	if (row->carrier == CARRIER_TCMU_LOOP &&
+	    uuid_parse(row->lun_uuid, uuid) == 0) {
+		house_tcmu_in_use(
+		    request->house->tcmu, uuid, remove_disk_looked_at, request);
+		return;
+	}
+	export_iqn(row, iqn);
+	house_tcmu_logged_in(request->house->tcmu, iqn, removal->initiator,
+	    remove_session_looked_at, request);
+}
+
+static void
 remove_go(struct request *request)
 {
 	struct removal *removal = request->own;
@@ -777,12 +821,12 @@ remove_go(struct request *request)
 	const struct iscsi_session_info *info;
 	unsigned sessions;
 	char doing[REF_TEXT_MAX + 32];
-	uuid_t uuid;
 
 	request->item = export_item(request->house, row);
 	info =
 	    survey_sessions_of(request->survey, row->host, row->iqn, &sessions);
-	if (sessions > 0 && !param_flag(request->params, "force")) {
+	if (row->carrier == CARRIER_ISCSI && sessions > 0 &&
+	    !param_flag(request->params, "force")) {
 		snprintf(doing, sizeof(doing), "take %s/%s away", row->pool,
 		    row->lun_name);
 		request_fail(request,
@@ -792,11 +836,9 @@ remove_go(struct request *request)
 			"or if nothing there uses it:   varve export remove "
 			"%s/%s --host %s --force",
 			row->pool, row->lun_name, row->host));
-	} else if (row->carrier == CARRIER_TCMU_LOOP &&
-		   !param_flag(request->params, "force") &&
-		   uuid_parse(row->lun_uuid, uuid) == 0) {
-		house_tcmu_in_use(
-		    request->house->tcmu, uuid, remove_disk_looked_at, request);
+	} else if (row->carrier != CARRIER_ISCSI &&
+		   !param_flag(request->params, "force")) {
+		remove_ask_kernel(request);
 	} else {
 		remove_begin(request);
 	}

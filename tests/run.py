@@ -191,7 +191,8 @@ def report(job):
 def main():
     parser = argparse.ArgumentParser(description="run varve's tests")
     parser.add_argument("--build", default=os.environ.get("BUILD", "build"))
-    parser.add_argument("--jobs", type=int, default=os.cpu_count())
+    # many wait most of the time: for a guest, a restart, a timer
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() + 1)
     parser.add_argument("--list", action="store_true")
     parser.add_argument("patterns", nargs="*", help="parts of job names")
     options = parser.parse_args()

@@ -111,6 +111,10 @@ int lio_devices(
 int lio_loop_in_use(
     struct lio *lio, const uint8_t naa[8], char ret_disk[LIO_UIO_MAX]);
 
+/* Is the initiator logged in to the target?  Each TPG knows one session of an
+ * ACL. */
+bool lio_has_session(struct lio *lio, const char *iqn, const char *initiator);
+
 /* Makes what is missing, mends what somebody removed or changed, and takes away
  * what is ours and no longer wanted.  Everything that can be done is done, also
  * after a failure; the first one is the result. */

@@ -281,3 +281,19 @@ lio_acls_make(struct lio *lio, const char *tpg, const struct lio_target *target,
 	for (unsigned i = 0; i < target->acl_count; i++)
 		acl_make(lio, tpg, target, &target->acls[i], ports);
 }
+
+/* ---- who is logged in ---- */
+
+bool
+lio_has_session(struct lio *lio, const char *iqn, const char *initiator)
+{
+	struct lio_path path =
+	    lio_path("%s/" LIO_ISCSI "/%s/tpgt_1/acls/%s/info", lio->configfs,
+		iqn, initiator);
+	char info[LIO_TEXT_MAX];
+
+	lio_begin(lio);
+	return lio_get(lio, path.text, info, sizeof(info)) == 0 &&
+	       info[0] != '\0' &&
+	       strncmp(info, "No active", strlen("No active")) != 0;
+}

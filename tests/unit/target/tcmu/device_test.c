@@ -402,7 +402,7 @@ what_is_no_ring_is_lost_and_nothing_else(void **unused)
 		wait_for(&rig, &rig.lost);
 		rig_close(&rig);
 	}
-	uint8_t page[4096] = {0};
+	_Alignas(64) uint8_t page[4096] = {0};
 	assert_int_equal(
 	    tcmu_ring_from(-1, page, sizeof(page), &ring), -ENODEV);
 }
