@@ -97,7 +97,7 @@ def guest_jobs():
 
 
 def all_jobs(build):
-    yield Job("tidy", [sys.executable, str(TESTS / "tidy.py")], 400)
+    yield Job("tidy", [sys.executable, str(TESTS / "tidy.py")], 120)
     yield from unit_jobs(build)
     yield from listed_jobs(build)
     yield from fuzz_jobs(build)

@@ -105,13 +105,12 @@ def check_format(paths):
     tool = shutil.which("clang-format")
     if tool is None:
         return
-    for path in paths:
-        run = subprocess.run([tool, "--dry-run", "-Werror", "--ferror-limit=1", str(path)],
-                             cwd=TOP, capture_output=True, text=True)
-        if run.returncode != 0:
-            first = re.search(r":(\d+):\d+:", run.stderr)
-            problem(path, first.group(1) if first else 1,
-                    "clang-format -i would change it")
+    run = subprocess.run([tool, "--dry-run", "-Werror", *map(str, paths)],
+                         cwd=TOP, capture_output=True, text=True)
+    for name, line in re.findall(r"^(.+?):(\d+):\d+: error", run.stderr, re.M):
+        problem(TOP / name, line, "clang-format -i would change it")
+    if run.returncode != 0 and not problems:
+        problem(paths[0], 1, run.stderr.strip()[:200])
 
 
 def main():

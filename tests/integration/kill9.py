@@ -23,7 +23,7 @@ import time
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 from varved import BUILD, Varved
 
-ROUNDS = int(os.environ.get("KILL_ROUNDS", "30"))  # make soak: 500
+ROUNDS = int(os.environ.get("KILL_ROUNDS", "50"))  # make soak: 500
 SIZE = 96  # MiB of each LUN
 # QEMU's initiator name is fixed by its -iscsi option or made from its own name
 HOST_IQN = "iqn.2008-11.org.linux-kvm:kill9"
