@@ -212,8 +212,9 @@ stop_pools(struct house *house)
 }
 
 static void
-stop_rings_closed(void *arg)
+stop_rings_closed(void *arg, int result)
 {
+	(void)result;
 	stop_pools(arg);
 }
 

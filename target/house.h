@@ -98,6 +98,9 @@ struct house_job {
 struct publish_wait {
 	struct list link;
 	void (*done)(struct publish_wait *wait);
+	/* negative: it could not be read or built, and what was served before
+	 * still is: no LUN may be freed */
+	int result;
 };
 
 struct request;
@@ -125,6 +128,7 @@ struct house {
 
 	/* publishing (house_access.c) */
 	bool publishing;
+	int publish_result;
 	struct list publish_now, publish_next;
 	struct loop_task publish_task;
 

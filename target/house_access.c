@@ -152,8 +152,19 @@ publish_done(void *arg)
 	while ((node = list_pop(&done)) != NULL) {
 		struct publish_wait *wait =
 		    list_entry(node, struct publish_wait, link);
+		wait->result = house->publish_result;
 		wait->done(wait);
 	}
+}
+
+static void
+publish_kernel_done(void *arg, int result)
+{
+	struct house *house = arg;
+
+	if (result < 0)
+		house->publish_result = result;
+	publish_done(house);
 }
 
 static void
@@ -161,7 +172,7 @@ publish_kernel(void *arg)
 {
 	struct house *house = arg;
 
-	house_tcmu_publish(house->tcmu, publish_done, house);
+	house_tcmu_publish(house->tcmu, publish_kernel_done, house);
 }
 
 static void
@@ -176,11 +187,13 @@ publish_round(struct house *house)
 	struct iscsi_access *access = access_build(house);
 
 	house->publishing = true;
+	house->publish_result = 0;
 	list_splice_tail(&house->publish_now, &house->publish_next);
 	if (access == NULL) {
 		/* What was served is served further; the state has the change,
 		 * and the next publication brings it. */
 		log_error("access: cannot be built, no memory or no database");
+		house->publish_result = -EIO;
 		house->publish_task.run = publish_task_run;
 		loop_defer(house->home, &house->publish_task);
 		return;

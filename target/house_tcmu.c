@@ -16,7 +16,7 @@
  */
 #include "target/house_tcmu.h"
 #include "base/log.h"
-#include "target/method.h"
+#include "target/kernel_view.h"
 #include "target/tcmu/device.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -40,20 +40,6 @@ struct kernel_lun {
 	char problem[LIO_PROBLEM_MAX];
 };
 
-/* What apply needs, in one piece of memory each. */
-struct wanted {
-	struct state_host *hosts;
-	struct state_export *exports;
-	unsigned host_count, export_count;
-	struct lio_loop *loops;
-	char (*iqns)[NAMING_IQN_MAX + 8];
-	struct lio_target *targets;
-	struct lio_acl *acls;
-	struct lio_lun *luns;
-	const char *portals[CONFIG_PORTAL_MAX];
-	struct lio_config config;
-};
-
 struct house_tcmu {
 	struct house *house;
 	struct lio *lio;
@@ -68,7 +54,7 @@ struct house_tcmu {
 		char (*names)[LIO_DEVICE_MAX];
 		unsigned count;
 	} found;
-	struct wanted wanted;
+	struct kernel_view view;
 	struct lio_device device;
 	char uio[LIO_UIO_MAX];
 	bool resumed;
@@ -77,7 +63,8 @@ struct house_tcmu {
 	struct loop_work work;
 	struct call call;
 	struct loop_task later;
-	void (*done)(void *arg);
+	int round_result;
+	void (*done)(void *arg, int result);
 	void *arg;
 };
 
@@ -229,13 +216,6 @@ lun_fail(struct kernel_lun *lun, const char *problem)
 /* ---- a device comes ---- */
 
 static void
-serve_done(struct kernel_lun *lun)
-{
-	lun->problem[0] = '\0';
-	round_next(lun->tcmu);
-}
-
-static void
 resume_run(struct loop_work *work)
 {
 	struct house_tcmu *tcmu = tcmu_of_work(work);
@@ -248,12 +228,11 @@ resume_done(struct loop_work *work)
 {
 	struct house_tcmu *tcmu = tcmu_of_work(work);
 
-	if (tcmu->result < 0)
+	if (tcmu->result < 0) {
 		lun_fail(tcmu->at, tcmu->problem);
-	else
-		serve_done(tcmu->at);
-	if (tcmu->result < 0)
-		round_next(tcmu);
+		tcmu->at->lost = true; /* and taken over anew */
+	}
+	round_next(tcmu);
 }
 
 static void
@@ -308,7 +287,7 @@ open_done(struct call *call)
 	} else if (tcmu->resumed) {
 		work_begin(tcmu, resume_run, resume_done);
 	} else {
-		serve_done(tcmu->at);
+		round_next(tcmu);
 	}
 }
 
@@ -428,162 +407,14 @@ lun_close(struct kernel_lun *lun)
 
 /* ---- what hosts see ---- */
 
-static void
-wanted_free(struct wanted *wanted)
+static enum kernel_device
+look_at(void *arg, const char *uuid)
 {
-	state_hosts_free(wanted->hosts, wanted->host_count);
-	free(wanted->exports);
-	free(wanted->loops);
-	free(wanted->iqns);
-	free(wanted->targets);
-	free(wanted->acls);
-	free(wanted->luns);
-	*wanted = (struct wanted){.hosts = NULL};
-}
+	const struct kernel_lun *lun = lun_find(arg, uuid);
 
-static struct lio_credentials
-credentials_of(const struct state_credentials *from)
-{
-	if (from->user[0] == '\0')
-		return (struct lio_credentials){NULL, NULL};
-	return (struct lio_credentials){from->user, from->secret};
-}
-
-static const struct state_host *
-host_of(const struct wanted *wanted, int64_t id)
-{
-	for (unsigned i = 0; i < wanted->host_count; i++)
-		if (wanted->hosts[i].id == id)
-			return &wanted->hosts[i];
-	assert(false); /* a foreign key says so */
-	return NULL;
-}
-
-static struct lio_target *
-target_of(struct wanted *wanted, const struct state_export *row)
-{
-	char *iqn = wanted->iqns[wanted->config.target_count];
-	struct lio_target *target;
-
-	export_iqn(row, iqn);
-	for (unsigned i = 0; i < wanted->config.target_count; i++)
-		if (strcmp(wanted->targets[i].iqn, iqn) == 0)
-			return &wanted->targets[i];
-	target = &wanted->targets[wanted->config.target_count++];
-	*target = (struct lio_target){.iqn = iqn, .portals = wanted->portals};
-	return target;
-}
-
-/* Its exports of one target and host lie one behind the other: state_exports
- * has been sorted so. */
-static void
-acl_add_lun(struct wanted *wanted, unsigned at)
-{
-	const struct state_export *row = &wanted->exports[at];
-	const struct state_host *host = host_of(wanted, row->host_id);
-	struct lio_target *target = target_of(wanted, row);
-	struct lio_acl *acl;
-
-	if (target->acls == NULL)
-		target->acls = &wanted->acls[at];
-	acl = &wanted->acls[target->acls - wanted->acls + target->acl_count];
-	if (target->acl_count > 0 && strcmp(acl[-1].iqn, host->iqn) == 0) {
-		acl--;
-	} else {
-		target->acl_count++;
-		*acl = (struct lio_acl){.iqn = host->iqn,
-		    .chap = credentials_of(&host->chap),
-		    .mutual = credentials_of(&host->mutual),
-		    .luns = &wanted->luns[at]};
-	}
-	wanted->luns[acl->luns - wanted->luns + acl->lun_count++] =
-	    (struct lio_lun){.number = row->number,
-		.device = row->lun_uuid,
-		.read_only = row->read_only};
-}
-
-static void
-loop_add(struct wanted *wanted, const struct state_export *row)
-{
-	struct lio_loop *loop = &wanted->loops[wanted->config.loop_count++];
-	uuid_t uuid;
-
-	loop->device = row->lun_uuid;
-	if (uuid_parse(row->lun_uuid, uuid) == 0)
-		lun_naa_from_uuid(uuid, loop->naa);
-}
-
-static int
-export_compare(const void *a, const void *b)
-{
-	const struct state_export *x = a, *y = b;
-	int order = strcmp(x->iqn, y->iqn);
-
-	if (order == 0)
-		order = strcmp(x->host, y->host);
-	if (order == 0)
-		order = x->number < y->number ? -1 : x->number > y->number;
-	return order;
-}
-
-static int
-wanted_read(struct house_tcmu *tcmu)
-{
-	struct wanted *w = &tcmu->wanted;
-	struct state *state = tcmu->house->state;
-	int ret;
-
-	wanted_free(w);
-	ret = state_exports(state, &w->exports, &w->export_count);
-	if (ret == 0)
-		ret = state_hosts(state, &w->hosts, &w->host_count);
-	if (ret < 0)
-		return ret;
-	if (w->export_count > 0)
-		qsort(w->exports, w->export_count, sizeof(*w->exports),
-		    export_compare);
-	w->loops = calloc(w->export_count + 1, sizeof(*w->loops));
-	w->iqns = calloc(w->export_count + 1, sizeof(*w->iqns));
-	w->targets = calloc(w->export_count + 1, sizeof(*w->targets));
-	w->acls = calloc(w->export_count + 1, sizeof(*w->acls));
-	w->luns = calloc(w->export_count + 1, sizeof(*w->luns));
-	return w->loops != NULL && w->iqns != NULL && w->targets != NULL &&
-		       w->acls != NULL && w->luns != NULL
-		   ? 0
-		   : -ENOMEM;
-}
-
-static unsigned
-portals_of(const struct house_tcmu *tcmu, struct wanted *wanted)
-{
-	const struct config *config = tcmu->house->config;
-
-	for (unsigned i = 0; i < config->lio_portal_count; i++)
-		wanted->portals[i] = config->lio_portals[i];
-	return config->lio_portal_count;
-}
-
-/* Of devices that the kernel has. */
-static void
-wanted_build(struct house_tcmu *tcmu)
-{
-	struct wanted *w = &tcmu->wanted;
-
-	for (unsigned i = 0; i < w->export_count; i++) {
-		const struct state_export *row = &w->exports[i];
-		const struct kernel_lun *lun = lun_find(tcmu, row->lun_uuid);
-		if (lun == NULL || !lun->made)
-			continue;
-		if (row->carrier == CARRIER_TCMU_LOOP)
-			loop_add(w, row);
-		else if (row->carrier == CARRIER_TCMU)
-			acl_add_lun(w, i);
-	}
-	unsigned portals = portals_of(tcmu, w);
-	for (unsigned i = 0; i < w->config.target_count; i++)
-		w->targets[i].portal_count = portals;
-	w->config.loops = w->loops;
-	w->config.targets = w->targets;
+	if (lun == NULL || !lun->made)
+		return KERNEL_DEVICE_ABSENT;
+	return lun->device != NULL ? KERNEL_DEVICE_SERVED : KERNEL_DEVICE_WAITS;
 }
 
 static void
@@ -591,10 +422,11 @@ apply_run(struct loop_work *work)
 {
 	struct house_tcmu *tcmu = tcmu_of_work(work);
 
-	worked(tcmu, lio_apply(tcmu->lio, &tcmu->wanted.config));
+	worked(tcmu, lio_apply(tcmu->lio, &tcmu->view.config));
 }
 
-/* Each LUN that somebody was to see has it as its problem. */
+/* Each LUN that somebody was to see has it as its problem, until it is solved.
+ */
 static void
 apply_done(struct loop_work *work)
 {
@@ -602,8 +434,12 @@ apply_done(struct loop_work *work)
 	struct kernel_lun *lun;
 
 	list_for_each (lun, &tcmu->luns, link) {
-		if (tcmu->result < 0 && lun->wanted && lun->device != NULL)
+		if (!lun->wanted || lun->device == NULL)
+			continue;
+		if (tcmu->result < 0)
 			lun_fail(lun, tcmu->problem);
+		else
+			lun->problem[0] = '\0';
 	}
 	tcmu->at = NULL;
 	round_next(tcmu);
@@ -617,13 +453,13 @@ later_run(struct loop_task *task)
 	struct house_tcmu *tcmu = container_of(task, struct house_tcmu, later);
 
 	tcmu->busy = false;
-	tcmu->done(tcmu->arg);
+	tcmu->done(tcmu->arg, tcmu->round_result);
 }
 
 static void
 round_end(struct house_tcmu *tcmu)
 {
-	wanted_free(&tcmu->wanted);
+	kernel_view_free(&tcmu->view);
 	tcmu->later.run = later_run;
 	loop_defer(tcmu->house->home, &tcmu->later);
 }
@@ -718,7 +554,8 @@ round_next(struct house_tcmu *tcmu)
 		/* and on */
 	} else if (!tcmu->applied) {
 		tcmu->applied = true;
-		wanted_build(tcmu);
+		kernel_view_build(
+		    &tcmu->view, tcmu->house->config, look_at, tcmu);
 		work_begin(tcmu, apply_run, apply_done);
 	} else if (!one_goes(tcmu)) {
 		round_end(tcmu);
@@ -766,14 +603,14 @@ round_refuse(struct house_tcmu *tcmu, int error)
 static void
 round_begin(struct house_tcmu *tcmu)
 {
-	const struct wanted *w = &tcmu->wanted;
+	const struct kernel_view *view = &tcmu->view;
 	struct kernel_lun *lun;
 	int ret = 0;
 
 	list_for_each (lun, &tcmu->luns, link)
 		lun->wanted = lun->tried = false;
-	for (unsigned i = 0; i < w->export_count; i++) {
-		const struct state_export *row = &w->exports[i];
+	for (unsigned i = 0; i < view->export_count; i++) {
+		const struct state_export *row = &view->exports[i];
 		if (row->carrier == CARRIER_ISCSI)
 			continue;
 		lun = lun_find(tcmu, row->lun_uuid);
@@ -805,13 +642,15 @@ look_done(struct loop_work *work)
 }
 
 void
-house_tcmu_publish(struct house_tcmu *tcmu, void (*done)(void *arg), void *arg)
+house_tcmu_publish(
+    struct house_tcmu *tcmu, void (*done)(void *arg, int result), void *arg)
 {
 	assert(!tcmu->busy);
 	tcmu->busy = true;
 	tcmu->done = done;
 	tcmu->arg = arg;
-	if (wanted_read(tcmu) < 0) {
+	tcmu->round_result = kernel_view_read(&tcmu->view, tcmu->house->state);
+	if (tcmu->round_result < 0) {
 		log_error("what the kernel is to export cannot be read");
 		round_end(tcmu);
 	} else if (!tcmu->looked && !tcmu->house->config->private_dir) {
@@ -822,114 +661,15 @@ house_tcmu_publish(struct house_tcmu *tcmu, void (*done)(void *arg), void *arg)
 }
 
 void
-house_tcmu_stop(struct house_tcmu *tcmu, void (*done)(void *arg), void *arg)
+house_tcmu_stop(
+    struct house_tcmu *tcmu, void (*done)(void *arg, int result), void *arg)
 {
 	assert(!tcmu->busy);
 	tcmu->busy = tcmu->stopping = true;
 	tcmu->done = done;
 	tcmu->arg = arg;
-	if (list_empty(&tcmu->luns))
+	if (tcmu->lock_fd < 0) /* nothing there is ours */
 		round_end(tcmu);
 	else
 		round_next(tcmu);
-}
-
-/* ---- questions, with a lio of their own: a round may be under way ---- */
-
-struct question {
-	struct loop_work work;
-	struct lio *lio;
-	uint8_t naa[8];
-	char iqn[LIO_IQN_MAX + 8], initiator[LIO_IQN_MAX];
-	int result;
-	char answer[LIO_PROBLEM_MAX];
-	void (*done)(void *arg, int result, const char *answer);
-	void *arg;
-};
-
-static void
-question_done(struct loop_work *work)
-{
-	struct question *question = container_of(work, struct question, work);
-
-	question->done(question->arg, question->result, question->answer);
-	lio_free(question->lio);
-	free(question);
-}
-
-static struct question *
-question_new(void (*run)(struct loop_work *work),
-    void (*done)(void *arg, int result, const char *answer), void *arg)
-{
-	struct question *question = calloc(1, sizeof(*question));
-
-	assert(question != NULL);
-	question->lio = lio_new(NULL);
-	assert(question->lio != NULL);
-	question->done = done;
-	question->arg = arg;
-	question->work.run = run;
-	question->work.done = question_done;
-	return question;
-}
-
-static void
-check_run(struct loop_work *work)
-{
-	struct question *question = container_of(work, struct question, work);
-
-	question->result = lio_check(question->lio);
-	if (question->result < 0)
-		snprintf(question->answer, sizeof(question->answer), "%s",
-		    lio_problem(question->lio));
-}
-
-void
-house_tcmu_check(struct house_tcmu *tcmu,
-    void (*done)(void *arg, int result, const char *problem), void *arg)
-{
-	struct question *question = question_new(check_run, done, arg);
-
-	loop_offload(tcmu->house->home, &question->work);
-}
-
-static void
-in_use_run(struct loop_work *work)
-{
-	struct question *question = container_of(work, struct question, work);
-
-	question->result =
-	    lio_loop_in_use(question->lio, question->naa, question->answer);
-}
-
-void
-house_tcmu_in_use(struct house_tcmu *tcmu, const uuid_t uuid,
-    void (*done)(void *arg, int result, const char *disk), void *arg)
-{
-	struct question *question = question_new(in_use_run, done, arg);
-
-	lun_naa_from_uuid(uuid, question->naa);
-	loop_offload(tcmu->house->home, &question->work);
-}
-
-static void
-logged_in_run(struct loop_work *work)
-{
-	struct question *question = container_of(work, struct question, work);
-
-	question->result =
-	    lio_has_session(question->lio, question->iqn, question->initiator);
-}
-
-void
-house_tcmu_logged_in(struct house_tcmu *tcmu, const char *iqn,
-    const char *initiator,
-    void (*done)(void *arg, int result, const char *nothing), void *arg)
-{
-	struct question *question = question_new(logged_in_run, done, arg);
-
-	snprintf(question->iqn, sizeof(question->iqn), "%s", iqn);
-	snprintf(
-	    question->initiator, sizeof(question->initiator), "%s", initiator);
-	loop_offload(tcmu->house->home, &question->work);
 }

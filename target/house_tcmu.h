@@ -18,24 +18,12 @@ struct house_tcmu;
 struct house_tcmu *house_tcmu_new(struct house *house);
 void house_tcmu_free(struct house_tcmu *tcmu);
 
-/* What the state says at this call is exported; done, never from inside.  What
- * cannot be done is logged and told by house_tcmu_problem, and tried again with
- * the next call. */
+/* What the state says at this call is exported; done, never from inside: 0, and
+ * what could not be done is logged and told by house_tcmu_problem, and tried
+ * again with the next call; negative: the state could not be read, and nothing
+ * has changed. */
 void house_tcmu_publish(
-    struct house_tcmu *tcmu, void (*done)(void *arg), void *arg);
-
-/* Can LUNs be exported so at all?  problem as of lio_check. */
-void house_tcmu_check(struct house_tcmu *tcmu,
-    void (*done)(void *arg, int result, const char *problem), void *arg);
-
-/* As lio_loop_in_use: is the disk of this machine that the LUN is mounted? */
-void house_tcmu_in_use(struct house_tcmu *tcmu, const uuid_t uuid,
-    void (*done)(void *arg, int result, const char *disk), void *arg);
-
-/* Is the initiator logged in to the kernel's target?  result: 1 or 0 */
-void house_tcmu_logged_in(struct house_tcmu *tcmu, const char *iqn,
-    const char *initiator,
-    void (*done)(void *arg, int result, const char *nothing), void *arg);
+    struct house_tcmu *tcmu, void (*done)(void *arg, int result), void *arg);
 
 /* Does the kernel export anything, or is it to? */
 bool house_tcmu_active(const struct house_tcmu *tcmu);
@@ -44,8 +32,8 @@ bool house_tcmu_active(const struct house_tcmu *tcmu);
 const char *house_tcmu_problem(
     const struct house_tcmu *tcmu, const uuid_t uuid);
 
-/* Nothing is served any more: hosts wait until it is again. */
+/* Nothing is served any more: hosts wait until it is again.  result: 0 */
 void house_tcmu_stop(
-    struct house_tcmu *tcmu, void (*done)(void *arg), void *arg);
+    struct house_tcmu *tcmu, void (*done)(void *arg, int result), void *arg);
 
 #endif

@@ -6,6 +6,7 @@
 #include "base/endian.h"
 #include "base/log.h"
 #include "target/house_tcmu.h"
+#include "target/kernel_ask.h"
 #include "target/method.h"
 #include <errno.h>
 #include <inttypes.h>
@@ -596,8 +597,8 @@ add_go(struct request *request)
 	if (fault != NULL)
 		request_fail(request, fault);
 	else if (addition->row.carrier != CARRIER_ISCSI)
-		house_tcmu_check(
-		    request->house->tcmu, add_kernel_checked, request);
+		kernel_ask_usable(
+		    request->house->home, add_kernel_checked, request);
 	else
 		add_begin(request);
 }
@@ -695,6 +696,13 @@ remove_published(struct publish_wait *wait)
 	struct house_lun *hl = NULL;
 	uuid_t uuid;
 
+	if (wait->result < 0) {
+		request_fail(request,
+		    fault_internal("the export is removed, but the host sees "
+				   "it until something else changes",
+			wait->result));
+		return;
+	}
 	if (uuid_parse(removal->row.lun_uuid, uuid) == 0)
 		hl = house_lun_find(request->house, uuid);
 	if (hl == NULL)
@@ -804,12 +812,12 @@ remove_ask_kernel(struct request *request)
 
 	if (row->carrier == CARRIER_TCMU_LOOP &&
 	    uuid_parse(row->lun_uuid, uuid) == 0) {
-		house_tcmu_in_use(
-		    request->house->tcmu, uuid, remove_disk_looked_at, request);
+		kernel_ask_disk(
+		    request->house->home, uuid, remove_disk_looked_at, request);
 		return;
 	}
 	export_iqn(row, iqn);
-	house_tcmu_logged_in(request->house->tcmu, iqn, removal->initiator,
+	kernel_ask_session(request->house->home, iqn, removal->initiator,
 	    remove_session_looked_at, request);
 }
 

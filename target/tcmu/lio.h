@@ -40,6 +40,9 @@ struct lio_lun {
 struct lio_loop {
 	const char *device;
 	uint8_t naa[8]; /* of the SAS address that the kernel wants; ours */
+	/* Somebody answers its commands.  If not one that is there stays, but
+	 * none is made: the kernel would wait for answers to its first ones. */
+	bool served;
 };
 
 struct lio_credentials {

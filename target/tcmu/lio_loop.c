@@ -157,7 +157,7 @@ loop_make(struct lio *lio, const struct lio_loop *loop)
 	    lio_path("%s/" LIO_LOOPBACK "/%s", lio->configfs, name.text);
 	struct lio_ports ports;
 
-	if (lio_ports_read(lio, tpg.text, &ports) < 0)
+	if (!loop->served || lio_ports_read(lio, tpg.text, &ports) < 0)
 		return;
 	if (loop_check(lio, name.text, &ports) == 0 &&
 	    lio_make_dir(lio, dir.text) == 0 &&

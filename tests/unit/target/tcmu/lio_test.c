@@ -41,7 +41,8 @@ static const struct lio_acl acls[] = {
     {OTHER, {NULL, NULL}, {NULL, NULL}, luns_two, 1},
 };
 static const struct lio_target target = {IQN, portals, 2, acls, 2};
-static const struct lio_loop loop = {A, {0x50, 0x01, 0x40, 0x5a, 0, 0, 0, 1}};
+static const struct lio_loop loop = {
+    A, {0x50, 0x01, 0x40, 0x5a, 0, 0, 0, 1}, .served = true};
 static const struct lio_config everything = {&loop, 1, &target, 1};
 static const struct lio_config nothing = {NULL, 0, NULL, 0};
 
@@ -294,6 +295,24 @@ a_disk_has_a_nexus_before_its_link(void **state)
 	    "rmdir loopback/naa.5001405a00000001/tpgt_1/lun/lun_0\n"
 	    "rmdir loopback/naa.5001405a00000001/tpgt_1\n"
 	    "rmdir loopback/naa.5001405a00000001\n");
+}
+
+/* Its first commands would wait for nobody. */
+static void
+a_disk_that_nobody_serves_is_kept_and_not_made(void **state)
+{
+	struct world *world = *state;
+	struct lio_loop waits = loop;
+	const struct lio_config config = {&waits, 1, NULL, 0};
+
+	waits.served = false;
+	make_devices(world);
+	apply(world, &config);
+	assert_null(strstr(world->fake->log, "link "));
+	apply(world, &only_loop);
+	fake_forget(world->fake);
+	apply(world, &config);
+	assert_string_equal(world->fake->log, "");
 }
 
 #define T "iscsi/" IQN
@@ -748,6 +767,7 @@ main(void)
 	    TEST(a_device_goes_and_may_be_gone),
 	    TEST(a_device_half_made_is_completed),
 	    TEST(a_disk_has_a_nexus_before_its_link),
+	    TEST(a_disk_that_nobody_serves_is_kept_and_not_made),
 	    TEST(a_target_is_enabled_last),
 	    TEST(a_target_is_disabled_first),
 	    TEST(a_part_goes_without_the_rest),
