@@ -30,8 +30,6 @@ struct keeping {
 	struct survey *survey;
 	json_t *work; /* [{method, params}] */
 	size_t next;
-	struct publish_wait mend;
-	bool mending;
 };
 
 static void
@@ -201,28 +199,12 @@ keeping_looked(struct survey *survey)
 }
 
 static void
-mended(struct publish_wait *wait)
-{
-	container_of(wait, struct keeping, mend)->mending = false;
-}
-
-static void
-kernel_mend(struct keeping *keeping)
-{
-	if (keeping->mending || !house_tcmu_active(keeping->house->tcmu))
-		return;
-	keeping->mending = true;
-	keeping->mend.done = mended;
-	house_publish(keeping->house, &keeping->mend);
-}
-
-static void
 keeping_round(struct loop_timer *timer)
 {
 	struct keeping *keeping = container_of(timer, struct keeping, timer);
 	struct survey *survey = survey_new(keeping->house);
 
-	kernel_mend(keeping);
+	house_tcmu_mend(keeping->house->tcmu);
 	keeping->busy = true;
 	keeping->survey = survey;
 	survey->without_luns = true;

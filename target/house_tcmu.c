@@ -36,6 +36,7 @@ struct kernel_lun {
 	bool made;                  /* the kernel has it */
 	bool wanted, tried;
 	bool lost; /* its ring is to be closed */
+	const char *lost_why;
 	struct loop_task lost_task;
 	char problem[LIO_PROBLEM_MAX];
 };
@@ -46,6 +47,8 @@ struct house_tcmu {
 	struct list luns;
 	int lock_fd; /* -1: the kernel's target is not ours */
 	bool looked; /* for devices of a varved before us */
+	bool mending;
+	struct publish_wait mend;
 	/* ---- the round, or whatever is being done ---- */
 	bool busy, stopping, applied;
 	struct kernel_lun *at;
@@ -138,12 +141,6 @@ lun_add(struct house_tcmu *tcmu, const char *name)
 		uuid_clear(lun->uuid);
 	list_add_tail(&tcmu->luns, &lun->link);
 	return lun;
-}
-
-bool
-house_tcmu_active(const struct house_tcmu *tcmu)
-{
-	return !list_empty(&tcmu->luns);
 }
 
 const char *
@@ -242,16 +239,17 @@ lost_run(struct loop_task *task)
 	    container_of(task, struct kernel_lun, lost_task);
 
 	lun->lost = true;
-	lun->made = false;
-	lun_fail(lun, "somebody removed its kernel device");
+	lun_fail(lun, lun->lost_why);
+	house_tcmu_mend(lun->tcmu);
 }
 
 /* On the LUN's loop. */
 static void
-device_lost(void *arg)
+device_lost(void *arg, const char *why)
 {
 	struct kernel_lun *lun = arg;
 
+	lun->lost_why = why;
 	lun->lost_task.run = lost_run;
 	loop_post(lun->tcmu->house->home, &lun->lost_task);
 }
@@ -629,15 +627,30 @@ round_begin(struct house_tcmu *tcmu)
 }
 
 static void
-look_done(struct loop_work *work)
+found_take(struct house_tcmu *tcmu)
 {
-	struct house_tcmu *tcmu = tcmu_of_work(work);
-
-	tcmu->looked = true;
 	for (unsigned i = 0; i < tcmu->found.count; i++)
 		lun_add(tcmu, tcmu->found.names[i])->made = true;
 	free(tcmu->found.names);
 	tcmu->found = (struct found){.names = NULL};
+}
+
+/* Without knowing them all, what leads to the others would be taken away. */
+static void
+look_done(struct loop_work *work)
+{
+	struct house_tcmu *tcmu = tcmu_of_work(work);
+
+	if (tcmu->result < 0) {
+		log_error("kernel devices are not known: %s", tcmu->problem);
+		free(tcmu->found.names);
+		tcmu->found = (struct found){.names = NULL};
+		tcmu->round_result = tcmu->result;
+		round_end(tcmu);
+		return;
+	}
+	tcmu->looked = true;
+	found_take(tcmu);
 	round_begin(tcmu);
 }
 
@@ -672,4 +685,20 @@ house_tcmu_stop(
 		round_end(tcmu);
 	else
 		round_next(tcmu);
+}
+
+static void
+mended(struct publish_wait *wait)
+{
+	container_of(wait, struct house_tcmu, mend)->mending = false;
+}
+
+void
+house_tcmu_mend(struct house_tcmu *tcmu)
+{
+	if (tcmu->mending || list_empty(&tcmu->luns))
+		return;
+	tcmu->mending = true;
+	tcmu->mend.done = mended;
+	house_publish(tcmu->house, &tcmu->mend);
 }

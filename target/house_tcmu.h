@@ -25,8 +25,9 @@ void house_tcmu_free(struct house_tcmu *tcmu);
 void house_tcmu_publish(
     struct house_tcmu *tcmu, void (*done)(void *arg, int result), void *arg);
 
-/* Does the kernel export anything, or is it to? */
-bool house_tcmu_active(const struct house_tcmu *tcmu);
+/* Somebody may have changed the kernel's target: looks, in a publication of its
+ * own, if anything is exported by it. */
+void house_tcmu_mend(struct house_tcmu *tcmu);
 
 /* Why the kernel does not export the LUN; "": it does, or need not. */
 const char *house_tcmu_problem(

@@ -477,6 +477,20 @@ addition_new(struct request *request, const struct state_host *host)
 }
 
 static json_t *
+iqn_fits(const struct state_export *row)
+{
+	char iqn[NAMING_IQN_MAX + 8];
+
+	export_iqn(row, iqn);
+	if (strlen(iqn) <= NAMING_IQN_MAX)
+		return NULL;
+	return fault_new("request.argument",
+	    "the kernel's target would be called %s, and no name is longer "
+	    "than %d bytes",
+	    iqn, NAMING_IQN_MAX);
+}
+
+static json_t *
 addition_check(struct request *request, struct addition *addition)
 {
 	struct state *state = request->house->state;
@@ -491,6 +505,8 @@ addition_check(struct request *request, struct addition *addition)
 		fault = carrier_fits(&exports, addition);
 	if (fault == NULL)
 		fault = target_take(state, addition);
+	if (fault == NULL)
+		fault = iqn_fits(&addition->row);
 	if (fault == NULL)
 		fault = number_take(request, &exports, addition);
 	free(exports.rows);
@@ -615,7 +631,17 @@ struct removal {
 	struct state_export row;
 	char initiator[NAMING_IQN_MAX + 1];
 	bool last_of_target, last_of_lun;
+	json_t *fault; /* it is removed, but not all of it is gone */
 };
+
+static void
+removal_free(void *own)
+{
+	struct removal *removal = own;
+
+	json_decref(removal->fault);
+	free(removal);
+}
 
 static bool
 removal_find(struct request *request, struct removal *removal)
@@ -655,7 +681,12 @@ removal_find(struct request *request, struct removal *removal)
 static void
 remove_done(struct request *request)
 {
-	request_answer(request, json_incref(request->item));
+	const struct removal *removal = request->own;
+
+	if (removal->fault != NULL)
+		request_fail(request, json_incref(removal->fault));
+	else
+		request_answer(request, json_incref(request->item));
 }
 
 /* It may have registered once more while it was being taken away. */
@@ -687,6 +718,27 @@ remove_taken(void *arg, int result)
 	remove_done(request);
 }
 
+static void
+remove_look_at_kernel(struct request *request)
+{
+	struct removal *removal = request->own;
+	const struct state_export *row = &removal->row;
+	const char *problem = "";
+	uuid_t uuid;
+
+	if (row->carrier != CARRIER_ISCSI &&
+	    uuid_parse(row->lun_uuid, uuid) == 0)
+		problem = house_tcmu_problem(request->house->tcmu, uuid);
+	if (problem[0] != '\0')
+		removal->fault = fault_fix(
+		    fault_why(fault_new("export.kernel",
+				  "the export of %s/%s is removed, but the "
+				  "kernel still has something of it",
+				  row->pool, row->lun_name),
+			"%s", problem),
+		    "it is tried again with each change");
+}
+
 /* The host has no way any more to give back what it has reserved. */
 static void
 remove_published(struct publish_wait *wait)
@@ -703,6 +755,7 @@ remove_published(struct publish_wait *wait)
 			wait->result));
 		return;
 	}
+	remove_look_at_kernel(request);
 	if (uuid_parse(removal->row.lun_uuid, uuid) == 0)
 		hl = house_lun_find(request->house, uuid);
 	if (hl == NULL)
@@ -860,7 +913,7 @@ method_export_remove(struct request *request)
 
 	assert(removal != NULL);
 	request->own = removal;
-	request->own_free = free;
+	request->own_free = removal_free;
 	if (!removal_find(request, removal) ||
 	    !method_find_host(request, removal->row.host, &host))
 		return;

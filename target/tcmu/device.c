@@ -39,7 +39,7 @@ struct tcmu_device {
 	struct list free, working;
 	unsigned task_count;
 	bool closing, lost, nexus_gone;
-	void (*on_lost)(void *arg);
+	void (*on_lost)(void *arg, const char *why);
 	void *lost_arg;
 	void (*done)(void *arg);
 	void *arg;
@@ -105,9 +105,9 @@ device_lose(struct tcmu_device *device, const char *why)
 	if (device->lost)
 		return;
 	device->lost = true;
-	log_error("%s: its kernel device %s", device->label, why);
+	log_error("%s: %s", device->label, why);
 	if (!device->closing)
-		device->on_lost(device->lost_arg);
+		device->on_lost(device->lost_arg, why);
 }
 
 static void
@@ -118,7 +118,7 @@ kick_run(struct loop_task *loop_task)
 	int ret = tcmu_ring_kick(device->ring);
 
 	if (ret < 0)
-		device_lose(device, "is gone");
+		device_lose(device, "its kernel device is gone");
 	close_check(device);
 }
 
@@ -238,6 +238,22 @@ command_refuse(struct tcmu_device *device, const struct tcmu_command *command)
 	answer(device, &full);
 }
 
+/* In more pieces than a task has elements: larger than any command of ours
+ * moves, by how devices are made (lio_device.c). */
+static void
+command_too_large(
+    struct tcmu_device *device, const struct tcmu_command *command)
+{
+	uint8_t sense[SENSE_DATA_MAX];
+	const struct tcmu_answer no = {.id = command->id,
+	    .status = SCSI_CHECK_CONDITION,
+	    .sense = sense,
+	    .sense_length = (unsigned)sense_encode(
+		&SENSE_INVALID_FIELD_IN_CDB, false, sense)};
+
+	answer(device, &no);
+}
+
 static void
 lend(struct tcmu_task *task, const struct tcmu_command *command)
 {
@@ -255,9 +271,15 @@ lend(struct tcmu_task *task, const struct tcmu_command *command)
 static void
 command_begin(struct tcmu_device *device, const struct tcmu_command *command)
 {
-	struct tcmu_task *task = task_take(device);
+	struct tcmu_task *task;
 	struct scsi_task *scsi;
 
+	if (bs_iov_length(command->iov, command->iov_count) !=
+	    command->length) {
+		command_too_large(device, command);
+		return;
+	}
+	task = task_take(device);
 	if (task == NULL) {
 		command_refuse(device, command);
 		return;
@@ -270,8 +292,7 @@ command_begin(struct tcmu_device *device, const struct tcmu_command *command)
 	scsi->cdb_length = command->cdb_length;
 	scsi->attribute = SCSI_SIMPLE;
 	scsi->tag = command->id;
-	scsi->expected_out = scsi->expected_in =
-	    bs_iov_length(command->iov, command->iov_count);
+	scsi->expected_out = scsi->expected_in = command->length;
 	scsi->complete = task_complete;
 	lend(task, command);
 	if (scsi_task_begin(scsi))
@@ -333,7 +354,7 @@ drain_run(struct loop_task *loop_task)
 			event_take(device);
 	}
 	if (ret < 0)
-		device_lose(device, "has a broken ring");
+		device_lose(device, "the ring of its kernel device is broken");
 	else if (ret > 0 && !device->closing)
 		loop_defer(device->loop, &device->drain);
 	close_check(device);
@@ -364,7 +385,7 @@ poll_done(struct loop_io *io, int result, uint32_t flags)
 		return;
 	}
 	if (result < 0 || (result & (POLLERR | POLLHUP)) != 0) {
-		device_lose(device, "is gone");
+		device_lose(device, "its kernel device is gone");
 		return;
 	}
 	drain(device);

@@ -21,8 +21,9 @@ struct tcmu_device_params {
 	struct tcmu_ring *ring;  /* the device's from now on */
 	const char *target_name; /* SCSI target device name, VPD 83h */
 	/* The kernel's device went away, or its ring is broken: nothing is
-	 * served any more; tcmu_device_close follows.  Once at most. */
-	void (*lost)(void *arg);
+	 * served any more; tcmu_device_close follows.  Once at most; why: a
+	 * constant. */
+	void (*lost)(void *arg, const char *why);
 	void *arg;
 };
 

@@ -99,11 +99,8 @@ int lio_check(struct lio *lio);
 int lio_device_make(struct lio *lio, const struct lio_device *device,
     char ret_uio[LIO_UIO_MAX], bool *ret_resumed);
 int lio_device_resume(struct lio *lio, const char *name);
-/* The new size; we raise the unit attention ourselves, and answer READ
- * CAPACITY: the kernel only passes the number on to who listens to its netlink.
- */
-int lio_device_resize(struct lio *lio, const char *name, uint64_t size);
-/* Nothing exports it any more.  0 also if it is not there. */
+/* Nothing exports it any more.  0 also if it is not there.  If it cannot go it
+ * is blocked. */
 int lio_device_remove(struct lio *lio, const char *name);
 /* Calls found for each device of ours that there is. */
 int lio_devices(

@@ -7,6 +7,7 @@
  * Without a timeout of commands (cmd_time_out=0) an outage of ours is a delay
  * to initiators and not an error.
  */
+#include "target/scsi/task.h"
 #include "target/tcmu/lio_step.h"
 #include <errno.h>
 #include <inttypes.h>
@@ -14,15 +15,20 @@
 #include <string.h>
 #include <time.h>
 
-/* What one device may hold of data: more than one transfer needs, less than
- * the kernel's limit for all (global_max_data_area_mb, 2048) from which on it
- * takes memory back. */
-#define DATA_AREA_MB     64
+/* What one device may hold of data, as addresses: pages are taken by need, and
+ * given back above the kernel's limit for all (global_max_data_area_mb, 2048).
+ * A command has a block or more to itself, and the largest transfer no more of
+ * them than a task has elements: then each is one. */
+#define DATA_AREA_MB     256
 #define RING_MB          1 /* of kernel memory; 8 if not said */
-#define PAGES_PER_BLOCK  32
-#define TRANSFER_BYTES   (8u << 20)
+#define PAGES_PER_BLOCK  128u
+#define TRANSFER_BYTES   SCSI_TRANSFER_MAX
 #define FREE_TRIES       20
 #define FREE_INTERVAL_NS 50000000
+
+static_assert(
+    SCSI_TRANSFER_MAX / (PAGES_PER_BLOCK * 4096u) <= SCSI_TASK_IOV_MAX,
+    "the largest transfer fits a task");
 
 static struct lio_path
 hba_dir(const struct lio *lio)
@@ -313,23 +319,29 @@ lio_device_resume(struct lio *lio, const char *name)
 }
 
 int
-lio_device_resize(struct lio *lio, const char *name, uint64_t size)
-{
-	int ret;
-
-	lio_begin(lio);
-	ret = lio_device_name_check(lio, name);
-	return ret < 0 ? ret : size_set(lio, name, size);
-}
-
-int
 lio_device_remove(struct lio *lio, const char *name)
 {
 	int ret;
 
 	lio_begin(lio);
 	ret = lio_device_name_check(lio, name);
-	return ret < 0 ? ret : lio_remove_dir(lio, device_dir(lio, name).text);
+	if (ret == 0)
+		ret = lio_remove_dir(lio, device_dir(lio, name).text);
+	if (ret < 0 && device_is_enabled(lio, name))
+		device_block(lio, name); /* nobody answers for it */
+	return ret;
+}
+
+/* One that has not got so far as to have a configuration is ours, too. */
+static bool
+device_is_ours(struct lio *lio, const char *name)
+{
+	struct lio_path config = lio_path("varve/%s", name);
+	char text[LIO_TEXT_MAX];
+
+	return strlen(name) < LIO_DEVICE_MAX &&
+	       (device_get(lio, name, "attrib/dev_config", text) < 0 ||
+		   text[0] == '\0' || strcmp(text, config.text) == 0);
 }
 
 int
@@ -342,7 +354,7 @@ lio_devices(
 	lio_begin(lio);
 	ret = lio_read_dir(lio, hba_dir(lio).text, &list);
 	for (unsigned i = 0; i < list.count; i++)
-		if (strlen(list.entries[i].name) < LIO_DEVICE_MAX)
+		if (device_is_ours(lio, list.entries[i].name))
 			found(arg, list.entries[i].name);
 	lio_list_done(&list);
 	return ret;

@@ -106,7 +106,7 @@ loop_prune(struct lio *lio, const struct lio_config *config, const char *name)
 		; /* not ours: when it is in the way, loop_make says so */
 	else if (loop != NULL)
 		loop_trim(lio, name, loop, &ports);
-	else if (lio_ports_any_linked(&ports) || nexus_is_ours(lio, name))
+	else if (nexus_is_ours(lio, name))
 		loop_remove(lio, name, &ports);
 	lio_ports_done(&ports);
 }
@@ -189,7 +189,9 @@ lio_loop_in_use(
 	snprintf(ret_disk, LIO_UIO_MAX, "/dev/%.20s", list.entries[0].name);
 	path = lio_path("%s/%s", lio->dev, list.entries[0].name);
 	lio_list_done(&list);
-	return lio->files->try_open(lio->arg, path.text) == -EBUSY;
+	int ret = lio->files->try_open(lio->arg, path.text);
+	/* what cannot be looked at may be mounted as well */
+	return ret < 0 && ret != -ENOENT && ret != -ENXIO && ret != -ENODEV;
 }
 
 void

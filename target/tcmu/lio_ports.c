@@ -136,15 +136,6 @@ lio_ports_number(const struct lio_ports *ports, unsigned number)
 	return NULL;
 }
 
-bool
-lio_ports_any_linked(const struct lio_ports *ports)
-{
-	for (unsigned i = 0; i < ports->count; i++)
-		if (ports->ports[i].link[0] != '\0')
-			return true;
-	return false;
-}
-
 int
 lio_port_remove(struct lio *lio, const char *tpg, const struct lio_port *port)
 {

@@ -85,7 +85,6 @@ struct lio_port *lio_ports_find(
     const struct lio_ports *ports, const char *device);
 struct lio_port *lio_ports_number(
     const struct lio_ports *ports, unsigned number);
-bool lio_ports_any_linked(const struct lio_ports *ports);
 int lio_port_remove(
     struct lio *lio, const char *tpg, const struct lio_port *port);
 /* lun_NUMBER, linked to that device of ours. */

@@ -148,8 +148,7 @@ target_prune(struct lio *lio, const struct lio_config *config, const char *iqn)
 		; /* not ours: when it is in the way, target_make says so */
 	else if (target != NULL)
 		target_trim(lio, target, &ports);
-	else if (lio_ports_any_linked(&ports) ||
-		 target_is_marked(lio, tpg.text))
+	else if (target_is_marked(lio, tpg.text))
 		target_remove(lio, iqn, &ports);
 	lio_ports_done(&ports);
 }

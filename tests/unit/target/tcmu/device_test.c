@@ -43,6 +43,13 @@ set_true(void *arg)
 }
 
 static void
+set_lost(void *arg, const char *why)
+{
+	assert_non_null(why);
+	*(bool *)arg = true;
+}
+
+static void
 rig_open(struct rig *rig, uint16_t flags, uint64_t delay_ns)
 {
 	const struct bs_delay_params delay = {
@@ -69,7 +76,7 @@ rig_open(struct rig *rig, uint16_t flags, uint64_t delay_ns)
 				.lun = rig->lun,
 				.ring = ring,
 				.target_name = "iqn.2024-01.org.example:t",
-				.lost = set_true,
+				.lost = set_lost,
 				.arg = &rig->lost},
 		&rig->device),
 	    0);
@@ -223,6 +230,27 @@ a_read_of_more_than_there_is_room_for_gets_its_beginning(void **state)
 		    command->status == SCSI_CHECK_CONDITION);
 	command = RUN(rig, NULL, 512, 0x28, 0, BE32(101), 0, BE16(1), 0);
 	assert_true(is_all(command->in, 512, 0));
+}
+
+/* By how the kernel is told to cut its data this is more than a task takes. */
+static void
+more_pieces_than_fit_are_refused_and_nothing_is_written(void **state)
+{
+	struct rig *rig = *state;
+	uint8_t *data = malloc(2 << 20);
+	const struct kernel_command *command;
+
+	memset(data, 'x', 2 << 20);
+	command = RUN(rig, data, 2 << 20, 0x2a, 0, BE32(0), 0, BE16(4096), 0);
+	assert_int_equal(command->status, SCSI_CHECK_CONDITION);
+	command = RUN(rig, NULL, 512, 0x28, 0, BE32(0), 0, BE16(1), 0);
+	assert_true(is_all(command->in, 512, 0));
+	/* 16 pieces, none beside another */
+	command = RUN(rig, data, 1 << 20, 0x2a, 0, BE32(0), 0, BE16(2048), 0);
+	assert_int_equal(command->status, SCSI_GOOD);
+	command = RUN(rig, NULL, 512, 0x28, 0, BE32(2047), 0, BE16(1), 0);
+	assert_true(is_all(command->in, 512, 'x'));
+	free(data);
 }
 
 static void
@@ -419,6 +447,7 @@ run_all(struct loop_task *task)
 	    test(what_is_written_is_read),
 	    cmocka_unit_test(nothing_that_another_left_gets_out),
 	    test(a_read_of_more_than_there_is_room_for_gets_its_beginning),
+	    test(more_pieces_than_fit_are_refused_and_nothing_is_written),
 	    test(every_operation_code_has_an_answer),
 	    cmocka_unit_test(each_is_answered_once_in_whatever_order),
 	    cmocka_unit_test(what_is_aborted_is_answered_too),
