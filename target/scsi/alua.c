@@ -61,7 +61,7 @@ group_find(struct lun *lun, uint16_t tag)
 static enum port_access
 access_now(const struct lun_port_group *group)
 {
-	return group->changing ? ACCESS_TRANSITIONING : group->access;
+	return group->changing != NULL ? ACCESS_TRANSITIONING : group->access;
 }
 
 /* Looked at by every command: whether there is anything to look for. */
@@ -115,7 +115,7 @@ take_group(struct lun_port_group *to, const struct port_group *from,
 	to->given = from->access;
 	if (!set)
 		return;
-	to->changing = false; /* whatever an initiator is saving */
+	to->changing = NULL; /* whatever an initiator is saving */
 	to->access = from->access;
 	to->status = STATUS_IMPLICIT;
 }
@@ -339,9 +339,9 @@ alua_make(struct alua_keep *ak, bool kept)
 
 	for (unsigned i = 0; i < ak->count; i++) {
 		struct lun_port_group *group = group_find(lun, ak->list[i].tag);
-		if (group == NULL || !group->changing)
+		if (group == NULL || group->changing != ak)
 			continue; /* gone, or the administrator spoke */
-		group->changing = false;
+		group->changing = NULL;
 		if (kept)
 			set_explicitly(group, ak->list[i].access);
 	}
@@ -374,7 +374,7 @@ alua_is_overtaken(struct alua_keep *ak)
 	for (unsigned i = 0; i < ak->count; i++) {
 		const struct lun_port_group *group =
 		    group_find(ak->task->lun, ak->list[i].tag);
-		if (group == NULL || group->changing ||
+		if (group == NULL || group->changing == ak ||
 		    group->access == ak->list[i].access)
 			continue;
 		ak->list[i].access = group->access;
@@ -412,7 +412,7 @@ collect(struct alua_keep *ak, const struct lun_ports *next)
 			continue;
 		ak->list[ak->count++] =
 		    (struct port_group){.tag = to->tag, .access = to->access};
-		lun->ports.list[i].changing = true;
+		lun->ports.list[i].changing = ak;
 	}
 	ports_settle(lun);
 }
@@ -447,7 +447,7 @@ static bool
 is_changing(const struct lun *lun)
 {
 	for (unsigned i = 0; i < lun->ports.count; i++) {
-		if (lun->ports.list[i].changing)
+		if (lun->ports.list[i].changing != NULL)
 			return true;
 	}
 	return false;

@@ -65,8 +65,8 @@ attention_set_lun(
 static bool
 attention_ends_tasks(unsigned kind)
 {
-	return kind == ATTENTION_BUS_RESET || kind == ATTENTION_DEVICE_RESET ||
-	       kind == ATTENTION_NEXUS_LOSS ||
+	return kind == ATTENTION_POWER_ON || kind == ATTENTION_BUS_RESET ||
+	       kind == ATTENTION_DEVICE_RESET || kind == ATTENTION_NEXUS_LOSS ||
 	       kind == ATTENTION_COMMANDS_CLEARED;
 }
 

@@ -419,7 +419,7 @@ copy_run(struct scsi_task *task)
 	if (task->data_length == 0)
 		scsi_task_end_good(task);
 	else
-		scsi_task_side(task, COPY_HEAD + COPY_PIECE, copy_begin);
+		scsi_task_side(task, COPY_HEAD, copy_begin);
 }
 
 /* ---- what RECEIVE COPY OPERATING PARAMETERS tells: SPC-4 6.26 ---- */

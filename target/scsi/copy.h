@@ -13,23 +13,24 @@
 
 #include "target/scsi/handlers.h"
 
-/* The second buffer of a copy: what it has to know, then the piece in flight.
- */
+/* The second buffer of a copy: what it has to know. */
 #define COPY_HEAD  8192u
 #define COPY_PIECE (512u << 10)
-static_assert(COPY_HEAD + COPY_PIECE <= BUF_MAX, "room");
+static_assert(COPY_PIECE <= BUF_MAX, "one buffer");
 
-/* At the start of the second buffer.  One piece at a time is read into the rest
- * of it and written from there, so a copy needs one buffer however long it is,
- * and an abort is seen after each.  Zeros are not written but unmapped where
- * the destination is thin: a copy of a thin unit stays thin. */
+/* At the start of the second buffer.  One piece at a time is read and written,
+ * so a copy needs one buffer more however long it is, and has that only while
+ * the piece is on its way; an abort is seen after each.  Zeros are not written
+ * but unmapped where the destination is thin: a copy of a thin unit stays thin.
+ */
 struct copy_move {
 	struct copy_result *result; /* NULL: none is kept */
 	struct lun *source;         /* NULL: zeros */
 	struct lun *destination;
 	uint64_t piece;            /* bytes of the one at hand */
 	unsigned payers;           /* of both, who have been charged for it */
-	struct lun *at;            /* where the piece in flight is */
+	unsigned entered;          /* of both, in which it may go on */
+	void *buffer;              /* the piece's, on its way */
 	uint64_t from, to, length; /* bytes; task->cursor: done */
 	/* May it go on?  Asked before each piece is read and before it is
 	 * written: in between much can change. */

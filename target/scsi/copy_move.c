@@ -7,10 +7,37 @@
 #include <string.h>
 
 static void piece_begin(struct scsi_task *task);
+static void piece_enter(struct scsi_task *task);
+static void piece_buffer(struct scsi_task *task);
+
+static struct lun *
+unit_of(const struct copy_move *move, unsigned which)
+{
+	return which == 0 ? move->source : move->destination;
+}
+
+/* ---- what a piece has: both units' leave, and a buffer ---- */
+
+/* Before it waits for whatever, too, and so it keeps nobody waiting. */
+static void
+piece_leave(struct scsi_task *task)
+{
+	struct copy_move *move = copy_move_of(task);
+
+	if (move->buffer != NULL)
+		buf_put(task->loop->bufs, move->buffer);
+	move->buffer = NULL;
+	while (move->entered > 0) {
+		struct lun *lun = unit_of(move, --move->entered);
+		if (lun != NULL)
+			task_set_copy_end(lun);
+	}
+}
 
 static void
 move_end(struct scsi_task *task, const struct scsi_sense *sense)
 {
+	piece_leave(task);
 	copy_move_of(task)->end(task, sense);
 }
 
@@ -23,6 +50,21 @@ may_go_on(const struct scsi_task *task)
 		return SENSE_COPY_ABORTED;
 	return move->may(task);
 }
+
+/* Much can have changed while it waited: how it goes on then. */
+static void
+go_on(struct scsi_task *task, void (*how)(struct scsi_task *task))
+{
+	struct scsi_sense sense =
+	    task->aborting ? SENSE_COMMAND_ABORTED : may_go_on(task);
+
+	if (sense_is_good(&sense))
+		how(task);
+	else
+		move_end(task, &sense);
+}
+
+/* ---- I/O ---- */
 
 /* The unit has been written, and token.c says why that is told again. */
 static void
@@ -41,7 +83,6 @@ piece_complete(struct bs_io *io, int result)
 	ASSERT_MAGIC(task, SCSI_TASK_MAGIC);
 	assert(task_is_executing(task));
 	piece_changed(io, copy_move_of(task)->destination);
-	task_set_copy_end(copy_move_of(task)->at);
 	if (task->aborting) {
 		move_end(task, &SENSE_COMMAND_ABORTED);
 	} else if (result == 0) {
@@ -58,55 +99,19 @@ piece_complete(struct bs_io *io, int result)
 
 /* The unit may have shrunk since the copy began. */
 static void
-piece_go(struct scsi_task *task)
-{
-	struct copy_move *move = copy_move_of(task);
-	const struct backstore *bs = move->at->bs;
-	struct bs_io *io = &task->io;
-
-	if (io->length > bs->size || io->offset > bs->size - io->length)
-		move_end(task, &SENSE_COPY_ABORTED);
-	else if (task_set_copy_begin(move->at, task))
-		lun_submit(move->at, io);
-}
-
-static void
 piece_submit(struct scsi_task *task, struct lun *lun,
     void (*next)(struct scsi_task *task))
 {
-	copy_move_of(task)->at = lun;
+	const struct backstore *bs = lun->bs;
+	struct bs_io *io = &task->io;
+
+	if (io->length > bs->size || io->offset > bs->size - io->length) {
+		move_end(task, &SENSE_COPY_ABORTED);
+		return;
+	}
 	task->next = next;
-	task->io.complete = piece_complete;
-	piece_go(task);
-}
-
-/* Much can have changed while it waited: how it goes on then. */
-static void
-go_on(struct scsi_task *task, void (*how)(struct scsi_task *task))
-{
-	struct scsi_sense sense =
-	    task->aborting ? SENSE_COMMAND_ABORTED : may_go_on(task);
-
-	if (sense_is_good(&sense))
-		how(task);
-	else
-		move_end(task, &sense);
-}
-
-static void
-resume_run(struct loop_task *later)
-{
-	struct scsi_task *task = container_of(later, struct scsi_task, later);
-
-	ASSERT_MAGIC(task, SCSI_TASK_MAGIC);
-	go_on(task, piece_go);
-}
-
-void
-copy_move_resume(struct scsi_task *task)
-{
-	task->later.run = resume_run;
-	loop_defer(task->loop, &task->later);
+	io->complete = piece_complete;
+	lun_submit(lun, io);
 }
 
 static void
@@ -117,6 +122,7 @@ piece_done(struct scsi_task *task)
 	task->cursor += move->piece;
 	if (move->result != NULL)
 		move->result->bytes += move->piece;
+	piece_leave(task);
 	if (task->cursor == move->length)
 		move_end(task, NULL);
 	else
@@ -140,12 +146,12 @@ piece_written(struct scsi_task *task)
 }
 
 static void
-piece_zero(struct scsi_task *task, uint64_t length)
+piece_zero(struct scsi_task *task)
 {
 	struct copy_move *move = copy_move_of(task);
 	struct lun *lun = move->destination;
 	struct bs_io *io =
-	    scsi_task_io(task, BS_ZERO, move->to + task->cursor, length);
+	    scsi_task_io(task, BS_ZERO, move->to + task->cursor, move->piece);
 
 	io->may_unmap = lun->bs->thin;
 	io->fua = !lun->mode.write_cache;
@@ -157,7 +163,6 @@ piece_write(struct scsi_task *task)
 {
 	struct copy_move *move = copy_move_of(task);
 	struct lun *lun = move->destination;
-	uint64_t length = task->io.length;
 	struct scsi_sense sense = may_go_on(task);
 	struct bs_io *io;
 
@@ -165,11 +170,11 @@ piece_write(struct scsi_task *task)
 		move_end(task, &sense);
 		return;
 	}
-	if (lun->bs->thin && is_zero(task->piece[0].iov_base, length)) {
-		piece_zero(task, length);
+	if (lun->bs->thin && is_zero(move->buffer, move->piece)) {
+		piece_zero(task);
 		return;
 	}
-	io = scsi_task_io(task, BS_WRITE, move->to + task->cursor, length);
+	io = scsi_task_io(task, BS_WRITE, move->to + task->cursor, move->piece);
 	io->fua = !lun->mode.write_cache;
 	io->iov = task->piece;
 	io->iov_count = 1;
@@ -177,17 +182,92 @@ piece_write(struct scsi_task *task)
 }
 
 static void
-piece_read(struct scsi_task *task, uint64_t length)
+piece_read(struct scsi_task *task)
 {
 	struct copy_move *move = copy_move_of(task);
 	struct bs_io *io =
-	    scsi_task_io(task, BS_READ, move->from + task->cursor, length);
+	    scsi_task_io(task, BS_READ, move->from + task->cursor, move->piece);
 
-	task->piece[0] = (struct iovec){
-	    .iov_base = (uint8_t *)task->side + COPY_HEAD, .iov_len = length};
+	task->piece[0] =
+	    (struct iovec){.iov_base = move->buffer, .iov_len = move->piece};
 	io->iov = task->piece;
 	io->iov_count = 1;
 	piece_submit(task, move->source, piece_write);
+}
+
+/* ---- what a piece waits for, one after the other ---- */
+
+static void
+buffer_run(struct loop_task *later)
+{
+	struct scsi_task *task = container_of(later, struct scsi_task, later);
+
+	ASSERT_MAGIC(task, SCSI_TASK_MAGIC);
+	go_on(task, piece_buffer);
+}
+
+static void
+buffer_look(struct scsi_task *task)
+{
+	task->waiting = false;
+	task->later.run = buffer_run;
+	loop_defer(task->loop, &task->later);
+}
+
+static void
+buffer_ready(struct buf_waiter *waiter)
+{
+	buffer_look(container_of(waiter, struct scsi_task, waiter));
+}
+
+/* Last, so that what waits for anything else has none. */
+static void
+piece_buffer(struct scsi_task *task)
+{
+	struct copy_move *move = copy_move_of(task);
+
+	if (move->source == NULL) {
+		piece_zero(task);
+		return;
+	}
+	move->buffer = buf_get(task->loop->bufs, COPY_PIECE);
+	if (move->buffer != NULL) {
+		piece_read(task);
+		return;
+	}
+	task->waiting = true;
+	task->waiter.ready = buffer_ready;
+	buf_wait(task->loop->bufs, &task->waiter);
+}
+
+static void
+piece_enter(struct scsi_task *task)
+{
+	struct copy_move *move = copy_move_of(task);
+
+	for (; move->entered < 2; move->entered++) {
+		struct lun *lun = unit_of(move, move->entered);
+		if (lun != NULL && !task_set_copy_begin(lun, task))
+			return;
+	}
+	piece_buffer(task);
+}
+
+static void
+enter_run(struct loop_task *later)
+{
+	struct scsi_task *task = container_of(later, struct scsi_task, later);
+
+	ASSERT_MAGIC(task, SCSI_TASK_MAGIC);
+	go_on(task, piece_enter);
+}
+
+void
+copy_move_resume(struct scsi_task *task, bool entered)
+{
+	copy_move_of(task)->entered += entered;
+	task->later.run = enter_run;
+	loop_defer(task->loop, &task->later);
 }
 
 /* As a READ of one unit and a WRITE or WRITE SAME of the other. */
@@ -195,18 +275,14 @@ static void
 piece_pay(struct scsi_task *task)
 {
 	struct copy_move *move = copy_move_of(task);
+	uint64_t bytes = move->source == NULL ? 0 : move->piece;
 
 	for (; move->payers < 2; move->payers++) {
-		struct lun *lun =
-		    move->payers == 0 ? move->source : move->destination;
-		uint64_t bytes = move->source == NULL ? 0 : move->piece;
+		struct lun *lun = unit_of(move, move->payers);
 		if (lun != NULL && throttle_holds_piece(lun, task, bytes))
 			return;
 	}
-	if (move->source == NULL)
-		piece_zero(task, move->piece);
-	else
-		piece_read(task, move->piece);
+	piece_enter(task);
 }
 
 static void
@@ -237,6 +313,21 @@ piece_begin(struct scsi_task *task)
 	go_on(task, piece_pay);
 }
 
+/* In flight it sees by itself why. */
+void
+copy_move_wake(struct scsi_task *task)
+{
+	assert(task->by_pieces);
+	if (task->turn.lun != NULL) {
+		throttle_forget(task);
+	} else if (task->paused) {
+		task_set_copy_resume(task, false);
+	} else if (task->waiting) {
+		buf_wait_cancel(task->loop->bufs, &task->waiter);
+		buffer_look(task);
+	}
+}
+
 void
 copy_move(struct scsi_task *task)
 {
@@ -244,6 +335,10 @@ copy_move(struct scsi_task *task)
 
 	assert(move->length > 0);
 	assert(move->may != NULL && move->end != NULL);
+	if (!task->by_pieces)
+		task_set_go_by_pieces(task);
+	if (move->result != NULL)
+		move->result->task = task;
 	task->cursor = 0;
 	piece_begin(task);
 }

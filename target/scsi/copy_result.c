@@ -75,6 +75,7 @@ copy_result_end(const struct scsi_task *task, struct copy_result *result,
 	if (result == NULL)
 		return;
 	assert(result->state == COPY_RUNNING);
+	result->task = NULL;
 	if (sense == NULL) {
 		result->state = result->if_good;
 		return;
@@ -204,7 +205,7 @@ copy_token_information(struct scsi_task *task, struct scsi_answer *answer)
 
 /* ---- COPY OPERATION ABORT, SPC-4 6.3 ---- */
 
-/* It ends after the piece in flight. */
+/* It ends after the piece in flight, or at once where it waits. */
 void
 copy_operation_abort(struct scsi_task *task)
 {
@@ -217,5 +218,7 @@ copy_operation_abort(struct scsi_task *task)
 		return;
 	}
 	result->give_up = true;
+	if (result->task != NULL)
+		copy_move_wake(result->task);
 	scsi_task_end_good(task);
 }

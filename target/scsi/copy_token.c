@@ -417,5 +417,5 @@ copy_write_using_token(struct scsi_task *task)
 	if (task->data_length == 0)
 		scsi_task_end_good(task);
 	else
-		scsi_task_side(task, COPY_HEAD + COPY_PIECE, write_begin);
+		scsi_task_side(task, COPY_HEAD, write_begin);
 }

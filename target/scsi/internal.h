@@ -138,6 +138,7 @@ struct copy_result {
 	uint8_t action; /* service action of the command */
 	bool background;
 	bool give_up;            /* after the piece in flight */
+	struct scsi_task *task;  /* NULL: it does not go by pieces */
 	enum copy_state if_good; /* what it is when it ends well */
 	uint16_t segments;
 	uint64_t bytes;
@@ -218,10 +219,10 @@ static_assert(sizeof(struct lun_mode) == 8 + 8 * LUN_THRESHOLDS, "no holes");
 /* alua.c */
 struct lun_port_group {
 	uint16_t tag;
-	enum port_access given;  /* by the administrator */
-	enum port_access access; /* in effect */
-	bool changing;           /* being kept: transitioning till then */
-	enum {                   /* SPC-4 table 308, STATUS CODE */
+	enum port_access given;     /* by the administrator */
+	enum port_access access;    /* in effect */
+	struct alua_keep *changing; /* who keeps it: transitioning till then */
+	enum {                      /* SPC-4 table 308, STATUS CODE */
 		STATUS_NONE,
 		STATUS_EXPLICIT,
 		STATUS_IMPLICIT,
@@ -322,6 +323,7 @@ struct lun {
 	unsigned token_users;         /* copies that read by one */
 	bool changing;                /* see lun_data_changing */
 	unsigned copy_pieces;         /* of copies, being read or written */
+	bool copies_first;            /* it is their turn: ordering.c */
 	struct list copies;           /* that wait for what has to be alone */
 
 	struct bs_io flush; /* of SYNCHRONIZE CACHE with IMMED */
@@ -408,13 +410,19 @@ void task_set_leave(struct scsi_task *task);
 bool task_set_may_run(struct scsi_task *task);
 
 /* A piece of the copy is about to be read from the unit or written to it.
- * False: something has to be alone there first; copy_move_resume follows. */
+ * False: something has to be alone there first; copy_move_resume follows, and
+ * says whether it has begun. */
 bool task_set_copy_begin(struct lun *lun, struct scsi_task *copy);
 /* It was. */
 void task_set_copy_end(struct lun *lun);
-/* It waits no longer. */
-void task_set_copy_resume(struct scsi_task *copy);
-void copy_move_resume(struct scsi_task *copy); /* copy_move.c */
+/* It waits no longer, having begun or not. */
+void task_set_copy_resume(struct scsi_task *copy, bool begun);
+/* From now on nobody waits for all of it. */
+void task_set_go_by_pieces(struct scsi_task *task);
+/* copy_move.c */
+void copy_move_resume(struct scsi_task *copy, bool entered);
+/* Something has happened that it has to look at, wherever it waits. */
+void copy_move_wake(struct scsi_task *copy);
 
 /* What the task had to be alone for is done: others may run beside it. */
 void task_set_yield(struct scsi_task *task);

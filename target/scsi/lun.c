@@ -151,7 +151,11 @@ lun_new(const struct lun_params *params, struct lun **ret_lun)
 void
 lun_reset(struct lun *lun)
 {
+	bool off = lun->mode.write_cache && !lun->mode_saved.write_cache;
+
 	mode_put(lun, &lun->mode_saved);
+	if (off)
+		lun_flush_in_background(lun);
 	lun->stopped = false;
 	lun->reserved_by = NULL;
 }

@@ -14,9 +14,10 @@
  * blocks, but on no others: beside it runs what names its blocks and names none
  * of those, and what is not about the medium.
  *
- * Third-party copies come from other task sets, or go on when their command was
- * answered, and may take long: nobody waits for one.  What has to be alone
- * waits for the piece in flight, and the next piece for it.
+ * Third-party copies come from other task sets as well, go on when their
+ * command was answered, and may take long: but for what is ORDERED behind its
+ * command nobody waits for one.  What has to be alone waits for the piece in
+ * flight, the next piece for it, and so on in turn.
  */
 #include "target/scsi/internal.h"
 
@@ -127,7 +128,8 @@ waits_for_tasks(const struct scsi_task *task)
 			before = false;
 			continue;
 		}
-		if (other->alone)
+		if (other->alone ||
+		    (other->by_pieces && class_of[task->attribute] != ORDERED))
 			continue;
 		if ((before || runs(other)) && atomic_conflict(task, other))
 			return true;
@@ -148,7 +150,10 @@ is_kept_apart(const struct scsi_task *task)
 static bool
 task_is_blocked(const struct scsi_task *task)
 {
-	return (task->lun->copy_pieces > 0 && is_kept_apart(task)) ||
+	const struct lun *lun = task->lun;
+
+	return (is_kept_apart(task) &&
+		   (lun->copy_pieces > 0 || lun->copies_first)) ||
 	       waits_for_tasks(task);
 }
 
@@ -188,8 +193,8 @@ task_set_may_run(struct scsi_task *task)
 
 /* ---- copies ---- */
 
-/* Something runs that has to be alone, or would if it were not for copies.  A
- * copy that is before it in the set is not waited for by its own piece. */
+/* Something runs that has to be alone; or would if it were not for copies, and
+ * it is not their turn. */
 static bool
 copies_must_wait(const struct lun *lun)
 {
@@ -198,8 +203,9 @@ copies_must_wait(const struct lun *lun)
 	if (lun->barriers == 0)
 		return false;
 	list_for_each (task, &lun->tasks, link) {
-		if (task->phase == SCSI_TASK_EXECUTING && !task->throttled &&
-		    is_kept_apart(task) && !waits_for_tasks(task))
+		if (is_kept_apart(task) &&
+		    (runs(task) || (!lun->copies_first && task->dormant &&
+				       !waits_for_tasks(task))))
 			return true;
 	}
 	return false;
@@ -212,8 +218,11 @@ copies_wake(struct lun *lun)
 
 	if (list_empty(&lun->copies) || copies_must_wait(lun))
 		return;
-	list_for_each_safe (copy, next, &lun->copies, pause_link)
-		task_set_copy_resume(copy);
+	lun->copies_first = false;
+	list_for_each_safe (copy, next, &lun->copies, pause_link) {
+		lun->copy_pieces++;
+		task_set_copy_resume(copy, true);
+	}
 }
 
 /* A task that leaves may have been what others waited for. */
@@ -236,6 +245,8 @@ tasks_wake(struct lun *lun)
 static void
 task_set_wake(struct lun *lun)
 {
+	if (lun->copies_first)
+		copies_wake(lun);
 	tasks_wake(lun);
 	copies_wake(lun);
 }
@@ -246,6 +257,7 @@ task_set_copy_begin(struct lun *lun, struct scsi_task *copy)
 	assert(!copy->paused);
 	if (copies_must_wait(lun)) {
 		copy->paused = true;
+		copy->pause_lun = lun;
 		list_add_tail(&lun->copies, &copy->pause_link);
 		return false;
 	}
@@ -261,13 +273,27 @@ task_set_copy_end(struct lun *lun)
 	task_set_wake(lun);
 }
 
+/* If it was the last one nobody need let copies go first any more. */
 void
-task_set_copy_resume(struct scsi_task *copy)
+task_set_copy_resume(struct scsi_task *copy, bool begun)
 {
+	struct lun *lun = copy->pause_lun;
+
 	assert(copy->paused);
 	copy->paused = false;
 	list_del(&copy->pause_link);
-	copy_move_resume(copy);
+	copy_move_resume(copy, begun);
+	if (!begun && list_empty(&lun->copies) && lun->copies_first) {
+		lun->copies_first = false;
+		tasks_wake(lun);
+	}
+}
+
+void
+task_set_go_by_pieces(struct scsi_task *task)
+{
+	task->by_pieces = true;
+	tasks_wake(task->lun);
 }
 
 void
@@ -287,6 +313,8 @@ task_set_leave(struct scsi_task *task)
 	throttle_release(task);
 	if (is_barrier(task))
 		lun->barriers--;
+	if (is_kept_apart(task) && runs(task) && !list_empty(&lun->copies))
+		lun->copies_first = true;
 	if (task->dormant)
 		lun->dormant--;
 	task->dormant = false;

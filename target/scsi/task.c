@@ -37,6 +37,7 @@ task_reset(struct scsi_task *task)
 	task->turn.held = 0;
 	task->yielded = task->resting = false;
 	task->alone = task->paused = task->wrote_cached = false;
+	task->by_pieces = false;
 	task->abort_status = SCSI_GOOD;
 	task->lba = task->block_count = task->cursor = 0;
 	task->step = 0;
@@ -335,7 +336,6 @@ scsi_task_end(struct scsi_task *task, const struct scsi_sense *sense)
 {
 	if (sense == NULL || sense_is_good(sense)) {
 		if (must_flush(task)) {
-			task->wrote_cached = false;
 			scsi_task_flush(task, scsi_task_end_good);
 			return;
 		}
@@ -430,13 +430,11 @@ abort_task(struct scsi_task *task, enum abort_manner manner, uint64_t ticket)
 		task->dormant = false;
 		task->lun->dormant--;
 		task_finish_later(task);
-	} else if (task->turn.lun != NULL) {
-		bool copy = !task->throttled;
+	} else if (task->by_pieces) {
+		copy_move_wake(task);
+	} else if (task->throttled) {
 		throttle_forget(task);
-		if (!copy)
-			task_finish_later(task);
-	} else if (task->paused) {
-		task_set_copy_resume(task);
+		task_finish_later(task);
 	} else if (task->resting) {
 		sanitize_forget(task);
 		task_finish_later(task);

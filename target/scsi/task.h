@@ -105,11 +105,13 @@ struct scsi_task {
 	uint64_t abort_ticket;
 	enum scsi_status abort_status; /* TASK ABORTED: to be sent; else none */
 	bool aborting, detached, dormant, waiting, starting;
-	bool queued;       /* for its turn to change the registry */
-	bool yielded;      /* need not be alone any more */
-	bool resting;      /* waits for what its LUN does by itself */
-	bool alone;        /* goes on after its command was answered */
-	bool paused;       /* a copy: waits before its next piece */
+	bool queued;    /* for its turn to change the registry */
+	bool yielded;   /* need not be alone any more */
+	bool resting;   /* waits for what its LUN does by itself */
+	bool alone;     /* goes on after its command was answered */
+	bool by_pieces; /* a copy that is under way */
+	bool paused;    /* ... and waits for its unit before a piece */
+	struct lun *pause_lun;
 	bool wrote_cached; /* what it wrote may be in the cache only */
 	struct list pause_link;
 	bool throttled;           /* waits for its LUN's limits */

@@ -134,8 +134,10 @@ scsi_task_in_buffers(struct scsi_task *task, uint64_t length,
 		next(task);
 		return;
 	}
-	task->borrowed = false;
-	task->iov_count = 0;
+	if (task->borrowed) {
+		task->borrowed = false;
+		task->iov_count = 0;
+	}
 	task->wanted = length;
 	task->next = next;
 	if (scsi_task_buffers(task, length) == 0)
@@ -194,8 +196,10 @@ scsi_task_submit(struct scsi_task *task, void (*next)(struct scsi_task *task))
 		scsi_task_end(task, &SENSE_LBA_OUT_OF_RANGE);
 		return;
 	}
-	if ((io->op == BS_WRITE || io->op == BS_ZERO) && !io->fua)
-		task->wrote_cached = true;
+	if (io->op == BS_FLUSH)
+		task->wrote_cached = false;
+	else if ((io->op == BS_WRITE || io->op == BS_ZERO) && !io->fua)
+		task->wrote_cached = bs->volatile_cache;
 	task->next = next;
 	io->complete = io_complete;
 	lun_submit(task->lun, io);

@@ -153,6 +153,7 @@ arm(struct lun *lun)
 	struct throttle *throttle = &lun->throttle;
 	const struct scsi_task *first = first_of(throttle);
 
+	fill(lun);
 	if (first == NULL) {
 		loop_timer_disarm(lun->loop, &throttle->timer);
 		return;
