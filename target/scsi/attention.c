@@ -18,6 +18,7 @@ static const struct scsi_sense thresholds[LUN_THRESHOLDS] = {
     THRESHOLD(0), THRESHOLD(1)};
 
 static const struct scsi_sense *const attention_sense[ATTENTION_COUNT] = {
+    [ATTENTION_FIRST] = &SENSE_POWER_ON,
     [ATTENTION_POWER_ON] = &SENSE_POWER_ON,
     [ATTENTION_BUS_RESET] = &SENSE_BUS_RESET,
     [ATTENTION_DEVICE_RESET] = &SENSE_DEVICE_RESET,

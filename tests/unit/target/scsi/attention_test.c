@@ -11,6 +11,16 @@ tur(struct cmd *cmd, struct rig *rig, unsigned nexus)
 	cmd->task.nexus = rig->nexus[nexus];
 }
 
+/* Had the nexus tasks that it ended? */
+static void
+run_power_on(struct cmd *cmd, bool ends_others)
+{
+	cmd_run(cmd);
+	assert_sense(cmd, POWER_ON);
+	assert_int_equal(cmd->task.ends_others, ends_others);
+	cmd_release(cmd);
+}
+
 static void
 a_new_nexus_hears_of_power_on_once(void **state)
 {
@@ -21,7 +31,7 @@ a_new_nexus_hears_of_power_on_once(void **state)
 	rig_open(&rig, &(struct rig_params){.keep_attentions = true});
 	for (unsigned i = 0; i < 2; i++) {
 		tur(&cmd, &rig, i);
-		run_sense(&cmd, POWER_ON);
+		run_power_on(&cmd, false);
 		tur(&cmd, &rig, i);
 		run_good(&cmd);
 	}
@@ -72,7 +82,7 @@ power_on_covers_what_was_pending(void **state)
 	attention_set_lun(rig->lun, ATTENTION_CAPACITY, NULL);
 	attention_set_lun(rig->lun, ATTENTION_POWER_ON, NULL);
 	tur(&cmd, rig, 0);
-	run_sense(&cmd, POWER_ON);
+	run_power_on(&cmd, true);
 	tur(&cmd, rig, 0);
 	run_good(&cmd);
 }

@@ -140,7 +140,7 @@ a_unit_goes_when_its_mappings_are_gone(void **state)
 	assert_int_equal(lun_new(&params, &lun), 0);
 	assert_int_equal(
 	    scsi_nexus_map(rig->nexus[0], 4, lun, false, false), 0);
-	attention_clear_nexus(rig->nexus[0], ATTENTION_POWER_ON);
+	attention_clear_nexus(rig->nexus[0], ATTENTION_FIRST);
 	rig->spy->hold = true;
 	CMD(&cmd, rig, 0x28, 0, BE32(0), 0, BE16(1), 0);
 	cmd.task.lun_field[1] = 4;

@@ -343,7 +343,7 @@ a_target_reset_waits_for_every_unit(void **state)
 	assert_int_equal(lun_new(&params, &second.lun), 0);
 	assert_int_equal(
 	    scsi_nexus_map(rig->nexus[0], 1, second.lun, false, false), 0);
-	attention_clear_nexus(rig->nexus[0], ATTENTION_POWER_ON);
+	attention_clear_nexus(rig->nexus[0], ATTENTION_FIRST);
 	rig->spy->hold = true;
 	write_of(&a, rig, 0, 1);
 	cmd_execute(&a);
