@@ -5,10 +5,11 @@
  * it has yet to ask for.
  *
  * Nothing waits for itself: a connection stops receiving only when none of its
- * tasks needs Data-Out (conn->awaiting is 0), nor waits for the limits of its
- * LUN, so what it waits for is held by tasks that end soon and without it.  A
- * command whose data is to be asked for, or that reads, waits in buffer_queue
- * and stops nobody.
+ * tasks needs Data-Out (conn->awaiting is 0), nor waits for its turn or for the
+ * limits of its LUN, so what it waits for is held by tasks that end soon and
+ * without it.  A command whose data is to be asked for, or that reads, waits in
+ * buffer_queue and stops nobody; and what would have to wait for one that waits
+ * there takes no buffers.
  */
 #include "target/iscsi/reactor.h"
 #include "target/iscsi/task.h"
@@ -87,10 +88,9 @@ task_take(struct iscsi_task *task)
 	return true;
 }
 
-/* Does a command hold some that waits for the limits of its LUN?  That may take
- * long, and whoever waits for it must not hold up pings and task management. Or
- * for its turn?  That may be behind the one that wants buffers now, at the HEAD
- * OF QUEUE, and both would wait for ever. */
+/* Does a command hold some that waits for the limits of its LUN, or for its
+ * turn? That may take long, and whoever waits for it must not hold up pings and
+ * task management. */
 static bool
 held_by_waiting(const struct iscsi_conn *conn)
 {
@@ -104,11 +104,26 @@ held_by_waiting(const struct iscsi_conn *conn)
 	return false;
 }
 
+/* Does one that has none yet hold up others? */
+static bool
+queue_is_waited_for(const struct iscsi_conn *conn)
+{
+	const struct iscsi_task *task;
+
+	list_for_each (task, &conn->buffer_queue, wait) {
+		if (scsi_task_is_waited_for(&task->scsi))
+			return true;
+	}
+	return false;
+}
+
 int
 iscsi_buffers_now(struct iscsi_task *task)
 {
 	struct iscsi_conn *conn = task->conn;
 
+	if (queue_is_waited_for(conn))
+		return -EBUSY;
 	if (task_take(task))
 		return 0;
 	/* one that was held is not what the connection receives */

@@ -112,6 +112,14 @@ head_of_queue(struct lun *lun)
 	return is_exclusive(first) && runs(first) ? &first->link : &lun->tasks;
 }
 
+/* One at the HEAD OF QUEUE that waits for its data or for buffers: those may be
+ * held by tasks that it came in front of. */
+static bool
+is_still_coming(const struct scsi_task *task)
+{
+	return task_class(task) == HEAD && task->phase != SCSI_TASK_EXECUTING;
+}
+
 /* By what is before it; but beside an atomic one that runs, a task that has
  * come in front of it must wait as well, and the other way round. */
 static bool
@@ -128,7 +136,7 @@ waits_for_tasks(const struct scsi_task *task)
 			before = false;
 			continue;
 		}
-		if (other->alone ||
+		if (other->alone || is_still_coming(other) ||
 		    (other->by_pieces && class_of[task->attribute] != ORDERED))
 			continue;
 		if ((before || runs(other)) && atomic_conflict(task, other))
@@ -155,6 +163,12 @@ task_is_blocked(const struct scsi_task *task)
 	return (is_kept_apart(task) &&
 		   (lun->copy_pieces > 0 || lun->copies_first)) ||
 	       waits_for_tasks(task);
+}
+
+bool
+scsi_task_is_waited_for(const struct scsi_task *task)
+{
+	return task->lun != NULL && is_barrier(task) && !is_still_coming(task);
 }
 
 void
