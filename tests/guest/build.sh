@@ -62,7 +62,7 @@ up_to_date() {
 
 # Debian's bzImage has the kernel behind its loader, as one stream of XZ.
 unpack_kernel() {
-    python3 - "$kernel/boot/vmlinuz-$version" "$guest/vmlinux" <<'PYTHON'
+    python3 - "$kernel/boot/vmlinuz-$version" "$guest/vmlinux.new" <<'PYTHON'
 import lzma
 import pathlib
 import sys
@@ -70,6 +70,7 @@ image = pathlib.Path(sys.argv[1]).read_bytes()
 stream = image[image.index(b"\xfd7zXZ\0"):]
 pathlib.Path(sys.argv[2]).write_bytes(lzma.LZMADecompressor().decompress(stream))
 PYTHON
+    mv "$guest/vmlinux.new" "$guest/vmlinux"
 }
 
 # where_is PROGRAM...: their files, whatever leads to them
