@@ -88,10 +88,11 @@ change_end(struct pool_request *pool_request, int result)
 	}
 	if (result == 0 && pool_request->volume != NULL && !change->op->repeats)
 		volume_stat_get(pool_request->volume, &change->stat);
-	if (change->lun != NULL)
+	if (change->lun != NULL) {
 		lun_data_changed(change->lun);
-	if (result == 0 && change->lun != NULL)
-		lun_capacity_changed(change->lun);
+		if (result == 0)
+			lun_capacity_changed(change->lun);
+	}
 	call_finish(&change->request->call, result);
 }
 
