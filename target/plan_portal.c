@@ -246,12 +246,33 @@ keep_redirects(struct plan *plan)
 	}
 }
 
+/* First, or a new one could close a circle with one that is about to go. */
+static void
+redirects_end(struct plan *plan)
+{
+	const json_t *want = json_object_get(plan->want, "redirects"), *entry;
+	size_t i;
+
+	json_array_foreach(json_object_get(plan->have, "redirects"), i, entry)
+	{
+		const char *address = plan_text(entry, "name");
+		const json_t *after = plan_entry(want, entry);
+		if (after != NULL && !redirect_equal(entry, after) &&
+		    !is_moving(plan, address))
+			plan_step(plan, "portal.redirect", address,
+			    json_pack(
+				"{s:s, s:b}", "address", address, "off", 1),
+			    "it is to go elsewhere");
+	}
+}
+
 void
 plan_redirects(struct plan *plan)
 {
 	const json_t *have = json_object_get(plan->have, "redirects"), *entry;
 	size_t i;
 
+	redirects_end(plan);
 	json_array_foreach(json_object_get(plan->want, "redirects"), i, entry)
 	{
 		const json_t *before = plan_entry(have, entry);
