@@ -274,6 +274,11 @@ lun_open_kept(struct lun_open *open)
 	if (ret == 0)
 		ret = state_settings_of(
 		    state, hl->pool->id, hl->serial, &open->settings);
+	if (ret == -EBADMSG)
+		log_error(
+		    "LUN %s is not served: what is set of it cannot be read: "
+		    "varve health",
+		    hl->serial);
 	return ret;
 }
 

@@ -184,6 +184,17 @@ look_at_kernel(
 		    row->pool, row->lun_name, row->host, problem);
 }
 
+static const json_t *
+settings_of(const struct findings *f, int64_t pool_id, const char *uuid)
+{
+	for (unsigned i = 0; i < f->survey->pool_count; i++) {
+		const struct survey_pool *sp = &f->survey->pools[i];
+		if (sp->id == pool_id)
+			return json_object_get(sp->settings, uuid);
+	}
+	return NULL;
+}
+
 static void
 look_at_exports(struct findings *f)
 {
@@ -197,6 +208,15 @@ look_at_exports(struct findings *f)
 		if (uuid_parse(row->lun_uuid, uuid) == 0 &&
 		    house_lun_find(f->house, uuid) != NULL) {
 			look_at_kernel(f, row, uuid);
+			continue;
+		}
+		if (json_is_null(settings_of(f, row->pool_id, row->lun_uuid))) {
+			finding(f, "error", "lun.settings",
+			    json_textf(SETTINGS_RESCUE,
+				f->house->config->state_dir, row->lun_uuid),
+			    "%s/%s is not served: what is set of it cannot be "
+			    "read",
+			    row->pool, row->lun_name);
 			continue;
 		}
 		finding(f, "error", "export.no-lun",
@@ -363,17 +383,6 @@ look_at_path(struct findings *f, const struct house_pool *hp,
 	    house_access_word((enum port_access)saved->value));
 }
 
-static const json_t *
-settings_of(const struct findings *f, const struct state_saved *saved)
-{
-	for (unsigned i = 0; i < f->survey->pool_count; i++) {
-		const struct survey_pool *sp = &f->survey->pools[i];
-		if (sp->id == saved->pool_id)
-			return json_object_get(sp->settings, saved->lun_uuid);
-	}
-	return NULL;
-}
-
 /* What an initiator set with MODE SELECT; of a snapshot it does nothing. */
 static void
 look_at_mode(struct findings *f, const struct house_pool *hp,
@@ -383,7 +392,7 @@ look_at_mode(struct findings *f, const struct house_pool *hp,
 
 	if (strchr(saved->lun_name, '@') != NULL)
 		return;
-	settings_params(settings_of(f, saved), &set);
+	settings_params(settings_of(f, saved->pool_id, saved->lun_uuid), &set);
 	if (strcmp(saved->name, LUN_CACHE_SAVED) == 0 &&
 	    (saved->value != 0) != set.write_cache)
 		finding(f, "note", "lun.write-cache",
@@ -412,8 +421,8 @@ look_at_saved(struct findings *f)
 	for (unsigned i = 0; i < count; i++) {
 		const struct house_pool *hp =
 		    house_pool_by_id(f->house, saved[i].pool_id);
-		if (hp == NULL)
-			continue;
+		if (hp == NULL || hp->pool == NULL)
+			continue; /* what is set of it is not known */
 		look_at_path(f, hp, &saved[i]);
 		look_at_mode(f, hp, &saved[i]);
 	}

@@ -269,6 +269,19 @@ set_start(struct request *request, json_t *settings)
 	change_start(request, method_house_pool(request), unit_set);
 }
 
+/* To write over it would be to forget a serial number that hosts know. */
+static json_t *
+unreadable_fault(const struct request *request, const struct survey_lun *sl)
+{
+	char uuid[STATE_UUID_TEXT];
+
+	uuid_unparse_lower(sl->volume.uuid, uuid);
+	return fault_fix(
+	    fault_new("lun.settings", "what is set of %s cannot be read",
+		param_text(request->params, "lun")),
+	    SETTINGS_RESCUE, request->house->config->state_dir, uuid);
+}
+
 static void
 set_go(struct request *request)
 {
@@ -285,6 +298,10 @@ set_go(struct request *request)
 	if (!lun_space_check(request, v->size, limits) ||
 	    !lun_serial_check(request, doing))
 		return;
+	if (json_is_null(before)) {
+		request_fail(request, unreadable_fault(request, sl));
+		return;
+	}
 	fault = settings_change(before, request->params, &after);
 	if (fault == NULL) {
 		fault = settings_session_fault(request, before, after);

@@ -89,7 +89,7 @@ luns_document(const struct survey *survey)
 			if (v->reserve != 0)
 				json_object_set_new(
 				    lun, "reserve", json_bytes(v->reserve));
-			if (survey_settings(sp, &sp->luns[l]) != NULL)
+			if (json_is_object(survey_settings(sp, &sp->luns[l])))
 				json_object_update(
 				    lun, survey_settings(sp, &sp->luns[l]));
 			json_array_append_new(luns, lun);

@@ -11,6 +11,13 @@
 #include "target/scsi/lun.h"
 #include <jansson.h>
 
+/* What mends a LUN whose settings in the database cannot be read: format, of
+ * the state directory and the LUN's uuid. */
+#define SETTINGS_RESCUE                                                        \
+	"see it, and delete it if it is lost, while varved does not run:   "   \
+	"sqlite3 %s/varve.db \"SELECT * FROM lun_settings WHERE lun_uuid "     \
+	"= '%s'\""
+
 /* Does lun.create or lun.set ask for any? */
 bool settings_asked(const json_t *params);
 /* before, which may be NULL, with what params set and unset: a new object; or

@@ -187,8 +187,8 @@ int state_samples(
 
 /* ---- settings of LUNs (settings.h) ---- */
 
-/* Of all LUNs of the pool that have some, by uuid: a new object.  Without those
- * that are not what they can be, which are logged. */
+/* Of all LUNs of the pool that have some, by uuid: a new object.  null: they
+ * are not what they can be. */
 int state_settings(struct state *state, int64_t pool_id, json_t **ret_settings);
 /* The same with that LUN alone; -EBADMSG: they are not what they can be. */
 int state_settings_of(struct state *state, int64_t pool_id,

@@ -37,20 +37,22 @@ read_settings(sqlite3_stmt *stmt, void *arg)
 	if (uuid == NULL || text == NULL)
 		return -ENOMEM; /* neither is NULL in a row */
 	ret = settings_parse(text, &settings);
-	if (ret < 0) {
-		log_error(
-		    "LUN %s: what is set of it cannot be read: %s", uuid, text);
+	if (ret < 0)
 		return ret;
-	}
 	return json_object_set_new(arg, uuid, settings) == 0 ? 0 : -ENOMEM;
 }
 
 static int
-read_good_settings(sqlite3_stmt *stmt, void *arg)
+read_if_good(sqlite3_stmt *stmt, void *arg)
 {
 	int ret = read_settings(stmt, arg);
 
-	return ret == -EBADMSG ? 0 : ret;
+	if (ret != -EBADMSG)
+		return ret;
+	return json_object_set_new(arg,
+		   (const char *)sqlite3_column_text(stmt, 0), json_null()) == 0
+		   ? 0
+		   : -ENOMEM;
 }
 
 static int
@@ -73,7 +75,7 @@ state_settings(struct state *state, int64_t pool_id, json_t **ret_settings)
 	return settings_found(
 	    sql_run(state,
 		"SELECT lun_uuid, settings FROM lun_settings WHERE pool = ?",
-		read_good_settings, all, "i", pool_id),
+		read_if_good, all, "i", pool_id),
 	    all, ret_settings);
 }
 

@@ -387,6 +387,8 @@ a_row_that_cannot_be_read_is_that_luns_matter_alone(void **unused)
 
 	(void)unused;
 	SET("vms/b", "\"vendor\":\"ACME\"");
+	HOST("kvm1");
+	EXPORT("vms/a", "kvm1");
 	SHOW("vms/a");
 	assert_int_equal(
 	    sql_run(state,
@@ -402,8 +404,14 @@ a_row_that_cannot_be_read_is_that_luns_matter_alone(void **unused)
 	assert_string_equal(text("vendor"), "ACME");
 	SHOW("vms/a");
 	assert_string_equal(text("vendor"), "VARVE");
-	SET("vms/a", "\"vendor\":\"NEW\"");
+	/* and it is not written over */
+	refused("lun.set", "{\"lun\":\"vms/a\",\"vendor\":\"NEW\"}",
+	    "lun.settings");
 	assert_int_equal(settings_count(), 2);
+	/* nor served as what it may not be */
+	assert_false(has_finding("lun.settings"));
+	talk_restart(NULL);
+	assert_true(has_finding("lun.settings"));
 }
 
 static void

@@ -77,8 +77,9 @@ settings_that_cannot_be_keep_no_others_away(void **unused)
 		assert_int_equal(
 		    state_settings_of(state, 1, UUID_1, &found), -EBADMSG);
 		assert_int_equal(state_settings(state, 1, &found), 0);
-		assert_int_equal(json_object_size(found), 1);
-		assert_non_null(json_object_get(found, UUID_2));
+		assert_int_equal(json_object_size(found), 2);
+		assert_true(json_is_null(json_object_get(found, UUID_1)));
+		assert_true(json_is_object(json_object_get(found, UUID_2)));
 		json_decref(found);
 	}
 }
