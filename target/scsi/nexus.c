@@ -120,8 +120,8 @@ scsi_nexus_map(struct scsi_nexus *nexus, unsigned number, struct lun *lun,
 	nexus->mappings[number] = mapping;
 	nexus->mapping_count++;
 	if (!nexus->is_shared)
-		attention_set(mapping,
-		    announce ? ATTENTION_POWER_ON : ATTENTION_FIRST);
+		attention_set(
+		    mapping, announce ? ATTENTION_POWER_ON : ATTENTION_FIRST);
 	registry_see(mapping);
 	if (announce)
 		nexus_announce(nexus, mapping);
