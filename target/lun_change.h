@@ -24,6 +24,9 @@ bool lun_space_check(
 
 /* False: the request has failed, since another has the serial number. */
 bool lun_serial_check(struct request *request, const char *doing);
+/* They cannot be read: of a LUN that method_pool has.  NULL: they can. */
+json_t *lun_settings_fault(
+    const struct request *request, const struct survey_lun *sl);
 /* A change_op's record. */
 int lun_settings_record(struct state *state, const struct change *change);
 

@@ -206,6 +206,9 @@ void export_iqn(
 void export_disk_path(
     const struct state_export *row, char ret_disk[EXPORT_DISK_MAX]);
 json_t *export_item(struct house *house, const struct state_export *row);
+/* Of that LUN and that host?  NULL: of any. */
+bool export_is_of(
+    const struct state_export *row, const char *lun, const char *host);
 json_t *portal_item(const struct house_portal *portal);
 json_t *session_item(
     const struct iscsi_session_info *info, const struct exports *exports);

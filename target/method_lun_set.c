@@ -269,16 +269,18 @@ set_start(struct request *request, json_t *settings)
 	change_start(request, method_house_pool(request), unit_set);
 }
 
-/* To write over it would be to forget a serial number that hosts know. */
-static json_t *
-unreadable_fault(const struct request *request, const struct survey_lun *sl)
+json_t *
+lun_settings_fault(const struct request *request, const struct survey_lun *sl)
 {
+	const struct survey_pool *sp = method_pool(request);
 	char uuid[STATE_UUID_TEXT];
 
+	if (!json_is_null(survey_settings(sp, sl)))
+		return NULL;
 	uuid_unparse_lower(sl->volume.uuid, uuid);
 	return fault_fix(
-	    fault_new("lun.settings", "what is set of %s cannot be read",
-		param_text(request->params, "lun")),
+	    fault_new("lun.settings", "what is set of %s/%s cannot be read",
+		sp->name, sl->volume.name),
 	    SETTINGS_RESCUE, request->house->config->state_dir, uuid);
 }
 
@@ -298,11 +300,10 @@ set_go(struct request *request)
 	if (!lun_space_check(request, v->size, limits) ||
 	    !lun_serial_check(request, doing))
 		return;
-	if (json_is_null(before)) {
-		request_fail(request, unreadable_fault(request, sl));
-		return;
-	}
-	fault = settings_change(before, request->params, &after);
+	/* to write over them would forget a serial number that hosts know */
+	fault = lun_settings_fault(request, sl);
+	if (fault == NULL)
+		fault = settings_change(before, request->params, &after);
 	if (fault == NULL) {
 		fault = settings_session_fault(request, before, after);
 		if (fault != NULL)

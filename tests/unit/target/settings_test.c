@@ -409,6 +409,9 @@ a_row_that_cannot_be_read_is_that_luns_matter_alone(void **unused)
 	    "lun.settings");
 	assert_int_equal(settings_count(), 2);
 	/* nor served as what it may not be */
+	HOST("kvm2");
+	refused("export.add", "{\"name\":\"vms/a\",\"host\":\"kvm2\"}",
+	    "lun.settings");
 	assert_false(has_finding("lun.settings"));
 	talk_restart(NULL);
 	assert_true(has_finding("lun.settings"));
