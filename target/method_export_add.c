@@ -3,7 +3,6 @@
  * export add.  One command makes all that a host needs: the LUN object, the
  * target, the LUN number, the access.
  */
-#include "base/log.h"
 #include "target/house_tcmu.h"
 #include "target/kernel_ask.h"
 #include "target/lun_change.h"
