@@ -8,6 +8,8 @@
  * SIGTERM, SIGINT  log sessions out, drain, checkpoint, exit 0; the second
  *                  one exits at once, which loses nothing acknowledged
  * SIGHUP           opens the log file anew (logrotate)
+ * SIGUSR2          stops, and the varved that is installed now goes on in our
+ *                  process, with what we leave open (upgrade.h, handover.h)
  */
 #include "target/daemon.h"
 #include "base/cleanup.h"
@@ -15,6 +17,7 @@
 #include "base/version.h"
 #include "target/control.h"
 #include "target/house.h"
+#include "target/upgrade.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <liburing.h>
@@ -50,7 +53,14 @@ struct daemon {
 	struct control *control;
 	struct loop_task boot;
 	bool started, stop_asked, ending;
-	int status;
+	int status, stop_signal;
+
+	struct upgrade upgrade;
+	struct loop_work upgrade_check;
+	char upgrade_problem[UPGRADE_PROBLEM_MAX];
+	int upgrade_result;
+	bool checking, upgrading;
+	struct handover inherited, bequest;
 
 	int signal_fd;
 	struct loop_io signal_io;
@@ -173,8 +183,9 @@ house_stopped(void *arg)
 static void
 stop_begin(struct daemon *daemon)
 {
-	sd_notify(0, "STOPPING=1");
-	house_stop(daemon->house, house_stopped, daemon);
+	sd_notify(0, daemon->upgrading ? "RELOADING=1" : "STOPPING=1");
+	house_stop(daemon->house, daemon->upgrading ? &daemon->bequest : NULL,
+	    house_stopped, daemon);
 }
 
 /* ---- signals ---- */
@@ -188,8 +199,52 @@ stop_asked(struct daemon *daemon, int number)
 	}
 	log_notice("stopping (%s)", strsignal(number));
 	daemon->stop_asked = true;
-	if (daemon->started)
+	daemon->stop_signal = number;
+	if (daemon->started && !daemon->checking && !daemon->upgrading)
 		stop_begin(daemon);
+}
+
+static void
+upgrade_check_run(struct loop_work *work)
+{
+	struct daemon *daemon =
+	    container_of(work, struct daemon, upgrade_check);
+
+	daemon->upgrade_result =
+	    upgrade_check(&daemon->upgrade, daemon->upgrade_problem);
+}
+
+static void
+upgrade_check_done(struct loop_work *work)
+{
+	struct daemon *daemon =
+	    container_of(work, struct daemon, upgrade_check);
+
+	daemon->checking = false;
+	if (daemon->stop_asked) {
+		stop_begin(daemon);
+		return;
+	}
+	if (daemon->upgrade_result < 0) {
+		log_error("%s does not take over: %s", daemon->upgrade.path,
+		    daemon->upgrade_problem);
+		return;
+	}
+	log_notice("%s takes over", daemon->upgrade.path);
+	daemon->upgrading = true;
+	stop_begin(daemon);
+}
+
+static void
+upgrade_asked(struct daemon *daemon)
+{
+	if (!daemon->started || daemon->stop_asked || daemon->checking ||
+	    daemon->upgrading)
+		return;
+	daemon->checking = true;
+	daemon->upgrade_check.run = upgrade_check_run;
+	daemon->upgrade_check.done = upgrade_check_done;
+	loop_offload(daemon->home, &daemon->upgrade_check);
 }
 
 static void
@@ -227,6 +282,8 @@ signals_came(struct loop_io *io, int result, uint32_t flags)
 	       (ssize_t)sizeof(info)) {
 		if (info.ssi_signo == SIGHUP)
 			log_reopen(daemon);
+		else if (info.ssi_signo == SIGUSR2)
+			upgrade_asked(daemon);
 		else
 			stop_asked(daemon, (int)info.ssi_signo);
 	}
@@ -244,6 +301,7 @@ signals_take(struct daemon *daemon)
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGINT);
 	sigaddset(&set, SIGHUP);
+	sigaddset(&set, SIGUSR2);
 	if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
 		return -errno;
 	daemon->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
@@ -286,6 +344,7 @@ boot(struct loop_task *task)
 		boot_failed(daemon, "iSCSI server", ret);
 		return;
 	}
+	daemon->house->inherited = daemon->inherited;
 	ret = control_new(
 	    daemon->house, daemon->config->socket_path, &daemon->control);
 	if (ret < 0) {
@@ -436,14 +495,29 @@ daemon_prepare(struct daemon *daemon, int *ret_lock)
 	return ret < 0 ? ret : loops_start(daemon);
 }
 
+/* A signal that came meanwhile is the next one's: it is blocked, and waits. */
+static int
+take_over(struct daemon *daemon)
+{
+	int ret;
+
+	if (daemon->stop_asked)
+		kill(getpid(), daemon->stop_signal);
+	ret = upgrade_exec(&daemon->upgrade, &daemon->bequest);
+	log_error("%s: %s", daemon->upgrade.path, strerror(-ret));
+	return 1;
+}
+
 int
-daemon_run(struct config *config)
+daemon_run(struct config *config, char **arguments)
 {
 	static struct daemon daemon;
 	_cleanup_(closep) int lock = -1;
 
 	daemon.config = config;
 	daemon.signal_fd = -1;
+	upgrade_init(&daemon.upgrade, arguments);
+	handover_receive(&daemon.inherited);
 	if (daemon_prepare(&daemon, &lock) < 0) {
 		loops_stop(&daemon);
 		loops_free(&daemon);
@@ -461,6 +535,8 @@ daemon_run(struct config *config)
 		house_free(daemon.house);
 	loops_free(&daemon);
 	state_close(daemon.state);
+	if (daemon.upgrading)
+		return take_over(&daemon);
 	if (daemon.status == 0)
 		log_notice("stopped");
 	return daemon.status;

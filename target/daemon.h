@@ -9,7 +9,8 @@
 #include "target/config.h"
 #include "target/naming.h"
 
-/* Until a signal ends it.  The exit status. */
-int daemon_run(struct config *config);
+/* Until a signal ends it.  arguments: main's, for a varved that comes in our
+ * place.  The exit status. */
+int daemon_run(struct config *config, char **arguments);
 
 #endif

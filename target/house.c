@@ -77,6 +77,7 @@ house_free(struct house *house)
 	house_jobs_free(house);
 	free(house->keeping);
 	house_tcmu_free(house->tcmu);
+	handover_drop(&house->inherited);
 	iscsi_server_free(house->server);
 	free(house);
 }
@@ -242,12 +243,14 @@ stop_when_idle(struct loop_timer *timer)
 }
 
 void
-house_stop(struct house *house, void (*done)(void *arg), void *arg)
+house_stop(struct house *house, struct handover *bequest,
+    void (*done)(void *arg), void *arg)
 {
 	struct house_portal *portal;
 
 	assert(house->started && !house->stopping);
 	house->stopping = true;
+	house->bequest = bequest;
 	house->stage_done = done;
 	house->stage_arg = arg;
 	house_keeping_stop(house);

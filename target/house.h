@@ -22,6 +22,7 @@
 #include "target/call.h"
 #include "target/config.h"
 #include "target/forecast.h"
+#include "target/handover.h"
 #include "target/iscsi/server.h"
 #include "target/state.h"
 #include <jansson.h>
@@ -114,6 +115,7 @@ struct house {
 	struct iscsi_server *server;
 	struct house_tcmu *tcmu;
 	int64_t started_unix;
+	struct handover inherited, *bequest; /* bequest: at the end; or NULL */
 
 	struct list pools, portals;
 	struct port_groups ports;
@@ -152,8 +154,11 @@ int house_new(struct loop *home, struct loop **reactors, unsigned count,
 /* Opens what the state knows, then serves it: done when it does.  A pool that
  * does not open is told by health and stops nothing. */
 void house_start(struct house *house, void (*done)(void *arg), void *arg);
-/* Logs sessions out, drains, checkpoints, closes. */
-void house_stop(struct house *house, void (*done)(void *arg), void *arg);
+/* Logs sessions out, drains, checkpoints, closes.  What can be left open for
+ * the varved that comes in our place goes to bequest, the caller's; NULL: none
+ * comes. */
+void house_stop(struct house *house, struct handover *bequest,
+    void (*done)(void *arg), void *arg);
 void house_free(struct house *house);
 
 /* ---- pools (house_pool.c) ---- */

@@ -22,9 +22,14 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
-#define LOCK "/run/varve-tcmu.lock"
+#define LOCK        "/run/varve-tcmu.lock"
+#define LOCK_HANDED "tcmu-lock"
+
+/* For what is under way when a ring is closed, before it ends with BUSY. */
+#define PATIENCE_NS (2 * NSEC_PER_SEC)
 
 struct kernel_lun {
 	struct list link;
@@ -60,6 +65,7 @@ struct house_tcmu {
 	struct kernel_view view;
 	struct lio_device device;
 	char uio[LIO_UIO_MAX];
+	int handed; /* its ring, of the varved before us; -1 */
 	bool resumed;
 	int result;
 	char problem[LIO_PROBLEM_MAX];
@@ -72,6 +78,7 @@ struct house_tcmu {
 };
 
 static void round_next(struct house_tcmu *tcmu);
+static void round_end(struct house_tcmu *tcmu);
 
 /* ---- life ---- */
 
@@ -164,6 +171,9 @@ lock_take(struct house_tcmu *tcmu)
 
 	if (tcmu->lock_fd >= 0)
 		return 0;
+	tcmu->lock_fd = handover_find(&tcmu->house->inherited, LOCK_HANDED);
+	if (tcmu->lock_fd >= 0)
+		return 0;
 	tcmu->lock_fd = open(LOCK, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	if (tcmu->lock_fd < 0)
 		return -errno;
@@ -254,6 +264,28 @@ device_lost(void *arg, const char *why)
 	loop_post(lun->tcmu->house->home, &lun->lost_task);
 }
 
+static bool
+is_same_file(int fd, const char *path)
+{
+	struct stat a, b;
+
+	return fstat(fd, &a) == 0 && stat(path, &b) == 0 &&
+	       a.st_rdev == b.st_rdev;
+}
+
+static int
+ring_open(struct house_tcmu *tcmu, struct tcmu_ring **ret_ring)
+{
+	int fd = tcmu->handed;
+
+	if (fd < 0)
+		return tcmu_ring_open(tcmu->uio, ret_ring);
+	if (is_same_file(fd, tcmu->uio))
+		return tcmu_ring_inherit(fd, ret_ring);
+	close(fd); /* of a device that somebody removed */
+	return tcmu_ring_open(tcmu->uio, ret_ring);
+}
+
 static void
 open_run(struct call *call)
 {
@@ -264,7 +296,7 @@ open_run(struct call *call)
 	    .target_name = lun->name,
 	    .lost = device_lost,
 	    .arg = lun};
-	int ret = tcmu_ring_open(tcmu->uio, &params.ring);
+	int ret = ring_open(tcmu, &params.ring);
 
 	if (ret == 0)
 		ret = tcmu_device_new(&params, &lun->device);
@@ -304,6 +336,8 @@ make_done(struct loop_work *work)
 	struct house_tcmu *tcmu = tcmu_of_work(work);
 
 	if (tcmu->result < 0) {
+		if (tcmu->handed >= 0)
+			close(tcmu->handed);
 		lun_fail(tcmu->at, tcmu->problem);
 		round_next(tcmu);
 		return;
@@ -342,6 +376,8 @@ lun_serve(struct kernel_lun *lun, const struct house_lun *hl)
 	lun->loop = hl->pool->loop;
 	tcmu->hl = hl;
 	memcpy(tcmu->device.name, lun->name, sizeof(tcmu->device.name));
+	tcmu->handed = handover_find(&tcmu->house->inherited, lun->name);
+	tcmu->device.is_open = tcmu->handed >= 0;
 	tcmu->call.run = measure_run;
 	tcmu->call.done = measure_done;
 	call_start(&tcmu->call, tcmu->house->home, lun->loop);
@@ -380,7 +416,8 @@ close_run(struct call *call)
 {
 	struct house_tcmu *tcmu = container_of(call, struct house_tcmu, call);
 
-	tcmu_device_close(tcmu->at->device, ring_closed, call);
+	tcmu_device_close(tcmu->at->device, tcmu->at->lost ? 0 : PATIENCE_NS,
+	    ring_closed, call);
 }
 
 static void
@@ -394,10 +431,22 @@ close_done(struct call *call)
 }
 
 static void
+bequeath(const struct house_tcmu *tcmu, const char *name, int fd)
+{
+	struct handover *bequest = tcmu->house->bequest;
+	int ret = bequest != NULL ? handover_add(bequest, name, fd) : 0;
+
+	if (ret < 0)
+		log_warn("%s is not handed over: %s", name, strerror(-ret));
+}
+
+static void
 lun_close(struct kernel_lun *lun)
 {
 	struct house_tcmu *tcmu = lun->tcmu;
 
+	if (tcmu->stopping && !lun->lost)
+		bequeath(tcmu, lun->name, tcmu_device_fd(lun->device));
 	tcmu->call.run = close_run;
 	tcmu->call.done = close_done;
 	call_start(&tcmu->call, tcmu->house->home, lun->loop);
@@ -455,9 +504,33 @@ later_run(struct loop_task *task)
 }
 
 static void
+guard_run(struct loop_work *work)
+{
+	struct house_tcmu *tcmu = tcmu_of_work(work);
+
+	worked(tcmu, lio_guard(tcmu->lio));
+}
+
+static void
+guard_done(struct loop_work *work)
+{
+	struct house_tcmu *tcmu = tcmu_of_work(work);
+
+	if (tcmu->result < 0)
+		log_warn("kernel devices are not blocked: %s", tcmu->problem);
+	round_end(tcmu);
+}
+
+/* What was left to us and is not served is let go of, and held. */
+static void
 round_end(struct house_tcmu *tcmu)
 {
 	kernel_view_free(&tcmu->view);
+	if (tcmu->house->inherited.count > 0) {
+		handover_drop(&tcmu->house->inherited);
+		work_begin(tcmu, guard_run, guard_done);
+		return;
+	}
 	tcmu->later.run = later_run;
 	loop_defer(tcmu->house->home, &tcmu->later);
 }
@@ -523,30 +596,16 @@ one_stops(struct house_tcmu *tcmu)
 	return false;
 }
 
-static void
-guard_run(struct loop_work *work)
-{
-	struct house_tcmu *tcmu = tcmu_of_work(work);
-
-	worked(tcmu, lio_guard(tcmu->lio));
-}
-
-static void
-guard_done(struct loop_work *work)
-{
-	struct house_tcmu *tcmu = tcmu_of_work(work);
-
-	if (tcmu->result < 0)
-		log_warn("kernel devices are not blocked: %s", tcmu->problem);
-	round_end(tcmu);
-}
-
 /* One step; each ends in another call, until there is none left. */
 static void
 round_next(struct house_tcmu *tcmu)
 {
 	if (tcmu->stopping) {
-		if (!one_stops(tcmu))
+		if (one_stops(tcmu))
+			return;
+		if (tcmu->house->bequest != NULL)
+			round_end(tcmu);
+		else
 			work_begin(tcmu, guard_run, guard_done);
 	} else if (one_comes(tcmu)) {
 		/* and on */
@@ -681,10 +740,12 @@ house_tcmu_stop(
 	tcmu->busy = tcmu->stopping = true;
 	tcmu->done = done;
 	tcmu->arg = arg;
-	if (tcmu->lock_fd < 0) /* nothing there is ours */
+	if (tcmu->lock_fd < 0) { /* nothing there is ours */
 		round_end(tcmu);
-	else
-		round_next(tcmu);
+		return;
+	}
+	bequeath(tcmu, LOCK_HANDED, tcmu->lock_fd);
+	round_next(tcmu);
 }
 
 static void

@@ -33,7 +33,8 @@ void house_tcmu_mend(struct house_tcmu *tcmu);
 const char *house_tcmu_problem(
     const struct house_tcmu *tcmu, const uuid_t uuid);
 
-/* Nothing is served any more: hosts wait until it is again.  result: 0 */
+/* Nothing is served any more: hosts wait until it is again.  Rings are left
+ * open in the house's bequest, if it has one.  result: 0 */
 void house_tcmu_stop(
     struct house_tcmu *tcmu, void (*done)(void *arg, int result), void *arg);
 

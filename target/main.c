@@ -179,5 +179,5 @@ main(int argc, char **argv)
 		puts("the configuration is good");
 		return 0;
 	}
-	return daemon_run(&config);
+	return daemon_run(&config, argv);
 }

@@ -36,9 +36,10 @@ struct tcmu_device {
 	const char *label; /* the LUN's */
 	struct loop_io poll;
 	struct loop_task drain, kick;
+	struct loop_timer patience;
 	struct list free, working;
 	unsigned task_count;
-	bool closing, lost, nexus_gone;
+	bool closing, lost, nexus_goes, nexus_gone;
 	void (*on_lost)(void *arg, const char *why);
 	void *lost_arg;
 	void (*done)(void *arg);
@@ -412,8 +413,11 @@ close_check(struct tcmu_device *device)
 	void (*done)(void *arg) = device->done;
 	void *arg = device->arg;
 
-	if (!device->closing || !device->nexus_gone ||
-	    !list_empty(&device->working) || device->poll.in_flight ||
+	if (!device->closing || !list_empty(&device->working))
+		return;
+	if (!device->nexus_goes) /* nothing is left to wait for */
+		loop_timer_arm(device->loop, &device->patience, 0);
+	if (!device->nexus_gone || device->poll.in_flight ||
 	    device->drain.queued || device->kick.queued)
 		return;
 	device_free(device);
@@ -427,6 +431,16 @@ nexus_gone(void *arg)
 
 	device->nexus_gone = true;
 	close_check(device);
+}
+
+static void
+patience_over(struct loop_timer *timer)
+{
+	struct tcmu_device *device =
+	    container_of(timer, struct tcmu_device, patience);
+
+	device->nexus_goes = true;
+	scsi_nexus_free(device->nexus, nexus_gone, device);
 }
 
 int
@@ -460,6 +474,7 @@ tcmu_device_new(
 	device->lost_arg = params->arg;
 	device->drain.run = drain_run;
 	device->kick.run = kick_run;
+	device->patience.expire = patience_over;
 	list_init(&device->free);
 	list_init(&device->working);
 	loop_io_init(&device->poll, poll_done);
@@ -470,8 +485,8 @@ tcmu_device_new(
 }
 
 void
-tcmu_device_close(
-    struct tcmu_device *device, void (*done)(void *arg), void *arg)
+tcmu_device_close(struct tcmu_device *device, uint64_t patience_ns,
+    void (*done)(void *arg), void *arg)
 {
 	assert(!device->closing);
 	device->closing = true;
@@ -479,5 +494,12 @@ tcmu_device_close(
 	device->arg = arg;
 	if (device->poll.in_flight)
 		loop_cancel(device->loop, &device->poll);
-	scsi_nexus_free(device->nexus, nexus_gone, device);
+	loop_timer_arm(device->loop, &device->patience, patience_ns);
+	close_check(device);
+}
+
+int
+tcmu_device_fd(const struct tcmu_device *device)
+{
+	return device->ring->fd;
 }

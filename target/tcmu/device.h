@@ -31,10 +31,13 @@ struct tcmu_device_params {
 int tcmu_device_new(
     const struct tcmu_device_params *params, struct tcmu_device **ret_device);
 
-/* What is being done is aborted and answered with BUSY, which initiators send
- * again; done when nothing of it touches medium or data any more and the ring
- * is closed. */
-void tcmu_device_close(
-    struct tcmu_device *device, void (*done)(void *arg), void *arg);
+/* Nothing more is taken: it stays in the ring.  What has not been done within
+ * patience is aborted and answered with BUSY, which initiators send again; done
+ * when nothing of it touches medium or data any more and the ring is closed. */
+void tcmu_device_close(struct tcmu_device *device, uint64_t patience_ns,
+    void (*done)(void *arg), void *arg);
+
+/* What tcmu_ring_inherit takes: the device's, until it is closed. */
+int tcmu_device_fd(const struct tcmu_device *device);
 
 #endif

@@ -28,6 +28,7 @@ struct lio_device {
 	char name[LIO_DEVICE_MAX];
 	uint64_t size; /* bytes */
 	uint32_t block_size;
+	bool is_open; /* by us, and nothing of its ring is in doubt */
 };
 
 struct lio_lun {
@@ -93,7 +94,8 @@ int lio_check(struct lio *lio);
 /* The device is there and enabled afterwards; one that is there already (we
  * were killed, or run anew) is blocked, its ring reset, and *ret_resumed set:
  * lio_device_resume once the ring is served, and before lio_apply: the disk of
- * a loop that is made on a blocked device is asked for minutes what it is.
+ * a loop that is made on a blocked device is asked for minutes what it is.  One
+ * that is open goes on as it is.
  * ret_uio: what to open.  0; -EBUSY: another program has it open, for more than
  * a second; -errno. */
 int lio_device_make(struct lio *lio, const struct lio_device *device,

@@ -257,9 +257,9 @@ device_resume(
 
 	if (ret == 0)
 		ret = uio_find(lio, device->name, ret_uio);
-	if (ret == 0)
+	if (ret == 0 && !device->is_open)
 		ret = uio_check_free(lio, device->name, ret_uio);
-	if (ret == 0)
+	if (ret == 0 && !device->is_open)
 		ret = device_block(lio, device->name);
 	if (ret == 0)
 		ret = timeouts_set(lio, device->name);
@@ -293,7 +293,7 @@ lio_device_make(struct lio *lio, const struct lio_device *device,
 		return ret;
 	if (device_is_enabled(lio, device->name)) {
 		ret = device_resume(lio, device, ret_uio);
-		*ret_resumed = ret == 0;
+		*ret_resumed = ret == 0 && !device->is_open;
 		return ret;
 	}
 	ret = lio_make_dir(lio, device_dir(lio, device->name).text);

@@ -75,8 +75,11 @@ struct tcmu_ring {
 /* uio: "/dev/uio7", whose kernel device is ours alone.  0; -EBUSY: another has
  * it open; -ENODEV: it is no ring; -errno. */
 int tcmu_ring_open(const char *uio, struct tcmu_ring **ret_ring);
+/* The same of one that a program before us had open, and answered all that it
+ * had taken; fd becomes the ring's, or is closed. */
+int tcmu_ring_inherit(int fd, struct tcmu_ring **ret_ring);
 /* The same of a descriptor and what it maps, which become the ring's: for
- * tests, and for a program that takes over from one before it. */
+ * tests. */
 int tcmu_ring_from(int fd, void *map, size_t size, struct tcmu_ring **ret_ring);
 
 static inline int

@@ -326,13 +326,18 @@ map_size(int fd, size_t *ret_size)
 int
 tcmu_ring_open(const char *uio, struct tcmu_ring **ret_ring)
 {
-	int fd = open(uio, O_RDWR | O_NONBLOCK | O_CLOEXEC), ret;
+	int fd = open(uio, O_RDWR | O_NONBLOCK | O_CLOEXEC);
+
+	return fd < 0 ? -errno : tcmu_ring_inherit(fd, ret_ring);
+}
+
+int
+tcmu_ring_inherit(int fd, struct tcmu_ring **ret_ring)
+{
 	size_t size = 0;
 	void *map;
+	int ret = map_size(fd, &size);
 
-	if (fd < 0)
-		return -errno;
-	ret = map_size(fd, &size);
 	if (ret < 0) {
 		close(fd);
 		return ret;

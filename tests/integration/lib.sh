@@ -52,11 +52,12 @@ trap 'exit 130' INT TERM
 
 varve() { "$BUILD/varve" "$@"; }
 
-# start_varved [OPTION...]: until it answers; the portal is in $portal.
+# start_varved [OPTION...]: until it answers; the portal is in $portal.  It is
+# $varved_program, if that is set.
 start_varved() {
     local tries
     [ $# -gt 0 ] || set -- --portal 127.0.0.1:0
-    "$BUILD/varved" --dir "$dir" "$@" >>"$dir/stderr.txt" 2>&1 </dev/null &
+    "${varved_program:-$BUILD/varved}" --dir "$dir" "$@" >>"$dir/stderr.txt" 2>&1 </dev/null &
     varved_pid=$!
     for tries in $(seq 200); do
         if varve version >/dev/null 2>&1; then

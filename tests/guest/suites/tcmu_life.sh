@@ -73,6 +73,18 @@ stopped() {
     start_varved
 }
 
+# Another takes over, in the same process.
+starts() { grep -c ' serves, ' $varved_dir/varved.log; }
+upgraded() {
+    local before
+    before=$(starts)
+    kill -USR2 "$varved_pid"
+    within 30 eval "[ \$(starts) -gt $before ]"
+}
+
+# of commands that did not end with GOOD: also what was sent again after BUSY
+errors_of() { cat "/sys/block/${1#/dev/}/device/ioerr_cnt"; }
+
 halted() {
     kill -STOP "$varved_pid"
     sleep "$1"
@@ -82,6 +94,14 @@ halted() {
 note "killed"
 under_load "it is killed, and back after 2 s" killed 2 guarded
 under_load "it is stopped, and started again" stopped 1
+errors=$(errors_of "$a")
+refused "the kernel has sent commands again so far" test $((errors)) = 0
+under_load "another takes over" upgraded
+if all; then
+    for i in 2 3 4 5; do under_load "and another ($i)" upgraded; done
+fi
+equal "in the same process, so often" "$(starts)" "$(all && echo 8 || echo 4)"
+equal "no command has heard of it" "$(errors_of "$a")" "$errors"
 if all; then
     under_load "nobody guards its devices meanwhile" killed 2 alone
     under_load "it is away for 10 s" killed 10 guarded

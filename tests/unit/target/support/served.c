@@ -75,7 +75,7 @@ stop_run(struct loop_task *task)
 {
 	struct step *step = step_of(task);
 
-	house_stop(step->served->house, house_stopped, step);
+	house_stop(step->served->house, NULL, house_stopped, step);
 }
 
 static void

@@ -50,24 +50,10 @@ set_lost(void *arg, const char *why)
 }
 
 static void
-rig_open(struct rig *rig, uint16_t flags, uint64_t delay_ns)
+device_start(struct rig *rig)
 {
-	const struct bs_delay_params delay = {
-	    .min_ns = delay_ns / 4, .max_ns = delay_ns, .seed = 1};
-	struct lun_params lun = {
-	    .serial = "s", .label = "vms/a", .write_cache = true};
 	struct tcmu_ring *ring;
 
-	memset(rig, 0, sizeof(*rig));
-	kernel_open(&rig->kernel, flags);
-	rig->loop = the_loop;
-	assert_int_equal(bs_mem_new(rig->loop, SIZE, 512, &rig->mem), 0);
-	rig->bs = rig->mem;
-	if (delay_ns > 0)
-		assert_int_equal(bs_delay_new(rig->mem, &delay, &rig->bs), 0);
-	lun.bs = rig->bs;
-	lun_naa_from_uuid((const uint8_t[16]){1, 2, 3}, lun.naa);
-	assert_int_equal(lun_new(&lun, &rig->lun), 0);
 	assert_int_equal(tcmu_ring_from(rig->kernel.device_fd, rig->kernel.lent,
 			     rig->kernel.size, &ring),
 	    0);
@@ -83,6 +69,27 @@ rig_open(struct rig *rig, uint16_t flags, uint64_t delay_ns)
 }
 
 static void
+rig_open(struct rig *rig, uint16_t flags, uint64_t delay_ns)
+{
+	const struct bs_delay_params delay = {
+	    .min_ns = delay_ns / 4, .max_ns = delay_ns, .seed = 1};
+	struct lun_params lun = {
+	    .serial = "s", .label = "vms/a", .write_cache = true};
+
+	memset(rig, 0, sizeof(*rig));
+	kernel_open(&rig->kernel, flags);
+	rig->loop = the_loop;
+	assert_int_equal(bs_mem_new(rig->loop, SIZE, 512, &rig->mem), 0);
+	rig->bs = rig->mem;
+	if (delay_ns > 0)
+		assert_int_equal(bs_delay_new(rig->mem, &delay, &rig->bs), 0);
+	lun.bs = rig->bs;
+	lun_naa_from_uuid((const uint8_t[16]){1, 2, 3}, lun.naa);
+	assert_int_equal(lun_new(&lun, &rig->lun), 0);
+	device_start(rig);
+}
+
+static void
 wait_for(struct rig *rig, const bool *what)
 {
 	while (!*what)
@@ -95,7 +102,7 @@ rig_close(struct rig *rig)
 	bool closed = false, freed = false, gone = false;
 
 	if (rig->device != NULL) {
-		tcmu_device_close(rig->device, set_true, &closed);
+		tcmu_device_close(rig->device, 0, set_true, &closed);
 		wait_for(rig, &closed);
 	}
 	lun_free(rig->lun, set_true, &freed);
@@ -377,6 +384,66 @@ what_is_aborted_is_answered_too(void **unused)
 	rig_close(&rig);
 }
 
+/* Over the same ring, as the kernel sees it: nothing but a pause. */
+static void
+who_has_patience_closes_it_with_all_done(void **unused)
+{
+	struct rig rig;
+	int id[8], later[2], next;
+	bool closed = false;
+
+	(void)unused;
+	rig_open(&rig, USUAL, 20 * NSEC_PER_MSEC);
+	for (unsigned i = 0; i < 8; i++)
+		id[i] = SEND(&rig, NULL, 512, 0x28, 0, BE32(i), 0, BE16(1), 0);
+	kernel_poke(&rig.kernel);
+	loop_turn(rig.loop);
+	kernel_lend_again(&rig.kernel);
+	tcmu_device_close(rig.device, 3600 * NSEC_PER_SEC, set_true, &closed);
+	for (unsigned i = 0; i < 2; i++)
+		later[i] = SEND(&rig, NULL, 0, 0, 0, 0, 0, 0, 0);
+	kernel_poke(&rig.kernel);
+	wait_for(&rig, &closed);
+	kernel_reap(&rig.kernel);
+	for (unsigned i = 0; i < 8; i++) {
+		assert_true(rig.kernel.commands[id[i]].done);
+		assert_int_equal(rig.kernel.commands[id[i]].status, SCSI_GOOD);
+	}
+	/* what came meanwhile is the next one's */
+	for (unsigned i = 0; i < 2; i++)
+		assert_false(rig.kernel.commands[later[i]].done);
+	device_start(&rig);
+	for (unsigned i = 0; i < 2; i++)
+		assert_int_equal(
+		    wait_command(&rig, later[i])->status, SCSI_GOOD);
+	next = SEND(&rig, NULL, 512, 0x28, 0, BE32(0), 0, BE16(1), 0);
+	assert_int_equal(wait_command(&rig, next)->status, SCSI_GOOD);
+	rig_close(&rig);
+}
+
+static void
+patience_has_an_end(void **unused)
+{
+	struct rig rig;
+	bool closed = false;
+	int slow;
+
+	(void)unused;
+	rig_open(&rig, USUAL, 0);
+	/* in debt for minutes: what comes now waits */
+	lun_limits_set(rig.lun, &(struct lun_limits){.bps = LUN_BPS_MIN});
+	RUN(&rig, NULL, 1 << 20, 0x28, 0, BE32(0), 0, BE16(2048), 0);
+	slow = SEND(&rig, NULL, 4096, 0x28, 0, BE32(0), 0, BE16(8), 0);
+	kernel_poke(&rig.kernel);
+	loop_turn(rig.loop);
+	tcmu_device_close(rig.device, NSEC_PER_MSEC, set_true, &closed);
+	rig.device = NULL;
+	wait_for(&rig, &closed);
+	kernel_reap(&rig.kernel);
+	assert_int_equal(rig.kernel.commands[slow].status, SCSI_BUSY);
+	rig_close(&rig);
+}
+
 static void
 who_closes_it_ends_all_with_busy(void **unused)
 {
@@ -390,7 +457,7 @@ who_closes_it_ends_all_with_busy(void **unused)
 		id[i] = SEND(&rig, NULL, 512, 0x28, 0, BE32(i), 0, BE16(1), 0);
 	kernel_poke(&rig.kernel);
 	loop_turn(rig.loop);
-	tcmu_device_close(rig.device, set_true, &closed);
+	tcmu_device_close(rig.device, 0, set_true, &closed);
 	rig.device = NULL;
 	wait_for(&rig, &closed);
 	kernel_reap(&rig.kernel);
@@ -451,6 +518,8 @@ run_all(struct loop_task *task)
 	    test(every_operation_code_has_an_answer),
 	    cmocka_unit_test(each_is_answered_once_in_whatever_order),
 	    cmocka_unit_test(what_is_aborted_is_answered_too),
+	    cmocka_unit_test(who_has_patience_closes_it_with_all_done),
+	    cmocka_unit_test(patience_has_an_end),
 	    cmocka_unit_test(who_closes_it_ends_all_with_busy),
 	    cmocka_unit_test(what_is_no_ring_is_lost_and_nothing_else),
 	};

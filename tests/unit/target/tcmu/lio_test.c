@@ -31,8 +31,8 @@ struct world {
 
 /* ---- what is wanted ---- */
 
-static const struct lio_device device_a = {A, 1 << 20, 512};
-static const struct lio_device device_b = {B, 2 << 20, 4096};
+static const struct lio_device device_a = {A, 1 << 20, 512, false};
+static const struct lio_device device_b = {B, 2 << 20, 4096, false};
 static const struct lio_lun luns_one[] = {{0, A, false}, {7, B, true}};
 static const struct lio_lun luns_two[] = {{0, B, false}};
 static const char *const portals[] = {"127.0.0.1:3261", "[::1]:3261"};
@@ -190,6 +190,23 @@ a_device_found_is_blocked_and_reset_before_it_is_served(void **state)
 	    "write core/user_86/" A "/action/block_dev 1\n"
 	    "write core/user_86/" A "/action/reset_ring 1\n"
 	    "write core/user_86/" A "/action/block_dev 0\n");
+}
+
+static void
+a_device_that_we_have_open_goes_on(void **state)
+{
+	struct world *world = *state;
+	struct lio_device open = device_a;
+	char uio[LIO_UIO_MAX];
+	bool resumed;
+
+	applied(world, &everything);
+	world->fake->open_uio = "/dev/uio0";
+	open.is_open = true;
+	assert_int_equal(lio_device_make(world->lio, &open, uio, &resumed), 0);
+	assert_false(resumed);
+	assert_string_equal(uio, "/dev/uio0");
+	assert_string_equal(world->fake->log, "");
 }
 
 static void
@@ -750,7 +767,7 @@ a_name_stays_in_its_directory(void **state)
 {
 	struct world *world = *state;
 	struct lio_target bad = plain_target;
-	const struct lio_device up = {"../x", 1 << 20, 512};
+	const struct lio_device up = {"../x", 1 << 20, 512, false};
 
 	bad.iqn = "../core";
 	assert_int_equal(
@@ -771,6 +788,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    TEST(a_device_is_set_before_it_is_enabled),
 	    TEST(a_device_found_is_blocked_and_reset_before_it_is_served),
+	    TEST(a_device_that_we_have_open_goes_on),
 	    TEST(a_device_that_is_served_is_not_disturbed),
 	    TEST(a_device_of_another_kind_is_refused),
 	    TEST(a_size_that_nobody_listens_to_is_no_failure),

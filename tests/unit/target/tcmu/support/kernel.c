@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "tests/unit/target/tcmu/support/kernel.h"
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -76,6 +77,16 @@ kernel_close(struct kernel *kernel)
 		free(kernel->commands[i].in);
 	munmap(kernel->map, kernel->size);
 	close(kernel->fd);
+}
+
+void
+kernel_lend_again(struct kernel *kernel)
+{
+	kernel->device_fd = fcntl(kernel->device_fd, F_DUPFD_CLOEXEC, 0);
+	assert_true(kernel->device_fd >= 0);
+	/* of length 0: a second mapping of the same memory */
+	kernel->lent = mremap(kernel->map, 0, kernel->size, MREMAP_MAYMOVE);
+	assert_true(kernel->lent != MAP_FAILED);
 }
 
 /* ---- into the ring ---- */

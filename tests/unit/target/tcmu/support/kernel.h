@@ -43,6 +43,8 @@ struct kernel {
 /* flags: TCMU_MAILBOX_FLAG_... */
 void kernel_open(struct kernel *kernel, uint16_t flags);
 void kernel_close(struct kernel *kernel);
+/* device_fd and lent once more, for a ring after the one that has them. */
+void kernel_lend_again(struct kernel *kernel);
 
 /* The command's id, or -1: no room.  data NULL: it reads, or has none. */
 int kernel_put(struct kernel *kernel, const void *cdb, unsigned cdb_length,
