@@ -8,6 +8,7 @@
 
 /* 32 thousand records; a commit is due every three thousand. */
 #define ACK_FILE_BYTES (1u << 20)
+#define FILE_BYTES     (ACK_FILE_BYTES + COMPARE_MEMORY_BYTES)
 #define BOOT_ID        "/proc/sys/kernel/random/boot_id"
 
 static int
@@ -44,16 +45,22 @@ memory_map(struct ack_file *file)
 
 	if (fd < 0)
 		return -errno;
-	ret = posix_fallocate(fd, 0, ACK_FILE_BYTES);
+	ret = posix_fallocate(fd, 0, FILE_BYTES);
 	if (ret != 0)
 		return -ret;
-	memory = mmap(
-	    NULL, ACK_FILE_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	memory =
+	    mmap(NULL, FILE_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	if (memory == MAP_FAILED)
 		return -errno;
 	file->memory = memory;
 	file->bytes = ACK_FILE_BYTES;
 	return 0;
+}
+
+static void *
+compares(const struct ack_file *file)
+{
+	return (uint8_t *)file->memory + ACK_FILE_BYTES;
 }
 
 int
@@ -92,10 +99,19 @@ ack_file_close(struct ack_file *file, bool forget)
 {
 	if (file->memory == NULL)
 		return;
-	munmap(file->memory, file->bytes);
+	forget = forget && compare_memory_is_idle(compares(file));
+	munmap(file->memory, FILE_BYTES);
 	file->memory = NULL;
 	if (forget)
 		unlink(file->path);
+}
+
+struct compare_memory *
+ack_file_compares(const struct ack_file *file, uint64_t now_ns)
+{
+	if (file->memory == NULL)
+		return NULL;
+	return compare_memory_open(compares(file), file->boot_id, now_ns);
 }
 
 void

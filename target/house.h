@@ -40,8 +40,9 @@ struct house_pool {
 						      open pool's */
 	unsigned device_count;
 	struct loop *loop;
-	struct pool *pool;    /* NULL: not open */
-	struct ack_file acks; /* the open pool's */
+	struct pool *pool;               /* NULL: not open */
+	struct ack_file acks;            /* the open pool's */
+	struct compare_memory *compares; /* in it, or NULL */
 	bool opening;
 	char problem[POOL_PROBLEM_MAX]; /* why it is not */
 	struct copy_manager *copies;    /* the reactor's */

@@ -171,6 +171,7 @@ lun_open_run(struct call *call)
 	    .keeper = &keeper,
 	    .keeper_arg = hl,
 	    .manager = hl->pool->copies,
+	    .compares = hl->pool->compares,
 	    .background_percent = pool_background(open->pool)};
 	settings_params(json_object_get(open->settings, hl->serial), &params);
 	if (volume_is_snapshot(volume)) {

@@ -330,6 +330,7 @@ acks_keep(struct house_pool *hp, struct pool_work *work)
 	if (ret < 0)
 		log_warn("%s: %s cannot be renamed: %s", hp->name,
 		    hp->acks.path, strerror(-ret));
+	hp->compares = ack_file_compares(&hp->acks, loop_now(hp->house->home));
 }
 
 void

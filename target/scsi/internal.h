@@ -319,13 +319,14 @@ struct lun {
 	void *keeper_arg;
 	struct lun_sanitize sanitize;
 
-	struct copy_manager *manager; /* NULL: no tokens */
-	struct list tokens;           /* of data of this unit, oldest first */
-	unsigned token_users;         /* copies that read by one */
-	bool changing;                /* see lun_data_changing */
-	unsigned copy_pieces;         /* of copies, being read or written */
-	bool copies_first;            /* it is their turn: ordering.c */
-	struct list copies;           /* that wait for what has to be alone */
+	struct copy_manager *manager;    /* NULL: no tokens */
+	struct compare_memory *compares; /* NULL: none */
+	struct list tokens;   /* of data of this unit, oldest first */
+	unsigned token_users; /* copies that read by one */
+	bool changing;        /* see lun_data_changing */
+	unsigned copy_pieces; /* of copies, being read or written */
+	bool copies_first;    /* it is their turn: ordering.c */
+	struct list copies;   /* that wait for what has to be alone */
 
 	struct bs_io flush; /* of SYNCHRONIZE CACHE with IMMED */
 	bool flush_again;
@@ -637,6 +638,11 @@ bool sbc_fua(const struct scsi_task *task);
 
 /* Compares blocks from task->lba on with Data-Out; then, if they are equal. */
 void sbc_compare(struct scsi_task *task, void (*then)(struct scsi_task *task));
+/* After that: the same blocks with Data-Out from there on. */
+void sbc_compare_again(struct scsi_task *task, uint64_t from,
+    void (*then)(struct scsi_task *task));
+/* COMPARE AND WRITE; false: it is a MISCOMPARE at *at. */
+bool sbc_differs(struct scsi_task *task, uint64_t *at);
 /* Moves length bytes between iov and the medium at lba, then calls after. */
 void sbc_transfer(struct scsi_task *task, enum bs_op op, uint64_t length,
     bool fua, void (*after)(struct scsi_task *task));

@@ -126,6 +126,7 @@ lun_new(const struct lun_params *params, struct lun **ret_lun)
 	lun->keeper = params->keeper;
 	lun->keeper_arg = params->keeper_arg;
 	lun->manager = params->manager;
+	lun->compares = params->compares;
 	lun->sanitize.percent = params->background_percent;
 	if (params->sanitizing)
 		lun->sanitize.state = SANITIZE_FAILED;

@@ -7,6 +7,7 @@
 #ifndef TARGET_SCSI_LUN_H
 #define TARGET_SCSI_LUN_H
 
+#include "target/scsi/compare_memory.h"
 #include "target/scsi/latency.h"
 #include "target/scsi/registry.h"
 #include "target/scsi/task.h"
@@ -136,8 +137,9 @@ struct lun_params {
 	bool sanitizing,
 	    sanitize_exits;           /* as kept: it did not come to an end */
 	struct copy_manager *manager; /* NULL: no token commands */
-	unsigned background_percent;  /* of the time that SANITIZE may work;
-					 0: all */
+	struct compare_memory *compares; /* of the loop; NULL: none */
+	unsigned background_percent;     /* of the time that SANITIZE may work;
+					    0: all */
 };
 
 void lun_naa_from_uuid(const uint8_t uuid[16], uint8_t ret_naa[8]);

@@ -4,6 +4,7 @@
  * depends on what is read, and nothing comes between (OP_EXCLUSIVE: see
  * ordering.c).  Read in bounded pieces into a second buffer.
  */
+#include "base/crc32c.h"
 #include "target/scsi/handlers.h"
 #include <string.h>
 
@@ -32,6 +33,78 @@ sbc_compare_and_write_check(struct scsi_task *task)
 	return SENSE_NONE;
 }
 
+static uint32_t
+sum_of(const struct scsi_task *task, uint64_t from, uint64_t length)
+{
+	struct iovec part[SCSI_TASK_IOV_MAX];
+	unsigned count = bs_iov_slice(
+	    task->iov, task->iov_count, from, length, part, SCSI_TASK_IOV_MAX);
+	uint32_t sum = CRC32C_SEED;
+
+	for (unsigned i = 0; i < count; i++)
+		sum = crc32c_add(sum, part[i].iov_base, part[i].iov_len);
+	return crc32c_end(sum);
+}
+
+static struct compare_key
+compare_key(const struct scsi_task *task)
+{
+	uint64_t length = task->data_length / 2;
+	struct compare_key key = {
+	    .offset = task_offset(task, task->lba),
+	    .length = (uint32_t)length,
+	    .expected_sum = sum_of(task, 0, length),
+	    .written_sum = sum_of(task, length, length),
+	};
+
+	memcpy(key.naa, task->lun->naa, sizeof(key.naa));
+	return key;
+}
+
+static void
+remember(struct scsi_task *task)
+{
+	const struct compare_key key = compare_key(task);
+
+	if (task->lun->compares != NULL)
+		task->compare = compare_memory_begin(task->lun->compares, &key);
+}
+
+static bool
+was_interrupted(const struct scsi_task *task)
+{
+	const struct compare_key key = compare_key(task);
+
+	return task->lun->compares != NULL &&
+	       compare_memory_recall(
+		   task->lun->compares, &key, loop_now(task->loop));
+}
+
+static void
+written_before(struct scsi_task *task)
+{
+	if (sbc_fua(task))
+		scsi_task_flush(task, scsi_task_end_good);
+	else
+		scsi_task_end_good(task);
+}
+
+/* What differs from what is expected may be what this very command has written,
+ * when its initiator did not hear of it. */
+bool
+sbc_differs(struct scsi_task *task, uint64_t *at)
+{
+	if (task->compare_from > 0) {
+		*at = task->differs_at;
+		return false;
+	}
+	if (!was_interrupted(task))
+		return false;
+	task->differs_at = *at;
+	sbc_compare_again(task, task->data_length / 2, written_before);
+	return true;
+}
+
 static void
 compared_written(struct scsi_task *task)
 {
@@ -52,6 +125,7 @@ compared_equal(struct scsi_task *task)
 	io->iov = task->piece;
 	io->iov_count = bs_iov_slice(task->iov, task->iov_count, length, length,
 	    task->piece, SCSI_TASK_IOV_MAX);
+	remember(task);
 	scsi_task_submit(task, compared_written);
 }
 

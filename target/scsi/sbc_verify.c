@@ -79,8 +79,9 @@ static size_t
 compare_data(struct scsi_task *task, const uint8_t *read, size_t length)
 {
 	size_t at = 0;
-	unsigned count = bs_iov_slice(task->iov, task->iov_count, task->cursor,
-	    length, task->piece, SCSI_TASK_IOV_MAX);
+	unsigned count = bs_iov_slice(task->iov, task->iov_count,
+	    task->compare_from + task->cursor, length, task->piece,
+	    SCSI_TASK_IOV_MAX);
 
 	for (unsigned i = 0; i < count; i++) {
 		size_t part = task->piece[i].iov_len;
@@ -126,6 +127,8 @@ miscompare(struct scsi_task *task, uint64_t at)
 {
 	struct scsi_sense sense = SENSE_MISCOMPARE_DURING_VERIFY;
 
+	if (is_compare_and_write(task) && sbc_differs(task, &at))
+		return;
 	sense.information_valid = true;
 	sense.information = is_compare_and_write(task)
 				? at
@@ -173,7 +176,18 @@ sbc_compare(struct scsi_task *task, void (*then)(struct scsi_task *task))
 
 	task->after = then;
 	task->cursor = 0;
+	task->compare_from = 0;
 	scsi_task_side(task, total < STEP ? total : STEP, verify_read);
+}
+
+void
+sbc_compare_again(
+    struct scsi_task *task, uint64_t from, void (*then)(struct scsi_task *task))
+{
+	task->after = then;
+	task->cursor = 0;
+	task->compare_from = from;
+	verify_read(task);
 }
 
 static void

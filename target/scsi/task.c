@@ -31,6 +31,7 @@ task_reset(struct scsi_task *task)
 	task->sense_length = 0;
 	task->aborted = task->aborting = task->detached = false;
 	task->ends_others = false;
+	task->compare = NULL;
 	task->dormant = task->waiting = task->starting = false;
 	task->queued = task->throttled = task->turn.paid = false;
 	task->turn.lun = NULL;
@@ -284,7 +285,9 @@ task_finish(struct scsi_task *task)
 	struct scsi_mapping *mapping = task->mapping;
 	struct scsi_nexus *nexus = task->detached ? NULL : task->nexus;
 	struct lun *lun = task->lun;
+	struct compare_slot *compare = task->compare;
 	bool aborting = task->aborting;
+	uint64_t now_ns = loop_now(task->loop);
 
 	assert(task_is_executing(task));
 	assert(!task->io.in_flight && !task->waiting);
@@ -303,6 +306,8 @@ task_finish(struct scsi_task *task)
 	task->phase = SCSI_TASK_COMPLETED;
 	task->complete(task);
 
+	if (compare != NULL)
+		compare_memory_end(compare, !aborting, now_ns);
 	/* The task is the carrier's again.  LUN, mapping and nexus are freed
 	 * from the loop only, so they are still there. */
 	if (lun != NULL && aborting)

@@ -94,6 +94,8 @@ struct scsi_task {
 	bool ends_others; /* it tells that other tasks have ended, and so
 			     must not overtake what there is to say of
 			     them */
+	struct compare_slot *compare; /* forgotten after complete(): by then
+					 its answer should be out */
 
 	/* ---- scsi's, from begin to complete ---- */
 	struct loop *loop;
@@ -131,6 +133,8 @@ struct scsi_task {
 	unsigned step;
 	void *side; /* second buffer of VERIFY and friends */
 	size_t side_length;
+	uint64_t compare_from; /* in Data-Out, what is compared */
+	uint64_t differs_at;
 	uint64_t wanted; /* bytes of the buffers it waits for */
 	struct buf_waiter waiter;
 	struct loop_task later;

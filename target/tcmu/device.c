@@ -112,14 +112,19 @@ device_lose(struct tcmu_device *device, const char *why)
 }
 
 static void
+kick(struct tcmu_device *device)
+{
+	if (tcmu_ring_kick(device->ring) < 0)
+		device_lose(device, "its kernel device is gone");
+}
+
+static void
 kick_run(struct loop_task *loop_task)
 {
 	struct tcmu_device *device =
 	    container_of(loop_task, struct tcmu_device, kick);
-	int ret = tcmu_ring_kick(device->ring);
 
-	if (ret < 0)
-		device_lose(device, "its kernel device is gone");
+	kick(device);
 	close_check(device);
 }
 
@@ -212,6 +217,8 @@ static void
 task_end(struct tcmu_task *task)
 {
 	task_answer(task);
+	if (task->scsi.compare != NULL)
+		kick(task->device); /* before it is forgotten */
 	scsi_task_release(&task->scsi);
 	task->done = true;
 	task_give(task);

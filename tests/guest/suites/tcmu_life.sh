@@ -112,6 +112,34 @@ fi
 ok "nothing hangs" no_hung
 equal "the disk has been the same all the time" "$(disk_of vms/a)" "$a"
 
+# COMPARE AND WRITE, one after the other, each on what the one before has left: one
+# that was done and is sent again must not find its own.
+step_block() { yes "step $1" | head -c 512; }
+steps() {
+    local i=0
+    step_block 0 | dd of="$a" bs=512 seek=8 oflag=direct conv=notrunc 2>/dev/null
+    while [ -e /tmp/stepping ]; do
+        (step_block $i && step_block $((i + 1))) >/tmp/step
+        sg_compare_and_write --in=/tmp/step --lba=8 --num=1 "$a" || return
+        i=$((i + 1))
+        echo $i >/tmp/steps
+    done
+}
+if all; then
+    note "compare and write"
+    : >/tmp/stepping
+    steps >/tmp/stepped 2>&1 &
+    stepper=$!
+    for i in $(seq 10); do
+        sleep 0.$i
+        killed 0 guarded
+    done
+    rm /tmp/stepping
+    run wait $stepper
+    cp /tmp/stepped /tmp/out
+    equal "each step was made once ($(cat /tmp/steps) of them)" $status 0
+fi
+
 # ---- somebody tampers
 
 note "tampering"

@@ -52,6 +52,28 @@ the_next_process_finds_what_the_last_one_wrote(void **state)
 }
 
 static void
+a_command_that_may_come_again_keeps_it(void **state)
+{
+	const struct compare_key key = {.length = 512};
+	struct ack_file file;
+	struct compare_memory *compares;
+
+	assert_int_equal(ack_file_open(&file, *state, "a"), 0);
+	compares = ack_file_compares(&file, 0);
+	assert_non_null(compares);
+	assert_non_null(compare_memory_begin(compares, &key));
+	/* it does not reach into the ring */
+	memset(file.memory, 0xff, file.bytes);
+	ack_file_close(&file, true);
+	assert_null(ack_file_compares(&file, 0));
+	assert_int_equal(ack_file_open(&file, *state, "a"), 0);
+	compares = ack_file_compares(&file, 1);
+	assert_true(compare_memory_recall(compares, &key, 2));
+	ack_file_close(&file, true);
+	assert_int_not_equal(access(file.path, F_OK), 0);
+}
+
+static void
 its_space_is_taken_and_nobody_else_reads_it(void **state)
 {
 	struct ack_file file;
@@ -59,8 +81,8 @@ its_space_is_taken_and_nobody_else_reads_it(void **state)
 
 	assert_int_equal(ack_file_open(&file, *state, "a"), 0);
 	assert_int_equal(stat(file.path, &st), 0);
-	assert_int_equal(st.st_size, file.bytes);
-	assert_true((uint64_t)st.st_blocks * 512 >= file.bytes);
+	assert_int_equal(st.st_size, file.bytes + COMPARE_MEMORY_BYTES);
+	assert_true(st.st_blocks * 512 >= st.st_size);
 	assert_int_equal(st.st_mode & 0777, 0600);
 	ack_file_close(&file, true);
 }
@@ -115,6 +137,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    test(the_next_process_finds_what_the_last_one_wrote),
+	    test(a_command_that_may_come_again_keeps_it),
 	    test(its_space_is_taken_and_nobody_else_reads_it),
 	    test(a_new_name_takes_the_place_of_an_old_file),
 	    test(without_a_directory_there_is_none),

@@ -138,6 +138,7 @@ rig_open(struct rig *rig, const struct rig_params *params)
 	    .sanitizing = params->sanitizing,
 	    .sanitize_exits = params->sanitize_exits,
 	    .background_percent = params->background_percent,
+	    .compares = params->compares,
 	};
 	rig->keeping.loop = rig->loop;
 	rig->manager = copy_manager_new();

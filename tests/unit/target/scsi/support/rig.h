@@ -65,6 +65,7 @@ struct rig_params {
 	const struct port_groups *ports;
 	bool sanitizing, sanitize_exits;
 	unsigned background_percent;
+	struct compare_memory *compares;
 };
 
 void rig_open(struct rig *rig, const struct rig_params *params);
