@@ -5,7 +5,7 @@
  */
 #include "target/iscsi/order.h"
 #include "target/iscsi/reactor.h"
-#include "tests/unit/target/iscsi/support/cmocka.h"
+#include "tests/unit/base/support/cmocka.h"
 #include <malloc.h>
 
 #define DATA 65536u
