@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * EXTENDED COPY(LID1) and RECEIVE COPY RESULTS: what is copied, between which
- * units, what is refused, and what is told afterwards.  Not here: a copy from a
- * unit of a pool to one of another, which no nexus sees together.
+ * units, what is refused, and what is told afterwards.  Not here: what happens
+ * while it runs (copy_run_test.c); a copy from a unit of a pool to one of
+ * another, which no nexus sees together.
  */
 #include "target/scsi/mode.h"
 #include "tests/unit/target/scsi/support/copy_list.h"
-#include "tests/unit/target/scsi/support/pair.h"
 #include <errno.h>
 #include <stdlib.h>
 
@@ -15,12 +15,6 @@ setup(void **state)
 {
 	*state = pair_open(4096);
 	return 0;
-}
-
-static void
-set_true(void *arg)
-{
-	*(bool *)arg = true;
 }
 
 static int
@@ -32,7 +26,6 @@ teardown(void **state)
 
 /* ---- parameter lists ---- */
 
-#define TAG           77u
 #define FIRST_SEGMENT (COPY_LIST_HEAD + 2 * COPY_LIST_TARGET) /* of one() */
 
 static struct copy_list list;
@@ -61,10 +54,7 @@ static void
 one(struct pair *pair, uint8_t id, unsigned from, unsigned to, uint16_t count,
     uint64_t from_lba, uint64_t lba)
 {
-	copy_list_begin(&list, id, 0);
-	copy_list_target(&list, pair->rig.lun);
-	copy_list_target(&list, pair->lun);
-	copy_list_segment(&list, from, to, count, from_lba, lba);
+	copy_list_pair(&list, pair, id, from, to, count, from_lba, lba);
 }
 
 /* Within the first unit, and good but for one byte. */
@@ -80,24 +70,6 @@ receive(struct cmd *cmd, struct rig *rig, unsigned action, unsigned id)
 {
 	CMD(cmd, rig, 0x84, (uint8_t)action, (uint8_t)id, 0, 0, 0, 0, 0, 0, 0,
 	    BE32(1024), 0, 0);
-}
-
-static void
-expect_status(struct pair *pair, unsigned id, unsigned status,
-    unsigned segments, uint32_t kib)
-{
-	struct cmd cmd;
-
-	receive(&cmd, &pair->rig, 0, id);
-	cmd_run(&cmd);
-	assert_good(&cmd);
-	const uint8_t *in = cmd_in(&cmd);
-	assert_int_equal(load_be32(in), 8);
-	assert_int_equal(in[4], status);
-	assert_int_equal(load_be16(&in[5]), segments);
-	assert_int_equal(in[7], 1);
-	assert_int_equal(load_be32(&in[8]), kib);
-	cmd_release(&cmd);
 }
 
 /* ---- what is copied ---- */
@@ -120,7 +92,7 @@ blocks_go_from_one_place_of_a_unit_to_another(void **state)
 	assert_true(rig_is(rig, 13000, 5, 'b'));
 	assert_true(rig_is(rig, 13005, 1, 0));
 	assert_true(rig_is(rig, 20000, 2, 'b'));
-	expect_status(pair, 7, 1, 3, 3007 / 2);
+	copy_expect(pair, 7, 1, 3, 3007 / 2);
 }
 
 static void
@@ -197,7 +169,7 @@ a_piece_on_its_way_when_the_cache_goes_off_is_durable_too(void **state)
 	assert_true(cmd.done);
 	assert_good(&cmd);
 	cmd_release(&cmd);
-	expect_status(pair, 1, 1, 1, 4);
+	copy_expect(pair, 1, 1, 1, 4);
 }
 
 /* ---- who may ---- */
@@ -409,7 +381,7 @@ a_failure_is_told_once_with_what_was_done_before(void **state)
 	assert_int_equal(cmd_sense(&cmd).ascq, 0x07);
 	cmd_release(&cmd);
 	assert_true(rig_is(rig, 100, 16, 'a'));
-	expect_status(pair, 9, 2, 1, 8);
+	copy_expect(pair, 9, 2, 1, 8);
 	receive(&cmd, rig, 4, 9);
 	cmd_run(&cmd);
 	assert_good(&cmd);
@@ -438,8 +410,8 @@ results_are_of_one_nexus_and_the_oldest_goes(void **state)
 	}
 	receive(&cmd, rig, 0, 1);
 	run_field(&cmd, 2, -1);
-	expect_status(pair, 2, 1, 1, 1);
-	expect_status(pair, COPY_RESULTS + 1, 1, 1, 1);
+	copy_expect(pair, 2, 1, 1, 1);
+	copy_expect(pair, COPY_RESULTS + 1, 1, 1, 1);
 	receive(&cmd, rig, 0, COPY_RESULTS + 1);
 	cmd.task.nexus = rig->nexus[1];
 	run_field(&cmd, 2, -1);
@@ -490,179 +462,6 @@ the_limits_are_told_alike(void **state)
 	cmd_release(&cmd);
 }
 
-/* ---- while it runs ---- */
-
-static void
-start(struct cmd *cmd, struct pair *pair, uint8_t id)
-{
-	one(pair, id, 0, 1, 8192, 0, 0);
-	pair->spy->hold = true;
-	copy(cmd, &pair->rig);
-	cmd->task.tag = TAG;
-	assert_true(cmd_begin(cmd));
-	cmd_execute(cmd);
-	rig_drain(&pair->rig);
-	assert_false(cmd->done);
-}
-
-static void
-its_identifier_is_taken_and_its_state_can_be_asked(void **state)
-{
-	struct pair *pair = *state;
-	struct cmd cmd, again;
-
-	start(&cmd, pair, 3);
-	expect_status(pair, 3, 0, 0, 0);
-	copy(&again, &pair->rig);
-	run_sense(&again, OPERATION_IN_PROGRESS);
-	spy_release(pair->spy);
-	rig_drain(&pair->rig);
-	expect_status(pair, 3, 0, 0, 512);
-	pair->spy->hold = false;
-	spy_release_all(pair->spy);
-	rig_drain(&pair->rig);
-	assert_good(&cmd);
-	cmd_release(&cmd);
-}
-
-static void
-tmf_done(struct scsi_tmf_request *request)
-{
-	request->waiting = 99;
-}
-
-static struct scsi_tmf_request
-abort_of(const struct pair *pair)
-{
-	return (struct scsi_tmf_request){
-	    .nexus = pair->rig.nexus[0],
-	    .function = SCSI_ABORT_TASK,
-	    .tag = TAG,
-	    .done = tmf_done,
-	};
-}
-
-static void
-it_is_aborted_after_the_piece_in_flight(void **state)
-{
-	struct pair *pair = *state;
-	struct scsi_tmf_request tmf = abort_of(pair);
-	struct cmd cmd;
-
-	start(&cmd, pair, 3);
-	scsi_tmf(&tmf);
-	rig_drain(&pair->rig);
-	assert_int_not_equal(tmf.waiting, 99);
-	spy_release(pair->spy);
-	rig_drain(&pair->rig);
-	assert_int_equal(tmf.waiting, 99);
-	assert_true(cmd.done && cmd.task.aborted);
-	assert_int_equal(pair->spy->log_count, 1);
-	cmd_release(&cmd);
-	expect_status(pair, 3, 2, 0, 0);
-}
-
-static void
-a_unit_that_goes_ends_it_and_waits_for_the_piece(void **state)
-{
-	struct pair *pair = *state;
-	struct scsi_nexus *nexus = pair->rig.nexus[0];
-	bool unmapped = false;
-	struct cmd cmd;
-
-	start(&cmd, pair, 3);
-	scsi_nexus_unmap(nexus, 1, false, set_true, &unmapped);
-	rig_drain(&pair->rig);
-	assert_false(unmapped);
-	spy_release(pair->spy);
-	rig_drain(&pair->rig);
-	assert_true(unmapped);
-	assert_sense(&cmd, COPY_TARGET_NOT_REACHABLE);
-	cmd_release(&cmd);
-}
-
-/* ---- limits ---- */
-
-static void
-limit(struct lun *lun, uint64_t bps)
-{
-	lun_limits_set(lun, &(struct lun_limits){.bps = bps, .bps_burst = bps});
-}
-
-/* 8192 blocks, in eight pieces. */
-static void
-run_for(struct pair *pair, struct cmd *cmd, uint64_t seconds)
-{
-	spy_forget(pair->spy);
-	one(pair, 1, 0, 1, 8192, 0, 0);
-	copy(cmd, &pair->rig);
-	cmd->task.tag = TAG;
-	assert_true(cmd_begin(cmd));
-	cmd_execute(cmd);
-	rig_pass(&pair->rig, seconds * NSEC_PER_SEC + NSEC_PER_MSEC);
-}
-
-static void
-each_unit_is_charged_for_what_it_moves(void **state)
-{
-	struct pair *pair = *state;
-	struct cmd cmd;
-
-	rig_fill(&pair->rig, 0, 8192, 'a');
-	for (unsigned which = 0; which < 2; which++) {
-		struct lun *lun = which == 0 ? pair->rig.lun : pair->lun;
-		run_for(pair, &cmd, 0); /* without limits it is done at once */
-		assert_true(cmd.done);
-		cmd_release(&cmd);
-		limit(lun, 512 << 10);
-		run_for(pair, &cmd, 0);
-		assert_int_equal(spy_count(pair->spy, BS_WRITE), 1);
-		rig_pass(&pair->rig, 3 * NSEC_PER_SEC);
-		assert_int_equal(spy_count(pair->spy, BS_WRITE), 4);
-		rig_drain(&pair->rig);
-		assert_true(cmd.done);
-		assert_good(&cmd);
-		cmd_release(&cmd);
-		limit(lun, 0);
-	}
-}
-
-static void
-what_waits_for_a_limit_is_aborted_at_once(void **state)
-{
-	struct pair *pair = *state;
-	struct scsi_tmf_request tmf = abort_of(pair);
-	struct cmd cmd;
-
-	rig_fill(&pair->rig, 0, 8192, 'a');
-	limit(pair->lun, 512 << 10);
-	run_for(pair, &cmd, 1);
-	assert_false(cmd.done);
-	scsi_tmf(&tmf);
-	rig_pass(&pair->rig, NSEC_PER_MSEC);
-	assert_int_equal(tmf.waiting, 99);
-	assert_true(cmd.done && cmd.task.aborted);
-	cmd_release(&cmd);
-	assert_false(loop_timer_armed(&pair->lun->throttle.timer));
-}
-
-static void
-a_unit_that_goes_ends_what_waits_for_its_limits(void **state)
-{
-	struct pair *pair = *state;
-	bool unmapped = false;
-	struct cmd cmd;
-
-	rig_fill(&pair->rig, 0, 8192, 'a');
-	limit(pair->lun, 512 << 10);
-	run_for(pair, &cmd, 1);
-	scsi_nexus_unmap(pair->rig.nexus[0], 1, false, set_true, &unmapped);
-	rig_pass(&pair->rig, NSEC_PER_MSEC);
-	assert_true(unmapped);
-	assert_sense(&cmd, COPY_TARGET_NOT_REACHABLE);
-	cmd_release(&cmd);
-}
-
 /* The unit that is written says so, not the one that the command came to. */
 static void
 a_threshold_of_the_destination_is_told(void **state)
@@ -710,12 +509,6 @@ main(void)
 	    pair_test(a_failure_is_told_once_with_what_was_done_before),
 	    pair_test(results_are_of_one_nexus_and_the_oldest_goes),
 	    pair_test(the_limits_are_told_alike),
-	    pair_test(its_identifier_is_taken_and_its_state_can_be_asked),
-	    pair_test(it_is_aborted_after_the_piece_in_flight),
-	    pair_test(a_unit_that_goes_ends_it_and_waits_for_the_piece),
-	    pair_test(each_unit_is_charged_for_what_it_moves),
-	    pair_test(what_waits_for_a_limit_is_aborted_at_once),
-	    pair_test(a_unit_that_goes_ends_what_waits_for_its_limits),
 	    pair_test(a_threshold_of_the_destination_is_told),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -45,9 +45,38 @@ copy_list_segment(struct copy_list *list, unsigned from, unsigned to,
 }
 
 void
+copy_list_pair(struct copy_list *list, const struct pair *pair, uint8_t id,
+    unsigned from, unsigned to, uint16_t count, uint64_t from_lba, uint64_t lba)
+{
+	copy_list_begin(list, id, 0);
+	copy_list_target(list, pair->rig.lun);
+	copy_list_target(list, pair->lun);
+	copy_list_segment(list, from, to, count, from_lba, lba);
+}
+
+void
 cmd_copy(struct cmd *cmd, struct rig *rig, const struct copy_list *list)
 {
 	CMD(cmd, rig, 0x83, 0, 0, 0, 0, 0, 0, 0, 0, 0, BE32(list->length), 0,
 	    0);
 	cmd_out(cmd, list->bytes, list->length);
+}
+
+void
+copy_expect(struct pair *pair, unsigned id, unsigned status, unsigned segments,
+    uint32_t kib)
+{
+	struct cmd cmd;
+
+	CMD(&cmd, &pair->rig, 0x84, 0, (uint8_t)id, 0, 0, 0, 0, 0, 0, 0,
+	    BE32(1024), 0, 0);
+	cmd_run(&cmd);
+	assert_good(&cmd);
+	const uint8_t *in = cmd_in(&cmd);
+	assert_int_equal(load_be32(in), 8);
+	assert_int_equal(in[4], status);
+	assert_int_equal(load_be16(&in[5]), segments);
+	assert_int_equal(in[7], 1);
+	assert_int_equal(load_be32(&in[8]), kib);
+	cmd_release(&cmd);
 }
