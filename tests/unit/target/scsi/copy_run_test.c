@@ -3,6 +3,7 @@
  * A copy on its way: what it waits for, who waits for it, how it is given up,
  * and what is told of it meanwhile.  Not here: what is copied (copy_test.c).
  */
+#include "base/simloop.h"
 #include "target/scsi/copy.h"
 #include "tests/unit/target/scsi/support/copy_list.h"
 
@@ -256,6 +257,74 @@ nothing_but_ordered_waits_for_the_whole_copy(void **state)
 	end_well(&ordered, 1);
 }
 
+/* ---- nothing waits for what waits for it ---- */
+
+/* Of two pieces, the first of which is on its way; then two in the first unit
+ * that have to be alone. */
+static void
+copy_begins_before_two(
+    struct pair *pair, struct cmd *copied, unsigned to, struct cmd alone[2])
+{
+	pair->spy->hold = pair->rig.spy->hold = true;
+	copy_list_pair(&list, pair, 1, 0, to, 2048, 0, 2048);
+	cmd_copy(copied, &pair->rig, &list);
+	send(copied);
+	for (unsigned i = 0; i < 2; i++) {
+		compare_and_write(&alone[i], pair, 0);
+		send(&alone[i]);
+	}
+	assert_int_equal(pair->rig.spy->log_count, 1);
+}
+
+static void
+stores_go(struct pair *pair)
+{
+	while (spy_release(pair->rig.spy) || spy_release(pair->spy))
+		rig_drain(&pair->rig);
+}
+
+static void
+a_copy_within_a_unit_does_not_wait_for_itself(void **state)
+{
+	struct pair *pair = *state;
+	struct cmd copied, alone[2];
+
+	copy_begins_before_two(pair, &copied, 0, alone);
+	stores_go(pair);
+	end_well(&copied, 1);
+	end_well(alone, 2);
+}
+
+/* The first has the leave of the first unit, and has not asked for the second's
+ * yet, when the other copy comes, and what has to be alone in the second. */
+static void
+copies_that_go_both_ways_do_not_wait_for_each_other(void **state)
+{
+	struct pair *pair = *state;
+	struct cmd copies[2], alone[3];
+
+	copy_begins_before_two(pair, &copies[0], 1, alone);
+	while (spy_count(pair->rig.spy, BS_WRITE) == 0) {
+		assert_true(
+		    spy_release(pair->rig.spy) || spy_release(pair->spy));
+		rig_drain(&pair->rig);
+	}
+	assert_true(spy_release(pair->rig.spy));
+	while (pair->rig.lun->copy_pieces == 0)
+		assert_true(simloop_step(pair->rig.loop));
+	copy_list_pair(&list, pair, 2, 1, 0, 256, 0, 4096);
+	cmd_copy(&copies[1], &pair->rig, &list);
+	copies[1].task.lun_field[1] = 1;
+	compare_and_write(&alone[2], pair, 1);
+	assert_true(cmd_begin(&copies[1]) && cmd_begin(&alone[2]));
+	cmd_execute(&copies[1]);
+	cmd_execute(&alone[2]);
+	rig_drain(&pair->rig);
+	stores_go(pair);
+	end_well(copies, 2);
+	end_well(alone, 3);
+}
+
 /* Takes all buffers that are large enough for a piece. */
 static unsigned
 take_buffers(struct pair *pair, void **taken, unsigned most)
@@ -267,6 +336,31 @@ take_buffers(struct pair *pair, void **taken, unsigned most)
 		assert_true(++count < most);
 	buf_put(bufs, taken[--count]);
 	return count;
+}
+
+/* Those who have the buffers may be waiting for what has to be alone. */
+static void
+a_piece_that_waits_for_a_buffer_keeps_nobody_waiting(void **state)
+{
+	struct pair *pair = *state;
+	struct cmd cmds[3];
+	void *taken[512];
+	unsigned count = take_buffers(pair, taken, ARRAY_SIZE(taken));
+
+	copy_list_pair(&list, pair, 1, 0, 1, 8192, 0, 0);
+	cmd_copy(&cmds[2], &pair->rig, &list);
+	send(&cmds[2]);
+	assert_int_equal(pair->rig.spy->log_count, 0);
+	for (unsigned i = 0; i < 2; i++) {
+		compare_and_write(&cmds[i], pair, i);
+		send(&cmds[i]);
+	}
+	end_well(cmds, 2);
+	assert_false(cmds[2].done);
+	while (count > 0)
+		buf_put(pair->rig.loop->bufs, taken[--count]);
+	rig_drain(&pair->rig);
+	end_well(&cmds[2], 1);
 }
 
 /* ---- limits ---- */
@@ -459,6 +553,9 @@ main(void)
 	    test(a_unit_that_goes_ends_it_and_waits_for_the_piece),
 	    test(pieces_and_what_has_to_be_alone_take_turns),
 	    test(nothing_but_ordered_waits_for_the_whole_copy),
+	    test(a_copy_within_a_unit_does_not_wait_for_itself),
+	    test(copies_that_go_both_ways_do_not_wait_for_each_other),
+	    test(a_piece_that_waits_for_a_buffer_keeps_nobody_waiting),
 	    test(each_unit_is_charged_for_what_it_moves),
 	    test(what_waits_for_a_limit_is_aborted_at_once),
 	    test(what_waits_for_a_limit_holds_no_piece),
