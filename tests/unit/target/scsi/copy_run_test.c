@@ -142,6 +142,13 @@ compare_and_write_second(struct cmd *cmd, struct pair *pair, unsigned which)
 }
 
 static void
+atomic_open(struct pair *pair)
+{
+	pair->spy->bs.atomic_max = RIG_ATOMIC_MAX;
+	pair->spy->bs.atomic_unit = RIG_ATOMIC_UNIT;
+}
+
+static void
 write_atomic(struct cmd *cmd, struct pair *pair, unsigned which)
 {
 	static const uint8_t data[4096];
@@ -214,8 +221,7 @@ pieces_and_what_has_to_be_alone_take_turns(void **state)
 	struct pair *pair = *state;
 	struct cmd cmd;
 
-	pair->spy->bs.atomic_max = 1u << 20;
-	pair->spy->bs.atomic_unit = 4096;
+	atomic_open(pair);
 	for (unsigned i = 0; i < ARRAY_SIZE(kinds); i++) {
 		start(&cmd, pair, 3);
 		assert_int_equal(ended_beside(pair, &cmd, kinds[i].make),
@@ -526,6 +532,34 @@ what_waits_for_its_unit_is_given_up_at_once(void **state)
 	copy_expect(pair, 1, 2, 0, 512);
 }
 
+/* It had a turn coming, and others held back. */
+static void
+what_is_given_up_leaves_its_turn_to_others(void **state)
+{
+	struct pair *pair = *state;
+	struct cmd cmd, atomic[3];
+
+	atomic_open(pair);
+	start(&cmd, pair, 1);
+	for (unsigned i = 0; i < 2; i++) {
+		write_atomic(&atomic[i], pair, i);
+		send(&atomic[i]);
+	}
+	for (unsigned i = 0; i < 2; i++) { /* the piece, and one of them */
+		assert_true(spy_release(pair->spy));
+		rig_drain(&pair->rig);
+	}
+	assert_true(pair->lun->copies_first);
+	write_atomic(&atomic[2], pair, 2);
+	send(&atomic[2]);
+	assert_int_equal(spy_count(pair->spy, BS_WRITE), 2);
+	is_given_up(pair, &cmd);
+	assert_int_equal(spy_count(pair->spy, BS_WRITE), 3);
+	spy_release_all(pair->spy);
+	rig_drain(&pair->rig);
+	end_well(atomic, 3);
+}
+
 static void
 what_waits_for_a_buffer_is_given_up_at_once(void **state)
 {
@@ -562,6 +596,7 @@ main(void)
 	    test(a_unit_that_goes_ends_what_waits_for_its_limits),
 	    test(what_waits_for_a_limit_is_given_up_at_once),
 	    test(what_waits_for_its_unit_is_given_up_at_once),
+	    test(what_is_given_up_leaves_its_turn_to_others),
 	    test(what_waits_for_a_buffer_is_given_up_at_once),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -346,6 +346,18 @@ tmf(struct rig *rig, enum scsi_tmf function, uint64_t tag)
 	assert_int_equal(request.additional, 1);
 }
 
+/* From 100 on. */
+static void
+tagged_reads_start(struct cmd *cmds, struct rig *rig, unsigned count)
+{
+	for (unsigned i = 0; i < count; i++) {
+		CMD(&cmds[i], rig, 0x28, 0, BE32(i), 0, BE16(1), 0);
+		cmds[i].task.tag = 100 + i;
+		assert_true(cmd_begin(&cmds[i]));
+		cmd_execute(&cmds[i]);
+	}
+}
+
 static void
 abort_task_ends_one_that_waits_and_no_other(void **state)
 {
@@ -353,12 +365,7 @@ abort_task_ends_one_that_waits_and_no_other(void **state)
 	struct cmd cmds[4];
 
 	limit(rig, iops(100, 1));
-	for (unsigned i = 0; i < 4; i++) {
-		CMD(&cmds[i], rig, 0x28, 0, BE32(i), 0, BE16(1), 0);
-		cmds[i].task.tag = 100 + i;
-		assert_true(cmd_begin(&cmds[i]));
-		cmd_execute(&cmds[i]);
-	}
+	tagged_reads_start(cmds, rig, 4);
 	tmf(rig, SCSI_ABORT_TASK, 101); /* the first that waits */
 	assert_true(cmds[1].done && cmds[1].task.aborted);
 	cmd_release(&cmds[1]);
@@ -367,6 +374,26 @@ abort_task_ends_one_that_waits_and_no_other(void **state)
 	read_of(rig, 1, 2);
 	all_end_well(&cmds[0], 1);
 	all_end_well(&cmds[2], 2);
+}
+
+/* What it waited already counts. */
+static void
+who_moves_up_goes_when_there_are_tokens(void **state)
+{
+	struct rig *rig = *state;
+	struct cmd cmds[3];
+
+	limit(rig, iops(10, 1));
+	reads_start(cmds, rig, 1);
+	tagged_reads_start(&cmds[1], rig, 2);
+	rig_pass(rig, 60 * MSEC);
+	tmf(rig, SCSI_ABORT_TASK, 100);
+	cmd_release(&cmds[1]);
+	rig_pass(rig, 39 * MSEC);
+	assert_false(cmds[2].done);
+	rig_pass(rig, 2 * MSEC);
+	all_end_well(&cmds[2], 1);
+	all_end_well(&cmds[0], 1);
 }
 
 static void
@@ -560,6 +587,7 @@ main(void)
 		ordered_still_waits_for_all_before_it_and_holds_all_behind),
 	    rig_test(an_atomic_write_and_what_waits_before_it_both_end),
 	    rig_test(abort_task_ends_one_that_waits_and_no_other),
+	    rig_test(who_moves_up_goes_when_there_are_tokens),
 	    rig_test(a_reset_drops_all_that_wait),
 	    rig_test(the_end_of_a_nexus_drops_its_own),
 	    rig_test(a_change_is_for_those_that_wait_too),
