@@ -11,20 +11,6 @@
 
 static struct copy_list list;
 
-static int
-setup(void **state)
-{
-	*state = pair_open(4096);
-	return 0;
-}
-
-static int
-teardown(void **state)
-{
-	pair_close(*state);
-	return 0;
-}
-
 static void
 set_true(void *arg)
 {
@@ -576,28 +562,26 @@ what_waits_for_a_buffer_is_given_up_at_once(void **state)
 	copy_expect(pair, 1, 2, 0, 0);
 }
 
-#define test(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
-
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    test(its_identifier_is_taken_and_its_state_can_be_asked),
-	    test(it_is_aborted_after_the_piece_in_flight),
-	    test(a_unit_that_goes_ends_it_and_waits_for_the_piece),
-	    test(pieces_and_what_has_to_be_alone_take_turns),
-	    test(nothing_but_ordered_waits_for_the_whole_copy),
-	    test(a_copy_within_a_unit_does_not_wait_for_itself),
-	    test(copies_that_go_both_ways_do_not_wait_for_each_other),
-	    test(a_piece_that_waits_for_a_buffer_keeps_nobody_waiting),
-	    test(each_unit_is_charged_for_what_it_moves),
-	    test(what_waits_for_a_limit_is_aborted_at_once),
-	    test(what_waits_for_a_limit_holds_no_piece),
-	    test(a_unit_that_goes_ends_what_waits_for_its_limits),
-	    test(what_waits_for_a_limit_is_given_up_at_once),
-	    test(what_waits_for_its_unit_is_given_up_at_once),
-	    test(what_is_given_up_leaves_its_turn_to_others),
-	    test(what_waits_for_a_buffer_is_given_up_at_once),
+	    pair_test(its_identifier_is_taken_and_its_state_can_be_asked),
+	    pair_test(it_is_aborted_after_the_piece_in_flight),
+	    pair_test(a_unit_that_goes_ends_it_and_waits_for_the_piece),
+	    pair_test(pieces_and_what_has_to_be_alone_take_turns),
+	    pair_test(nothing_but_ordered_waits_for_the_whole_copy),
+	    pair_test(a_copy_within_a_unit_does_not_wait_for_itself),
+	    pair_test(copies_that_go_both_ways_do_not_wait_for_each_other),
+	    pair_test(a_piece_that_waits_for_a_buffer_keeps_nobody_waiting),
+	    pair_test(each_unit_is_charged_for_what_it_moves),
+	    pair_test(what_waits_for_a_limit_is_aborted_at_once),
+	    pair_test(what_waits_for_a_limit_holds_no_piece),
+	    pair_test(a_unit_that_goes_ends_what_waits_for_its_limits),
+	    pair_test(what_waits_for_a_limit_is_given_up_at_once),
+	    pair_test(what_waits_for_its_unit_is_given_up_at_once),
+	    pair_test(what_is_given_up_leaves_its_turn_to_others),
+	    pair_test(what_waits_for_a_buffer_is_given_up_at_once),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -10,20 +10,6 @@
 #include <errno.h>
 #include <stdlib.h>
 
-static int
-setup(void **state)
-{
-	*state = pair_open(4096);
-	return 0;
-}
-
-static int
-teardown(void **state)
-{
-	pair_close(*state);
-	return 0;
-}
-
 /* ---- parameter lists ---- */
 
 #define FIRST_SEGMENT (COPY_LIST_HEAD + 2 * COPY_LIST_TARGET) /* of one() */
@@ -482,11 +468,6 @@ a_threshold_of_the_destination_is_told(void **state)
 	cmd.task.lun_field[1] = 1;
 	run_sense(&cmd, THIN_PROVISIONING_THRESHOLD);
 }
-
-#define pair_test(f)                                                           \
-	{                                                                      \
-#f, f, setup, teardown, NULL                                   \
-	}
 
 int
 main(void)
