@@ -118,6 +118,8 @@ command_drop_data(struct iscsi_session *session, struct iscsi_held *command)
 static void
 command_refuse(struct iscsi_session *session, struct iscsi_held *command)
 {
+	if (command->refused)
+		return;
 	command_drop_data(session, command);
 	command->refused = true;
 	assert(command->conn->held_bytes >= command->length);

@@ -7,8 +7,6 @@
 #include <string.h>
 
 static void piece_begin(struct scsi_task *task);
-static void piece_enter(struct scsi_task *task);
-static void piece_buffer(struct scsi_task *task);
 
 static struct lun *
 unit_of(const struct copy_move *move, unsigned which)
@@ -18,7 +16,20 @@ unit_of(const struct copy_move *move, unsigned which)
 
 /* ---- what a piece has: both units' leave, and a buffer ---- */
 
-/* Before it waits for whatever, too, and so it keeps nobody waiting. */
+/* All copies enter in the order of addresses, as one that has the leave of one
+ * unit and waits for the other's must not wait for a copy that goes the other
+ * way.  Nor for itself, within one unit. */
+static struct lun *
+unit_to_enter(const struct copy_move *move, unsigned which)
+{
+	bool source_first =
+	    (uintptr_t)move->source < (uintptr_t)move->destination;
+
+	if (move->source == move->destination)
+		return which == 0 ? move->destination : NULL;
+	return source_first == (which == 0) ? move->source : move->destination;
+}
+
 static void
 piece_leave(struct scsi_task *task)
 {
@@ -28,7 +39,7 @@ piece_leave(struct scsi_task *task)
 		buf_put(task->loop->bufs, move->buffer);
 	move->buffer = NULL;
 	while (move->entered > 0) {
-		struct lun *lun = unit_of(move, --move->entered);
+		struct lun *lun = unit_to_enter(move, --move->entered);
 		if (lun != NULL)
 			task_set_copy_end(lun);
 	}
@@ -197,30 +208,36 @@ piece_read(struct scsi_task *task)
 
 /* ---- what a piece waits for, one after the other ---- */
 
+static void piece_enter(struct scsi_task *task);
+
 static void
-buffer_run(struct loop_task *later)
+enter_run(struct loop_task *later)
 {
 	struct scsi_task *task = container_of(later, struct scsi_task, later);
 
 	ASSERT_MAGIC(task, SCSI_TASK_MAGIC);
-	go_on(task, piece_buffer);
+	go_on(task, piece_enter);
 }
 
-static void
-buffer_look(struct scsi_task *task)
+void
+copy_move_resume(struct scsi_task *task, bool entered)
 {
-	task->waiting = false;
-	task->later.run = buffer_run;
+	copy_move_of(task)->entered += entered;
+	task->later.run = enter_run;
 	loop_defer(task->loop, &task->later);
 }
 
 static void
 buffer_ready(struct buf_waiter *waiter)
 {
-	buffer_look(container_of(waiter, struct scsi_task, waiter));
+	struct scsi_task *task = container_of(waiter, struct scsi_task, waiter);
+
+	task->waiting = false;
+	copy_move_resume(task, false);
 }
 
-/* Last, so that what waits for anything else has none. */
+/* Last, so that what waits for anything else has none.  Without, it leaves the
+ * units: who has them may wait for what has to be alone there. */
 static void
 piece_buffer(struct scsi_task *task)
 {
@@ -238,6 +255,7 @@ piece_buffer(struct scsi_task *task)
 	task->waiting = true;
 	task->waiter.ready = buffer_ready;
 	buf_wait(task->loop->bufs, &task->waiter);
+	piece_leave(task);
 }
 
 static void
@@ -246,28 +264,11 @@ piece_enter(struct scsi_task *task)
 	struct copy_move *move = copy_move_of(task);
 
 	for (; move->entered < 2; move->entered++) {
-		struct lun *lun = unit_of(move, move->entered);
+		struct lun *lun = unit_to_enter(move, move->entered);
 		if (lun != NULL && !task_set_copy_begin(lun, task))
 			return;
 	}
 	piece_buffer(task);
-}
-
-static void
-enter_run(struct loop_task *later)
-{
-	struct scsi_task *task = container_of(later, struct scsi_task, later);
-
-	ASSERT_MAGIC(task, SCSI_TASK_MAGIC);
-	go_on(task, piece_enter);
-}
-
-void
-copy_move_resume(struct scsi_task *task, bool entered)
-{
-	copy_move_of(task)->entered += entered;
-	task->later.run = enter_run;
-	loop_defer(task->loop, &task->later);
 }
 
 /* As a READ of one unit and a WRITE or WRITE SAME of the other. */
@@ -324,7 +325,7 @@ copy_move_wake(struct scsi_task *task)
 		task_set_copy_resume(task, false);
 	} else if (task->waiting) {
 		buf_wait_cancel(task->loop->bufs, &task->waiter);
-		buffer_look(task);
+		buffer_ready(&task->waiter);
 	}
 }
 

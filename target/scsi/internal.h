@@ -328,8 +328,10 @@ struct lun {
 	bool copies_first;    /* it is their turn: ordering.c */
 	struct list copies;   /* that wait for what has to be alone */
 
-	struct bs_io flush; /* of SYNCHRONIZE CACHE with IMMED */
-	bool flush_again;
+	struct bs_io flush; /* of SYNCHRONIZE CACHE with IMMED, and resets */
+	bool flush_again;   /* what is wanted came after it began */
+	uint64_t flush_begun, flush_done; /* so many */
+	uint64_t flush_wanted;            /* by the last reset, as flush_done */
 
 	uint8_t *buffer; /* of WRITE BUFFER; NULL: nobody wrote it yet */
 
@@ -380,6 +382,8 @@ bool lun_identify(
     struct lun_identity *identity, const struct lun_params *params);
 void lun_reset(struct lun *lun);
 void lun_flush_in_background(struct lun *lun);
+/* A reset has put the cache off, and not all of it is on the medium yet. */
+bool lun_reset_is_flushing(const struct lun *lun);
 /* May the initiator not write there?  And why. */
 bool mapping_is_protected(
     const struct scsi_mapping *mapping, struct scsi_sense *ret);

@@ -155,8 +155,10 @@ lun_reset(struct lun *lun)
 	bool off = lun->mode.write_cache && !lun->mode_saved.write_cache;
 
 	mode_put(lun, &lun->mode_saved);
-	if (off)
+	if (off) { /* SBC-3 6.4.5 WCE: what is in the cache goes out of it */
 		lun_flush_in_background(lun);
+		lun->flush_wanted = lun->flush_begun + lun->flush_again;
+	}
 	lun->stopped = false;
 	lun->reserved_by = NULL;
 }
@@ -254,8 +256,7 @@ mapping_is_protected(const struct scsi_mapping *mapping, struct scsi_sense *ret)
 	return !sense_is_good(ret);
 }
 
-/* ---- SYNCHRONIZE CACHE with IMMED: the status is out, the flush goes on ----
- */
+/* ---- a flush that no task waits for ---- */
 
 static void
 flush_complete(struct bs_io *io, int result)
@@ -267,24 +268,33 @@ flush_complete(struct bs_io *io, int result)
 		/* the store stays suspect: the next flush that someone waits
 		 * for fails and tells */
 		log_debug("%s: flush: %s", lun->label, strerror(-result));
-	if (lun->flush_again && !lun->closing)
+	lun->flush_done = lun->flush_begun;
+	if (lun->flush_again)
 		lun_flush_in_background(lun);
-	else
-		lun_close_check(lun);
+	tmf_check(lun);
 }
 
 void
 lun_flush_in_background(struct lun *lun)
 {
+	if (!lun->bs->volatile_cache)
+		return;
 	if (lun->flush.in_flight) {
 		lun->flush_again = true;
 		return;
 	}
 	lun->flush_again = false;
+	lun->flush_begun++;
 	bs_io_init(&lun->flush);
 	lun->flush.op = BS_FLUSH;
 	lun->flush.complete = flush_complete;
 	lun_submit(lun, &lun->flush);
+}
+
+bool
+lun_reset_is_flushing(const struct lun *lun)
+{
+	return lun->flush_done < lun->flush_wanted;
 }
 
 void

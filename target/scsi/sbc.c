@@ -264,8 +264,7 @@ sbc_synchronize_cache(struct scsi_task *task)
 		scsi_task_flush(task, scsi_task_end_good);
 		return;
 	}
-	if (task->lun->bs->volatile_cache)
-		lun_flush_in_background(task->lun);
+	lun_flush_in_background(task->lun);
 	scsi_task_end_good(task);
 }
 

@@ -5,7 +5,8 @@
  * function is answered when all have.  For that every function takes a ticket
  * from one ever growing count and writes it into its tasks; a logical unit
  * keeps the tasks being aborted in the order of their tickets, so the first of
- * them tells whether all up to some ticket are gone.
+ * them tells whether all up to some ticket are gone.  A reset that has put the
+ * cache off is answered when what was in it is on the medium as well.
  */
 #include "target/scsi/internal.h"
 #include <stdatomic.h>
@@ -184,19 +185,20 @@ tmf_nexus_reset(struct scsi_tmf_request *request, struct scsi_mapping *mapping)
 
 static const struct {
 	bool all_units;
+	bool resets; /* see reset_unit */
 	void (*run)(
 	    struct scsi_tmf_request *request, struct scsi_mapping *mapping);
 } tmf_table[] = {
-    [SCSI_ABORT_TASK] = {false, tmf_abort_task},
-    [SCSI_ABORT_TASK_SET] = {false, tmf_abort_task_set},
-    [SCSI_CLEAR_TASK_SET] = {false, tmf_clear_task_set},
-    [SCSI_LOGICAL_UNIT_RESET] = {false, tmf_logical_unit_reset},
-    [SCSI_TARGET_WARM_RESET] = {true, tmf_target_warm_reset},
-    [SCSI_TARGET_COLD_RESET] = {true, tmf_target_cold_reset},
-    [SCSI_I_T_NEXUS_RESET] = {true, tmf_nexus_reset},
-    [SCSI_QUERY_TASK] = {false, tmf_query_task},
-    [SCSI_QUERY_TASK_SET] = {false, tmf_query_task_set},
-    [SCSI_QUERY_ASYNC_EVENT] = {false, tmf_query_async_event},
+    [SCSI_ABORT_TASK] = {false, false, tmf_abort_task},
+    [SCSI_ABORT_TASK_SET] = {false, false, tmf_abort_task_set},
+    [SCSI_CLEAR_TASK_SET] = {false, false, tmf_clear_task_set},
+    [SCSI_LOGICAL_UNIT_RESET] = {false, true, tmf_logical_unit_reset},
+    [SCSI_TARGET_WARM_RESET] = {true, true, tmf_target_warm_reset},
+    [SCSI_TARGET_COLD_RESET] = {true, true, tmf_target_cold_reset},
+    [SCSI_I_T_NEXUS_RESET] = {true, false, tmf_nexus_reset},
+    [SCSI_QUERY_TASK] = {false, false, tmf_query_task},
+    [SCSI_QUERY_TASK_SET] = {false, false, tmf_query_task_set},
+    [SCSI_QUERY_ASYNC_EVENT] = {false, false, tmf_query_async_event},
 };
 
 /* ---- waiting for what was aborted ---- */
@@ -210,18 +212,29 @@ lun_aborts(const struct lun *lun, uint64_t ticket)
 	return first != NULL && first->abort_ticket <= ticket;
 }
 
-static struct lun *
-nexus_aborts(const struct scsi_nexus *nexus, uint64_t ticket)
+/* Is something that the function ends, or a reset brings about, under way in
+ * the unit? */
+static bool
+is_busy(const struct lun *lun, const struct scsi_tmf_request *request)
 {
+	return lun_aborts(lun, request->ticket) ||
+	       (tmf_table[request->function].resets &&
+		   lun_reset_is_flushing(lun));
+}
+
+static struct lun *
+find_busy(const struct scsi_tmf_request *request)
+{
+	const struct scsi_nexus *nexus = request->nexus;
 	const struct scsi_mapping *mapping;
 
 	for (unsigned i = 0; i < nexus->mapping_slots; i++) {
 		mapping = nexus->mappings[i];
-		if (mapping != NULL && lun_aborts(mapping->lun, ticket))
+		if (mapping != NULL && is_busy(mapping->lun, request))
 			return mapping->lun;
 	}
 	list_for_each (mapping, &nexus->closing_mappings, closing_link) {
-		if (lun_aborts(mapping->lun, ticket))
+		if (is_busy(mapping->lun, request))
 			return mapping->lun;
 	}
 	return NULL;
@@ -259,12 +272,12 @@ tmf_check(struct lun *lun)
 	struct scsi_tmf_request *request, *tmp;
 
 	list_for_each_safe (request, tmp, &lun->tmfs, link) {
-		if (lun_aborts(lun, request->ticket))
+		if (is_busy(lun, request))
 			continue;
 		list_del(&request->link);
 		struct lun *next = NULL;
 		if (tmf_table[request->function].all_units)
-			next = nexus_aborts(request->nexus, request->ticket);
+			next = find_busy(request);
 		tmf_wait(request, next);
 	}
 	registry_check_aborts(lun);
@@ -282,7 +295,7 @@ tmf_run_one(struct scsi_tmf_request *request)
 		return NULL;
 	}
 	tmf_table[request->function].run(request, mapping);
-	return lun_aborts(mapping->lun, request->ticket) ? mapping->lun : NULL;
+	return is_busy(mapping->lun, request) ? mapping->lun : NULL;
 }
 
 static struct lun *
@@ -295,7 +308,7 @@ tmf_run_all(struct scsi_tmf_request *request)
 			tmf_table[request->function].run(
 			    request, nexus->mappings[i]);
 	}
-	return nexus_aborts(nexus, request->ticket);
+	return find_busy(request);
 }
 
 void

@@ -4,7 +4,6 @@
 # Linux's own target by configfs alone, for scripts inside a guest; after lib.sh.
 # A backstore is a directory below core/, given as fileio_0/a.
 lio=/sys/kernel/config/target
-guest_iqn=$(sed -n 's/^InitiatorName=//p' /etc/iscsi/initiatorname.iscsi)
 
 lio_start() {
     mount_configfs
@@ -40,7 +39,7 @@ lio_loop_remove() {
 # lio_iscsi BACKSTORE IQN PORTAL USER SECRET: for this host's initiator, with CHAP
 lio_iscsi() {
     local tpg=$lio/iscsi/$2/tpgt_1 acl
-    acl=$tpg/acls/$guest_iqn
+    acl=$tpg/acls/$(guest_iqn)
     mkdir -p "$tpg/np/$3" "$tpg/lun/lun_0" "$acl/lun_0"
     ln -s "$lio/core/$1" "$tpg/lun/lun_0/backstore"
     ln -s "$tpg/lun/lun_0" "$acl/lun_0/lun"
@@ -60,7 +59,7 @@ lio_iscsi_open() {
 
 lio_iscsi_remove() {
     local tpg=$lio/iscsi/$1/tpgt_1 acl
-    acl=$tpg/acls/$guest_iqn
+    acl=$tpg/acls/$(guest_iqn)
     echo 0 >"$tpg/enable"
     rm "$acl/lun_0/lun" "$tpg/lun/lun_0/backstore"
     rmdir "$acl/lun_0" "$acl" "$tpg/lun/lun_0" "$tpg"/np/* "$tpg" "$lio/iscsi/$1"

@@ -138,6 +138,8 @@ scsi_of() { basename "$(readlink -f "/sys/block/${1#/dev/}/device")"; }
 
 # ---- the kernel's iSCSI initiator ----
 
+guest_iqn() { sed -n 's/^InitiatorName=//p' /etc/iscsi/initiatorname.iscsi; }
+
 iscsi_setting() {
     iscsiadm -m node -T "$1" -p "$2" -o update -n "$3" -v "$4"
 }

@@ -11,7 +11,6 @@
 # The ways: iscsi (varved's own portal, the kernel's initiator), loop (carrier
 # tcmu-loop: a disk of the host itself), tcmu (the kernel's target and initiator).
 way=${way:-iscsi}
-guest_iqn=$(sed -n 's/^InitiatorName=//p' /etc/iscsi/initiatorname.iscsi)
 varved_dir=/tmp/varved
 export VARVE_CONNECT=unix:$varved_dir/varve.sock
 varved_portals="127.0.0.1:3260 127.0.0.1:3270"
@@ -51,14 +50,17 @@ way_start() { "${way}_start"; }
 way_add() { "${way}_add" "$@"; }
 way_remove() { "${way}_remove" "$@"; }
 
+# add_guest: the kernel's initiator as a host, with a secret of varved's making
+add_guest() {
+    start_iscsid
+    varve --plain -o secret host add guest --iqn "$(guest_iqn)" --chap-generate >/tmp/guest.secret
+}
+
 # ---- varved's own portal, with CHAP; as varve host connect says it is done ----
 
 portal=${varved_portals%% *}
 
-iscsi_start() {
-    start_iscsid
-    varve --plain -o secret host add guest --iqn "$guest_iqn" --chap-generate >/tmp/guest.secret
-}
+iscsi_start() { add_guest; }
 
 # All of a pool's LUNs are in one session: the second one is found by looking again.
 iscsi_add() {
@@ -94,8 +96,7 @@ loop_remove() { varve export remove "$1" --host localhost; }
 
 tcmu_start() {
     kernel_target
-    start_iscsid
-    varve --plain -o secret host add guest --iqn "$guest_iqn" --chap-generate >/tmp/guest.secret
+    add_guest
 }
 
 tcmu_add() {

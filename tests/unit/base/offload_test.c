@@ -3,18 +3,11 @@
 #include "base/offload.h"
 #include "tests/unit/base/support/cmocka.h"
 #include "tests/unit/base/support/one_loop.h"
+#include "tests/unit/base/support/sanitized.h"
 #include <pthread.h>
 #include <semaphore.h>
 #include <string.h>
 #include <sys/resource.h>
-
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define SANITIZED
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define SANITIZED
-#endif
-#endif
 
 #define WORKS 100
 

@@ -4,7 +4,7 @@
  * hashlib), the steps, and who is refused.  Whole logins: tests/wire/chap.wire.
  */
 #include "target/iscsi/chap.h"
-#include "tests/unit/target/iscsi/support/cmocka.h"
+#include "tests/unit/base/support/cmocka.h"
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>

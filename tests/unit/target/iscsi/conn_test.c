@@ -5,27 +5,10 @@
  */
 #include "target/iscsi/conn.h"
 #include "target/iscsi/reactor.h"
-#include "tests/unit/target/iscsi/support/cmocka.h"
+#include "tests/unit/base/support/cmocka.h"
+#include "tests/unit/target/iscsi/support/still_loop.h"
 #include <sys/socket.h>
 #include <unistd.h>
-
-static void
-task_is_queued(struct loop *loop, struct loop_task *task)
-{
-	(void)loop;
-	task->queued = true;
-}
-
-static void
-timer_is_not_there(struct loop *loop, struct loop_timer *timer)
-{
-	(void)loop;
-	(void)timer;
-}
-
-static const struct loop_ops ops = {.defer = task_is_queued,
-    .post = task_is_queued,
-    .timer_disarm = timer_is_not_there};
 
 static void
 task_runs(struct loop_task *task)
@@ -38,7 +21,7 @@ task_runs(struct loop_task *task)
 static void
 what_a_logout_deferred_before_it_closed_does_not_keep_it(void **state)
 {
-	struct loop loop = {.ops = &ops};
+	struct loop loop = {.ops = &still_loop_ops};
 	struct iscsi_reactor reactor = {.loop = &loop};
 	struct iscsi_server server = {.reactors = &reactor, .conn_count = 1};
 	struct iscsi_conn *conn;

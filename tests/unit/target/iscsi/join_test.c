@@ -6,24 +6,8 @@
 #include "target/iscsi/login.h"
 #include "target/iscsi/reactor.h"
 #include "target/iscsi/session.h"
-#include "tests/unit/target/iscsi/support/cmocka.h"
-
-static void
-task_is_let_lie(struct loop *loop, struct loop_task *task)
-{
-	(void)loop;
-	task->queued = true;
-}
-
-static void
-timer_is_not_there(struct loop *loop, struct loop_timer *timer)
-{
-	(void)loop;
-	(void)timer;
-}
-
-static const struct loop_ops ops = {
-    .defer = task_is_let_lie, .timer_disarm = timer_is_not_there};
+#include "tests/unit/base/support/cmocka.h"
+#include "tests/unit/target/iscsi/support/still_loop.h"
 
 static void
 nothing_is_run(struct loop_task *task)
@@ -34,7 +18,7 @@ nothing_is_run(struct loop_task *task)
 static void
 nobody_joins_a_session_that_could_not_be_opened(void **state)
 {
-	struct loop loop = {.ops = &ops};
+	struct loop loop = {.ops = &still_loop_ops};
 	struct iscsi_server server = {0};
 	struct iscsi_login login = {.cid = 2};
 	struct iscsi_session *session;

@@ -4,7 +4,7 @@
  * continuation, which are the login's (tests/wire/login.wire).
  */
 #include "target/iscsi/keys.h"
-#include "tests/unit/target/iscsi/support/cmocka.h"
+#include "tests/unit/base/support/cmocka.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>

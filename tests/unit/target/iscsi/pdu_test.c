@@ -5,7 +5,7 @@
  * (tests/wire).
  */
 #include "target/iscsi/pdu.h"
-#include "tests/unit/target/iscsi/support/cmocka.h"
+#include "tests/unit/base/support/cmocka.h"
 #include <errno.h>
 
 static void

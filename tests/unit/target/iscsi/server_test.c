@@ -4,18 +4,11 @@
  * question.  Not covered: answers (tests/wire, tests/unit/target).
  */
 #include "target/iscsi/reactor.h"
-#include "tests/unit/target/iscsi/support/cmocka.h"
+#include "tests/unit/base/support/cmocka.h"
+#include "tests/unit/base/support/sanitized.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/resource.h>
-
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define SANITIZED
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define SANITIZED
-#endif
-#endif
 
 static struct iscsi_server server;
 static int result_of_latency, result_of_drop;

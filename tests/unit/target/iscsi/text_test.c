@@ -3,7 +3,7 @@
  * Claims about iSCSI text: pairs, numbers, lists, binary values.
  */
 #include "target/iscsi/text.h"
-#include "tests/unit/target/iscsi/support/cmocka.h"
+#include "tests/unit/base/support/cmocka.h"
 #include <errno.h>
 #include <string.h>
 

@@ -469,6 +469,52 @@ while_one_is_made_another_is_refused(void **state)
 	group_is(rig, 2, AO, 2);
 }
 
+static void
+stpg_begins(struct cmd *cmd, struct rig *rig, uint8_t access)
+{
+	stpg(cmd, rig, 0, 1, access, 2, 0, 0);
+	assert_true(cmd_begin(cmd));
+	cmd_execute(cmd);
+}
+
+/* After the administrator has spoken, a second one may begin before the first
+ * is kept. */
+static void
+what_was_overtaken_does_not_make_what_another_host_sets(void **state)
+{
+	struct rig *rig = *state;
+	struct cmd first, second;
+	struct lun_keep *kept;
+	int64_t value;
+
+	rig->keep_hold = true;
+	stpg_begins(&first, rig, AN);
+	give(rig, ACCESS_STANDBY);
+	rig_clear_attentions(rig);
+	kept = rig->keep_held;
+	rig->keep_held = NULL;
+	stpg_begins(&second, rig, AO);
+	rig->keep_hold = false;
+	loop_defer(rig->loop, &kept->task);
+	rig_drain(rig);
+	assert_true(first.done);
+	assert_false(second.done);
+	assert_true(lun_saved_get(&rig->saved, "access.2", &value));
+	assert_int_equal(value, STANDBY);
+	rig_clear_attentions(rig);
+	group_is(rig, 2, TRANSITIONING, 2);
+	rig_keep(rig);
+	assert_true(second.done);
+	assert_good(&first);
+	assert_good(&second);
+	cmd_release(&first);
+	cmd_release(&second);
+	rig_clear_attentions(rig);
+	group_is(rig, 2, AO, 1);
+	assert_true(lun_saved_get(&rig->saved, "access.2", &value));
+	assert_int_equal(value, AO);
+}
+
 int
 main(void)
 {
@@ -493,6 +539,7 @@ main(void)
 	    alua_test(a_host_may_not_leave_the_unit_without_an_active_group),
 	    alua_test(wrong_lists_are_pointed_at_and_change_nothing),
 	    alua_test(while_one_is_made_another_is_refused),
+	    alua_test(what_was_overtaken_does_not_make_what_another_host_sets),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,102 +1,54 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * EXTENDED COPY(LID1) and RECEIVE COPY RESULTS: what is copied, between which
- * units, what is refused, and what is told afterwards.  Not here: a copy from a
- * unit of a pool to one of another, which no nexus sees together.
+ * units, what is refused, and what is told afterwards.  Not here: what happens
+ * while it runs (copy_run_test.c); a copy from a unit of a pool to one of
+ * another, which no nexus sees together.
  */
 #include "target/scsi/mode.h"
-#include "tests/unit/target/scsi/support/pair.h"
+#include "tests/unit/target/scsi/support/copy_list.h"
 #include <errno.h>
 #include <stdlib.h>
 
-#define TARGET  32u
-#define SEGMENT 28u
-
-static int
-setup(void **state)
-{
-	*state = pair_open(4096);
-	return 0;
-}
-
-static void
-set_true(void *arg)
-{
-	*(bool *)arg = true;
-}
-
-static int
-teardown(void **state)
-{
-	pair_close(*state);
-	return 0;
-}
-
 /* ---- parameter lists ---- */
 
-static uint8_t list[4096 + 64];
-static size_t list_length;
+#define FIRST_SEGMENT (COPY_LIST_HEAD + 2 * COPY_LIST_TARGET) /* of one() */
 
-static void
-list_begin(uint8_t id, unsigned usage)
-{
-	memset(list, 0, sizeof(list));
-	list[0] = id;
-	list[1] = (uint8_t)(usage << 3);
-	list_length = 16;
-}
-
-static uint8_t *
-list_target(const struct lun *lun)
-{
-	uint8_t *at = list + list_length;
-
-	at[0] = 0xe4;
-	at[4] = 1;
-	at[5] = 3;
-	at[7] = 8;
-	memcpy(at + 8, lun->naa, 8);
-	store_be32(at + 28, lun->bs->block_size);
-	list_length += TARGET;
-	store_be16(&list[2], (uint16_t)(list_length - 16));
-	return at;
-}
-
-static uint8_t *
-list_segment(
-    unsigned from, unsigned to, uint16_t count, uint64_t from_lba, uint64_t lba)
-{
-	uint8_t *at = list + list_length;
-
-	at[0] = 0x02;
-	at[3] = SEGMENT - 4;
-	at[5] = (uint8_t)from;
-	at[7] = (uint8_t)to;
-	store_be16(at + 10, count);
-	store_be64(at + 12, from_lba);
-	store_be64(at + 20, lba);
-	list_length += SEGMENT;
-	store_be32(
-	    &list[8], (uint32_t)(list_length - 16 - load_be16(&list[2])));
-	return at;
-}
+static struct copy_list list;
 
 static void
 copy(struct cmd *cmd, struct rig *rig)
 {
-	CMD(cmd, rig, 0x83, 0, 0, 0, 0, 0, 0, 0, 0, 0, BE32(list_length), 0, 0);
-	cmd_out(cmd, list, list_length);
+	cmd_copy(cmd, rig, &list);
 }
+
+#define copy_good(rig)                                                         \
+	do {                                                                   \
+		struct cmd cmd_;                                               \
+		copy(&cmd_, (rig));                                            \
+		run_good(&cmd_);                                               \
+	} while (0)
+#define copy_sense(rig, sense)                                                 \
+	do {                                                                   \
+		struct cmd cmd_;                                               \
+		copy(&cmd_, (rig));                                            \
+		run_sense(&cmd_, sense);                                       \
+	} while (0)
 
 /* Both units, and one segment between them. */
 static void
 one(struct pair *pair, uint8_t id, unsigned from, unsigned to, uint16_t count,
     uint64_t from_lba, uint64_t lba)
 {
-	list_begin(id, 0);
-	list_target(pair->rig.lun);
-	list_target(pair->lun);
-	list_segment(from, to, count, from_lba, lba);
+	copy_list_pair(&list, pair, id, from, to, count, from_lba, lba);
+}
+
+/* Within the first unit, and good but for one byte. */
+static void
+spoiled(struct pair *pair, size_t at, uint8_t byte)
+{
+	one(pair, 1, 0, 0, 1, 0, 1);
+	list.bytes[at] = byte;
 }
 
 static void
@@ -106,24 +58,6 @@ receive(struct cmd *cmd, struct rig *rig, unsigned action, unsigned id)
 	    BE32(1024), 0, 0);
 }
 
-static void
-expect_status(struct pair *pair, unsigned id, unsigned status,
-    unsigned segments, uint32_t kib)
-{
-	struct cmd cmd;
-
-	receive(&cmd, &pair->rig, 0, id);
-	cmd_run(&cmd);
-	assert_good(&cmd);
-	const uint8_t *in = cmd_in(&cmd);
-	assert_int_equal(load_be32(in), 8);
-	assert_int_equal(in[4], status);
-	assert_int_equal(load_be16(&in[5]), segments);
-	assert_int_equal(in[7], 1);
-	assert_int_equal(load_be32(&in[8]), kib);
-	cmd_release(&cmd);
-}
-
 /* ---- what is copied ---- */
 
 static void
@@ -131,22 +65,20 @@ blocks_go_from_one_place_of_a_unit_to_another(void **state)
 {
 	struct pair *pair = *state;
 	struct rig *rig = &pair->rig;
-	struct cmd cmd;
 
 	rig_fill(rig, 0, 3000, 'a');
 	rig_fill(rig, 3000, 10, 'b');
-	list_begin(7, 0);
-	list_target(rig->lun);
-	list_segment(0, 0, 3005, 0, 10000);
-	list_segment(0, 0, 0, 0, 0);
-	list_segment(0, 0, 2, 3000, 20000);
-	copy(&cmd, rig);
-	run_good(&cmd);
+	copy_list_begin(&list, 7, 0);
+	copy_list_target(&list, rig->lun);
+	copy_list_segment(&list, 0, 0, 3005, 0, 10000);
+	copy_list_segment(&list, 0, 0, 0, 0, 0);
+	copy_list_segment(&list, 0, 0, 2, 3000, 20000);
+	copy_good(rig);
 	assert_true(rig_is(rig, 10000, 3000, 'a'));
 	assert_true(rig_is(rig, 13000, 5, 'b'));
 	assert_true(rig_is(rig, 13005, 1, 0));
 	assert_true(rig_is(rig, 20000, 2, 'b'));
-	expect_status(pair, 7, 1, 3, 3007 / 2);
+	copy_expect(pair, 7, 1, 3, 3007 / 2);
 }
 
 static void
@@ -154,23 +86,19 @@ and_from_unit_to_unit_whatever_their_blocks(void **state)
 {
 	struct pair *pair = *state;
 	struct rig *rig = &pair->rig;
-	struct cmd cmd;
 
 	rig_fill(rig, 8, 16, 'x');
 	one(pair, 1, 0, 1, 16, 8, 5);
-	copy(&cmd, rig);
-	run_good(&cmd);
+	copy_good(rig);
 	/* back, counted in blocks of the destination */
 	one(pair, 1, 1, 0, 8, 6, 100);
-	list[16 + 2 * TARGET + 1] = 0x02;
-	copy(&cmd, rig);
-	run_good(&cmd);
+	list.bytes[FIRST_SEGMENT + 1] = 0x02;
+	copy_good(rig);
 	assert_true(rig_is(rig, 100, 8, 'x'));
 	assert_true(rig_is(rig, 108, 1, 0));
 	/* which must be whole */
 	one(pair, 1, 0, 1, 15, 8, 5);
-	copy(&cmd, rig);
-	run_sense(&cmd, UNEXPECTED_INEXACT_SEGMENT);
+	copy_sense(rig, UNEXPECTED_INEXACT_SEGMENT);
 }
 
 static void
@@ -178,17 +106,14 @@ zeros_are_unmapped_where_the_destination_is_thin(void **state)
 {
 	struct pair *pair = *state;
 	struct rig *rig = &pair->rig;
-	struct cmd cmd;
 
 	one(pair, 1, 0, 1, 2048, 0, 0);
-	copy(&cmd, rig);
-	run_good(&cmd);
+	copy_good(rig);
 	assert_int_equal(spy_count(pair->spy, BS_WRITE), 0);
 	assert_int_equal(spy_count(pair->spy, BS_ZERO), 2);
 	assert_true(spy_find(pair->spy, BS_ZERO, 0)->may_unmap);
 	pair->spy->bs.thin = false;
-	copy(&cmd, rig);
-	run_good(&cmd);
+	copy_good(rig);
 	assert_int_equal(spy_count(pair->spy, BS_WRITE), 2);
 }
 
@@ -196,17 +121,13 @@ static void
 without_a_write_cache_each_piece_is_durable(void **state)
 {
 	struct pair *pair = *state;
-	struct cmd cmd;
 
 	rig_fill(&pair->rig, 0, 8, 'x');
 	pair->lun->mode.write_cache = false;
 	one(pair, 1, 0, 1, 8, 0, 0);
-	copy(&cmd, &pair->rig);
-	run_good(&cmd);
+	copy_good(&pair->rig);
 	assert_true(spy_find(pair->spy, BS_WRITE, 0)->fua);
 }
-
-/* ---- who may ---- */
 
 static void
 a_piece_on_its_way_when_the_cache_goes_off_is_durable_too(void **state)
@@ -234,8 +155,10 @@ a_piece_on_its_way_when_the_cache_goes_off_is_durable_too(void **state)
 	assert_true(cmd.done);
 	assert_good(&cmd);
 	cmd_release(&cmd);
-	expect_status(pair, 1, 1, 1, 4);
+	copy_expect(pair, 1, 1, 1, 4);
 }
+
+/* ---- who may ---- */
 
 static void
 a_unit_that_the_initiator_does_not_see_is_not_reached(void **state)
@@ -244,7 +167,7 @@ a_unit_that_the_initiator_does_not_see_is_not_reached(void **state)
 	struct cmd cmd;
 
 	one(pair, 1, 1, 0, 1, 0, 0);
-	list[16 + 2 * TARGET + 11] = 8; /* blocks */
+	list.bytes[FIRST_SEGMENT + 11] = 8; /* blocks */
 	copy(&cmd, &pair->rig);
 	cmd.task.nexus = pair->rig.nexus[1];
 	run_sense(&cmd, COPY_TARGET_NOT_REACHABLE);
@@ -277,22 +200,18 @@ what_is_write_protected_is_not_written(void **state)
 	}
 	/* but read */
 	one(pair, 1, 1, 0, 1, 0, 0);
-	copy(&cmd, &pair->rig);
-	run_good(&cmd);
+	copy_good(&pair->rig);
 	pair->lun->mode.software_protect = false;
 }
 
 static void
 refused_both_ways(struct pair *pair)
 {
-	struct cmd cmd;
 
 	one(pair, 1, 0, 1, 8, 0, 0);
-	copy(&cmd, &pair->rig);
-	run_sense(&cmd, THIRD_PARTY_DEVICE_FAILURE);
+	copy_sense(&pair->rig, THIRD_PARTY_DEVICE_FAILURE);
 	one(pair, 1, 1, 0, 1, 0, 0);
-	copy(&cmd, &pair->rig);
-	run_sense(&cmd, THIRD_PARTY_DEVICE_FAILURE);
+	copy_sense(&pair->rig, THIRD_PARTY_DEVICE_FAILURE);
 	assert_int_equal(pair->spy->log_count, 0);
 }
 
@@ -301,7 +220,6 @@ what_another_has_reserved_is_neither_read_nor_written(void **state)
 {
 	struct pair *pair = *state;
 	struct rig *rig = &pair->rig;
-	struct cmd cmd;
 
 	assert_int_equal(
 	    scsi_nexus_map(rig->nexus[1], 1, pair->lun, false, false), 0);
@@ -309,8 +227,7 @@ what_another_has_reserved_is_neither_read_nor_written(void **state)
 	refused_both_ways(pair);
 	pair->lun->reserved_by = NULL;
 	pair->lun->stopped = true;
-	copy(&cmd, rig);
-	run_sense(&cmd, THIRD_PARTY_DEVICE_FAILURE);
+	copy_sense(rig, THIRD_PARTY_DEVICE_FAILURE);
 	scsi_nexus_unmap(rig->nexus[1], 1, false, NULL, NULL);
 }
 
@@ -343,18 +260,14 @@ a_persistent_reservation_binds_copies(void **state)
 {
 	struct pair *pair = *state;
 	struct rig *rig = &pair->rig;
-	struct cmd cmd;
 
 	reserve_for_another(pair, REGISTRY_WRITE_EXCLUSIVE);
 	one(pair, 1, 0, 1, 8, 0, 0); /* to it */
-	copy(&cmd, rig);
-	run_sense(&cmd, THIRD_PARTY_DEVICE_FAILURE);
+	copy_sense(rig, THIRD_PARTY_DEVICE_FAILURE);
 	one(pair, 1, 1, 0, 1, 0, 0); /* from it */
-	copy(&cmd, rig);
-	run_good(&cmd);
+	copy_good(rig);
 	reserve_for_another(pair, REGISTRY_EXCLUSIVE_ACCESS);
-	copy(&cmd, rig);
-	run_sense(&cmd, THIRD_PARTY_DEVICE_FAILURE);
+	copy_sense(rig, THIRD_PARTY_DEVICE_FAILURE);
 }
 
 /* ---- bad lists ---- */
@@ -366,23 +279,20 @@ lengths_must_fit(void **state)
 	struct rig *rig = &pair->rig;
 	struct cmd cmd;
 
-	list_begin(1, 0);
-	list_length = 0;
-	copy(&cmd, rig);
-	run_good(&cmd);
+	copy_list_begin(&list, 1, 0);
+	list.length = 0;
+	copy_good(rig);
 	one(pair, 1, 0, 0, 1, 0, 1);
-	for (size_t whole = list_length; --list_length > 0;) {
-		copy(&cmd, rig);
-		run_sense(&cmd, PARAMETER_LIST_LENGTH_ERROR);
-		assert_true(list_length < whole);
+	for (size_t whole = list.length; --list.length > 0;) {
+		copy_sense(rig, PARAMETER_LIST_LENGTH_ERROR);
+		assert_true(list.length < whole);
 	}
 	one(pair, 1, 0, 0, 1, 0, 1);
 	copy(&cmd, rig);
 	cmd.task.expected_out--;
 	run_sense(&cmd, PARAMETER_LIST_LENGTH_ERROR);
-	list_length = sizeof(list);
-	copy(&cmd, rig);
-	run_sense(&cmd, PARAMETER_LIST_LENGTH_ERROR);
+	list.length = sizeof(list.bytes);
+	copy_sense(rig, PARAMETER_LIST_LENGTH_ERROR);
 }
 
 static void
@@ -390,41 +300,28 @@ descriptors_must_be_ours_and_not_too_many(void **state)
 {
 	struct pair *pair = *state;
 	struct rig *rig = &pair->rig;
-	struct cmd cmd;
 
-	list_begin(1, 0);
+	copy_list_begin(&list, 1, 0);
 	for (unsigned i = 0; i < 17; i++)
-		list_target(rig->lun);
-	copy(&cmd, rig);
-	run_sense(&cmd, TOO_MANY_TARGET_DESCRIPTORS);
-	list_begin(1, 0);
-	list_target(rig->lun);
+		copy_list_target(&list, rig->lun);
+	copy_sense(rig, TOO_MANY_TARGET_DESCRIPTORS);
+	copy_list_begin(&list, 1, 0);
+	copy_list_target(&list, rig->lun);
 	for (unsigned i = 0; i < 65; i++)
-		list_segment(0, 0, 1, 0, 1);
-	copy(&cmd, rig);
-	run_sense(&cmd, TOO_MANY_SEGMENT_DESCRIPTORS);
-	one(pair, 1, 0, 0, 1, 0, 1);
-	list[16] = 0xe0;
-	copy(&cmd, rig);
-	run_sense(&cmd, UNSUPPORTED_TARGET_DESCRIPTOR);
-	one(pair, 1, 0, 0, 1, 0, 1);
-	list[16 + 2 * TARGET] = 0x0a;
-	copy(&cmd, rig);
-	run_sense(&cmd, UNSUPPORTED_SEGMENT_DESCRIPTOR);
-	one(pair, 1, 0, 0, 1, 0, 1);
-	list[16 + 2 * TARGET + 3] = 0x20;
-	copy(&cmd, rig);
-	run_sense(&cmd, INVALID_FIELD_IN_PARAMETER_LIST);
-	one(pair, 1, 0, 0, 1, 0, 1);
-	list[15] = 1;
-	copy(&cmd, rig);
-	run_sense(&cmd, INLINE_DATA_LENGTH_EXCEEDED);
-	list_begin(1, 1);
-	copy(&cmd, rig);
-	run_sense(&cmd, INVALID_FIELD_IN_PARAMETER_LIST);
-	list_begin(1, 3);
-	copy(&cmd, rig);
-	run_sense(&cmd, INVALID_FIELD_IN_PARAMETER_LIST);
+		copy_list_segment(&list, 0, 0, 1, 0, 1);
+	copy_sense(rig, TOO_MANY_SEGMENT_DESCRIPTORS);
+	spoiled(pair, COPY_LIST_HEAD, 0xe0);
+	copy_sense(rig, UNSUPPORTED_TARGET_DESCRIPTOR);
+	spoiled(pair, FIRST_SEGMENT, 0x0a);
+	copy_sense(rig, UNSUPPORTED_SEGMENT_DESCRIPTOR);
+	spoiled(pair, FIRST_SEGMENT + 3, 0x20);
+	copy_sense(rig, INVALID_FIELD_IN_PARAMETER_LIST);
+	spoiled(pair, 15, 1);
+	copy_sense(rig, INLINE_DATA_LENGTH_EXCEEDED);
+	copy_list_begin(&list, 1, 1);
+	copy_sense(rig, INVALID_FIELD_IN_PARAMETER_LIST);
+	copy_list_begin(&list, 1, 3);
+	copy_sense(rig, INVALID_FIELD_IN_PARAMETER_LIST);
 }
 
 static void
@@ -432,28 +329,19 @@ a_segment_must_lie_in_both_units(void **state)
 {
 	struct pair *pair = *state;
 	struct rig *rig = &pair->rig;
-	struct cmd cmd;
 
 	one(pair, 1, 0, 0, 2, rig->blocks - 1, 0);
-	copy(&cmd, rig);
-	run_sense(&cmd, COPY_ABORTED);
+	copy_sense(rig, COPY_ABORTED);
 	one(pair, 1, 0, 0, 2, 0, rig->blocks - 1);
-	copy(&cmd, rig);
-	run_sense(&cmd, COPY_ABORTED);
+	copy_sense(rig, COPY_ABORTED);
 	one(pair, 1, 0, 0, 1, UINT64_MAX, 0);
-	copy(&cmd, rig);
-	run_sense(&cmd, COPY_ABORTED);
+	copy_sense(rig, COPY_ABORTED);
 	one(pair, 1, 0, 2, 1, 0, 0);
-	copy(&cmd, rig);
-	run_sense(&cmd, UNREACHABLE_COPY_TARGET);
-	one(pair, 1, 0, 0, 1, 0, 1);
-	list[16 + 1] = 1; /* a tape */
-	copy(&cmd, rig);
-	run_sense(&cmd, INCORRECT_COPY_TARGET_TYPE);
-	one(pair, 1, 0, 0, 1, 0, 1);
-	list[16 + 30] = 0x10;
-	copy(&cmd, rig);
-	run_sense(&cmd, INVALID_FIELD_IN_PARAMETER_LIST);
+	copy_sense(rig, UNREACHABLE_COPY_TARGET);
+	spoiled(pair, COPY_LIST_HEAD + 1, 1); /* a tape */
+	copy_sense(rig, INCORRECT_COPY_TARGET_TYPE);
+	spoiled(pair, COPY_LIST_HEAD + 30, 0x10);
+	copy_sense(rig, INVALID_FIELD_IN_PARAMETER_LIST);
 }
 
 /* ---- results ---- */
@@ -466,11 +354,11 @@ a_failure_is_told_once_with_what_was_done_before(void **state)
 	struct cmd cmd;
 
 	rig_fill(rig, 0, 16, 'a');
-	list_begin(9, 2);
-	list_target(rig->lun);
-	list_target(pair->lun);
-	list_segment(0, 0, 16, 0, 100);
-	list_segment(0, 1, 8, 0, 0);
+	copy_list_begin(&list, 9, 2);
+	copy_list_target(&list, rig->lun);
+	copy_list_target(&list, pair->lun);
+	copy_list_segment(&list, 0, 0, 16, 0, 100);
+	copy_list_segment(&list, 0, 1, 8, 0, 0);
 	pair->spy->fail[BS_WRITE] = -ENOSPC;
 	copy(&cmd, rig);
 	cmd_run(&cmd);
@@ -479,7 +367,7 @@ a_failure_is_told_once_with_what_was_done_before(void **state)
 	assert_int_equal(cmd_sense(&cmd).ascq, 0x07);
 	cmd_release(&cmd);
 	assert_true(rig_is(rig, 100, 16, 'a'));
-	expect_status(pair, 9, 2, 1, 8);
+	copy_expect(pair, 9, 2, 1, 8);
 	receive(&cmd, rig, 4, 9);
 	cmd_run(&cmd);
 	assert_good(&cmd);
@@ -504,21 +392,19 @@ results_are_of_one_nexus_and_the_oldest_goes(void **state)
 	run_field(&cmd, 2, -1);
 	for (unsigned id = 1; id <= COPY_RESULTS + 1; id++) {
 		one(pair, (uint8_t)id, 0, 0, 2, 0, 10);
-		copy(&cmd, rig);
-		run_good(&cmd);
+		copy_good(rig);
 	}
 	receive(&cmd, rig, 0, 1);
 	run_field(&cmd, 2, -1);
-	expect_status(pair, 2, 1, 1, 1);
-	expect_status(pair, COPY_RESULTS + 1, 1, 1, 1);
+	copy_expect(pair, 2, 1, 1, 1);
+	copy_expect(pair, COPY_RESULTS + 1, 1, 1, 1);
 	receive(&cmd, rig, 0, COPY_RESULTS + 1);
 	cmd.task.nexus = rig->nexus[1];
 	run_field(&cmd, 2, -1);
 	/* not kept */
 	one(pair, 0, 0, 0, 2, 0, 10);
-	list[1] = 3 << 3;
-	copy(&cmd, rig);
-	run_good(&cmd);
+	list.bytes[1] = 3 << 3;
+	copy_good(rig);
 	receive(&cmd, rig, 0, 0);
 	run_field(&cmd, 2, -1);
 }
@@ -562,178 +448,6 @@ the_limits_are_told_alike(void **state)
 	cmd_release(&cmd);
 }
 
-/* ---- while it runs ---- */
-
-static void
-start(struct cmd *cmd, struct pair *pair, uint8_t id)
-{
-	one(pair, id, 0, 1, 8192, 0, 0);
-	pair->spy->hold = true;
-	copy(cmd, &pair->rig);
-	cmd->task.tag = 77;
-	assert_true(cmd_begin(cmd));
-	cmd_execute(cmd);
-	rig_drain(&pair->rig);
-	assert_false(cmd->done);
-}
-
-static void
-its_identifier_is_taken_and_its_state_can_be_asked(void **state)
-{
-	struct pair *pair = *state;
-	struct cmd cmd, again;
-
-	start(&cmd, pair, 3);
-	expect_status(pair, 3, 0, 0, 0);
-	copy(&again, &pair->rig);
-	run_sense(&again, OPERATION_IN_PROGRESS);
-	spy_release(pair->spy);
-	rig_drain(&pair->rig);
-	expect_status(pair, 3, 0, 0, 512);
-	pair->spy->hold = false;
-	spy_release_all(pair->spy);
-	rig_drain(&pair->rig);
-	assert_good(&cmd);
-	cmd_release(&cmd);
-}
-
-static void
-tmf_done(struct scsi_tmf_request *request)
-{
-	request->waiting = 99;
-}
-
-static void
-it_is_aborted_after_the_piece_in_flight(void **state)
-{
-	struct pair *pair = *state;
-	struct scsi_tmf_request tmf = {
-	    .nexus = pair->rig.nexus[0],
-	    .function = SCSI_ABORT_TASK,
-	    .tag = 77,
-	    .done = tmf_done,
-	};
-	struct cmd cmd;
-
-	start(&cmd, pair, 3);
-	scsi_tmf(&tmf);
-	rig_drain(&pair->rig);
-	assert_int_not_equal(tmf.waiting, 99);
-	spy_release(pair->spy);
-	rig_drain(&pair->rig);
-	assert_int_equal(tmf.waiting, 99);
-	assert_true(cmd.done && cmd.task.aborted);
-	assert_int_equal(pair->spy->log_count, 1);
-	cmd_release(&cmd);
-	expect_status(pair, 3, 2, 0, 0);
-}
-
-static void
-a_unit_that_goes_ends_it_and_waits_for_the_piece(void **state)
-{
-	struct pair *pair = *state;
-	struct scsi_nexus *nexus = pair->rig.nexus[0];
-	bool unmapped = false;
-	struct cmd cmd;
-
-	start(&cmd, pair, 3);
-	scsi_nexus_unmap(nexus, 1, false, set_true, &unmapped);
-	rig_drain(&pair->rig);
-	assert_false(unmapped);
-	spy_release(pair->spy);
-	rig_drain(&pair->rig);
-	assert_true(unmapped);
-	assert_sense(&cmd, COPY_TARGET_NOT_REACHABLE);
-	cmd_release(&cmd);
-}
-
-/* ---- limits ---- */
-
-static void
-limit(struct lun *lun, uint64_t bps)
-{
-	lun_limits_set(lun, &(struct lun_limits){.bps = bps, .bps_burst = bps});
-}
-
-/* 8192 blocks, in eight pieces. */
-static void
-run_for(struct pair *pair, struct cmd *cmd, uint64_t seconds)
-{
-	spy_forget(pair->spy);
-	one(pair, 1, 0, 1, 8192, 0, 0);
-	copy(cmd, &pair->rig);
-	cmd->task.tag = 77;
-	assert_true(cmd_begin(cmd));
-	cmd_execute(cmd);
-	rig_pass(&pair->rig, seconds * NSEC_PER_SEC + NSEC_PER_MSEC);
-}
-
-static void
-each_unit_is_charged_for_what_it_moves(void **state)
-{
-	struct pair *pair = *state;
-	struct cmd cmd;
-
-	rig_fill(&pair->rig, 0, 8192, 'a');
-	for (unsigned which = 0; which < 2; which++) {
-		struct lun *lun = which == 0 ? pair->rig.lun : pair->lun;
-		run_for(pair, &cmd, 0); /* without limits it is done at once */
-		assert_true(cmd.done);
-		cmd_release(&cmd);
-		limit(lun, 512 << 10);
-		run_for(pair, &cmd, 0);
-		assert_int_equal(spy_count(pair->spy, BS_WRITE), 1);
-		rig_pass(&pair->rig, 3 * NSEC_PER_SEC);
-		assert_int_equal(spy_count(pair->spy, BS_WRITE), 4);
-		rig_drain(&pair->rig);
-		assert_true(cmd.done);
-		assert_good(&cmd);
-		cmd_release(&cmd);
-		limit(lun, 0);
-	}
-}
-
-static void
-what_waits_for_a_limit_is_aborted_at_once(void **state)
-{
-	struct pair *pair = *state;
-	struct scsi_tmf_request tmf = {
-	    .nexus = pair->rig.nexus[0],
-	    .function = SCSI_ABORT_TASK,
-	    .tag = 77,
-	    .done = tmf_done,
-	};
-	struct cmd cmd;
-
-	rig_fill(&pair->rig, 0, 8192, 'a');
-	limit(pair->lun, 512 << 10);
-	run_for(pair, &cmd, 1);
-	assert_false(cmd.done);
-	scsi_tmf(&tmf);
-	rig_pass(&pair->rig, NSEC_PER_MSEC);
-	assert_int_equal(tmf.waiting, 99);
-	assert_true(cmd.done && cmd.task.aborted);
-	cmd_release(&cmd);
-	assert_false(loop_timer_armed(&pair->lun->throttle.timer));
-}
-
-static void
-a_unit_that_goes_ends_what_waits_for_its_limits(void **state)
-{
-	struct pair *pair = *state;
-	bool unmapped = false;
-	struct cmd cmd;
-
-	rig_fill(&pair->rig, 0, 8192, 'a');
-	limit(pair->lun, 512 << 10);
-	run_for(pair, &cmd, 1);
-	scsi_nexus_unmap(pair->rig.nexus[0], 1, false, set_true, &unmapped);
-	rig_pass(&pair->rig, NSEC_PER_MSEC);
-	assert_true(unmapped);
-	assert_sense(&cmd, COPY_TARGET_NOT_REACHABLE);
-	cmd_release(&cmd);
-}
-
 /* The unit that is written says so, not the one that the command came to. */
 static void
 a_threshold_of_the_destination_is_told(void **state)
@@ -749,17 +463,11 @@ a_threshold_of_the_destination_is_told(void **state)
 	pair->spy->usage.used = 1 << 20;
 	rig_fill(&pair->rig, 0, 8, 'a');
 	one(pair, 1, 0, 1, 8, 0, 0);
-	copy(&cmd, &pair->rig);
-	run_good(&cmd);
+	copy_good(&pair->rig);
 	CMD(&cmd, &pair->rig, 0, 0, 0, 0, 0, 0);
 	cmd.task.lun_field[1] = 1;
 	run_sense(&cmd, THIN_PROVISIONING_THRESHOLD);
 }
-
-#define pair_test(f)                                                           \
-	{                                                                      \
-#f, f, setup, teardown, NULL                                   \
-	}
 
 int
 main(void)
@@ -782,12 +490,6 @@ main(void)
 	    pair_test(a_failure_is_told_once_with_what_was_done_before),
 	    pair_test(results_are_of_one_nexus_and_the_oldest_goes),
 	    pair_test(the_limits_are_told_alike),
-	    pair_test(its_identifier_is_taken_and_its_state_can_be_asked),
-	    pair_test(it_is_aborted_after_the_piece_in_flight),
-	    pair_test(a_unit_that_goes_ends_it_and_waits_for_the_piece),
-	    pair_test(each_unit_is_charged_for_what_it_moves),
-	    pair_test(what_waits_for_a_limit_is_aborted_at_once),
-	    pair_test(a_unit_that_goes_ends_what_waits_for_its_limits),
 	    pair_test(a_threshold_of_the_destination_is_told),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -123,6 +123,39 @@ an_ordered_task_waiting_for_its_data_holds_the_others(void **state)
 	finish(cmds, 2);
 }
 
+/* What it came in front of may hold the buffers that its data needs. */
+static void
+a_head_of_queue_task_waiting_for_its_data_holds_nobody(void **state)
+{
+	struct rig *rig = *state;
+	struct cmd cmds[4];
+	uint8_t data[512] = {0};
+
+	rig->spy->hold = true;
+	CMD(&cmds[0], rig, 0x2a, 0, BE32(1), 0, BE16(1), 0);
+	cmd_out(&cmds[0], data, 512);
+	cmds[0].task.attribute = SCSI_HEAD_OF_QUEUE;
+	assert_true(cmd_begin(&cmds[0]));
+	assert_false(scsi_task_is_waited_for(&cmds[0].task));
+	start(&cmds[1], rig, 1, 9, SCSI_SIMPLE);
+	assert_true(at_store(rig, 9));
+	start(&cmds[2], rig, 1, 10, SCSI_ORDERED);
+	assert_true(spy_release(rig->spy));
+	rig_drain(rig);
+	assert_true(at_store(rig, 10));
+	/* once it has its data it is before all that have not begun */
+	cmd_execute(&cmds[0]);
+	rig_drain(rig);
+	assert_true(scsi_task_is_waited_for(&cmds[0].task));
+	start(&cmds[3], rig, 1, 11, SCSI_SIMPLE);
+	assert_true(at_store(rig, 1));
+	assert_true(spy_release(rig->spy));
+	rig_drain(rig);
+	assert_true(cmds[2].done);
+	assert_false(at_store(rig, 11));
+	finish(cmds, 4);
+}
+
 static void
 a_dropped_task_lets_the_others_go(void **state)
 {
@@ -167,6 +200,7 @@ main(void)
 	    rig_test(
 		head_of_queue_waits_for_nobody_and_holds_what_has_not_started),
 	    rig_test(an_ordered_task_waiting_for_its_data_holds_the_others),
+	    rig_test(a_head_of_queue_task_waiting_for_its_data_holds_nobody),
 	    rig_test(a_dropped_task_lets_the_others_go),
 	    rig_test(many_ordered_tasks_run_one_after_the_other),
 	};

@@ -296,31 +296,40 @@ one_that_cannot_begin_does_not_end_the_failure(void **state)
 	run_good(&cmd);
 }
 
+/* One that was there already has its turn afterwards; one that comes meanwhile
+ * is refused. */
 static void
 giving_up_is_one_at_a_time(void **state)
 {
 	struct rig rig;
-	struct cmd first, second;
+	struct cmd first, early, late;
 
 	(void)state;
 	rig_open(&rig,
 	    &(struct rig_params){.sanitizing = true, .sanitize_exits = true});
 	CMD(&first, &rig, 0x48, 0x1f, 0, 0, 0, 0, 0, 0, 0, 0);
 	assert_true(cmd_begin(&first));
+	erase(&early, &rig, 0x20);
+	assert_true(cmd_begin(&early));
 	cmd_execute(&first);
-	erase(&second, &rig, 0x20);
-	assert_true(!cmd_begin(&second) || !second.done);
-	if (second.began)
-		cmd_execute(&second);
-	rig_drain(&rig);
-	assert_good(&first);
-	assert_true(second.done || !second.began);
-	assert_sense(&second, SANITIZE_IN_PROGRESS);
+	erase(&late, &rig, 0x20);
+	assert_false(cmd_begin(&late));
+	assert_false(first.done);
+	assert_sense(&late, SANITIZE_IN_PROGRESS);
+	cmd_execute(&early);
 	assert_int_equal(rig.keeping.asked, 1);
+	assert_int_equal(rig.spy->log_count, 0);
+	rig_drain(&rig);
+	assert_true(first.done && early.done);
+	assert_good(&first);
+	assert_good(&early);
+	assert_int_equal(rig.keeping.asked, 3);
+	assert_true(spy_count(rig.spy, BS_ZERO) > 0);
 	cmd_release(&first);
-	cmd_release(&second);
-	simple(&second, &rig, 0x00);
-	run_good(&second);
+	cmd_release(&early);
+	cmd_release(&late);
+	simple(&first, &rig, 0x00);
+	run_good(&first);
 	rig_close(&rig);
 }
 
@@ -429,6 +438,27 @@ format_unmaps_all(void **state)
 	run_good(&cmd);
 }
 
+/* Without a write cache what it zeroed is durable when it is answered. */
+static void
+format_flushes_once(void **unused)
+{
+	struct rig rig;
+	struct cmd cmd;
+
+	(void)unused;
+	for (unsigned through = 0; through < 2; through++) {
+		rig_open(&rig, &(struct rig_params){.volatile_cache = true,
+				   .write_through = through});
+		simple(&cmd, &rig, 0x04);
+		run_good(&cmd);
+		const struct spy_entry *last =
+		    &rig.spy->log[rig.spy->log_count - 1];
+		assert_int_equal(last->op, BS_FLUSH);
+		assert_int_equal(spy_count(rig.spy, BS_FLUSH), 1);
+		rig_close(&rig);
+	}
+}
+
 static void
 format_refuses_what_it_does_not_have(void **state)
 {
@@ -473,6 +503,7 @@ main(void)
 	    cmocka_unit_test(a_unit_can_go_in_the_middle),
 	    cmocka_unit_test(it_rests_so_that_it_works_its_share_of_the_time),
 	    rig_test(format_unmaps_all),
+	    cmocka_unit_test(format_flushes_once),
 	    rig_test(format_refuses_what_it_does_not_have),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

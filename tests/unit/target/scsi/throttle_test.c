@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Limits of a logical unit: the bucket by itself, then who waits, for how long,
- * in which order, and what ends the waiting, by the simulator's clock.
+ * in which order, and what ends the waiting, by the simulator's clock.  That
+ * nothing waits for ever is for mix_test.
  */
-#include "base/simloop.h"
 #include "tests/unit/target/scsi/support/rig.h"
 #include <stdlib.h>
 
@@ -346,6 +346,18 @@ tmf(struct rig *rig, enum scsi_tmf function, uint64_t tag)
 	assert_int_equal(request.additional, 1);
 }
 
+/* From 100 on. */
+static void
+tagged_reads_start(struct cmd *cmds, struct rig *rig, unsigned count)
+{
+	for (unsigned i = 0; i < count; i++) {
+		CMD(&cmds[i], rig, 0x28, 0, BE32(i), 0, BE16(1), 0);
+		cmds[i].task.tag = 100 + i;
+		assert_true(cmd_begin(&cmds[i]));
+		cmd_execute(&cmds[i]);
+	}
+}
+
 static void
 abort_task_ends_one_that_waits_and_no_other(void **state)
 {
@@ -353,12 +365,7 @@ abort_task_ends_one_that_waits_and_no_other(void **state)
 	struct cmd cmds[4];
 
 	limit(rig, iops(100, 1));
-	for (unsigned i = 0; i < 4; i++) {
-		CMD(&cmds[i], rig, 0x28, 0, BE32(i), 0, BE16(1), 0);
-		cmds[i].task.tag = 100 + i;
-		assert_true(cmd_begin(&cmds[i]));
-		cmd_execute(&cmds[i]);
-	}
+	tagged_reads_start(cmds, rig, 4);
 	tmf(rig, SCSI_ABORT_TASK, 101); /* the first that waits */
 	assert_true(cmds[1].done && cmds[1].task.aborted);
 	cmd_release(&cmds[1]);
@@ -367,6 +374,26 @@ abort_task_ends_one_that_waits_and_no_other(void **state)
 	read_of(rig, 1, 2);
 	all_end_well(&cmds[0], 1);
 	all_end_well(&cmds[2], 2);
+}
+
+/* What it waited already counts. */
+static void
+who_moves_up_goes_when_there_are_tokens(void **state)
+{
+	struct rig *rig = *state;
+	struct cmd cmds[3];
+
+	limit(rig, iops(10, 1));
+	reads_start(cmds, rig, 1);
+	tagged_reads_start(&cmds[1], rig, 2);
+	rig_pass(rig, 60 * MSEC);
+	tmf(rig, SCSI_ABORT_TASK, 100);
+	cmd_release(&cmds[1]);
+	rig_pass(rig, 39 * MSEC);
+	assert_false(cmds[2].done);
+	rig_pass(rig, 2 * MSEC);
+	all_end_well(&cmds[2], 1);
+	all_end_well(&cmds[0], 1);
 }
 
 static void
@@ -541,55 +568,6 @@ data_that_is_still_to_come_is_counted_too(void **unused)
 	rig_close(&rig);
 }
 
-/* Commands of all attributes, some atomic, some aborted, under limits and
- * without, in an order of the seed: each ends once. */
-static void
-no_mix_of_commands_gets_stuck(void **unused)
-{
-	static const enum scsi_attribute attributes[] = {SCSI_SIMPLE,
-	    SCSI_SIMPLE, SCSI_SIMPLE, SCSI_ORDERED, SCSI_HEAD_OF_QUEUE};
-	static const uint8_t data[4096];
-	static struct cmd cmds[64];
-
-	(void)unused;
-	for (uint64_t seed = 1; seed <= 100; seed++) {
-		uint64_t random = seed;
-		struct rig rig;
-		rig_open(&rig, &(struct rig_params){0});
-		for (unsigned i = 0; i < ARRAY_SIZE(cmds); i++) {
-			uint8_t lba = (uint8_t)sim_below(&random, 16);
-			bool atomic = sim_below(&random, 4) == 0;
-			if (atomic) {
-				CMD(&cmds[i], &rig, 0x9c, 0, BE64(lba & 8), 0,
-				    0, BE16(8), 0, 0);
-				cmd_out(&cmds[i], data, sizeof(data));
-			} else {
-				CMD(&cmds[i], &rig, 0x28, 0, BE32(lba), 0,
-				    BE16(1), 0);
-			}
-			cmds[i].task.attribute = attributes[sim_below(
-			    &random, ARRAY_SIZE(attributes))];
-			cmds[i].task.nexus = rig.nexus[sim_below(&random, 2)];
-			cmds[i].task.tag = i;
-			assert_true(cmd_begin(&cmds[i]));
-			cmd_execute(&cmds[i]);
-			if (sim_below(&random, 8) == 0)
-				limit(&rig, iops(sim_below(&random, 3) * 500,
-						sim_below(&random, 4)));
-			if (sim_below(&random, 8) == 0)
-				tmf(&rig, SCSI_ABORT_TASK,
-				    sim_below(&random, i + 1));
-			rig_pass(&rig, sim_below(&random, 2) * MSEC);
-		}
-		rig_drain(&rig);
-		for (unsigned i = 0; i < ARRAY_SIZE(cmds); i++) {
-			assert_int_equal(cmds[i].completions, 1);
-			cmd_release(&cmds[i]);
-		}
-		rig_close(&rig);
-	}
-}
-
 int
 main(void)
 {
@@ -609,6 +587,7 @@ main(void)
 		ordered_still_waits_for_all_before_it_and_holds_all_behind),
 	    rig_test(an_atomic_write_and_what_waits_before_it_both_end),
 	    rig_test(abort_task_ends_one_that_waits_and_no_other),
+	    rig_test(who_moves_up_goes_when_there_are_tokens),
 	    rig_test(a_reset_drops_all_that_wait),
 	    rig_test(the_end_of_a_nexus_drops_its_own),
 	    rig_test(a_change_is_for_those_that_wait_too),
@@ -617,7 +596,6 @@ main(void)
 	    cmocka_unit_test(
 		data_that_waits_takes_a_part_of_the_buffers_and_no_more),
 	    cmocka_unit_test(data_that_is_still_to_come_is_counted_too),
-	    cmocka_unit_test(no_mix_of_commands_gets_stuck),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -367,6 +367,116 @@ a_target_reset_waits_for_every_unit(void **state)
 	assert_true(freed);
 }
 
+/* The cache is off by default, and was put on. */
+static void
+cache_open(struct rig *rig, bool is_volatile)
+{
+	rig_open(rig, &(struct rig_params){.volatile_cache = is_volatile,
+			  .write_through = true});
+	rig->lun->mode.write_cache = true;
+	rig_fill(rig, 0, 1, 'a');
+	rig->spy->hold = true;
+}
+
+static void
+a_reset_that_puts_the_cache_off_waits_for_the_flush(void **unused)
+{
+	static const enum scsi_tmf functions[] = {SCSI_LOGICAL_UNIT_RESET,
+	    SCSI_TARGET_WARM_RESET, SCSI_TARGET_COLD_RESET};
+	struct rig rig;
+	struct tmf t, other;
+
+	(void)unused;
+	for (unsigned i = 0; i < ARRAY_SIZE(functions); i++) {
+		cache_open(&rig, true);
+		tmf(&t, &rig, 0, functions[i], 0);
+		assert_false(rig.lun->mode.write_cache);
+		assert_int_equal(spy_count(rig.spy, BS_FLUSH), 1);
+		assert_false(t.done);
+		/* which is no concern of what resets nothing */
+		tmf(&other, &rig, 1, SCSI_ABORT_TASK_SET, 0);
+		assert_true(other.done);
+		spy_release_all(rig.spy);
+		rig_drain(&rig);
+		assert_true(t.done);
+		assert_int_equal(t.request.response, SCSI_TMF_COMPLETE);
+		/* it is off by now */
+		tmf(&t, &rig, 0, functions[i], 0);
+		assert_true(t.done);
+		assert_int_equal(spy_count(rig.spy, BS_FLUSH), 1);
+		rig_close(&rig);
+	}
+}
+
+/* One under way may have begun before the last write. */
+static void
+a_reset_waits_for_a_flush_of_its_own_and_no_later_one(void **unused)
+{
+	struct rig rig;
+	struct cmd cmd;
+	struct tmf t;
+
+	(void)unused;
+	cache_open(&rig, true);
+	CMD(&cmd, &rig, 0x35, 0x02, 0, 0, 0, 0, 0, 0, 0, 0); /* IMMED */
+	run_good(&cmd);
+	tmf(&t, &rig, 0, SCSI_LOGICAL_UNIT_RESET, 0);
+	assert_true(spy_release(rig.spy));
+	rig_drain(&rig);
+	assert_false(t.done);
+	assert_int_equal(spy_count(rig.spy, BS_FLUSH), 2);
+	rig_clear_attentions(&rig);
+	CMD(&cmd, &rig, 0x35, 0x02, 0, 0, 0, 0, 0, 0, 0, 0);
+	run_good(&cmd);
+	assert_true(spy_release(rig.spy));
+	rig_drain(&rig);
+	assert_true(t.done);
+	assert_int_equal(spy_count(rig.spy, BS_FLUSH), 3);
+	rig_close(&rig);
+}
+
+static void
+a_unit_can_go_while_its_reset_flushes(void **unused)
+{
+	bool done[RIG_NEXUSES] = {0};
+	struct rig rig;
+	struct cmd cmd;
+	struct tmf t;
+
+	(void)unused;
+	cache_open(&rig, true);
+	CMD(&cmd, &rig, 0x35, 0x02, 0, 0, 0, 0, 0, 0, 0, 0);
+	run_good(&cmd);
+	tmf(&t, &rig, 0, SCSI_LOGICAL_UNIT_RESET, 0);
+	for (unsigned i = 0; i < 2; i++) {
+		scsi_nexus_free(rig.nexus[i], tmf_set, &done[i]);
+		rig.nexus[i] = NULL;
+	}
+	lun_free(rig.lun, tmf_set, &done[2]);
+	rig.lun = NULL;
+	rig_drain(&rig);
+	assert_false(t.done || done[0] || done[2]);
+	spy_release_all(rig.spy);
+	rig_drain(&rig);
+	assert_true(t.done && done[0] && done[1] && done[2]);
+	assert_int_equal(spy_count(rig.spy, BS_FLUSH), 2);
+	rig_close(&rig);
+}
+
+static void
+a_store_without_a_cache_is_not_flushed_by_a_reset(void **unused)
+{
+	struct rig rig;
+	struct tmf t;
+
+	(void)unused;
+	cache_open(&rig, false);
+	tmf(&t, &rig, 0, SCSI_LOGICAL_UNIT_RESET, 0);
+	assert_true(t.done);
+	assert_int_equal(spy_count(rig.spy, BS_FLUSH), 0);
+	rig_close(&rig);
+}
+
 static void
 two_functions_over_one_task_both_wait(void **state)
 {
@@ -458,6 +568,12 @@ main(void)
 	    rig_test(each_reset_is_told_by_its_name_and_brings_defaults_back),
 	    rig_test(a_nexus_reset_is_told_to_that_nexus_only),
 	    rig_test(a_target_reset_waits_for_every_unit),
+	    cmocka_unit_test(
+		a_reset_that_puts_the_cache_off_waits_for_the_flush),
+	    cmocka_unit_test(
+		a_reset_waits_for_a_flush_of_its_own_and_no_later_one),
+	    cmocka_unit_test(a_unit_can_go_while_its_reset_flushes),
+	    cmocka_unit_test(a_store_without_a_cache_is_not_flushed_by_a_reset),
 	    rig_test(two_functions_over_one_task_both_wait),
 	    rig_test(a_later_abort_does_not_hold_an_earlier_function),
 	    rig_test(queries_tell_what_is_there),

@@ -11,27 +11,6 @@
 
 #define SECOND 1000000000ull
 
-static int
-setup(void **state)
-{
-	*state = pair_open(512);
-	return 0;
-}
-
-static int
-setup_4096(void **state)
-{
-	*state = pair_open(4096);
-	return 0;
-}
-
-static int
-teardown(void **state)
-{
-	pair_close(*state);
-	return 0;
-}
-
 /* ---- commands ---- */
 
 static uint8_t list[2048];
@@ -793,7 +772,8 @@ extended_copy_with_long_identifiers(void **state)
 	run_parameter(&cmd, 1, 4);
 }
 
-#define test(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define test(f)                                                                \
+	cmocka_unit_test_setup_teardown(f, pair_setup_512, pair_teardown)
 
 int
 main(void)
@@ -810,8 +790,7 @@ main(void)
 	    test(there_are_no_more_than_so_many),
 	    test(a_unit_that_goes_takes_its_tokens_along),
 	    test(a_token_of_nothing_goes_too),
-	    cmocka_unit_test_setup_teardown(
-		units_of_other_blocks_take_none, setup_4096, teardown),
+	    pair_test(units_of_other_blocks_take_none),
 	    test(it_goes_on_when_the_command_was_answered),
 	    test(and_ends_when_it_is_given_up),
 	    test(or_when_the_unit_is_reset_or_the_nexus_lost),

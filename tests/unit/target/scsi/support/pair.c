@@ -50,3 +50,24 @@ pair_close(struct pair *pair)
 	rig_close(&pair->rig);
 	free(pair);
 }
+
+int
+pair_setup_512(void **state)
+{
+	*state = pair_open(512);
+	return 0;
+}
+
+int
+pair_setup_4096(void **state)
+{
+	*state = pair_open(4096);
+	return 0;
+}
+
+int
+pair_teardown(void **state)
+{
+	pair_close(*state);
+	return 0;
+}

@@ -17,4 +17,13 @@ struct pair {
 struct pair *pair_open(uint32_t block_size);
 void pair_close(struct pair *pair);
 
+/* Of a test: the pair is its state. */
+int pair_setup_512(void **state);
+int pair_setup_4096(void **state);
+int pair_teardown(void **state);
+
+/* The second unit's blocks are of 4096 bytes. */
+#define pair_test(f)                                                           \
+	cmocka_unit_test_setup_teardown(f, pair_setup_4096, pair_teardown)
+
 #endif

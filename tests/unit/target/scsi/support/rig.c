@@ -53,13 +53,14 @@ keep_it(void *arg, struct lun_keep *keep)
 {
 	struct rig *rig = arg;
 
-	assert_null(rig->keep_held);
 	rig->keeps++;
 	keep->task.run = keep_run;
-	if (rig->keep_hold)
-		rig->keep_held = keep;
-	else
+	if (!rig->keep_hold) {
 		loop_defer(rig->loop, &keep->task);
+		return;
+	}
+	assert_null(rig->keep_held);
+	rig->keep_held = keep;
 }
 
 void
