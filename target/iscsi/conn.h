@@ -178,6 +178,7 @@ struct iscsi_conn {
 	struct list buffer_queue; /* those that wait for buffers */
 	struct buf_waiter waiter;
 	bool waiting_for_pool;
+	struct list starved; /* in the reactor's */
 	struct loop_task serve;
 	uint64_t data_bytes; /* held by its tasks */
 	unsigned task_count, tmf_count;

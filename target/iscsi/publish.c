@@ -250,6 +250,7 @@ iscsi_reactor_init(struct iscsi_reactor *reactor, struct iscsi_server *server,
 	reactor->publish.run = reactor_publish_run;
 	reactor->published.run = reactor_published_run;
 	list_init(&reactor->sessions);
+	list_init(&reactor->starved);
 }
 
 /* ---- The door ---- */

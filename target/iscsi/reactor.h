@@ -18,6 +18,8 @@ struct iscsi_reactor {
 	struct iscsi_server *server;
 	struct loop *loop;
 	struct list sessions;
+	struct list starved; /* conns with commands that would have to wait for
+				others (buffers.c) */
 
 	/* publish.c */
 	struct iscsi_access *access;      /* in effect here; NULL at first */

@@ -174,6 +174,7 @@ task_let_scsi_go(struct iscsi_task *task)
 		scsi_task_drop(&task->scsi);
 	else if (task->scsi.phase == SCSI_TASK_COMPLETED)
 		scsi_task_release(&task->scsi);
+	iscsi_buffers_look(task->conn->session->reactor);
 }
 
 void
@@ -252,6 +253,7 @@ task_complete(struct scsi_task *scsi)
 	struct iscsi_task *task = container_of(scsi, struct iscsi_task, scsi);
 
 	assert(task->state == ISCSI_TASK_EXECUTING);
+	iscsi_buffers_look(task->conn->session->reactor);
 	if (scsi->aborted || !iscsi_conn_is_open(task->conn)) {
 		iscsi_task_free(task);
 		return;

@@ -111,6 +111,8 @@ int iscsi_buffers_now(struct iscsi_task *task);
 void iscsi_buffers_later(struct iscsi_task *task);
 void iscsi_buffers_release(struct iscsi_task *task);
 void iscsi_buffers_forget(struct iscsi_conn *conn);
+/* A task of the reactor has left its unit: others need not wait for it. */
+void iscsi_buffers_look(struct iscsi_reactor *reactor);
 /* Data-Out of it is not awaited any more. */
 void iscsi_buffers_filled(struct iscsi_task *task);
 

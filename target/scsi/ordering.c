@@ -166,9 +166,9 @@ task_is_blocked(const struct scsi_task *task)
 }
 
 bool
-scsi_task_is_waited_for(const struct scsi_task *task)
+scsi_task_is_blocked(const struct scsi_task *task)
 {
-	return task->lun != NULL && is_barrier(task) && !is_still_coming(task);
+	return task->lun != NULL && task_is_blocked(task);
 }
 
 void

@@ -167,9 +167,8 @@ int scsi_task_buffers(struct scsi_task *task, uint64_t length);
  */
 void scsi_task_execute(struct scsi_task *task);
 
-/* Do tasks that begin after this one, which has begun, wait for it?  Then they
- * must not have what it still needs. */
-bool scsi_task_is_waited_for(const struct scsi_task *task);
+/* Would it, executed now, have to wait for the end of others? */
+bool scsi_task_is_blocked(const struct scsi_task *task);
 
 /* A begun task that will not be executed (its connection died): gives the
  * buffers back; the task is idle again. */

@@ -413,6 +413,8 @@ do_limits(struct play *p, char **words)
 			l->commands = n;
 		else if (strncmp(*words, "data_bytes=", 11) == 0)
 			l->data_bytes = n;
+		else if (strncmp(*words, "buffers=", 8) == 0)
+			p->config.buffer_bytes = n;
 		else if (strncmp(*words, "unauthenticated=", 16) == 0)
 			l->unauthenticated = n;
 		else if (strncmp(*words, "connections=", 12) == 0)

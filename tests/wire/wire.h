@@ -4,7 +4,8 @@
  *
  *	case NAME                   a fresh server, two loops, LUNs 0 (memory)
  *	                            and 1 (memory behind a delay)
- *	limits NAME=N...            of the server; before the first connect
+ *	limits NAME=N...            of the server, buffers of each loop; before
+ *	                            the first connect
  *	host chap=USER:SECRET mutual=USER:SECRET
  *	portal ADDRESS TAG          one more; before the first connect
  *	group ACCESS                one more on 127.0.0.1 in group 2, which is

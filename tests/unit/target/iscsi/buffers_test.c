@@ -72,8 +72,7 @@ static void
 unless_it_holds_nothing(void **state)
 {
 	(void)state;
-	holder.scsi.dormant = true;
-	holder.held = 0;
+	task.scsi.dormant = true;
 	assert_int_equal(iscsi_buffers_now(&task), -EAGAIN);
 }
 

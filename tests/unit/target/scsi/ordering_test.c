@@ -136,7 +136,6 @@ a_head_of_queue_task_waiting_for_its_data_holds_nobody(void **state)
 	cmd_out(&cmds[0], data, 512);
 	cmds[0].task.attribute = SCSI_HEAD_OF_QUEUE;
 	assert_true(cmd_begin(&cmds[0]));
-	assert_false(scsi_task_is_waited_for(&cmds[0].task));
 	start(&cmds[1], rig, 1, 9, SCSI_SIMPLE);
 	assert_true(at_store(rig, 9));
 	start(&cmds[2], rig, 1, 10, SCSI_ORDERED);
@@ -146,8 +145,9 @@ a_head_of_queue_task_waiting_for_its_data_holds_nobody(void **state)
 	/* once it has its data it is before all that have not begun */
 	cmd_execute(&cmds[0]);
 	rig_drain(rig);
-	assert_true(scsi_task_is_waited_for(&cmds[0].task));
 	start(&cmds[3], rig, 1, 11, SCSI_SIMPLE);
+	assert_true(scsi_task_is_blocked(&cmds[3].task));
+	assert_false(scsi_task_is_blocked(&cmds[0].task));
 	assert_true(at_store(rig, 1));
 	assert_true(spy_release(rig->spy));
 	rig_drain(rig);
