@@ -15,11 +15,12 @@ PKG_CONFIG = pkg-config
 # Layers from the ground up.  An include points only to the same layer or to
 # one further left (tests/tidy.py checks it), and each layer is a library, so a
 # unit test links what it may see and nothing else.
-LAYERS = base client backstores snapshot target/scsi target/iscsi target/tcmu target tools
+LAYERS = base client backup backstores snapshot target/scsi target/iscsi target/tcmu target tools
 MAINS  = target/main.c tools/varve.c
 
 PKGS_base         = liburing libisal uuid
 PKGS_client       = jansson
+PKGS_backup       = jansson libzstd gnutls libiscsi
 PKGS_target/iscsi = gnutls
 PKGS_target       = jansson sqlite3 inih libsystemd gnutls
 PKGS              = $(sort $(foreach l,$(LAYERS),$(PKGS_$(l))))
@@ -42,7 +43,8 @@ PKG_LIBS   := $(shell $(PKG_CONFIG) --silence-errors --libs $(PKGS))
 TEST_LIBS  := $(shell $(PKG_CONFIG) --silence-errors --libs $(TEST_PKGS))
 endif
 ALL_CFLAGS = -std=gnu17 -D_GNU_SOURCE -I. -I$(BUILD) $(WARN) $(SAN_$(SAN)) $(PKG_CFLAGS) $(CPPFLAGS) $(CFLAGS)
-ALL_LIBS   = $(SAN_$(SAN)) $(LDFLAGS) $(PKG_LIBS) -lpthread -lm
+# a program needs what it uses, not what its layers might
+ALL_LIBS   = $(SAN_$(SAN)) $(LDFLAGS) -Wl,--as-needed $(PKG_LIBS) -lpthread -lm
 
 # ---------------------------------------------------------------- sources
 layer_src = $(filter-out $(MAINS),$(wildcard $(1)/*.c))
