@@ -143,6 +143,12 @@ test-guest: deps
 	$(MAKE) all
 	BUILD=$(BUILD) tests/guest/suite.py
 
+# What Ceph makes of backups: a cluster of one node, on 127.0.0.1
+test-ceph:
+	tests/deps.sh ceph
+	$(MAKE) all
+	BUILD=$(BUILD) tests/ceph/suite.py
+
 tidy:
 	python3 tests/tidy.py
 
@@ -203,6 +209,7 @@ help:
 	@echo 'make demo       make a pool and a LUN, serve it on 127.0.0.1, say how to connect'
 	@echo 'make test       every test that fits in minutes; ends with N passed, N failed'
 	@echo 'make test-guest         in virtual machines: the kernel as initiator, and its target'
+	@echo 'make test-ceph          backups, judged by a Ceph of one node'
 	@echo 'make soak|fuzz|bench   hours of simulation, fuzzing; speed against peers'
 	@echo 'make conformance        docs/conformance.md anew, from iscsi-test-cu and a peer'
 	@echo 'make tidy       house rules;  make install  PREFIX=$(PREFIX) DESTDIR='
@@ -213,7 +220,7 @@ clean:
 distclean: clean
 	rm -f config.mak
 
-.PHONY: all tests deps demo test test-guest tidy bench bench-snapshots conformance soak fuzz man install install-libvarve help clean distclean
+.PHONY: all tests deps demo test test-guest test-ceph tidy bench bench-snapshots conformance soak fuzz man install install-libvarve help clean distclean
 .SECONDARY:
 .DELETE_ON_ERROR:
 # not of the sources that deps unpacks: theirs are no makefiles, or not ours

@@ -10,6 +10,7 @@
 #   deps.sh          packages and source headers
 #   deps.sh source NAME...   only unpack these source packages (the bench: fio)
 #   deps.sh kernel           only unpack Debian's kernel, which guests boot
+#   deps.sh ceph             packages, and those of a Ceph of one node
 set -eu
 cd "$(dirname "$0")/.."
 deps=$PWD/build/deps
@@ -20,8 +21,9 @@ build_packages="build-essential pkg-config clang liburing-dev libisal-dev
     libsystemd-dev systemtap-sdt-dev uthash-dev scdoc"
 test_packages="libcmocka-dev libiscsi-bin qemu-utils
     qemu-block-extra qemu-system-common
-    qemu-system-x86 busybox-static kmod cpio fuse3 fio e2fsprogs sg3-utils ddpt python3 jq sqlite3 bash-completion
+    qemu-system-x86 busybox-static kmod cpio fuse3 fio e2fsprogs zstd sg3-utils ddpt python3 jq sqlite3 bash-completion
     clang-format tgt util-linux dmsetup open-iscsi"
+ceph_packages="ceph-mon ceph-osd ceph-common"
 source_packages="tcmu libvirt"
 
 say() { printf '%s\n' "$*"; }
@@ -143,6 +145,11 @@ fi
 if [ "${1:-}" = source ]; then
     shift
     unpack_sources "$@"
+    exit
+fi
+if [ "${1:-}" = ceph ]; then
+    test_packages="$test_packages $ceph_packages"
+    install_packages
     exit
 fi
 install_packages
