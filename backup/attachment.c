@@ -20,7 +20,8 @@ struct attachment {
 	struct varve *varve;
 	const char *name;
 	char host[32], iqn[64];
-	bool has_host, has_export;
+	char portal[128];
+	json_t *credentials, *export; /* items; NULL: it has none */
 	struct initiator *initiator;
 	time_t renew_at;
 };
@@ -195,21 +196,10 @@ portal_of(const char *address, char *ret_portal, size_t room)
 }
 
 static json_t *
-log_in(struct attachment *attachment, const json_t *host,
-    const json_t *exported, const char *portal)
+portal_choose(struct attachment *attachment, const char *portal)
 {
 	const char *said = json_string_value(
-	    json_array_get(json_object_get(exported, "portals"), 0));
-	char address[128];
-	struct initiator_params params = {
-	    .portal = address,
-	    .target = item_text(exported, "iqn"),
-	    .lun = (int)item_number(exported, "lun"),
-	    .name = attachment->iqn,
-	    .user = item_text(host, "chap_user"),
-	    .secret = item_text(host, "secret"),
-	    .what = attachment->name,
-	};
+	    json_array_get(json_object_get(attachment->export, "portals"), 0));
 
 	if (portal == NULL && said == NULL)
 		return problem_fix(
@@ -217,33 +207,63 @@ log_in(struct attachment *attachment, const json_t *host,
 			"cannot log in for %s: varved listens nowhere",
 			attachment->name),
 		    "varve portal add ADDRESS");
-	portal_of(portal != NULL ? portal : said, address, sizeof(address));
+	portal_of(portal != NULL ? portal : said, attachment->portal,
+	    sizeof(attachment->portal));
+	return NULL;
+}
+
+json_t *
+attachment_log_in(struct attachment *attachment)
+{
+	const struct initiator_params params = {
+	    .portal = attachment->portal,
+	    .target = item_text(attachment->export, "iqn"),
+	    .lun = (int)item_number(attachment->export, "lun"),
+	    .name = attachment->iqn,
+	    .user = item_text(attachment->credentials, "chap_user"),
+	    .secret = item_text(attachment->credentials, "secret"),
+	    .what = attachment->name,
+	};
+
+	assert(attachment->initiator == NULL);
 	return initiator_new(&params, &attachment->initiator);
+}
+
+void
+attachment_log_out(struct attachment *attachment)
+{
+	initiator_free(attachment->initiator);
+	attachment->initiator = NULL;
+}
+
+/* What varved answers to a change is kept. */
+static json_t *
+make(struct attachment *attachment, const char *method, json_t *params,
+    json_t **ret_item)
+{
+	_cleanup_(json_decrefpp) json_t *result = NULL;
+	json_t *problem = change(attachment->varve, method, params, &result);
+
+	*ret_item = json_incref(json_object_get(result, "item"));
+	return problem;
 }
 
 static json_t *
 come(struct attachment *attachment, const char *portal)
 {
-	_cleanup_(json_decrefpp) json_t *host = NULL, *exported = NULL;
-	struct varve *varve = attachment->varve;
-	json_t *problem = change(varve, "host.add",
+	json_t *problem = make(attachment, "host.add",
 	    json_pack("{s:s, s:s, s:b}", "name", attachment->host, "iqn",
 		attachment->iqn, "chap_generate", 1),
-	    &host);
+	    &attachment->credentials);
 
 	if (problem != NULL)
 		return problem;
-	attachment->has_host = true;
-	problem = change(varve, "export.add",
+	problem = make(attachment, "export.add",
 	    json_pack("{s:s, s:s, s:i}", "name", attachment->name, "host",
 		attachment->host, "ttl", ATTACHMENT_TTL_SECONDS),
-	    &exported);
-	if (problem != NULL)
-		return problem;
-	attachment->has_export = true;
+	    &attachment->export);
 	attachment->renew_at = time(NULL) + RENEW_SECONDS;
-	return log_in(attachment, json_object_get(host, "item"),
-	    json_object_get(exported, "item"), portal);
+	return problem == NULL ? portal_choose(attachment, portal) : problem;
 }
 
 /* It has no more than one. */
@@ -286,6 +306,8 @@ attachment_new(
 		predecessor_remove(params->varve, attachment->host);
 	sweep(params->varve);
 	problem = come(attachment, params->portal);
+	if (problem == NULL && !params->log_in_later)
+		problem = attachment_log_in(attachment);
 	if (problem == NULL)
 		*ret_attachment = attachment;
 	else
@@ -298,12 +320,14 @@ attachment_free(struct attachment *attachment)
 {
 	if (attachment == NULL)
 		return;
-	initiator_free(attachment->initiator);
-	if (attachment->has_export)
+	attachment_log_out(attachment);
+	if (attachment->export != NULL)
 		export_remove(
 		    attachment->varve, attachment->name, attachment->host);
-	if (attachment->has_host)
+	if (attachment->credentials != NULL)
 		host_remove(attachment->varve, attachment->host);
+	json_decref(attachment->credentials);
+	json_decref(attachment->export);
 	free(attachment);
 }
 

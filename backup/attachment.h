@@ -25,6 +25,7 @@ struct attachment_params {
 	const char *portal;
 	/* what nobody else on this machine does now; NULL: anybody may */
 	const char *tag;
+	bool log_in_later; /* by attachment_log_in */
 };
 
 /* varve and name outlive it. */
@@ -35,6 +36,12 @@ void attachment_clear(struct varve *varve, const char *tag);
 /* NULL is nothing. */
 void attachment_free(struct attachment *attachment);
 
+/* Once; also in a process that was forked, which logs out by attachment_log_out
+ * and leaves the rest to its parent. */
+json_t *attachment_log_in(struct attachment *attachment);
+void attachment_log_out(struct attachment *attachment);
+
+/* Logged in. */
 struct initiator *attachment_initiator(struct attachment *attachment);
 
 /* To be called often, while it is used: cheap but once in some minutes. */

@@ -21,7 +21,7 @@ build_packages="build-essential pkg-config clang liburing-dev libisal-dev
     libsystemd-dev systemtap-sdt-dev uthash-dev scdoc"
 test_packages="libcmocka-dev libiscsi-bin qemu-utils
     qemu-block-extra qemu-system-common
-    qemu-system-x86 busybox-static kmod cpio fuse3 fio e2fsprogs zstd sg3-utils ddpt python3 jq sqlite3 bash-completion
+    qemu-system-x86 busybox-static kmod cpio fuse3 fio e2fsprogs zstd libnbd-bin openssl sg3-utils ddpt python3 jq sqlite3 bash-completion
     clang-format tgt util-linux dmsetup open-iscsi"
 ceph_packages="ceph-mon ceph-osd ceph-common"
 source_packages="tcmu libvirt"

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "tools/backup.h"
 #include "backup/backup.h"
+#include "backup/serve.h"
 #include "base/assert.h"
 #include "base/cleanup.h"
 #include "tools/findings.h"
@@ -9,6 +10,7 @@
 #include "tools/terminal.h"
 #include <signal.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #define LEVEL_MAX    19
@@ -445,4 +447,68 @@ run_snap_read(struct cli *cli, enum api_exit *ret_exit)
 	}
 	json_decref(item);
 	return problem;
+}
+
+/* ---- snap serve ---- */
+
+#define SERVE_TTL_SECONDS (4 * 3600)
+
+struct ready {
+	struct cli *cli;
+	const char *snap;
+	unsigned ttl;
+};
+
+/* Who started it waits for this line. */
+static void
+say_ready(void *arg, const char *uri)
+{
+	const struct ready *ready = arg;
+	time_t until = time(NULL) + ready->ttl;
+	char text[64];
+	json_t *result;
+	struct tm tm;
+
+	if (!ready->cli->invocation.globals.json) {
+		puts(uri);
+		fflush(stdout);
+		return;
+	}
+	gmtime_r(&until, &tm);
+	strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &tm);
+	result = result_of(ready->cli, "item",
+	    json_pack("{s:s, s:s, s:s}", "uri", uri, "name", ready->snap,
+		"expires", text));
+	cli_show(ready->cli, result);
+	json_decref(result);
+	fflush(stdout);
+}
+
+json_t *
+run_snap_serve(struct cli *cli, enum api_exit *ret_exit)
+{
+	const struct sigaction action = {.sa_handler = interrupt};
+	struct ready ready = {.cli = cli,
+	    .snap = text_of(cli, "snap"),
+	    .ttl = (unsigned)number_of(cli, "ttl", SERVE_TTL_SECONDS)};
+	struct serve_params params = {
+	    .snap = ready.snap,
+	    .since = text_of(cli, "since"),
+	    .listen = text_of(cli, "nbd"),
+	    .tls = text_of(cli, "tls"),
+	    .portal = text_of(cli, "portal"),
+	    .ttl_seconds = ready.ttl,
+	    .ready = say_ready,
+	    .arg = &ready,
+	    .stop = &interrupted,
+	};
+	json_t *problem = varve_of(cli, &params.varve);
+
+	(void)ret_exit;
+	if (problem != NULL)
+		return problem;
+	interrupted = 0;
+	sigaction(SIGINT, &action, NULL);
+	sigaction(SIGTERM, &action, NULL);
+	return snap_serve(&params);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The verbs of varve backup, and snap read: backup/backup.h with the command
- * line's parameters, progress and answers.
+ * The verbs of varve backup, snap read and snap serve: backup/backup.h with the
+ * command line's parameters, progress and answers.
  */
 #ifndef TOOLS_BACKUP_H
 #define TOOLS_BACKUP_H
@@ -15,5 +15,6 @@ json_t *run_backup_restore(struct cli *cli, enum api_exit *ret_exit);
 json_t *run_backup_merge(struct cli *cli, enum api_exit *ret_exit);
 json_t *run_backup_prune(struct cli *cli, enum api_exit *ret_exit);
 json_t *run_snap_read(struct cli *cli, enum api_exit *ret_exit);
+json_t *run_snap_serve(struct cli *cli, enum api_exit *ret_exit);
 
 #endif

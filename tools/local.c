@@ -259,6 +259,7 @@ const struct local_command local_commands[] = {
     {"rescue", "dump", run_rescue_dump},
     {"snap", "diff", run_snap_diff},
     {"snap", "read", run_snap_read},
+    {"snap", "serve", run_snap_serve},
     {"backup", "create", run_backup_create},
     {"backup", "list", run_backup_list},
     {"backup", "verify", run_backup_verify},

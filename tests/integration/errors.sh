@@ -54,7 +54,7 @@ commands = subprocess.run([varve, "help", "--scdoc=commands"], check=True,
 names = [line[9:].replace(" ", ".") for line in commands.splitlines()
          if line.startswith("## varve ")]
 local = {"completion", "doctor", "job.watch", "rescue.check", "rescue.extract", "rescue.dump", "rescue.undo",
-         "snap.read"} | {n for n in names if n.startswith("backup.")}
+         "snap.read", "snap.serve"} | {n for n in names if n.startswith("backup.")}
 s = socket.socket(socket.AF_UNIX)
 s.connect(path)
 f = s.makefile("rw")
