@@ -160,6 +160,10 @@ bench-snapshots: deps
 	$(MAKE) all $(BUILD)/tests/scale/run
 	BUILD=$(BUILD) tests/bench/snapshots.py
 
+bench-backup: deps
+	$(MAKE) all
+	BUILD=$(BUILD) tests/bench/backup.py
+
 conformance: deps
 	$(MAKE) all
 	BUILD=$(BUILD) tests/conformance/report.py
@@ -220,7 +224,7 @@ clean:
 distclean: clean
 	rm -f config.mak
 
-.PHONY: all tests deps demo test test-guest test-ceph tidy bench bench-snapshots conformance soak fuzz man install install-libvarve help clean distclean
+.PHONY: all tests deps demo test test-guest test-ceph tidy bench bench-backup bench-snapshots conformance soak fuzz man install install-libvarve help clean distclean
 .SECONDARY:
 .DELETE_ON_ERROR:
 # not of the sources that deps unpacks: theirs are no makefiles, or not ours

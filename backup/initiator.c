@@ -36,6 +36,7 @@ struct initiator {
 	uint64_t size;
 	unsigned first, count; /* of the ring */
 	unsigned in_flight;
+	time_t done_at; /* a command last succeeded */
 	struct initiator_stat stat;
 	struct transfer transfers[INITIATOR_DEPTH];
 };
@@ -50,12 +51,19 @@ io_problem(const struct initiator *initiator, const char *doing)
 
 /* ---- one transfer ---- */
 
+/* The target has no room for it now: a state that lasts as long as it lasts. */
 static bool
-passes(int status, const struct scsi_task *task)
+is_busy(int status)
 {
 	return status == SCSI_STATUS_BUSY ||
-	       status == SCSI_STATUS_TASK_SET_FULL ||
-	       status == SCSI_STATUS_CANCELLED ||
+	       status == SCSI_STATUS_TASK_SET_FULL;
+}
+
+/* What is told once, and is no answer to the command. */
+static bool
+is_news(int status, const struct scsi_task *task)
+{
+	return status == SCSI_STATUS_CANCELLED ||
 	       (status == SCSI_STATUS_CHECK_CONDITION &&
 		   task->sense.key == SCSI_SENSE_UNIT_ATTENTION);
 }
@@ -65,18 +73,22 @@ transfer_ended(
     struct iscsi_context *iscsi, int status, void *command_data, void *arg)
 {
 	struct transfer *transfer = arg;
+	struct initiator *initiator = transfer->initiator;
 	struct scsi_task *task = command_data;
 
 	(void)iscsi;
-	assert(transfer->initiator->in_flight > 0);
-	transfer->initiator->in_flight--;
+	assert(initiator->in_flight > 0);
+	initiator->in_flight--;
 	if (status == SCSI_STATUS_GOOD &&
-	    task->residual_status == SCSI_RESIDUAL_NO_RESIDUAL)
+	    task->residual_status == SCSI_RESIDUAL_NO_RESIDUAL) {
 		transfer->state = DONE;
-	else if (passes(status, task) && transfer->tries < TRIES_MAX)
+		initiator->done_at = time(NULL);
+	} else if (is_busy(status) ||
+		   (is_news(status, task) && transfer->tries++ < TRIES_MAX)) {
 		transfer->state = AGAIN;
-	else
+	} else {
 		transfer->state = FAILED;
+	}
 	scsi_free_scsi_task(task);
 }
 
@@ -89,11 +101,7 @@ transfer_send(struct transfer *transfer)
 	int block = (int)initiator->block;
 	struct scsi_task *task;
 
-	/* what was busy is given a moment */
-	if (transfer->tries > 0)
-		usleep(transfer->tries * AGAIN_USEC);
 	transfer->state = BEGUN;
-	transfer->tries++;
 	transfer->iov = (struct scsi_iovec){transfer->data, length};
 	task = transfer->write
 		   ? iscsi_write16_iov_task(initiator->iscsi, initiator->lun,
@@ -190,12 +198,6 @@ initiator_note_zero(
 	transfer_next(initiator, offset, length)->zero = true;
 }
 
-static unsigned
-ended_count(const struct initiator *initiator)
-{
-	return initiator->count - initiator->in_flight;
-}
-
 /* Once round: commands go out, answers come in. */
 static json_t *
 turn(struct initiator *initiator)
@@ -210,30 +212,47 @@ turn(struct initiator *initiator)
 	return NULL;
 }
 
+/* What was busy is given a moment, in which others may end. */
+static json_t *
+send_again(struct initiator *initiator, struct transfer *transfer)
+{
+	json_t *problem = NULL;
+
+	if (initiator->in_flight > 0)
+		problem = turn(initiator);
+	else
+		usleep(AGAIN_USEC);
+	return problem == NULL ? transfer_send(transfer) : problem;
+}
+
+static json_t *
+check_stall(const struct initiator *initiator)
+{
+	if (time(NULL) - initiator->done_at <= INITIATOR_STALL)
+		return NULL;
+	return problem_why(backup_problem(BACKUP_LUN_IO,
+			       "cannot read or write %s", initiator->what),
+	    "no command has succeeded for %d s", INITIATOR_STALL);
+}
+
 json_t *
 initiator_oldest(struct initiator *initiator, struct piece *ret_piece)
 {
 	struct transfer *oldest = &initiator->transfers[initiator->first];
-	unsigned ended = ended_count(initiator);
-	time_t since = time(NULL);
 	json_t *problem = NULL;
 
 	assert(!initiator_empty(initiator));
+	/* of the time in which nothing was asked for nothing is to be said */
+	if (oldest->state != DONE)
+		initiator->done_at = time(NULL);
 	while (problem == NULL && oldest->state != DONE) {
 		if (oldest->state == FAILED)
 			return io_problem(
 			    initiator, oldest->write ? "write" : "read");
-		problem = oldest->state == AGAIN ? transfer_send(oldest)
+		problem = oldest->state == AGAIN ? send_again(initiator, oldest)
 						 : turn(initiator);
-		if (ended_count(initiator) != ended)
-			since = time(NULL);
-		ended = ended_count(initiator);
-		if (problem == NULL && time(NULL) - since > INITIATOR_STALL)
-			problem = problem_why(
-			    backup_problem(BACKUP_LUN_IO,
-				"cannot read or write %s", initiator->what),
-			    "nothing came from the target for %d s",
-			    INITIATOR_STALL);
+		if (problem == NULL)
+			problem = check_stall(initiator);
 	}
 	*ret_piece = (struct piece){
 	    oldest->offset, oldest->length, oldest->zero ? NULL : oldest->data};

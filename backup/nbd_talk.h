@@ -17,7 +17,8 @@ struct nbd_talk {
 	bool structured, no_zeroes;
 	bool contexts[NBD_CONTEXTS]; /* that the client has chosen */
 	uint8_t option[NBD_STRING_MAX * 2];
-	uint8_t buffer[NBD_PAYLOAD_MAX];
+	uint8_t *buffer; /* as large as anything that was read yet */
+	size_t buffer_size;
 };
 
 /* Flags of transmission. */
@@ -33,8 +34,5 @@ nbd_context_id(enum nbd_map map)
  */
 int nbd_negotiate(struct nbd_talk *talk);
 void nbd_transmit(struct nbd_talk *talk);
-
-/* Takes and forgets. */
-int nbd_skip(struct nbd_talk *talk, uint64_t length);
 
 #endif

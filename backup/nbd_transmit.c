@@ -17,19 +17,31 @@ struct ask {
 	uint32_t length;
 };
 
-int
-nbd_skip(struct nbd_talk *talk, uint64_t length)
+/* Takes and forgets. */
+static int
+skip(struct nbd_talk *talk, uint64_t length)
 {
 	int ret = 0;
 
 	while (length > 0 && ret == 0) {
-		size_t part = length < sizeof(talk->buffer)
-				  ? (size_t)length
-				  : sizeof(talk->buffer);
-		ret = talk->wire->read(talk->wire, talk->buffer, part);
+		size_t part = sizeof(talk->option);
+		if (length < part)
+			part = (size_t)length;
+		ret = talk->wire->read(talk->wire, talk->option, part);
 		length -= part;
 	}
 	return ret;
+}
+
+static void
+buffer_have(struct nbd_talk *talk, size_t length)
+{
+	if (length <= talk->buffer_size)
+		return;
+	free(talk->buffer);
+	talk->buffer = malloc(length);
+	assert(talk->buffer != NULL);
+	talk->buffer_size = length;
 }
 
 /* ---- answers ---- */
@@ -109,6 +121,7 @@ do_read(struct nbd_talk *talk, const struct ask *ask)
 		return send_error(talk, ask, NBD_EINVAL);
 	if (ask->length == 0)
 		return send_ok(talk, ask);
+	buffer_have(talk, ask->length);
 	ret = disk->read(disk, ask->offset, ask->length, talk->buffer);
 	if (ret < 0)
 		return send_error(talk, ask, NBD_EIO);
@@ -197,7 +210,7 @@ do_block_status(struct nbd_talk *talk, const struct ask *ask)
 static int
 do_write(struct nbd_talk *talk, const struct ask *ask)
 {
-	int ret = nbd_skip(talk, ask->length);
+	int ret = skip(talk, ask->length);
 
 	return ret < 0 ? ret : send_error(talk, ask, NBD_EPERM);
 }
@@ -257,10 +270,9 @@ nbd_transmit(struct nbd_talk *talk)
 void
 nbd_talk(const struct nbd_export *export, struct nbd_wire *wire)
 {
-	struct nbd_talk *talk = malloc(sizeof(*talk));
+	struct nbd_talk *talk = calloc(1, sizeof(*talk));
 
 	assert(talk != NULL);
-	memset(talk, 0, offsetof(struct nbd_talk, option));
 	talk->export = export;
 	talk->wire = wire;
 	if (nbd_negotiate(talk) > 0) {
@@ -268,5 +280,6 @@ nbd_talk(const struct nbd_export *export, struct nbd_wire *wire)
 			export->admitted(export);
 		nbd_transmit(talk);
 	}
+	free(talk->buffer);
 	free(talk);
 }

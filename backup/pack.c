@@ -8,8 +8,8 @@
 #include <zstd.h>
 
 /* Beside the thread that reads and writes: compression is what takes long. */
-#define WORKERS 2
-#define CHUNK   (128u << 10)
+#define WORKERS_MAX 8
+#define CHUNK       (128u << 10)
 
 struct pack {
 	int fd;
@@ -128,6 +128,7 @@ pack_new(int fd, const char *name, int level, const struct pack_mark *mark,
 {
 	struct pack *pack = calloc(1, sizeof(*pack));
 	json_t *problem = NULL;
+	long workers;
 
 	assert(pack != NULL);
 	pack->fd = fd;
@@ -137,8 +138,13 @@ pack_new(int fd, const char *name, int level, const struct pack_mark *mark,
 	assert(pack->zstd != NULL);
 	ZSTD_CCtx_setParameter(pack->zstd, ZSTD_c_compressionLevel, level);
 	ZSTD_CCtx_setParameter(pack->zstd, ZSTD_c_checksumFlag, 1);
+	workers = sysconf(_SC_NPROCESSORS_ONLN);
+	if (workers < 1)
+		workers = 1;
+	if (workers > WORKERS_MAX)
+		workers = WORKERS_MAX;
 	/* a library without threads refuses, and compresses as it is called */
-	ZSTD_CCtx_setParameter(pack->zstd, ZSTD_c_nbWorkers, WORKERS);
+	ZSTD_CCtx_setParameter(pack->zstd, ZSTD_c_nbWorkers, (int)workers);
 	if (mark != NULL)
 		problem = go_on(pack, mark);
 	if (problem == NULL && ftruncate(fd, (off_t)pack->file_bytes) < 0)
