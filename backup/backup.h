@@ -85,6 +85,20 @@ struct backup_prune_params {
 json_t *backup_prune(
     const struct backup_prune_params *params, json_t **ret_items);
 
+/* A snapshot to a LUN of another pool, maybe of another varved. */
+struct backup_send_params {
+	struct varve *varve;
+	const char *snap; /* POOL/LUN@SNAP */
+	struct varve *to_varve;
+	const char *to; /* POOL/LUN; made if it is not there */
+	const char *portal, *to_portal;
+	bool dry_run;
+	struct backup_watch *watch;
+};
+/* What has changed since the newest snapshot that both have; the copy gets a
+ * snapshot of the same name.  What was cut short is undone, and sent again. */
+json_t *backup_send(const struct backup_send_params *params, json_t **ret_item);
+
 /* A snapshot, all of it, to a raw image as restore writes it. */
 struct backup_read_params {
 	struct varve *varve;

@@ -659,7 +659,8 @@ run(struct creation *creation, json_t **ret_item)
 
 	if (problem == NULL)
 		problem = directory_open(creation->params->path,
-		    creation->params->dry_run ? DIRECTORY_READ : DIRECTORY_ADD,
+		    creation->params->dry_run ? DIRECTORY_PREVIEW
+					      : DIRECTORY_ADD,
 		    !creation->params->dry_run, &creation->directory);
 	if (problem == NULL)
 		problem = fits(creation);

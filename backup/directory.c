@@ -44,6 +44,7 @@ enum { BYTE_ADD, BYTE_REMOVE };
 static const struct {
 	short add, remove;
 } locks[] = {
+    [DIRECTORY_PREVIEW] = {F_UNLCK, F_UNLCK},
     [DIRECTORY_LOOK] = {F_UNLCK, F_UNLCK},
     [DIRECTORY_READ] = {F_UNLCK, F_RDLCK},
     [DIRECTORY_ADD] = {F_WRLCK, F_RDLCK},
@@ -67,7 +68,7 @@ lock_take(struct directory *directory, enum directory_use use)
 	bool writes = use >= DIRECTORY_ADD;
 	int ret;
 
-	if (use == DIRECTORY_LOOK)
+	if (locks[use].add == F_UNLCK && locks[use].remove == F_UNLCK)
 		return NULL;
 	directory->lock_fd = openat(directory->fd, LOCK_FILE,
 	    O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
@@ -107,13 +108,14 @@ directory_open(const char *path, enum directory_use use, bool create,
 		    backup_problem(BACKUP_DIRECTORY, "%s cannot be made", path),
 		    "%s", strerror(errno));
 	directory->fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (problem == NULL && directory->fd < 0)
+	if (problem == NULL && directory->fd < 0 &&
+	    (errno != ENOENT || use != DIRECTORY_PREVIEW))
 		problem = problem_why(backup_problem(BACKUP_DIRECTORY,
 					  "%s cannot be opened", path),
 		    "%s", strerror(errno));
-	if (problem == NULL)
+	if (problem == NULL && directory->fd >= 0)
 		problem = lock_take(directory, use);
-	if (problem == NULL)
+	if (problem == NULL && directory->fd >= 0)
 		problem = directory_scan(directory);
 	if (problem == NULL)
 		*ret_directory = directory;

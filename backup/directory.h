@@ -27,10 +27,11 @@
 #define PARTIAL_MANIFEST "partial.json"
 
 enum directory_use {
-	DIRECTORY_LOOK,   /* no lock: what is seen may go away */
-	DIRECTORY_READ,   /* nothing is removed meanwhile */
-	DIRECTORY_ADD,    /* ... and nobody else adds */
-	DIRECTORY_REMOVE, /* nobody else is there */
+	DIRECTORY_PREVIEW, /* as below; one that is not there is empty */
+	DIRECTORY_LOOK,    /* no lock: what is seen may go away */
+	DIRECTORY_READ,    /* nothing is removed meanwhile */
+	DIRECTORY_ADD,     /* ... and nobody else adds */
+	DIRECTORY_REMOVE,  /* nobody else is there */
 };
 
 struct directory {

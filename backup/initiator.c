@@ -15,6 +15,8 @@
 #define LOOK_MS        200
 #define LOGIN_SECONDS  30
 #define RECONNECTS_MAX 20
+/* of one command; a limit of the target's is far above */
+#define UNMAP_MAX (64ull << 20)
 
 enum transfer_state { BEGUN, DONE, AGAIN, FAILED };
 
@@ -266,6 +268,39 @@ initiator_drop(struct initiator *initiator)
 	assert(initiator->transfers[initiator->first].state == DONE);
 	initiator->first = (initiator->first + 1) % INITIATOR_DEPTH;
 	initiator->count--;
+}
+
+static bool
+unmap_once(struct initiator *initiator, uint64_t offset, uint64_t length)
+{
+	struct unmap_list list = {.lba = offset / initiator->block,
+	    .num = (uint32_t)(length / initiator->block)};
+	struct scsi_task *task =
+	    iscsi_unmap_sync(initiator->iscsi, initiator->lun, 0, 0, &list, 1);
+	bool good = task != NULL && task->status == SCSI_STATUS_GOOD;
+
+	if (task != NULL)
+		scsi_free_scsi_task(task);
+	return good;
+}
+
+json_t *
+initiator_unmap(struct initiator *initiator, uint64_t offset, uint64_t length)
+{
+	while (length > 0) {
+		uint64_t part = length < UNMAP_MAX ? length : UNMAP_MAX;
+		bool good = false;
+		for (unsigned tries = 0; tries < TRIES_MAX && !good; tries++) {
+			if (tries > 0)
+				usleep(tries * AGAIN_USEC);
+			good = unmap_once(initiator, offset, part);
+		}
+		if (!good)
+			return io_problem(initiator, "unmap");
+		offset += part;
+		length -= part;
+	}
+	return NULL;
 }
 
 json_t *

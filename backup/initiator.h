@@ -53,6 +53,10 @@ json_t *initiator_read(
 /* Copies data. */
 json_t *initiator_write(struct initiator *initiator, const void *data,
     uint64_t offset, uint32_t length);
+/* Makes it zeros (UNMAP), and waits for that; transfers may be in flight
+ * elsewhere. */
+json_t *initiator_unmap(
+    struct initiator *initiator, uint64_t offset, uint64_t length);
 /* No command: a piece of zeros that takes its place in the order. */
 void initiator_note_zero(
     struct initiator *initiator, uint64_t offset, uint64_t length);

@@ -104,12 +104,14 @@ lun_put(struct sink *sink, const struct piece *piece)
 	struct initiator *initiator = attachment_initiator(lun->attachment);
 	json_t *problem = attachment_renew(lun->attachment);
 
-	if (problem != NULL || piece->data == NULL)
+	if (problem != NULL || (piece->data == NULL && lun->fresh))
 		return problem;
 	if (piece->offset % LUN_UNIT != 0 || piece->length % LUN_UNIT != 0)
 		return backup_problem(BACKUP_DAMAGED,
 		    "what is at %" PRIu64 " does not fit into blocks of a LUN",
 		    piece->offset);
+	if (piece->data == NULL)
+		return initiator_unmap(initiator, piece->offset, piece->length);
 	if (!initiator_room(initiator))
 		problem = end_oldest(initiator);
 	if (problem == NULL)
@@ -119,10 +121,10 @@ lun_put(struct sink *sink, const struct piece *piece)
 }
 
 void
-lun_sink_init(struct lun_sink *sink, struct attachment *attachment)
+lun_sink_init(struct lun_sink *sink, struct attachment *attachment, bool fresh)
 {
-	*sink =
-	    (struct lun_sink){.sink.put = lun_put, .attachment = attachment};
+	*sink = (struct lun_sink){
+	    .sink.put = lun_put, .attachment = attachment, .fresh = fresh};
 }
 
 json_t *

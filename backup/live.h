@@ -28,10 +28,12 @@ void live_done(struct live *live);
 struct lun_sink {
 	struct sink sink;
 	struct attachment *attachment;
+	bool fresh;
 };
 
-/* Of a LUN that reads as zeros: zeros are not written. */
-void lun_sink_init(struct lun_sink *sink, struct attachment *attachment);
+/* fresh: it reads as zeros, so zeros are not written. */
+void lun_sink_init(
+    struct lun_sink *sink, struct attachment *attachment, bool fresh);
 /* Waits for all, and makes it durable. */
 json_t *lun_sink_finish(struct lun_sink *sink);
 

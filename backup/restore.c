@@ -99,7 +99,7 @@ lun_fill(struct pump *pump, const struct backup_restore_params *params,
 	json_t *problem = attachment_new(&lun, &attachment);
 
 	if (problem == NULL) {
-		lun_sink_init(&sink, attachment);
+		lun_sink_init(&sink, attachment, true);
 		pump->sink = &sink.sink;
 		problem = pump_run(pump);
 	}

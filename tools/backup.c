@@ -278,6 +278,37 @@ run_backup_create(struct cli *cli, enum api_exit *ret_exit)
 }
 
 json_t *
+run_backup_send(struct cli *cli, enum api_exit *ret_exit)
+{
+	const char *connect = text_of(cli, "to_connect");
+	_cleanup_(varve_closep) struct varve *other = NULL;
+	struct following following;
+	struct backup_send_params params = {
+	    .snap = text_of(cli, "snap"),
+	    .to = text_of(cli, "to"),
+	    .portal = text_of(cli, "portal"),
+	    .to_portal = text_of(cli, "to_portal"),
+	    .dry_run = cli->invocation.globals.dry_run,
+	    .watch = &following.watch,
+	};
+	json_t *item = NULL;
+	json_t *problem = varve_of(cli, &params.varve);
+
+	if (problem == NULL && connect != NULL)
+		problem = varve_open(connect, &other);
+	if (problem != NULL)
+		return problem;
+	if (other != NULL)
+		varve_set_patience(other, RESTART_MS);
+	params.to_varve = other != NULL ? other : params.varve;
+	follow_begin(&following, cli, params.snap);
+	problem = follow_end(&following, backup_send(&params, &item),
+	    "the same command undoes what was sent, and sends it", ret_exit);
+	show_item(cli, &following, item);
+	return problem;
+}
+
+json_t *
 run_backup_list(struct cli *cli, enum api_exit *ret_exit)
 {
 	json_t *items = NULL;
