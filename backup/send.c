@@ -27,7 +27,7 @@ struct sending {
 	const struct backup_send_params *params;
 	char lun[REF_ROOM], name[POINT_NAME_MAX];
 	char copy[REF_ROOM]; /* as it is called now */
-	char tag[2 * REF_ROOM];
+	char tag[2 * REF_ROOM], from_tag[2 * REF_ROOM];
 	char uuid[POINT_UUID_MAX];
 	uint64_t size;
 	char from[REF_ROOM]; /* of snap.diff; "": everything */
@@ -211,8 +211,9 @@ look(struct sending *sending)
 	sending->size = item_number(snap, "size");
 	snprintf(sending->copy, REF_ROOM, "%s%s", sending->params->to,
 	    sending->is_new ? PART_SUFFIX : "");
-	snprintf(
-	    sending->tag, sizeof(sending->tag), "to %s", sending->params->to);
+	snprintf(sending->tag, sizeof(sending->tag), "to %s", params->to);
+	snprintf(sending->from_tag, sizeof(sending->from_tag), "from %s to %s",
+	    sending->lun, params->to);
 	problem = base_choose(sending);
 	if (problem == NULL && strcmp(sending->from, params->snap) != 0 &&
 	    has_named(sending->to_snaps, sending->name, true))
@@ -341,7 +342,7 @@ transfer(struct sending *sending, const struct extents_params *extents)
 	    attachment_new(&(struct attachment_params){.varve = params->varve,
 			       .name = params->snap,
 			       .portal = params->portal,
-			       .tag = params->snap},
+			       .tag = sending->from_tag},
 		&source);
 
 	if (problem == NULL)
