@@ -149,6 +149,12 @@ test-ceph:
 	$(MAKE) all
 	BUILD=$(BUILD) tests/ceph/suite.py
 
+# What the manual says of other backup programs, with these
+test-recipes:
+	tests/deps.sh recipes
+	$(MAKE) all
+	BUILD=$(BUILD) tests/recipes/suite.sh
+
 tidy:
 	python3 tests/tidy.py
 
@@ -214,6 +220,7 @@ help:
 	@echo 'make test       every test that fits in minutes; ends with N passed, N failed'
 	@echo 'make test-guest         in virtual machines: the kernel as initiator, and its target'
 	@echo 'make test-ceph          backups, judged by a Ceph of one node'
+	@echo 'make test-recipes       snapshots into restic and borg, and back'
 	@echo 'make soak|fuzz|bench   hours of simulation, fuzzing; speed against peers'
 	@echo 'make conformance        docs/conformance.md anew, from iscsi-test-cu and a peer'
 	@echo 'make tidy       house rules;  make install  PREFIX=$(PREFIX) DESTDIR='
@@ -224,7 +231,7 @@ clean:
 distclean: clean
 	rm -f config.mak
 
-.PHONY: all tests deps demo test test-guest test-ceph tidy bench bench-backup bench-snapshots conformance soak fuzz man install install-libvarve help clean distclean
+.PHONY: all tests deps demo test test-guest test-ceph test-recipes tidy bench bench-backup bench-snapshots conformance soak fuzz man install install-libvarve help clean distclean
 .SECONDARY:
 .DELETE_ON_ERROR:
 # not of the sources that deps unpacks: theirs are no makefiles, or not ours

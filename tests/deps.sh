@@ -11,6 +11,7 @@
 #   deps.sh source NAME...   only unpack these source packages (the bench: fio)
 #   deps.sh kernel           only unpack Debian's kernel, which guests boot
 #   deps.sh ceph             packages, and those of a Ceph of one node
+#   deps.sh recipes          packages, and restic and borg
 set -eu
 cd "$(dirname "$0")/.."
 deps=$PWD/build/deps
@@ -24,6 +25,7 @@ test_packages="libcmocka-dev libiscsi-bin qemu-utils
     qemu-system-x86 busybox-static kmod cpio fuse3 fio e2fsprogs zstd libnbd-bin openssl sg3-utils ddpt python3 jq sqlite3 bash-completion
     clang-format tgt util-linux dmsetup open-iscsi"
 ceph_packages="ceph-mon ceph-osd ceph-common"
+recipe_packages="restic borgbackup"
 source_packages="tcmu libvirt"
 
 say() { printf '%s\n' "$*"; }
@@ -147,8 +149,11 @@ if [ "${1:-}" = source ]; then
     unpack_sources "$@"
     exit
 fi
-if [ "${1:-}" = ceph ]; then
-    test_packages="$test_packages $ceph_packages"
+case ${1:-} in
+ceph) test_packages="$test_packages $ceph_packages" ;;
+recipes) test_packages="$test_packages $recipe_packages" ;;
+esac
+if [ $# -gt 0 ]; then
     install_packages
     exit
 fi
