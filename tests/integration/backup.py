@@ -371,6 +371,40 @@ def targets(varved, directory, images, day):
     claim("a snapshot is read to a pipe", filecmp.cmp(out, images / day, shallow=False))
 
 
+def block_device(varved, directory, images, day):
+    """A loop device that is full of something else, where root may have one."""
+    file = varved.directory / "device"
+    size = (images / day).stat().st_size
+    file.write_bytes(b"\xff" * (size + MIB))
+    done = subprocess.run(["losetup", "-f", "--show", file], capture_output=True, text=True,
+                          check=False)
+    device = done.stdout.strip()
+    if done.returncode != 0:
+        print("     no loop device, so no block device was restored to:", done.stderr.strip())
+        return
+    try:
+        claim("a block device is left alone", code_of(
+            varved, "backup", "restore", directory, "--to", device) == "backup.target-exists")
+        varved.varve("backup", "restore", directory, "--at", day, "--to", device, "--overwrite")
+        with open(device, "rb") as restored:
+            claim("unless it is to be overwritten: then it has the image, zeros too",
+                  restored.read(size) == (images / day).read_bytes())
+            claim("and behind it what it had", restored.read() == b"\xff" * MIB)
+        holder = os.open(device, os.O_RDONLY | os.O_EXCL)
+        claim("one that is in use is left alone", code_of(
+            varved, "backup", "restore", directory, "--to", device, "--overwrite")
+            == "backup.target-busy")
+        os.close(holder)
+        varved.varve("lun", "create", "vms/large", "--size", "80M")
+        varved.varve("snap", "create", "vms/large@all")
+        create(varved, "vms/large@all", varved.directory / "large")
+        claim("one that is too small is, too", code_of(
+            varved, "backup", "restore", varved.directory / "large", "--to", device,
+            "--overwrite") == "backup.target-small")
+    finally:
+        subprocess.run(["losetup", "-d", device], check=True)
+
+
 def merging(varved, directory, images, days):
     """By copies of the directory, as it was before any of it went."""
     copy = varved.directory / "merged"
@@ -416,7 +450,7 @@ def story(directory, varved):
     print(f"{DAYS} days, seed {SEED}")
     varved.varve("pool", "create", "vms", directory / "vms.pool", "--size", "1G")
     varved.varve("host", "add", "h", "--iqn", IQN, "--no-chap")
-    lun = Lun(varved, "vms/web01", 96 * MIB)
+    lun = Lun(varved, "vms/web01", 64 * MIB)
     backups, images = directory / "web01", directory / "images"
     images.mkdir()
     days = days_of_a_lun(varved, lun, backups, images)
@@ -425,6 +459,7 @@ def story(directory, varved):
     missing_files(varved, backups)
     damaged_restore(varved, backups, days[-1])
     targets(varved, backups, images, days[-1])
+    block_device(varved, backups, images, days[-1])
     merging(varved, backups, images, days)
     killed_prunes(varved, backups, images, days, 4)
     kills(varved, lun, backups, images)
