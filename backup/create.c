@@ -644,6 +644,9 @@ there_already(struct creation *creation, const struct backup_point *there,
 			"%s, or what it stands on, is missing or was cut off",
 			there->file),
 		    "varve backup verify %s", path);
+	/* it may have been killed when it was whole, and before it had gone */
+	if (!creation->params->dry_run)
+		attachment_clear(creation->params->varve, there->set);
 	creation->point = *there;
 	creation->there = true;
 	*ret_item = answer(creation);

@@ -418,15 +418,24 @@ answer(const struct sending *sending)
 	    "read", (json_int_t)sending->stat.bytes);
 }
 
+/* Sent before; it may have been killed then, before it had gone. */
+static void
+clear(const struct sending *sending)
+{
+	attachment_clear(sending->params->varve, sending->from_tag);
+	attachment_clear(sending->params->to_varve, sending->tag);
+}
+
 json_t *
 backup_send(const struct backup_send_params *params, json_t **ret_item)
 {
 	struct sending sending = {.params = params};
 	json_t *problem = look(&sending);
 
-	/* sent before: nothing to do */
 	if (problem == NULL && strcmp(sending.from, params->snap) != 0)
 		problem = send_all(&sending);
+	else if (problem == NULL && !params->dry_run)
+		clear(&sending);
 	if (problem == NULL)
 		*ret_item = answer(&sending);
 	json_decref(sending.snaps);
