@@ -80,6 +80,7 @@ look_up(struct creation *creation)
 	copy_text(
 	    point->lun_uuid, sizeof(point->lun_uuid), item_text(lun, "uuid"));
 	point->size = item_number(snap, "size");
+	point->block_size = item_number(lun, "block_size");
 	point->created = seconds_of(item_text(snap, "created"));
 	return NULL;
 }

@@ -94,6 +94,7 @@ static const struct member {
     TEXT("base_uuid", base_uuid, is_uuid_or_empty),
     TEXT("bookmark", bookmark, is_name_or_empty),
     TEXT("bookmark_uuid", bookmark_uuid, is_uuid_or_empty),
+    NUMBER("block_size", block_size),
     NUMBER("size", size),
     NUMBER("covers", covers),
     NUMBER("data_bytes", data),
@@ -229,6 +230,9 @@ manifest_read(const char *text, size_t length, struct backup_point *ret_point)
 		wrong = "it is of another version, or no manifest of a backup";
 	for (size_t i = 0; i < ARRAY_SIZE(members) && wrong == NULL; i++)
 		wrong = member_read(json, &members[i], ret_point);
+	if (wrong == NULL && ret_point->block_size != 512 &&
+	    ret_point->block_size != 4096)
+		wrong = "no LUN has such blocks";
 	if (wrong == NULL &&
 	    (ret_point->base[0] == '\0') != (ret_point->base_uuid[0] == '\0'))
 		wrong = "its base has a name or a uuid, and not both";

@@ -39,6 +39,8 @@ struct backup_point {
 	char base_uuid[POINT_UUID_MAX];
 	char bookmark[POINT_NAME_MAX]; /* left on the LUN; "": none */
 	char bookmark_uuid[POINT_UUID_MAX];
+	uint64_t block_size; /* the LUN's logical block: what partition tables
+			      * count in */
 	uint64_t size;       /* of the image */
 	uint64_t covers;     /* the stream is complete up to there: size, or
 			      * one was cut short */

@@ -60,7 +60,8 @@ change(struct varve *varve, const char *method, json_t *params)
 /* The LUN by its name for now; what was left of one that was cut short goes to
  * the trash. */
 static json_t *
-lun_make(struct varve *varve, const char *to, const char *part, uint64_t size)
+lun_make(struct varve *varve, const char *to, const char *part,
+    const struct backup_point *point)
 {
 	_cleanup_(json_decrefpp) json_t *item = NULL;
 	json_t *problem = varve_item(varve, "lun.show", "lun", to, &item);
@@ -81,8 +82,9 @@ lun_make(struct varve *varve, const char *to, const char *part, uint64_t size)
 		json_decref(problem), problem = NULL;
 	if (problem == NULL)
 		problem = change(varve, "lun.create",
-		    json_pack(
-			"{s:s, s:I}", "name", part, "size", (json_int_t)size));
+		    json_pack("{s:s, s:I, s:I}", "name", part, "size",
+			(json_int_t)point->size, "block_size",
+			(json_int_t)point->block_size));
 	return problem;
 }
 
@@ -113,7 +115,7 @@ lun_fill(struct pump *pump, const struct backup_restore_params *params,
 
 static json_t *
 to_lun(struct pump *pump, const struct backup_restore_params *params,
-    uint64_t size, struct layers *layers)
+    const struct backup_point *point, struct layers *layers)
 {
 	char part[2 * POINT_TEXT_MAX];
 	json_t *problem;
@@ -126,7 +128,7 @@ to_lun(struct pump *pump, const struct backup_restore_params *params,
 			params->to),
 		    "--to /PATH");
 	snprintf(part, sizeof(part), "%s" PART_SUFFIX, params->to);
-	problem = lun_make(params->varve, params->to, part, size);
+	problem = lun_make(params->varve, params->to, part, point);
 	if (problem == NULL)
 		problem = lun_fill(pump, params, part, layers);
 	if (problem == NULL)
@@ -160,7 +162,7 @@ restore_chain(const struct backup_restore_params *params,
 		problem = to_image(&pump, params->to, point->size,
 		    params->overwrite, drain, &layers);
 	else
-		problem = to_lun(&pump, params, point->size, &layers);
+		problem = to_lun(&pump, params, point, &layers);
 	layers_close(&layers);
 	return problem;
 }

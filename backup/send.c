@@ -29,7 +29,7 @@ struct sending {
 	char copy[REF_ROOM]; /* as it is called now */
 	char tag[2 * REF_ROOM], from_tag[2 * REF_ROOM];
 	char uuid[POINT_UUID_MAX];
-	uint64_t size;
+	uint64_t size, block_size;
 	char from[REF_ROOM]; /* of snap.diff; "": everything */
 	char base[POINT_NAME_MAX];
 	bool is_new; /* the copy is made */
@@ -193,13 +193,16 @@ static json_t *
 look(struct sending *sending)
 {
 	const struct backup_send_params *params = sending->params;
-	_cleanup_(json_decrefpp) json_t *snap = NULL;
+	_cleanup_(json_decrefpp) json_t *snap = NULL, *lun = NULL;
 	size_t at = strcspn(params->snap, "@");
 	json_t *problem =
 	    varve_item(params->varve, "snap.show", "snap", params->snap, &snap);
 
 	snprintf(sending->lun, REF_ROOM, "%.*s", (int)at, params->snap);
 	snprintf(sending->name, POINT_NAME_MAX, "%s", params->snap + at + 1);
+	if (problem == NULL)
+		problem = varve_item(
+		    params->varve, "lun.show", "lun", sending->lun, &lun);
 	if (problem == NULL)
 		problem = varve_items(params->varve, "snap.list", "of",
 		    sending->lun, &sending->snaps);
@@ -209,6 +212,7 @@ look(struct sending *sending)
 		return problem;
 	snprintf(sending->uuid, POINT_UUID_MAX, "%s", item_text(snap, "uuid"));
 	sending->size = item_number(snap, "size");
+	sending->block_size = item_number(lun, "block_size");
 	snprintf(sending->copy, REF_ROOM, "%s%s", sending->params->to,
 	    sending->is_new ? PART_SUFFIX : "");
 	snprintf(sending->tag, sizeof(sending->tag), "to %s", params->to);
@@ -283,8 +287,9 @@ copy_make(const struct sending *sending)
 		json_decref(problem), problem = NULL;
 	if (problem == NULL)
 		problem = to_change(sending, "lun.create",
-		    json_pack("{s:s, s:I}", "name", sending->copy, "size",
-			(json_int_t)sending->size));
+		    json_pack("{s:s, s:I, s:I}", "name", sending->copy, "size",
+			(json_int_t)sending->size, "block_size",
+			(json_int_t)sending->block_size));
 	return problem;
 }
 

@@ -71,10 +71,9 @@ compare_attached(struct verification *verification,
     const struct backup_point *point, const struct backup_chain *chain,
     struct attachment *attachment, const char *snap)
 {
+	_cleanup_(freep) char *lun = strndup(snap, strcspn(snap, "@"));
 	const struct extents_params extents = {
-	    .varve = verification->params->varve,
-	    .from = point->lun,
-	    .to = snap};
+	    .varve = verification->params->varve, .from = lun, .to = snap};
 	struct layers layers;
 	struct live live;
 	uint64_t where;
@@ -97,33 +96,38 @@ compare_attached(struct verification *verification,
 	return problem;
 }
 
-/* NULL: it is gone. */
-static char *
-live_name(struct verification *verification, const struct backup_point *point)
+/* As it and its LUN are called now; NULL: it is gone. */
+static json_t *
+live_name(struct verification *verification, const struct backup_point *point,
+    char **ret_name)
 {
-	_cleanup_(json_decrefpp) json_t *snaps = NULL;
+	_cleanup_(json_decrefpp) json_t *result = NULL;
 	const json_t *snap;
 	size_t i;
+	json_t *problem =
+	    varve_ask(verification->params->varve, "snap.list", NULL, &result);
 
-	json_decref(varve_items(verification->params->varve, "snap.list", "of",
-	    point->lun, &snaps));
-	json_array_foreach(snaps, i, snap)
+	*ret_name = NULL;
+	json_array_foreach(json_object_get(result, "items"), i, snap)
 	{
-		if (strcmp(item_text(snap, "uuid"), point->uuid) == 0)
-			return strdup(item_text(snap, "name"));
+		if (*ret_name == NULL &&
+		    strcmp(item_text(snap, "uuid"), point->uuid) == 0)
+			*ret_name = strdup(item_text(snap, "name"));
 	}
-	return NULL;
+	return problem;
 }
 
 static json_t *
 verify_deep(struct verification *verification, const struct backup_point *point)
 {
 	const struct backup_verify_params *params = verification->params;
-	_cleanup_(freep) char *snap = live_name(verification, point);
+	_cleanup_(freep) char *snap = NULL;
 	struct attachment *attachment = NULL;
 	struct backup_chain chain;
-	json_t *problem;
+	json_t *problem = live_name(verification, point, &snap);
 
+	if (problem != NULL)
+		return problem;
 	if (snap == NULL) {
 		finding_add(verification->findings, "note",
 		    "backup.no-snapshot",

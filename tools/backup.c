@@ -238,15 +238,26 @@ show_items(struct cli *cli, json_t *items)
 
 /* ---- verbs ---- */
 
+/* One that is not there now is said at once; a restart later on is outlived. */
+static json_t *
+greet(struct varve *varve)
+{
+	json_t *result = NULL, *problem;
+
+	problem = varve_ask(varve, "version", NULL, &result);
+	json_decref(result);
+	varve_set_patience(varve, RESTART_MS);
+	return problem;
+}
+
 static json_t *
 varve_of(struct cli *cli, struct varve **ret_varve)
 {
 	json_t *problem = cli_open(cli);
 
-	if (problem == NULL) {
-		varve_set_patience(cli->varve, RESTART_MS);
-		*ret_varve = cli->varve;
-	}
+	if (problem == NULL)
+		problem = greet(cli->varve);
+	*ret_varve = cli->varve;
 	return problem;
 }
 
@@ -296,10 +307,10 @@ run_backup_send(struct cli *cli, enum api_exit *ret_exit)
 
 	if (problem == NULL && connect != NULL)
 		problem = varve_open(connect, &other);
+	if (problem == NULL && other != NULL)
+		problem = greet(other);
 	if (problem != NULL)
 		return problem;
-	if (other != NULL)
-		varve_set_patience(other, RESTART_MS);
 	params.to_varve = other != NULL ? other : params.varve;
 	follow_begin(&following, cli, params.snap);
 	problem = follow_end(&following, backup_send(&params, &item),

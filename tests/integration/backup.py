@@ -10,6 +10,7 @@ Speed is measured by tests/bench, Ceph's opinion of the files is asked by tests/
 """
 # timeout: 120
 import filecmp
+import hashlib
 import json
 import os
 import pathlib
@@ -371,6 +372,54 @@ def targets(varved, directory, images, day):
     claim("a snapshot is read to a pipe", filecmp.cmp(out, images / day, shallow=False))
 
 
+def large_blocks(varved):
+    """A LUN keeps its logical block: partition tables count in it.  It may be renamed."""
+    url = varved.lun("vms/large-blocks", "8M", "h", block_size=4096)
+    subprocess.run(["qemu-io", "-f", "raw", "-c", "write -P 5 1M 1M", "-c", "flush", url],
+                   check=True, stdout=subprocess.DEVNULL)
+    varved.varve("snap", "create", "vms/large-blocks@a")
+    backups = varved.directory / "large-blocks"
+    create(varved, "vms/large-blocks@a", backups)
+    varved.varve("lun", "rename", "vms/large-blocks", "vms/renamed")
+    varved.varve("backup", "restore", backups, "--to", "vms/large-back")
+    claim("a LUN has its logical block again", varved.varve(
+        "lun", "show", "vms/large-back")["item"]["block_size"] == 4096)
+    claim("a snapshot of a LUN that was renamed is compared with", varved.varve(
+        "backup", "verify", backups, "--deep")["items"] == [])
+    subprocess.run(["qemu-io", "-f", "raw", "-c", "write -P 6 1M 4k", "-c", "flush", url],
+                   check=True, stdout=subprocess.DEVNULL)
+    varved.varve("snap", "create", "vms/renamed@b")
+    claim("and backed up to the same directory",
+          create(varved, "vms/renamed@b", backups)["kind"] == "increment")
+
+
+def deep_finds(varved, lun, day):
+    """A backup that is sound and says something else than its snapshot."""
+    other = varved.directory / "other-data"
+    create(varved, f"{lun.name}@{day}", other, "--since", "full")
+    manifest, stream = next(other.glob("*.json")), next(other.glob("*.zst"))
+    raw = bytearray(subprocess.run(["zstd", "-dqc", stream], check=True,
+                                   stdout=subprocess.PIPE).stdout)
+    raw[-2000] ^= 1
+    stream.write_bytes(subprocess.run(["zstd", "-qc"], input=raw, check=True,
+                                      stdout=subprocess.PIPE).stdout)
+    text = json.loads(manifest.read_text())
+    text.pop("sum")
+    text["file_bytes"] = stream.stat().st_size
+    text["sha256"] = hashlib.sha256(stream.read_bytes()).hexdigest()
+    dump = lambda: json.dumps(text, indent=2, sort_keys=True) + "\n"
+    text["sum"] = hashlib.sha256(dump().encode()).hexdigest()
+    manifest.write_text(dump())
+    claim("a backup whose sums were made anew passes as it is",
+          varved.varve("backup", "verify", other)["items"] == [])
+    claim("but not beside its snapshot", [f["code"] for f in varved.varve(
+        "backup", "verify", other, "--deep")["items"]] == ["backup.differs"])
+    varved.kill()
+    claim("without varved nothing is compared, and that is said", code_of(
+        varved, "backup", "verify", other, "--deep") == "daemon.not-running")
+    varved.start()
+
+
 def block_device(varved, directory, images, day):
     """A loop device that is full of something else, where root may have one."""
     file = varved.directory / "device"
@@ -459,6 +508,9 @@ def story(directory, varved):
     missing_files(varved, backups)
     damaged_restore(varved, backups, days[-1])
     targets(varved, backups, images, days[-1])
+    large_blocks(varved)
+    last = days[-1] if DAYS % 2 else days[-2]
+    deep_finds(varved, lun, last)
     block_device(varved, backups, images, days[-1])
     merging(varved, backups, images, days)
     killed_prunes(varved, backups, images, days, 4)

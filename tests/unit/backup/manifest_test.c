@@ -22,6 +22,7 @@ example(void)
 	    .base_uuid = UUID("4"),
 	    .bookmark = "backup-10000000-2",
 	    .bookmark_uuid = UUID("5"),
+	    .block_size = 512,
 	    .size = 107374182400,
 	    .covers = 107374182400,
 	    .data = 1048576,
@@ -104,6 +105,7 @@ what_cannot_be_is_refused(void **unused)
 	REFUSED(point.base[0] = '\0');
 	REFUSED(point.base_uuid[0] = '\0');
 	REFUSED(point.size = UINT64_MAX);
+	REFUSED(point.block_size = 513);
 }
 
 /* What a later version adds is under the sum too, and does not disturb. */
