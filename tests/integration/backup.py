@@ -513,7 +513,7 @@ def story(directory, varved):
     deep_finds(varved, lun, last)
     block_device(varved, backups, images, days[-1])
     merging(varved, backups, images, days)
-    killed_prunes(varved, backups, images, days, 4)
+    killed_prunes(varved, backups, images, days, 2)
     kills(varved, lun, backups, images)
     varved_dies(varved, lun)
     full_disk(varved, lun)
