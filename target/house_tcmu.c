@@ -279,11 +279,11 @@ ring_open(struct house_tcmu *tcmu, struct tcmu_ring **ret_ring)
 	int fd = tcmu->handed;
 
 	if (fd < 0)
-		return tcmu_ring_open(tcmu->uio, ret_ring);
+		return tcmu_ring_open(TCMU_NATIVE, tcmu->uio, ret_ring);
 	if (is_same_file(fd, tcmu->uio))
-		return tcmu_ring_inherit(fd, ret_ring);
+		return tcmu_ring_inherit(TCMU_NATIVE, fd, ret_ring);
 	close(fd); /* of a device that somebody removed */
-	return tcmu_ring_open(tcmu->uio, ret_ring);
+	return tcmu_ring_open(TCMU_NATIVE, tcmu->uio, ret_ring);
 }
 
 static void

@@ -54,8 +54,8 @@ device_start(struct rig *rig)
 {
 	struct tcmu_ring *ring;
 
-	assert_int_equal(tcmu_ring_from(rig->kernel.device_fd, rig->kernel.lent,
-			     rig->kernel.size, &ring),
+	assert_int_equal(tcmu_ring_from(TCMU_NATIVE, rig->kernel.device_fd,
+			     rig->kernel.lent, rig->kernel.size, &ring),
 	    0);
 	assert_int_equal(
 	    tcmu_device_new(&(struct tcmu_device_params){.loop = rig->loop,
@@ -499,7 +499,8 @@ what_is_no_ring_is_lost_and_nothing_else(void **unused)
 	}
 	_Alignas(64) uint8_t page[4096] = {0};
 	assert_int_equal(
-	    tcmu_ring_from(-1, page, sizeof(page), &ring), -ENODEV);
+	    tcmu_ring_from(TCMU_NATIVE, -1, page, sizeof(page), &ring),
+	    -ENODEV);
 }
 
 #define test(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
