@@ -99,6 +99,15 @@ $(FUZZERS:%=$(BUILD)/tests/fuzz/%): %: %.o $(FUZZ_MAIN) $(call libs,tools)
 $(BUILD)/tests/bench/pingpong: %: %.o
 	$(call say,LD,$@) $(CC) -o $@ $^ $(ALL_LIBS)
 
+# The ring driver over libtcmu is built if its headers are there (make deps), or
+# not with LIBTCMU=; built anew when that has changed.
+TCMU_SOURCE = build/deps/src/tcmu
+LIBTCMU     = $(if $(wildcard $(TCMU_SOURCE)/libtcmu.h),1)
+$(BUILD)/target/tcmu/ring_libtcmu.o: ALL_CFLAGS += $(if $(LIBTCMU),-idirafter $(TCMU_SOURCE))
+$(BUILD)/target/tcmu/ring_libtcmu.o: $(BUILD)/libtcmu
+$(BUILD)/libtcmu: always
+	@mkdir -p $(@D) && echo '$(LIBTCMU)' | cmp -s - $@ || echo '$(LIBTCMU)' > $@
+
 $(BUILD)/%.o: %.c
 	@mkdir -p $(@D)
 	$(call say,CC,$<) $(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
@@ -182,14 +191,15 @@ help:
 	@echo 'make soak|fuzz|bench   hours of simulation, fuzzing; speed against peers'
 	@echo 'make conformance        docs/conformance.md anew, from iscsi-test-cu and a peer'
 	@echo 'make tidy       house rules;  make install  PREFIX=$(PREFIX) DESTDIR='
-	@echo 'SAN=asan|ubsan|tsan  CC=clang  V=1  BUILD=dir  CI=1 (warnings are errors)'
+	@echo 'SAN=asan|ubsan|tsan  CC=clang  V=1  BUILD=dir  LIBTCMU= (without)  CI=1 (warnings are errors)'
 
 clean:
 	rm -rf build build-asan build-ubsan build-tsan build-fuzz build-fuzz-tsan
 distclean: clean
 	rm -f config.mak
 
-.PHONY: all tests deps demo test test-guest tidy bench bench-snapshots conformance soak fuzz man install help clean distclean
+always:
+.PHONY: always all tests deps demo test test-guest tidy bench bench-snapshots conformance soak fuzz man install help clean distclean
 .SECONDARY:
 .DELETE_ON_ERROR:
 # not of the sources that deps unpacks: theirs are no makefiles, or not ours

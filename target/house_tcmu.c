@@ -276,14 +276,15 @@ is_same_file(int fd, const char *path)
 static int
 ring_open(struct house_tcmu *tcmu, struct tcmu_ring **ret_ring)
 {
+	enum tcmu_driver driver = tcmu->house->config->lio_ring;
 	int fd = tcmu->handed;
 
 	if (fd < 0)
-		return tcmu_ring_open(TCMU_NATIVE, tcmu->uio, ret_ring);
+		return tcmu_ring_open(driver, tcmu->uio, ret_ring);
 	if (is_same_file(fd, tcmu->uio))
-		return tcmu_ring_inherit(TCMU_NATIVE, fd, ret_ring);
+		return tcmu_ring_inherit(driver, fd, ret_ring);
 	close(fd); /* of a device that somebody removed */
-	return tcmu_ring_open(TCMU_NATIVE, tcmu->uio, ret_ring);
+	return tcmu_ring_open(driver, tcmu->uio, ret_ring);
 }
 
 static void
@@ -434,7 +435,8 @@ static void
 bequeath(const struct house_tcmu *tcmu, const char *name, int fd)
 {
 	struct handover *bequest = tcmu->house->bequest;
-	int ret = bequest != NULL ? handover_add(bequest, name, fd) : 0;
+	int ret =
+	    bequest != NULL && fd >= 0 ? handover_add(bequest, name, fd) : 0;
 
 	if (ret < 0)
 		log_warn("%s is not handed over: %s", name, strerror(-ret));

@@ -20,7 +20,7 @@ build_packages="build-essential pkg-config clang liburing-dev libisal-dev
 test_packages="libcmocka-dev libiscsi-dev libiscsi-bin qemu-utils
     qemu-block-extra qemu-system-common
     qemu-system-x86 busybox-static kmod cpio fuse3 fio e2fsprogs sg3-utils ddpt python3 jq sqlite3 bash-completion
-    clang-format tgt util-linux dmsetup open-iscsi"
+    clang-format tgt util-linux dmsetup open-iscsi libtcmu2"
 source_packages="tcmu libvirt"
 
 say() { printf '%s\n' "$*"; }

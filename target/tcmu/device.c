@@ -508,5 +508,5 @@ tcmu_device_close(struct tcmu_device *device, uint64_t patience_ns,
 int
 tcmu_device_fd(const struct tcmu_device *device)
 {
-	return device->ring->fd;
+	return device->ring->is_heritable ? device->ring->fd : -1;
 }

@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
@@ -17,10 +18,38 @@
 #define __LINUX_UIO_H
 #include <linux/target_core_user.h>
 
-static int (*const drivers[])(
-    int fd, void *map, size_t size, struct tcmu_ring **ret_ring) = {
-    [TCMU_NATIVE] = tcmu_native_new,
+static const struct {
+	const char *word;
+	const bool *is_built;                  /* NULL: always */
+	int (*load)(const char **ret_problem); /* may be NULL */
+	int (*ring_new)(
+	    int fd, void *map, size_t size, struct tcmu_ring **ret_ring);
+} drivers[] = {
+    [TCMU_NATIVE] = {"native", NULL, NULL, tcmu_native_new},
+    [TCMU_LIBTCMU] = {"libtcmu", &tcmu_libtcmu_is_built, tcmu_libtcmu_load,
+	tcmu_libtcmu_new},
 };
+
+int
+tcmu_driver_parse(const char *word, enum tcmu_driver *ret_driver)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(drivers); i++) {
+		if (strcmp(drivers[i].word, word) != 0)
+			continue;
+		*ret_driver = (enum tcmu_driver)i;
+		return drivers[i].is_built == NULL || *drivers[i].is_built
+			   ? 0
+			   : -ENOSYS;
+	}
+	return -EINVAL;
+}
+
+int
+tcmu_driver_load(enum tcmu_driver driver, const char **ret_problem)
+{
+	return drivers[driver].load != NULL ? drivers[driver].load(ret_problem)
+					    : 0;
+}
 
 /* ---- open, close ---- */
 
@@ -43,7 +72,7 @@ tcmu_ring_from(enum tcmu_driver driver, int fd, void *map, size_t size,
 
 	if (!is_ring(map, size))
 		return -ENODEV;
-	ret = drivers[driver](fd, map, size, ret_ring);
+	ret = drivers[driver].ring_new(fd, map, size, ret_ring);
 	if (ret < 0)
 		return ret;
 	(*ret_ring)->fd = fd;

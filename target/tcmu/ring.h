@@ -71,11 +71,22 @@ struct tcmu_ring {
 	/* Does the kernel look at tcmu_answer.length?  If not, all bytes go to
 	 * the initiator. */
 	bool has_length;
+	/* May another ring go on with it (tcmu_ring_inherit) where this one has
+	 * answered all that it had taken? */
+	bool is_heritable;
 };
 
 enum tcmu_driver {
 	TCMU_NATIVE,
+	TCMU_LIBTCMU, /* only in some builds (ring_libtcmu.c) */
 };
+
+/* "native", "libtcmu".  -EINVAL: neither; -ENOSYS: it is not in this build. */
+int tcmu_driver_parse(const char *word, enum tcmu_driver *ret_driver);
+/* Before the first ring of that driver is opened, while nothing else runs;
+ * blocks.  0; -ELIBACC, -ELIBBAD: the library cannot be loaded, or is one that
+ * varve does not know; *ret_problem says so. */
+int tcmu_driver_load(enum tcmu_driver driver, const char **ret_problem);
 
 /* uio: "/dev/uio7", whose kernel device is ours alone.  0; -EBUSY: another has
  * it open; -ENODEV: it is no ring; -errno.  Blocks for as long as open(2) and
@@ -109,9 +120,13 @@ int tcmu_ring_kick(struct tcmu_ring *ring);
 
 /* ---- for drivers ---- */
 
-/* Of a map whose mailbox is sound.  0; -ENOMEM or what else keeps it from
- * working. */
+extern const bool tcmu_libtcmu_is_built;
+int tcmu_libtcmu_load(const char **ret_problem);
+
+/* Of a map whose mailbox is sound.  0; -ENOMEM; -ELIBACC: not loaded. */
 int tcmu_native_new(
+    int fd, void *map, size_t size, struct tcmu_ring **ret_ring);
+int tcmu_libtcmu_new(
     int fd, void *map, size_t size, struct tcmu_ring **ret_ring);
 
 /* One more piece of the command's data, offset bytes into the map.  False: that

@@ -222,6 +222,7 @@ tcmu_native_new(int fd, void *map, size_t size, struct tcmu_ring **ret_ring)
 	if (native == NULL)
 		return -ENOMEM;
 	native->ring.ops = &native_ops;
+	native->ring.is_heritable = true;
 	native->mailbox = map;
 	native->ring.has_length =
 	    native->mailbox->flags & TCMU_MAILBOX_FLAG_CAP_READ_LEN;
