@@ -35,7 +35,8 @@ target)
     programs="$common_programs bash fio mkfs.ext4 e2fsck
         resize2fs fstrim fsfreeze blkdiscard blockdev dd lsblk dmsetup
         iscsid iscsiadm iscsi-inq iscsi-ls iscsi-readcapacity16 iscsi-test-cu"
-    served="$build/varved $build/varve" # they come in the share; here their libraries
+    # they come in the share; here their libraries, and what varved loads if it is told to
+    served="$build/varved $build/varve $(ldconfig -p | sed -n '/libtcmu\.so\.2 /s/.* => //p')"
     ;;
 *)
     echo "build.sh: no kind of guest is called '$kind'" >&2
@@ -79,9 +80,10 @@ where_is() {
     for program; do readlink -f "$(command -v "$program")"; done
 }
 
-# libraries FILE...: what they are linked to
+# libraries FILE...: what they are linked to, and those that are libraries
 libraries() {
-    ldd "$@" 2>/dev/null | sed -n 's/.*[[:space:]]\(\/[^ ]*\) (.*/\1/p' | sort -u
+    { ldd "$@" 2>/dev/null | sed -n 's/.*[[:space:]]\(\/[^ ]*\) (.*/\1/p'
+      printf '%s\n' "$@" | sed -n '/\.so\./p'; } | sort -u
 }
 
 copy_programs() {

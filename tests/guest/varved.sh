@@ -11,6 +11,13 @@
 # The ways: iscsi (varved's own portal, the kernel's initiator), loop (carrier
 # tcmu-loop: a disk of the host itself), tcmu (the kernel's target and initiator).
 way=${way:-iscsi}
+ring=${ring:-native} # its driver of the kernel's devices: native, libtcmu
+
+# libtcmu_fault ISSUE: of tcmu-runner; the next claim does not hold if that is the ring
+libtcmu_fault() {
+    if [ "$ring" = libtcmu ]; then known_fault "tcmu-runner's issue $1"; fi
+}
+
 varved_dir=/tmp/varved
 export VARVE_CONNECT=unix:$varved_dir/varve.sock
 varved_portals="127.0.0.1:3260 127.0.0.1:3270"
@@ -20,8 +27,8 @@ start_varved() {
     local portal options=
     for portal in $varved_portals; do options="$options --portal $portal"; done
     mkdir -p "$varved_dir"
-    printf '[threads]\nreactors = 1\nbuffers = 16M\n[pool]\ncache = 32M\n' \
-        >"$varved_dir/varve.conf"
+    printf '[threads]\nreactors = 1\nbuffers = 16M\n[pool]\ncache = 32M\n[lio]\nring = %s\n' \
+        "$ring" >"$varved_dir/varve.conf"
     # shellcheck disable=SC2086 # a list of words
     varved --dir "$varved_dir" $options >>/share/varved.txt 2>&1 </dev/null &
     varved_pid=$!
