@@ -379,6 +379,8 @@ lun_serve(struct kernel_lun *lun, const struct house_lun *hl)
 	memcpy(tcmu->device.name, lun->name, sizeof(tcmu->device.name));
 	tcmu->handed = handover_find(&tcmu->house->inherited, lun->name);
 	tcmu->device.is_open = tcmu->handed >= 0;
+	tcmu->device.tells_aborts =
+	    tcmu->house->config->lio_ring == TCMU_NATIVE;
 	tcmu->call.run = measure_run;
 	tcmu->call.done = measure_done;
 	call_start(&tcmu->call, tcmu->house->home, lun->loop);

@@ -29,6 +29,9 @@ struct lio_device {
 	uint64_t size; /* bytes */
 	uint32_t block_size;
 	bool is_open; /* by us, and nothing of its ring is in doubt */
+	/* Of one that is made: who drives its ring hears of commands that are
+	 * aborted, if the kernel can tell. */
+	bool tells_aborts;
 };
 
 struct lio_lun {

@@ -176,6 +176,17 @@ timeouts_set(struct lio *lio, const char *name)
 		       : device_set(lio, name, "attrib/qfull_time_out", "-1");
 }
 
+/* Not there before Linux 5.10. */
+static int
+aborts_tell(struct lio *lio, const char *name)
+{
+	char now[LIO_TEXT_MAX];
+
+	return device_get(lio, name, "attrib/tmr_notification", now) < 0
+		   ? 0
+		   : device_set(lio, name, "attrib/tmr_notification", "1");
+}
+
 static int
 device_enable(struct lio *lio, const struct lio_device *device)
 {
@@ -193,6 +204,8 @@ device_enable(struct lio *lio, const struct lio_device *device)
 		ret = serial_set(lio, device->name);
 	if (ret == 0)
 		ret = timeouts_set(lio, device->name);
+	if (ret == 0 && device->tells_aborts)
+		ret = aborts_tell(lio, device->name);
 	if (ret == 0)
 		ret = device_act(lio, device->name, "enable", "1");
 	return ret;

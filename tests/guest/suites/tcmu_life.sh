@@ -202,6 +202,16 @@ ok "by refusing it" grep -qi 'invalid command operation' /tmp/vendor
 ok "WRITE SAME without data" sg_raw "$sg" 93 01 00 00 00 00 00 00 00 00 00 00 00 08 00 00
 ok "COMPARE AND WRITE" sh -c "head -c 1024 /dev/zero >/tmp/caw; sg_compare_and_write --in=/tmp/caw --lba=0 --num=1 $sg"
 ok "UNMAP" sg_unmap --force --lba=0 --num=8 "$sg"
+# A host gives up a command that waits for the limits of its LUN, for minutes.  libtcmu
+# is not told: there it is done first.
+if [ "$ring" = native ]; then
+    ok "a limit" varve lun set vms/a --bps 4K
+    run dd if="$sg" of=/dev/null bs=1M count=1 iflag=direct
+    run timeout 60 sg_raw -t 2 -r 4k "$sg" 28 00 00 00 00 00 00 00 08 00
+    equal "what is aborted ends" $((status != 0 && status < 124)) 1
+    ok "the limit goes" varve lun set vms/a --bps 0
+    ok "and the disk is read" dd if="$sg" of=/dev/null bs=1M count=1 iflag=direct
+fi
 ok "thresholds, caching, control: MODE SENSE" sg_modes -a "$sg"
 ok "reservations are the kernel's" sh -c "sg_persist --out --register --param-sark=0xa $sg && sg_persist -k $sg | grep -qi 0xa"
 ok "and go" sg_persist --out --clear --param-rk=0xa "$sg"

@@ -31,8 +31,8 @@ struct world {
 
 /* ---- what is wanted ---- */
 
-static const struct lio_device device_a = {A, 1 << 20, 512, false};
-static const struct lio_device device_b = {B, 2 << 20, 4096, false};
+static const struct lio_device device_a = {A, 1 << 20, 512, false, false};
+static const struct lio_device device_b = {B, 2 << 20, 4096, false, true};
 static const struct lio_lun luns_one[] = {{0, A, false}, {7, B, true}};
 static const struct lio_lun luns_two[] = {{0, B, false}};
 static const char *const portals[] = {"127.0.0.1:3261", "[::1]:3261"};
@@ -170,6 +170,7 @@ a_device_is_set_before_it_is_enabled(void **state)
 	    "data_pages_per_blk=128\n"
 	    "write core/user_86/" B "/wwn/vpd_unit_serial " B "\n"
 	    "write core/user_86/" B "/attrib/cmd_time_out 0\n"
+	    "write core/user_86/" B "/attrib/tmr_notification 1\n"
 	    "write core/user_86/" B "/enable 1\n");
 }
 
@@ -767,7 +768,7 @@ a_name_stays_in_its_directory(void **state)
 {
 	struct world *world = *state;
 	struct lio_target bad = plain_target;
-	const struct lio_device up = {"../x", 1 << 20, 512, false};
+	const struct lio_device up = {"../x", 1 << 20, 512, false, true};
 
 	bad.iqn = "../core";
 	assert_int_equal(

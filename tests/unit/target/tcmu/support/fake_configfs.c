@@ -32,6 +32,7 @@ static const struct {
     {DEVICE, "enable", "0"},
     {DEVICE, "attrib/cmd_time_out", "30"},
     {DEVICE, "attrib/qfull_time_out", "-1"},
+    {DEVICE, "attrib/tmr_notification", "0"},
     {DEVICE, "attrib/dev_size", "0"},
     {DEVICE, "attrib/dev_config", ""},
     {DEVICE, "attrib/hw_block_size", "0"},
