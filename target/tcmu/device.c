@@ -38,6 +38,7 @@ struct tcmu_device {
 	struct loop_task drain, kick;
 	struct list free, working;
 	unsigned task_count;
+	uint64_t looked_ns; /* the turn in which look_again did */
 	bool closing, lost, nexus_gone;
 	void (*on_lost)(void *arg, const char *why);
 	void *lost_arg;
@@ -99,6 +100,8 @@ task_give(struct tcmu_task *task)
 
 /* ---- answers ---- */
 
+static void drain(struct tcmu_device *device);
+
 static void
 device_lose(struct tcmu_device *device, const char *why)
 {
@@ -110,6 +113,20 @@ device_lose(struct tcmu_device *device, const char *why)
 		device->on_lost(device->lost_arg, why);
 }
 
+/* While the kernel was told, more may have come: its initiators wait for
+ * answers.  Looking costs nothing, being told by the poll a system call and a
+ * turn.  Once a turn: whoever sends without pause does not hold the loop. */
+static void
+look_again(struct tcmu_device *device)
+{
+	uint64_t now_ns = loop_now(device->loop);
+
+	if (device->looked_ns == now_ns)
+		return;
+	device->looked_ns = now_ns;
+	drain(device);
+}
+
 static void
 kick_run(struct loop_task *loop_task)
 {
@@ -119,6 +136,8 @@ kick_run(struct loop_task *loop_task)
 
 	if (ret < 0)
 		device_lose(device, "its kernel device is gone");
+	else
+		look_again(device);
 	close_check(device);
 }
 
