@@ -152,7 +152,8 @@ def share_of(directory):
     """directory/share, with what scripts for guests source."""
     share = pathlib.Path(directory) / "share"
     share.mkdir()
-    for library in ("lib.sh", "configfs.sh", "varved.sh", "peers.sh"):
+    for library in ("lib.sh", "configfs.sh", "varved.sh", "multipath.sh",
+                    "peers.sh"):
         shutil.copy(HERE / library, share)
     return share
 
