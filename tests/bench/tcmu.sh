@@ -3,8 +3,10 @@
 #
 # In the guest of tests/bench/tcmu.py: the same jobs of fio at a disk of tcm_loop, whose
 # LUN is served by LIO's buffered fileio, by tcmu-runner's file handler, and by varve.
-# What is behind each is a file on one ext4 in memory, written in full.  What fio says
-# goes to /share/NAME-JOB.json.
+# What is behind each is a file on one ext4 in memory, written in full.  The floor is a
+# handler that does nothing (tcmu_floor.c).  What fio says goes to
+# /share/NAME-SCHEDULER-JOB.json: jobs run with the scheduler that Linux gives such a
+# disk and with none, for its own work is a quarter of all.
 . /share/lib.sh
 . /share/configfs.sh
 . /share/varved.sh
@@ -37,6 +39,16 @@ prepare_varve() {
     way_add bench/varve
 }
 
+# Nothing behind it: what the kernel's part alone costs.
+prepare_floor() {
+    mkdir -p "$lio/core/user_5/floor"
+    echo "dev_config=floor/,dev_size=$size,hw_block_size=512,nl_reply_supported=-1" \
+        >"$lio/core/user_5/floor/control"
+    echo 1 >"$lio/core/user_5/floor/enable"
+    /share/tcmu_floor "/dev/$(uio_of user/5/floor)" $size &
+    lio_loop user_5/floor 3
+}
+
 serial_of_peer() {
     case $1 in
     varve) serial_of bench/varve ;;
@@ -44,11 +56,23 @@ serial_of_peer() {
     esac
 }
 
+# uio_of NAME: which has the ring of the device
+uio_of() { basename "$(dirname "$(grep -l "tcm-$1" /sys/class/uio/*/name)")"; }
+
 # job PEER DISK NAME RW BS DEPTH
 job() {
     fio --name=job --filename="$2" --direct=1 --ioengine=libaio --rw="$4" --bs="$5" \
         --iodepth="$6" --time_based --runtime="${milliseconds}ms" --randrepeat=1 --norandommap \
-        --output-format=json >"/share/$1-$3.json"
+        --output-format=json >"/share/$1-$scheduler-$3.json"
+}
+
+every_job() {
+    job "$1" "$2" rr1 randread 4k 1
+    job "$1" "$2" rw1 randwrite 4k 1
+    job "$1" "$2" rr16 randread 4k 16
+    job "$1" "$2" rw16 randwrite 4k 16
+    job "$1" "$2" sr4 read 128k 4
+    job "$1" "$2" sw4 write 128k 4
 }
 
 measure() {
@@ -57,18 +81,15 @@ measure() {
     ok "$1: a disk ($disk)" test -b "$disk"
     ok "$1: is written" fio --name=fill --filename="$disk" --direct=1 --ioengine=libaio \
         --rw=write --bs=256k --iodepth=4 --refill_buffers
-    job "$1" "$disk" rr1 randread 4k 1
-    job "$1" "$disk" rw1 randwrite 4k 1
-    job "$1" "$disk" rr16 randread 4k 16
-    job "$1" "$disk" rw16 randwrite 4k 16
-    job "$1" "$disk" sr4 read 128k 4
-    job "$1" "$disk" sw4 write 128k 4
+    for scheduler in mq-deadline none; do
+        echo $scheduler >"/sys/block/${disk#/dev/}/queue/scheduler"
+        every_job "$1" "$disk"
+    done
 }
 
-for peer in ${peers:-fileio runner varve}; do
+for peer in ${peers:-fileio runner floor varve}; do
     ok "$peer: is there" "prepare_$peer"
     note "$peer"
     measure "$peer"
 done
-[ -z "${after:-}" ] || . "$after"
 finish
