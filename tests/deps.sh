@@ -26,7 +26,8 @@ source_packages="tcmu libvirt"
 peer_packages="tcmu-runner libtcmu2 libnl-3-200 libnl-genl-3-200
     targetcli-fb python3-configshell-fb python3-rtslib-fb python3-gi python3-six
     python3-pyudev python3-pyparsing gir1.2-glib-2.0 libgirepository-1.0-1
-    python3.11-minimal libpython3.11-minimal libpython3.11-stdlib"
+    python3.11-minimal libpython3.11-minimal libpython3.11-stdlib
+    dbus-daemon dbus-system-bus-common libdbus-1-3 libapparmor1 libaudit1 libcap-ng0 libexpat1"
 
 say() { printf '%s\n' "$*"; }
 die() { say "deps: $*" >&2; exit 1; }
@@ -161,6 +162,7 @@ unpack_peers() {
     (cd "$deps"/peers/usr/lib/*/tcmu-runner && gcc -shared -fPIC -O2 -std=gnu99 -w \
         -I"$deps/src/tcmu" -I"$deps/src/tcmu/ccan" "$deps/src/tcmu/file_example.c" \
         -o handler_file.so)
+    ln -s python3.11 "$deps/peers/usr/bin/python3"
     touch "$deps/peers/whole"
 }
 
