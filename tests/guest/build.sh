@@ -137,6 +137,7 @@ configure() {
     mkdir -p "$root"/etc/iscsi "$root"/var/{lib,log,lock,target/pr}
     ln -s /run "$root/var/run"
     echo 'root:x:0:0:root:/tmp:/bin/sh' >"$root/etc/passwd"
+    echo 'messagebus:x:100:100::/:/bin/sh' >>"$root/etc/passwd" # dbus-daemon's, which peers talk by
     echo 'root:x:0:' >"$root/etc/group"
     echo '127.0.0.1 localhost' >"$root/etc/hosts"
     echo 'InitiatorName=iqn.2026-01.org.example:guest' \

@@ -4,14 +4,21 @@
 # Who else serves LUNs by the kernel's target: tcmu-runner with its file handler, for
 # guests of the kind "peers"; after lib.sh and configfs.sh.
 
-# start_runner: until it takes devices
-start_runner() {
-    mkdir -p /etc/tcmu /var/log /run
-    tcmu-runner >>/share/runner.txt 2>&1 </dev/null &
-    runner_pid=$!
-    within 30 grep -q 'handler.*file\|Inotify' /var/log/tcmu-runner.log
+# start_bus: targetcli and tcmu-runner talk by it
+start_bus() {
+    mkdir -p /run/dbus
+    dbus-daemon --system --fork
 }
 
+# start_runner: until it takes devices
+start_runner() {
+    : >/var/log/tcmu-runner.log
+    tcmu-runner >>/share/runner.txt 2>&1 </dev/null &
+    runner_pid=$!
+    within 30 grep -q 'Handler file is registered' /var/log/tcmu-runner.log
+}
+
+# Its disks first: what still wants something of them would wait for ever.
 stop_runner() {
     kill "$runner_pid"
     wait "$runner_pid"
@@ -23,5 +30,6 @@ runner_device() {
     mkdir -p "$device"
     echo "dev_config=file/$2,dev_size=$3,hw_block_size=512" >"$device/control"
     echo "$1" >"$device/wwn/vpd_unit_serial"
-    timeout 60 sh -c "echo 1 >$device/enable"
+    # a runner that has just started says EAGAIN
+    within 30 timeout 60 sh -c "echo 1 >$device/enable"
 }
