@@ -97,7 +97,8 @@ $(BUILD)/tests/fuzz/pdu_fuzz $(BUILD)/tests/fuzz/session_fuzz: $(patsubst %.c,$(
 $(FUZZERS:%=$(BUILD)/tests/fuzz/%): %: %.o $(FUZZ_MAIN) $(call libs,tools)
 	$(call say,LD,$@) $(CC) $(if $(FUZZ),-fsanitize=fuzzer) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(ALL_LIBS)
 
-$(BUILD)/tests/bench/pingpong: %: %.o
+$(BUILD)/tests/bench/tcmu_floor: $(call libs,target/tcmu)
+$(BUILD)/tests/bench/pingpong $(BUILD)/tests/bench/tcmu_floor: %: %.o
 	$(call say,LD,$@) $(CC) -o $@ $^ $(ALL_LIBS)
 
 # The ring driver over libtcmu is built if its headers are there (make deps), or
@@ -142,6 +143,11 @@ tidy:
 bench: deps
 	$(MAKE) all $(BUILD)/tests/bench/pingpong
 	BUILD=$(BUILD) tests/bench/run.py
+
+# in instructions, in a guest: the carrier tcmu-loop beside its peers there
+bench-tcmu: deps
+	$(MAKE) all $(BUILD)/tests/bench/tcmu_floor
+	BUILD=$(BUILD) tests/bench/tcmu.py
 
 bench-snapshots: deps
 	$(MAKE) all $(BUILD)/tests/scale/run
@@ -200,7 +206,7 @@ distclean: clean
 	rm -f config.mak
 
 always:
-.PHONY: always all tests deps demo test test-guest tidy bench bench-snapshots conformance soak fuzz man install help clean distclean
+.PHONY: always all tests deps demo test test-guest tidy bench bench-tcmu bench-snapshots conformance soak fuzz man install help clean distclean
 .SECONDARY:
 .DELETE_ON_ERROR:
 # not of the sources that deps unpacks: theirs are no makefiles, or not ours

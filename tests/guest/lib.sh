@@ -105,7 +105,7 @@ load_modules() { modprobe -a "$@"; }
 
 mount_configfs() {
     load_modules configfs
-    mountpoint -q /sys/kernel/config || mount -t configfs none /sys/kernel/config
+    grep -q " /sys/kernel/config configfs " /proc/mounts || mount -t configfs none /sys/kernel/config
 }
 
 # ram_disk MEBIBYTES DIRECTORY: a file system in memory that takes O_DIRECT, which tmpfs

@@ -21,14 +21,23 @@ libtcmu_fault() {
 varved_dir=/tmp/varved
 export VARVE_CONNECT=unix:$varved_dir/varve.sock
 varved_portals="127.0.0.1:3260 127.0.0.1:3270"
+lio_portals=0.0.0.0:3261
 
 # start_varved: until it answers
 start_varved() {
     local portal options=
     for portal in $varved_portals; do options="$options --portal $portal"; done
     mkdir -p "$varved_dir"
-    printf '[threads]\nreactors = 1\nbuffers = 16M\n[pool]\ncache = 32M\n[lio]\nring = %s\n' \
-        "$ring" >"$varved_dir/varve.conf"
+    cat >"$varved_dir/varve.conf" <<CONF
+[threads]
+reactors = 1
+buffers = 16M
+[pool]
+cache = 32M
+[lio]
+ring = $ring
+portals = $lio_portals
+CONF
     # shellcheck disable=SC2086 # a list of words
     varved --dir "$varved_dir" $options >>/share/varved.txt 2>&1 </dev/null &
     varved_pid=$!

@@ -323,6 +323,23 @@ a_disk_has_a_nexus_before_its_link(void **state)
 	    "rmdir loopback/naa.5001405a00000001\n");
 }
 
+/* targetcli restoreconfig: our address with a nexus of its own making, and no
+ * device, as nobody could make that. */
+static void
+an_address_that_somebody_restored_is_ours_again(void **state)
+{
+	struct world *world = *state;
+
+	make_devices(world);
+	fake_make_dir(world->fake, LOOP "/tpgt_1");
+	fake_write(world->fake, LOOP "/tpgt_1/nexus", "naa.5001405236b3fafc");
+	apply(world, &only_loop);
+	assert_string_equal(fake_read(world->fake, LOOP "/tpgt_1/nexus"),
+	    "naa.5001405a00000081");
+	apply(world, &nothing);
+	assert_null(fake_read(world->fake, LOOP));
+}
+
 /* Its first commands would wait for nobody. */
 static void
 a_disk_that_nobody_serves_is_kept_and_not_made(void **state)
@@ -796,6 +813,7 @@ main(void)
 	    TEST(a_device_goes_and_may_be_gone),
 	    TEST(a_device_half_made_is_completed),
 	    TEST(a_disk_has_a_nexus_before_its_link),
+	    TEST(an_address_that_somebody_restored_is_ours_again),
 	    TEST(a_disk_that_nobody_serves_is_kept_and_not_made),
 	    TEST(a_target_is_enabled_last),
 	    TEST(a_target_is_disabled_first),
