@@ -15,10 +15,11 @@ PKG_CONFIG = pkg-config
 # Layers from the ground up.  An include points only to the same layer or to
 # one further left (tests/tidy.py checks it), and each layer is a library, so a
 # unit test links what it may see and nothing else.
-LAYERS = base backstores snapshot target/scsi target/iscsi target/tcmu target tools
+LAYERS = base client backstores snapshot target/scsi target/iscsi target/tcmu target tools
 MAINS  = target/main.c tools/varve.c
 
 PKGS_base         = liburing libisal uuid
+PKGS_client       = jansson
 PKGS_target/iscsi = gnutls
 PKGS_target       = jansson sqlite3 inih libsystemd gnutls
 PKGS              = $(sort $(foreach l,$(LAYERS),$(PKGS_$(l))))
