@@ -2,6 +2,7 @@
 # command line; `make help` lists the targets.
 
 PREFIX     = /usr/local
+LIBDIR     = $(PREFIX)/lib
 SYSCONFDIR = /etc
 # with a sanitizer only what its reports name: that compiles in 30 % less time
 CFLAGS     = $(if $(SAN),-O1 -g1,-O2 -g)
@@ -59,7 +60,11 @@ TEST_DIRS  = $(patsubst tests/%/main.c,%,$(wildcard tests/*/main.c))
 FUZZERS    = $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/*_fuzz.c))
 TEST_BINS  = $(UNIT_TESTS:%.c=$(BUILD)/%) $(TEST_DIRS:%=$(BUILD)/tests/%/run) $(FUZZERS:%=$(BUILD)/tests/fuzz/%)
 
-all: $(PROGRAMS:%=$(BUILD)/%)
+# the layer client, as others link it
+SONAME     = libvarve.so.1
+VERSION    = $(shell sed -n 's/.*VARVE_VERSION "\(.*\)"/\1/p' base/version.h)
+
+all: $(PROGRAMS:%=$(BUILD)/%) $(BUILD)/$(SONAME)
 tests: all $(TEST_BINS)
 
 # ---------------------------------------------------------------- rules
@@ -69,6 +74,14 @@ $(BUILD)/varved: $(BUILD)/target/main.o $(call libs,target)
 $(BUILD)/varve:  $(BUILD)/tools/varve.o $(call libs,tools)
 $(PROGRAMS:%=$(BUILD)/%):
 	$(call say,LD,$@) $(CC) -o $@ $^ $(ALL_LIBS)
+
+$(BUILD)/client/%.o: ALL_CFLAGS += -fPIC
+# a sanitizer's functions are the program's that loads it
+$(BUILD)/$(SONAME): $(patsubst %.c,$(BUILD)/%.o,$(call layer_src,client)) client/libvarve.map
+	$(call say,LD,$@) $(CC) -shared -Wl,-soname,$(SONAME) -Wl,--version-script=client/libvarve.map \
+	    $(if $(SAN),,-Wl,-z,defs) $(SAN_$(SAN)) $(LDFLAGS) -o $@ $(filter %.o,$^) \
+	    $(shell $(PKG_CONFIG) --silence-errors --libs $(PKGS_client))
+	@ln -sf $(SONAME) $(BUILD)/libvarve.so
 
 define LAYER_RULES
 $(call layer_lib,$(1)): $$(patsubst %.c,$$(BUILD)/%.o,$$(call layer_src,$(1)))
@@ -165,8 +178,15 @@ $(BUILD)/man/%: docs/man/%.scd
 	@mkdir -p $(@D)
 	$(call say,MAN,$@) scdoc < $< > $@
 
+install-libvarve: $(BUILD)/$(SONAME)
+	install -D -m 644 -t $(DESTDIR)$(LIBDIR) $(BUILD)/$(SONAME)
+	ln -sf $(SONAME) $(DESTDIR)$(LIBDIR)/libvarve.so
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/include client/varve.h
+	install -d $(DESTDIR)$(LIBDIR)/pkgconfig
+	sed 's,@PREFIX@,$(PREFIX),; s,@LIBDIR@,$(LIBDIR),; s,@VERSION@,$(VERSION),' client/libvarve.pc.in > $(DESTDIR)$(LIBDIR)/pkgconfig/libvarve.pc
+
 # an administrator's varve.conf is left alone
-install: all man
+install: all man install-libvarve
 	install -D -t $(DESTDIR)$(PREFIX)/sbin $(BUILD)/varved
 	install -D -t $(DESTDIR)$(PREFIX)/bin $(BUILD)/varve
 	[ -e $(DESTDIR)$(SYSCONFDIR)/varve/varve.conf ] || \
@@ -201,7 +221,7 @@ distclean: clean
 	rm -f config.mak
 
 always:
-.PHONY: always all tests deps demo test test-guest tidy bench bench-snapshots conformance soak fuzz man install help clean distclean
+.PHONY: always all tests deps demo test test-guest tidy bench bench-snapshots conformance soak fuzz man install install-libvarve help clean distclean
 .SECONDARY:
 .DELETE_ON_ERROR:
 # not of the sources that deps unpacks: theirs are no makefiles, or not ours
