@@ -16,7 +16,7 @@ PKG_CONFIG = pkg-config
 # Layers from the ground up.  An include points only to the same layer or to
 # one further left (tests/tidy.py checks it), and each layer is a library, so a
 # unit test links what it may see and nothing else.
-LAYERS = base client backstores snapshot target/scsi target/iscsi target/tcmu target tools
+LAYERS = base client backstores snapshot target/scsi target/iscsi target/tcmu target tools pool-plugin
 MAINS  = target/main.c tools/varve.c
 
 PKGS_base         = liburing libisal uuid
@@ -24,7 +24,8 @@ PKGS_client       = jansson
 PKGS_target/iscsi = gnutls
 PKGS_target       = jansson sqlite3 inih libsystemd gnutls
 PKGS              = $(sort $(foreach l,$(LAYERS),$(PKGS_$(l))))
-TEST_PKGS         = cmocka libiscsi
+PKGS_pool-plugin  = libiscsi
+TEST_PKGS         = cmocka
 
 # ---------------------------------------------------------------- flags
 WARN = -Wall -Wextra -Wshadow -Wvla -Wundef -Wcast-qual -Wwrite-strings \
@@ -64,7 +65,14 @@ TEST_BINS  = $(UNIT_TESTS:%.c=$(BUILD)/%) $(TEST_DIRS:%=$(BUILD)/tests/%/run) $(
 SONAME     = libvarve.so.1
 VERSION    = $(shell sed -n 's/.*VARVE_VERSION "\(.*\)"/\1/p' base/version.h)
 
-all: $(PROGRAMS:%=$(BUILD)/%) $(BUILD)/$(SONAME)
+# libvirt's plugin: a loader, and the backend for the one version of libvirt whose
+# source `make deps` has fetched; without that source it is not built
+LIBVIRT_SRC     = build/deps/src/libvirt
+LIBVIRT_VERSION = $(shell sed -n "s/^  version: '\(.*\)',/\1/p" $(LIBVIRT_SRC)/meson.build 2>/dev/null)
+LIBVIRT_STOCK   = libvirt_storage_backend_iscsi-direct.so
+PLUGIN          = $(if $(LIBVIRT_VERSION),$(BUILD)/libvirt/$(LIBVIRT_STOCK) $(BUILD)/libvirt/varve-pool-$(LIBVIRT_VERSION).so)
+
+all: $(PROGRAMS:%=$(BUILD)/%) $(BUILD)/$(SONAME) $(PLUGIN)
 tests: all $(TEST_BINS)
 
 # ---------------------------------------------------------------- rules
@@ -75,13 +83,36 @@ $(BUILD)/varve:  $(BUILD)/tools/varve.o $(call libs,tools)
 $(PROGRAMS:%=$(BUILD)/%):
 	$(call say,LD,$@) $(CC) -o $@ $^ $(ALL_LIBS)
 
-$(BUILD)/client/%.o: ALL_CFLAGS += -fPIC
+$(BUILD)/client/%.o $(BUILD)/pool-plugin/%.o: ALL_CFLAGS += -fPIC
 # a sanitizer's functions are the program's that loads it
 $(BUILD)/$(SONAME): $(patsubst %.c,$(BUILD)/%.o,$(call layer_src,client)) client/libvarve.map
 	$(call say,LD,$@) $(CC) -shared -Wl,-soname,$(SONAME) -Wl,--version-script=client/libvarve.map \
 	    $(if $(SAN),,-Wl,-z,defs) $(SAN_$(SAN)) $(LDFLAGS) -o $@ $(filter %.o,$^) \
 	    $(shell $(PKG_CONFIG) --silence-errors --libs $(PKGS_client))
 	@ln -sf $(SONAME) $(BUILD)/libvarve.so
+
+# libvirt's headers are not held to our warnings
+LIBVIRT_CFLAGS = -isystem $(BUILD)/libvirt/include -isystem $(LIBVIRT_SRC) \
+    $(patsubst %,-isystem $(LIBVIRT_SRC)/%,include src src/util src/conf src/storage src/access) \
+    $(shell $(PKG_CONFIG) --silence-errors --cflags glib-2.0 libxml-2.0 libvirt)
+LIBVIRT_LIBS   = $(shell $(PKG_CONFIG) --silence-errors --libs glib-2.0 libvirt)
+LIBVIRT_SOURCES = $(filter-out %/loader.c,$(wildcard pool-plugin/libvirt/*.c))
+$(BUILD)/libvirt/include/meson-config.h:
+	@mkdir -p $(@D)
+	printf '#define WITH_DECL_SYS_PIDFD_OPEN 1\n#define PACKAGE "libvirt"\n' > $@
+$(LIBVIRT_SOURCES:%.c=$(BUILD)/%.o): ALL_CFLAGS += -fvisibility=hidden $(LIBVIRT_CFLAGS)
+$(LIBVIRT_SOURCES:%.c=$(BUILD)/%.o): $(BUILD)/libvirt/include/meson-config.h
+$(BUILD)/pool-plugin/libvirt/loader.o: ALL_CFLAGS += -fvisibility=hidden
+
+$(BUILD)/libvirt/$(LIBVIRT_STOCK): $(BUILD)/pool-plugin/libvirt/loader.o
+	@mkdir -p $(@D)
+	$(call say,LD,$@) $(CC) -shared $(SAN_$(SAN)) $(LDFLAGS) -o $@ $^
+# it finds the storage driver's symbols in libvirtd
+$(BUILD)/libvirt/varve-pool-%.so: $(LIBVIRT_SOURCES:%.c=$(BUILD)/%.o) $(call libs,pool-plugin)
+	@mkdir -p $(@D)
+	$(call say,LD,$@) $(CC) -shared -Wl,--exclude-libs,ALL $(SAN_$(SAN)) $(LDFLAGS) -o $@ \
+	    $(filter %.o,$^) $(call layer_lib,pool-plugin) $(call layer_lib,client) \
+	    $(shell $(PKG_CONFIG) --libs jansson libiscsi) $(LIBVIRT_LIBS) -lpthread
 
 define LAYER_RULES
 $(call layer_lib,$(1)): $$(patsubst %.c,$$(BUILD)/%.o,$$(call layer_src,$(1)))
@@ -135,6 +166,9 @@ demo: deps
 	$(MAKE) all
 	BUILD=$(BUILD) tools/demo.sh
 
+# the fake server of libvarve's tests
+$(BUILD)/tests/unit/pool-plugin/share_test: $(BUILD)/tests/unit/client/support/fake_server.o
+
 # Plain, then with ASan and UBSan, then (what has threads) with TSan.
 TSAN_TESTS = $(foreach l,base target/iscsi target,$(wildcard tests/unit/$(l)/*_test.c))
 # on all processors, unless the caller has said how many jobs
@@ -185,8 +219,17 @@ install-libvarve: $(BUILD)/$(SONAME)
 	install -d $(DESTDIR)$(LIBDIR)/pkgconfig
 	sed 's,@PREFIX@,$(PREFIX),; s,@LIBDIR@,$(LIBDIR),; s,@VERSION@,$(VERSION),' client/libvarve.pc.in > $(DESTDIR)$(LIBDIR)/pkgconfig/libvarve.pc
 
+# libvirt does not load it from there: varve-libvirt-plugin puts it in its place
+install-plugin: $(PLUGIN)
+	$(if $(PLUGIN),install -D -m 644 -t $(DESTDIR)$(LIBDIR)/varve/libvirt $(PLUGIN))
+	install -d $(DESTDIR)$(PREFIX)/sbin
+	sed 's,@LIBDIR@,$(LIBDIR),' packaging/varve-libvirt-plugin > $(DESTDIR)$(PREFIX)/sbin/varve-libvirt-plugin
+	chmod 755 $(DESTDIR)$(PREFIX)/sbin/varve-libvirt-plugin
+	[ -e $(DESTDIR)$(SYSCONFDIR)/varve/libvirt.conf ] || \
+	    install -D -m 644 -t $(DESTDIR)$(SYSCONFDIR)/varve packaging/libvirt.conf
+
 # an administrator's varve.conf is left alone
-install: all man install-libvarve
+install: all man install-libvarve install-plugin
 	install -D -t $(DESTDIR)$(PREFIX)/sbin $(BUILD)/varved
 	install -D -t $(DESTDIR)$(PREFIX)/bin $(BUILD)/varve
 	[ -e $(DESTDIR)$(SYSCONFDIR)/varve/varve.conf ] || \
@@ -221,7 +264,7 @@ distclean: clean
 	rm -f config.mak
 
 always:
-.PHONY: always all tests deps demo test test-guest tidy bench bench-snapshots conformance soak fuzz man install install-libvarve help clean distclean
+.PHONY: always all tests deps demo test test-guest tidy bench bench-snapshots conformance soak fuzz man install install-libvarve install-plugin help clean distclean
 .SECONDARY:
 .DELETE_ON_ERROR:
 # not of the sources that deps unpacks: theirs are no makefiles, or not ours

@@ -16,11 +16,14 @@ deps=$PWD/build/deps
 
 build_packages="build-essential pkg-config clang liburing-dev libisal-dev
     uuid-dev libjansson-dev libsqlite3-dev libinih-dev libgnutls28-dev
-    libsystemd-dev systemtap-sdt-dev uthash-dev scdoc"
-test_packages="libcmocka-dev libiscsi-dev libiscsi-bin qemu-utils
+    libsystemd-dev systemtap-sdt-dev uthash-dev scdoc
+    libvirt-dev libglib2.0-dev libxml2-dev libiscsi-dev"
+test_packages="libcmocka-dev libiscsi-bin qemu-utils
     qemu-block-extra qemu-system-common
     qemu-system-x86 busybox-static kmod cpio fuse3 fio e2fsprogs sg3-utils ddpt python3 jq sqlite3 bash-completion
-    clang-format tgt util-linux dmsetup open-iscsi libtcmu2"
+    clang-format tgt util-linux dmsetup open-iscsi libtcmu2
+    libvirt-daemon libvirt-clients libvirt-daemon-driver-qemu
+    libvirt-daemon-driver-storage-iscsi-direct virtinst"
 source_packages="tcmu libvirt"
 
 say() { printf '%s\n' "$*"; }

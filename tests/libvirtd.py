@@ -1,0 +1,226 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""A libvirtd of one's own for tests, with varve's plugin in it, spoken to through
+virsh as administrators do.  Two kinds of it:
+
+    session   as a user who is not root; run by root, the test becomes nobody
+    system    as root, in a mount namespace where /etc/libvirt, /etc/varve, /run,
+              /var/lib/libvirt and what else it writes are empty and its own
+
+Debian's modules are used as they are: its directory of storage backends is linked,
+with the loader in the place of the iscsi-direct one, as packaging diverts it.
+"""
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+
+from varved import BUILD
+
+NOBODY = 65534
+MODULES = pathlib.Path(subprocess.run(
+    ["pkg-config", "--variable=libdir", "libvirt"], capture_output=True,
+    text=True).stdout.strip() or "/usr/lib/x86_64-linux-gnu")
+BACKENDS = MODULES / "libvirt/storage-backend"
+STOCK = "libvirt_storage_backend_iscsi-direct.so"
+LOADER = BUILD / "libvirt" / STOCK
+# what a system's libvirtd writes to
+OWN = ["/etc/libvirt", "/etc/varve", "/var/lib/libvirt", "/var/cache/libvirt",
+       "/var/log/libvirt", "/run"]
+
+
+def become_nobody():
+    """For a session: it is a user's.  Also whose temporary files these are."""
+    if os.geteuid() == 0:
+        os.setgroups([])
+        os.setresgid(NOBODY, NOBODY, NOBODY)
+        os.setresuid(NOBODY, NOBODY, NOBODY)
+    os.environ.pop("TMPDIR", None)
+    tempfile.tempdir = None
+
+
+def private_root():
+    """For a system's: from now on this process sees an empty OWN."""
+    os.environ.pop("TMPDIR", None)
+    tempfile.tempdir = None
+    for name in OWN:  # mount points must be there; empty ones are left behind
+        pathlib.Path(name).mkdir(parents=True, exist_ok=True)
+    os.unshare(os.CLONE_NEWNS) if hasattr(os, "unshare") else _unshare()
+    subprocess.run(["mount", "--make-rprivate", "/"], check=True)
+    for name in OWN:
+        subprocess.run(["mount", "-t", "tmpfs", "own", name], check=True)
+
+
+def _unshare():
+    import ctypes
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.unshare(0x00020000) != 0:
+        raise OSError(ctypes.get_errno(), "unshare")
+
+
+class VirshFailed(Exception):
+    def __init__(self, arguments, status, text):
+        super().__init__(f"virsh {' '.join(arguments)}: exit {status}: {text.strip()}")
+        self.status, self.text = status, text
+
+
+class Libvirtd:
+    """settings: text of libvirt.conf.  loader: None: as Debian has it.  stock: is the
+    stock module where the loader looks for it?"""
+
+    def __init__(self, directory, settings="", loader=LOADER, stock=True):
+        self.directory = pathlib.Path(directory)
+        self.directory.mkdir(parents=True, exist_ok=True)
+        self.system = os.geteuid() == 0
+        self.log = self.directory / "log"
+        self.process = None
+        self.environment = dict(
+            os.environ, HOME=str(self.directory), LIBVIRT_AUTOSTART="0",
+            LC_ALL="C",
+            LIBVIRT_STORAGE_BACKEND_DIR=str(self.link_backends(loader, stock)))
+        self.environment.pop("JOURNAL_STREAM", None)
+        for name in ("CONFIG", "CACHE", "DATA", "STATE"):
+            self.environment[f"XDG_{name}_HOME"] = str(self.directory / name.lower())
+        run = self.directory / "r"
+        run.mkdir(mode=0o700, exist_ok=True)
+        self.environment["XDG_RUNTIME_DIR"] = str(run)
+        self.settings(settings)
+        if self.system:  # the user that Debian's package makes is not there
+            pathlib.Path("/etc/libvirt/qemu.conf").write_text(
+                'user = "root"\ngroup = "root"\nsecurity_driver = "none"\n')
+        try:
+            self.start()
+        except BaseException:
+            self.__exit__()
+            raise
+
+    def link_backends(self, loader, stock):
+        directory = self.directory / "backends"
+        shutil.rmtree(directory, ignore_errors=True)
+        directory.mkdir()
+        for module in BACKENDS.iterdir():
+            if module.name != STOCK:
+                (directory / module.name).symlink_to(module)
+        if loader is None:
+            (directory / STOCK).symlink_to(BACKENDS / STOCK)
+        else:
+            (directory / STOCK).symlink_to(loader)
+            if stock:
+                (directory / (STOCK + ".stock")).symlink_to(BACKENDS / STOCK)
+        return directory
+
+    @property
+    def settings_path(self):
+        return (pathlib.Path("/etc/varve") if self.system
+                else self.directory / "config/varve") / "libvirt.conf"
+
+    def settings(self, text):
+        self.settings_path.parent.mkdir(parents=True, exist_ok=True)
+        self.settings_path.write_text(text)
+
+    def start(self):
+        """Returns the seconds until it answers."""
+        begun = time.monotonic()
+        environment = dict(self.environment,
+                           LIBVIRT_LOG_OUTPUTS=f"2:file:{self.log}")
+        if os.environ.get("LIBVIRT_ASAN"):
+            environment["LD_PRELOAD"] = os.environ["LIBVIRT_ASAN"]
+            environment["ASAN_OPTIONS"] = ("detect_leaks=0:log_path="
+                                           f"{self.directory}/asan")
+        with open(self.directory / "stderr", "a") as errors:
+            self.process = subprocess.Popen(
+                ["libvirtd"], env=environment, stdout=errors, stderr=errors,
+                stdin=subprocess.DEVNULL)
+        while True:
+            try:
+                self.virsh("uri")
+                return time.monotonic() - begun
+            except VirshFailed:
+                if (self.process.poll() is not None
+                        or time.monotonic() - begun > 60):
+                    raise RuntimeError("libvirtd did not start: "
+                                       + self.errors()) from None
+                time.sleep(0.02)
+
+    def errors(self):
+        texts = [path.read_text(errors="replace")[-4000:]
+                 for path in (self.directory / "stderr", self.log) if path.exists()]
+        return "\n".join(texts)
+
+    def sanitizer_reports(self):
+        return "".join(path.read_text() for path in self.directory.glob("asan.*"))
+
+    def command(self, *arguments, uri=None):
+        kind = "system" if self.system else "session"
+        return ["virsh", "-q", "-c", uri or f"storage:///{kind}",
+                *map(str, arguments)]
+
+    def virsh(self, *arguments, stdin=None, timeout=120, uri=None):
+        """Its output; VirshFailed with what it says."""
+        done = subprocess.run(
+            self.command(*arguments, uri=uri), env=self.environment,
+            input=stdin if stdin is not None else "", text=True,
+            capture_output=True, timeout=timeout)
+        if done.returncode != 0:
+            raise VirshFailed([str(a) for a in arguments], done.returncode,
+                              done.stdout + done.stderr)
+        return done.stdout
+
+    def refused(self, *arguments, **options):
+        """What virsh says when it fails; "" if it does not."""
+        try:
+            self.virsh(*arguments, **options)
+        except VirshFailed as failed:
+            return failed.text
+        return ""
+
+    def define(self, what, xml):
+        path = self.directory / "define.xml"
+        path.write_text(xml)
+        return self.virsh(f"{what}-define", path)
+
+    def stop(self):
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            try:
+                self.process.wait(30)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+                raise RuntimeError("libvirtd did not stop") from None
+        return self.process.returncode
+
+    def restart(self):
+        self.stop()
+        return self.start()
+
+    def boot(self):
+        """As after a start of the machine: what was at run time is gone."""
+        self.stop()
+        shutil.rmtree("/run/libvirt" if self.system else self.directory / "r/libvirt")
+        return self.start()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        if self.process is not None and self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+
+
+def pool_xml(name, portal, iqn, initiator, chap_user=None, secret_usage=None):
+    host, port = portal.rsplit(":", 1)
+    auth = (f"<auth type='chap' username='{chap_user}'>"
+            f"<secret usage='{secret_usage}'/></auth>" if chap_user else "")
+    return f"""<pool type='iscsi-direct'>
+  <name>{name}</name>
+  <source>
+    <host name='{host}' port='{port}'/>
+    <device path='{iqn}'/>
+    <initiator><iqn name='{initiator}'/></initiator>
+    {auth}
+  </source>
+</pool>"""
