@@ -99,7 +99,7 @@ LIBVIRT_LIBS   = $(shell $(PKG_CONFIG) --silence-errors --libs glib-2.0 libvirt)
 LIBVIRT_SOURCES = $(filter-out %/loader.c,$(wildcard pool-plugin/libvirt/*.c))
 $(BUILD)/libvirt/include/meson-config.h:
 	@mkdir -p $(@D)
-	printf '#define WITH_DECL_SYS_PIDFD_OPEN 1\n#define PACKAGE "libvirt"\n' > $@
+	$(call say,GEN,$@) printf '#define WITH_DECL_SYS_PIDFD_OPEN 1\n#define PACKAGE "libvirt"\n' > $@
 $(LIBVIRT_SOURCES:%.c=$(BUILD)/%.o): ALL_CFLAGS += -fvisibility=hidden $(LIBVIRT_CFLAGS)
 $(LIBVIRT_SOURCES:%.c=$(BUILD)/%.o): $(BUILD)/libvirt/include/meson-config.h
 $(BUILD)/pool-plugin/libvirt/loader.o: ALL_CFLAGS += -fvisibility=hidden
@@ -184,6 +184,12 @@ test-guest: deps
 	$(MAKE) all
 	BUILD=$(BUILD) tests/guest/suite.py
 
+# libvirt with varve's plugin, all of it: system and session, guests, faults
+test-libvirt: deps
+	$(MAKE) all
+	$(MAKE) SAN=asan BUILD=$(BUILD)-asan CFLAGS='-O1 -g' all
+	BUILD=$(BUILD) tests/libvirt/suite.py
+
 tidy:
 	python3 tests/tidy.py
 
@@ -253,6 +259,7 @@ help:
 	@echo 'make demo       make a pool and a LUN, serve it on 127.0.0.1, say how to connect'
 	@echo 'make test       every test that fits in minutes; ends with N passed, N failed'
 	@echo 'make test-guest         in virtual machines: the kernel as initiator, and its target'
+	@echo 'make test-libvirt       libvirtd with the plugin: volumes, guests, faults, under ASan'
 	@echo 'make soak|fuzz|bench   hours of simulation, fuzzing; speed against peers'
 	@echo 'make conformance        docs/conformance.md anew, from iscsi-test-cu and a peer'
 	@echo 'make tidy       house rules;  make install  PREFIX=$(PREFIX) DESTDIR='
@@ -264,7 +271,7 @@ distclean: clean
 	rm -f config.mak
 
 always:
-.PHONY: always all tests deps demo test test-guest tidy bench bench-snapshots conformance soak fuzz man install install-libvarve install-plugin help clean distclean
+.PHONY: always all tests deps demo test test-guest test-libvirt tidy bench bench-snapshots conformance soak fuzz man install install-libvarve install-plugin help clean distclean
 .SECONDARY:
 .DELETE_ON_ERROR:
 # not of the sources that deps unpacks: theirs are no makefiles, or not ours

@@ -68,11 +68,13 @@ set_silent(const char *url, uint64_t until_ms)
 }
 
 static void
-note_silence(const char *url, const json_t *problem)
+note_silence(const struct talk *talk, const json_t *problem)
 {
+	const char *url = varve_url(talk->varve);
+
 	if (problem == NULL || !talk_is_silence(problem))
 		set_silent(url, 0);
-	else if (strcmp(varve_problem_code(problem), "daemon.timeout") == 0)
+	else if (!talk->hasty)
 		set_silent(url, clock_ms() + TALK_SILENCE_MS);
 }
 
@@ -91,16 +93,14 @@ talk_open(struct talk *talk, const char *url, unsigned ms)
 {
 	json_t *problem;
 
-	*talk = (struct talk){.deadline_ms = clock_ms() + ms};
+	*talk = (struct talk){.hasty = ms <= TALK_SHORT_MS && is_silent(url)};
+	if (talk->hasty)
+		ms = TALK_HASTY_MS;
+	talk->deadline_ms = clock_ms() + ms;
 	problem = varve_open(url, &talk->varve);
-	if (problem != NULL)
-		return problem;
-	if (ms <= TALK_SHORT_MS && is_silent(url))
-		return problem_why(
-		    problem_new(VARVE_UNREACHABLE, "daemon.timeout",
-			"varved at %s does not answer", url),
-		    "it did not a moment ago, and is not waited for again yet");
-	return NULL;
+	if (problem == NULL && !talk->hasty)
+		varve_set_patience(talk->varve, ms / 4);
+	return problem;
 }
 
 void
@@ -122,7 +122,7 @@ talk_call(struct talk *talk,
 	varve_set_timeout(talk->varve,
 	    now < talk->deadline_ms ? (unsigned)(talk->deadline_ms - now) : 0);
 	problem = call(talk->varve, method, ours, ret_result);
-	note_silence(varve_url(talk->varve), problem);
+	note_silence(talk, problem);
 	return problem;
 }
 

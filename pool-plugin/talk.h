@@ -12,20 +12,22 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Of a talk under libvirt's lock, and of one without. */
+/* Of a talk under libvirt's lock, and of one without; a connection that breaks
+ * is made again for a part of it. */
 #define TALK_SHORT_MS 4000u
 #define TALK_LONG_MS  60000u
-/* How long one that is silent is left alone. */
+/* Of one with a varved that was silent less than TALK_SILENCE_MS ago. */
+#define TALK_HASTY_MS   200u
 #define TALK_SILENCE_MS 5000u
 
 struct talk {
 	struct varve *varve;
 	uint64_t deadline_ms;
+	bool hasty;
 };
 
-/* For this thread.  Nothing is connected yet.
- *   daemon.address   url is none
- *   daemon.timeout   it was silent just now, and ms is TALK_SHORT_MS or less */
+/* For this thread; talk_close in any case.  Nothing is connected yet.
+ *   daemon.address   url is none */
 json_t *talk_open(struct talk *talk, const char *url, unsigned ms);
 void talk_close(struct talk *talk);
 

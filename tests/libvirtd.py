@@ -51,6 +51,19 @@ def private_root():
     subprocess.run(["mount", "--make-rprivate", "/"], check=True)
     for name in OWN:
         subprocess.run(["mount", "-t", "tmpfs", "own", name], check=True)
+    _add_user()
+
+
+def _add_user():
+    """libvirt-qemu, which Debian's package libvirt-daemon-system makes; without it
+    libvirtd does not start."""
+    for name, line in (("passwd", "libvirt-qemu:x:64055:64055::/nonexistent:/bin/false"),
+                       ("group", "libvirt-qemu:x:64055:")):
+        text = pathlib.Path("/etc", name).read_text()
+        if "libvirt-qemu:" not in text:
+            own = pathlib.Path("/run", name)
+            own.write_text(text + line + "\n")
+            subprocess.run(["mount", "--bind", own, f"/etc/{name}"], check=True)
 
 
 def _unshare():
@@ -87,9 +100,6 @@ class Libvirtd:
         run.mkdir(mode=0o700, exist_ok=True)
         self.environment["XDG_RUNTIME_DIR"] = str(run)
         self.settings(settings)
-        if self.system:  # the user that Debian's package makes is not there
-            pathlib.Path("/etc/libvirt/qemu.conf").write_text(
-                'user = "root"\ngroup = "root"\nsecurity_driver = "none"\n')
         try:
             self.start()
         except BaseException:
@@ -148,6 +158,13 @@ class Libvirtd:
         texts = [path.read_text(errors="replace")[-4000:]
                  for path in (self.directory / "stderr", self.log) if path.exists()]
         return "\n".join(texts)
+
+    def maps(self):
+        """What it has loaded; under a sanitizer that must be there."""
+        maps = pathlib.Path(f"/proc/{self.process.pid}/maps").read_text()
+        if os.environ.get("LIBVIRT_ASAN") and "libasan" not in maps:
+            raise RuntimeError("libvirtd runs without ASan")
+        return maps
 
     def sanitizer_reports(self):
         return "".join(path.read_text() for path in self.directory.glob("asan.*"))

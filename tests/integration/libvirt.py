@@ -14,11 +14,5 @@ import libvirtd
 import volumes
 from claims import main
 
-
-def story(directory, varved):
-    with libvirtd.Libvirtd(directory / "l") as daemon:
-        volumes.run(volumes.Bench(directory, varved, daemon, chap=True))
-
-
 libvirtd.become_nobody()
-main(story)
+main(volumes.direct)

@@ -7,7 +7,8 @@ import os
 import xml.etree.ElementTree
 
 from claims import claim, claim_equal
-from libvirtd import pool_xml
+from forward import Forward
+from libvirtd import Libvirtd, pool_xml
 
 INITIATOR = "iqn.2008-11.org.linux-kvm"
 MIB = 1 << 20
@@ -319,6 +320,7 @@ def restart(bench):
 
 
 def run(bench):
+    claim("varve's plugin is in libvirtd", "varve-pool-" in bench.libvirtd.maps())
     pool(bench)
     create(bench)
     refusals(bench)
@@ -331,3 +333,19 @@ def run(bench):
     delete(bench)
     restart(bench)
     claim_equal("no sanitizer has complained", bench.libvirtd.sanitizer_reports(), "")
+
+
+def direct(directory, varved):
+    with Libvirtd(directory / "l") as daemon:
+        run(Bench(directory, varved, daemon, chap=True))
+
+
+def forwarded(directory, varved):
+    """The control socket is another machine's: 20 ms away, and each fifth connection
+    breaks in the middle of an answer."""
+    forward = Forward(directory / "f.sock", varved.directory / "varve.sock",
+                      delay=0.02, breaks=5)
+    with Libvirtd(directory / "l") as daemon:
+        run(Bench(directory, varved, daemon, socket=forward.path))
+    claim("connections broke meanwhile", forward.broken >= 10, forward.broken)
+    forward.close()

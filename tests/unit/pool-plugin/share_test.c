@@ -422,29 +422,38 @@ what_others_would_lose_is_not_deleted(void **state)
 /* ---- silence ---- */
 
 static void
-one_that_is_silent_is_left_alone_for_a_while(void **state)
+one_that_is_silent_is_asked_hastily_for_a_while(void **state)
 {
-	const struct turn silent[] = {{.hang_up = false}};
+	const struct turn silent[] = {
+	    {.hang_up = false}, {.hang_up = false}, END};
+	const struct turn answers[] = {ITEMS(1, ""), END};
 	bool taken[SHARE_NUMBER_MAX + 1];
-	struct talk again;
-	json_t *problem;
+	struct talk next;
 
 	(void)state;
 	fake_start(silent, 0);
 	assert_null(talk_open(&talk, fake_url, 50));
+	assert_false(talk.hasty);
 	assert_string_equal(
 	    code_of(share_numbers(&talk, &share, taken)), "daemon.timeout");
-	problem = talk_open(&again, fake_url, TALK_SHORT_MS);
-	assert_true(talk_is_silence(problem));
-	json_decref(problem);
-	talk_close(&again);
-	/* who may wait longer tries */
-	assert_null(talk_open(&again, fake_url, TALK_LONG_MS));
-	talk_close(&again);
-	assert_null(talk_open(&again, "unix:///other", TALK_SHORT_MS));
-	talk_close(&again);
+	assert_null(talk_open(&next, fake_url, TALK_SHORT_MS));
+	assert_true(next.hasty);
+	talk_close(&next);
+	/* who may wait longer does */
+	assert_null(talk_open(&next, fake_url, TALK_LONG_MS));
+	assert_false(next.hasty);
+	talk_close(&next);
+	assert_null(talk_open(&next, "unix:///other", TALK_SHORT_MS));
+	assert_false(next.hasty);
+	talk_close(&next);
 	stop();
-	assert_int_equal(fake_request_count, 1);
+
+	start(answers);
+	assert_null(share_numbers(&talk, &share, taken));
+	assert_null(talk_open(&next, fake_url, TALK_SHORT_MS));
+	assert_false(next.hasty);
+	talk_close(&next);
+	stop();
 }
 
 /* ---- names ---- */
@@ -495,7 +504,7 @@ main(void)
 	    cmocka_unit_test(
 		the_snapshot_for_a_clone_goes_with_it_and_no_other),
 	    cmocka_unit_test(what_others_would_lose_is_not_deleted),
-	    cmocka_unit_test(one_that_is_silent_is_left_alone_for_a_while),
+	    cmocka_unit_test(one_that_is_silent_is_asked_hastily_for_a_while),
 	    cmocka_unit_test(a_name_has_its_number_or_none),
 	};
 
