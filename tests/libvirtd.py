@@ -169,10 +169,11 @@ class Libvirtd:
     def sanitizer_reports(self):
         return "".join(path.read_text() for path in self.directory.glob("asan.*"))
 
+    def uri(self, driver="storage"):
+        return f"{driver}:///{'system' if self.system else 'session'}"
+
     def command(self, *arguments, uri=None):
-        kind = "system" if self.system else "session"
-        return ["virsh", "-q", "-c", uri or f"storage:///{kind}",
-                *map(str, arguments)]
+        return ["virsh", "-q", "-c", uri or self.uri(), *map(str, arguments)]
 
     def virsh(self, *arguments, stdin=None, timeout=120, uri=None):
         """Its output; VirshFailed with what it says."""

@@ -34,7 +34,7 @@ class Bench:
 
     def secret(self, value):
         uuid = "6d1ae8a6-bd3c-4b0a-9a4c-0a5b7f0d1e2f"
-        uri = f"secret:///{'system' if self.libvirtd.system else 'session'}"
+        uri = self.libvirtd.uri("secret")
         definition = write(self, f"<secret ephemeral='no' private='yes'><uuid>{uuid}"
                            "</uuid><usage type='iscsi'><target>varve-kvm1</target>"
                            "</usage></secret>")
