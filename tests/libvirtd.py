@@ -100,6 +100,8 @@ class Libvirtd:
         run.mkdir(mode=0o700, exist_ok=True)
         self.environment["XDG_RUNTIME_DIR"] = str(run)
         self.settings(settings)
+        # no virtlogd beside it, which would outlive it
+        self.configure("qemu", 'stdio_handler = "file"\n')
         try:
             self.start()
         except BaseException:
@@ -130,10 +132,27 @@ class Libvirtd:
         self.settings_path.parent.mkdir(parents=True, exist_ok=True)
         self.settings_path.write_text(text)
 
+    def configure(self, name, text):
+        directory = (pathlib.Path("/etc/libvirt") if self.system
+                     else self.directory / "config/libvirt")
+        directory.mkdir(parents=True, exist_ok=True)
+        (directory / f"{name}.conf").write_text(text)
+
+    def programs(self):
+        """All that libvirtd finds in its PATH: QEMU for one machine, which need not be
+        probed for the others, and without the sanitizer libvirtd is started with."""
+        directory = self.directory / "bin"
+        directory.mkdir(exist_ok=True)
+        script = directory / "qemu-system-x86_64"
+        script.write_text("#!/bin/sh\nunset LD_PRELOAD\nPATH=/usr/sbin:/usr/bin:/bin\n"
+                          "exec /usr/bin/qemu-system-x86_64 \"$@\"\n")
+        script.chmod(0o755)
+        return directory
+
     def start(self):
         """Returns the seconds until it answers."""
         begun = time.monotonic()
-        environment = dict(self.environment,
+        environment = dict(self.environment, PATH=str(self.programs()),
                            LIBVIRT_LOG_OUTPUTS=f"2:file:{self.log}")
         if os.environ.get("LIBVIRT_ASAN"):
             environment["LD_PRELOAD"] = os.environ["LIBVIRT_ASAN"]
@@ -141,7 +160,7 @@ class Libvirtd:
                                            f"{self.directory}/asan")
         with open(self.directory / "stderr", "a") as errors:
             self.process = subprocess.Popen(
-                ["libvirtd"], env=environment, stdout=errors, stderr=errors,
+                ["/usr/sbin/libvirtd"], env=environment, stdout=errors, stderr=errors,
                 stdin=subprocess.DEVNULL)
         while True:
             try:
@@ -229,10 +248,10 @@ class Libvirtd:
             self.process.wait()
 
 
-def pool_xml(name, portal, iqn, initiator, chap_user=None, secret_usage=None):
+def pool_xml(name, portal, iqn, initiator, chap_user=None, secret=None):
     host, port = portal.rsplit(":", 1)
     auth = (f"<auth type='chap' username='{chap_user}'>"
-            f"<secret usage='{secret_usage}'/></auth>" if chap_user else "")
+            f"<secret uuid='{secret}'/></auth>" if chap_user else "")
     return f"""<pool type='iscsi-direct'>
   <name>{name}</name>
   <source>

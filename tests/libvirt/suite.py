@@ -15,6 +15,7 @@ import pathlib
 import re
 import subprocess
 import sys
+import time
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
@@ -83,16 +84,18 @@ def main():
     if options.here:
         run_here(options.here)
     names = [n for n in STORIES if not options.stories
-             or any(s in n for s in options.stories)]
+             or any(s == n or s in n and s not in STORIES for s in options.stories)]
     if options.list:
         print("\n".join(names))
         return 0
     total = [0, 0, 0]
     for name in names:
+        begun = time.monotonic()
         *counts, said = run(name)
         total = [a + b for a, b in zip(total, counts)]
         word = "FAIL" if counts[1] else "skip" if counts[2] else "ok"
-        print(f"{word:4} {name}: {counts[0]} passed, {counts[1]} failed", flush=True)
+        print(f"{word:4} {name}: {counts[0]} passed, {counts[1]} failed "
+              f"({time.monotonic() - begun:.1f} s)", flush=True)
         if counts[1]:
             print("\n".join("     | " + line for line in said.splitlines()
                             if not line.startswith("ok ")), flush=True)

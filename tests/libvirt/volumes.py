@@ -11,6 +11,7 @@ from forward import Forward
 from libvirtd import Libvirtd, pool_xml
 
 INITIATOR = "iqn.2008-11.org.linux-kvm"
+SECRET = "6d1ae8a6-bd3c-4b0a-9a4c-0a5b7f0d1e2f"
 MIB = 1 << 20
 
 
@@ -30,16 +31,15 @@ class Bench:
             self.secret(host["secret"])
         self.libvirtd.define("pool", pool_xml(
             "vms", varved.portal(), self.iqn, INITIATOR,
-            "kvm1" if chap else None, "varve-kvm1"))
+            "kvm1" if chap else None, SECRET))
 
     def secret(self, value):
-        uuid = "6d1ae8a6-bd3c-4b0a-9a4c-0a5b7f0d1e2f"
         uri = self.libvirtd.uri("secret")
-        definition = write(self, f"<secret ephemeral='no' private='yes'><uuid>{uuid}"
+        definition = write(self, f"<secret ephemeral='no' private='yes'><uuid>{SECRET}"
                            "</uuid><usage type='iscsi'><target>varve-kvm1</target>"
                            "</usage></secret>")
         self.libvirtd.virsh("secret-define", definition, uri=uri)
-        self.libvirtd.virsh("secret-set-value", uuid, "--file",
+        self.libvirtd.virsh("secret-set-value", SECRET, "--file",
                             write_bytes(self, value.encode()), "--plain", uri=uri)
 
     def virsh(self, *arguments, **options):
