@@ -3,12 +3,13 @@
 virsh as administrators do.  Two kinds of it:
 
     session   as a user who is not root; run by root, the test becomes nobody
-    system    as root, in a mount namespace where /etc/libvirt, /etc/varve, /run,
-              /var/lib/libvirt and what else it writes are empty and its own
+    system    as root, in a mount namespace where /run, /var/lib/libvirt and what else
+              it writes are empty and its own, and what is written to /etc goes with it
 
 Debian's modules are used as they are: its directory of storage backends is linked,
 with the loader in the place of the iscsi-direct one, as packaging diverts it.
 """
+import ctypes
 import os
 import pathlib
 import shutil
@@ -20,6 +21,7 @@ import time
 from varved import BUILD
 
 NOBODY = 65534
+CLONE_NEWNS = 0x00020000
 MODULES = pathlib.Path(subprocess.run(
     ["pkg-config", "--variable=libdir", "libvirt"], capture_output=True,
     text=True).stdout.strip() or "/usr/lib/x86_64-linux-gnu")
@@ -27,8 +29,7 @@ BACKENDS = MODULES / "libvirt/storage-backend"
 STOCK = "libvirt_storage_backend_iscsi-direct.so"
 LOADER = BUILD / "libvirt" / STOCK
 # what a system's libvirtd writes to
-OWN = ["/etc/libvirt", "/etc/varve", "/var/lib/libvirt", "/var/cache/libvirt",
-       "/var/log/libvirt", "/run"]
+OWN = ["/var/lib/libvirt", "/var/cache/libvirt", "/var/log/libvirt", "/run"]
 
 
 def become_nobody():
@@ -42,35 +43,31 @@ def become_nobody():
 
 
 def private_root():
-    """For a system's: from now on this process sees an empty OWN."""
+    """For a system's: from now on this process has OWN and /etc for itself."""
     os.environ.pop("TMPDIR", None)
     tempfile.tempdir = None
-    for name in OWN:  # mount points must be there; empty ones are left behind
-        pathlib.Path(name).mkdir(parents=True, exist_ok=True)
-    os.unshare(os.CLONE_NEWNS) if hasattr(os, "unshare") else _unshare()
-    subprocess.run(["mount", "--make-rprivate", "/"], check=True)
+    if ctypes.CDLL(None, use_errno=True).unshare(CLONE_NEWNS) != 0:
+        raise OSError(ctypes.get_errno(), "unshare")
+    mount("--make-rprivate", "/")
     for name in OWN:
-        subprocess.run(["mount", "-t", "tmpfs", "own", name], check=True)
-    _add_user()
-
-
-def _add_user():
-    """libvirt-qemu, which Debian's package libvirt-daemon-system makes; without it
-    libvirtd does not start."""
+        if os.path.isdir(name):
+            mount("-t", "tmpfs", "own", name)
+    for name in ("upper", "work"):
+        os.mkdir(f"/run/{name}")
+    mount("-t", "overlay", "own", "-o",
+          "lowerdir=/etc,upperdir=/run/upper,workdir=/run/work", "/etc")
+    # the user that Debian's package libvirt-daemon-system makes: without it libvirtd
+    # does not start
     for name, line in (("passwd", "libvirt-qemu:x:64055:64055::/nonexistent:/bin/false"),
                        ("group", "libvirt-qemu:x:64055:")):
-        text = pathlib.Path("/etc", name).read_text()
-        if "libvirt-qemu:" not in text:
-            own = pathlib.Path("/run", name)
-            own.write_text(text + line + "\n")
-            subprocess.run(["mount", "--bind", own, f"/etc/{name}"], check=True)
+        with open(f"/etc/{name}", "a+") as file:
+            file.seek(0)
+            if "libvirt-qemu:" not in file.read():
+                file.write(line + "\n")
 
 
-def _unshare():
-    import ctypes
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.unshare(0x00020000) != 0:
-        raise OSError(ctypes.get_errno(), "unshare")
+def mount(*arguments):
+    subprocess.run(["mount", *arguments], check=True)
 
 
 class VirshFailed(Exception):

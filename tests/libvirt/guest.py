@@ -192,6 +192,27 @@ def other_pool(guests):
     varved.varve("export", "remove", "vms/web02", "--host", "open")
 
 
+def by_hand(guests):
+    """QEMU without libvirt, by the lines that varve host connect prints."""
+    bench = guests.bench
+    for name in ("vms/other", "vms/data01"):  # what is not to boot
+        bench.varved.varve("export", "remove", name, "--host", "kvm1")
+    lines = bench.varved.varve("host", "connect", "kvm1", "--for", "qemu",
+                               "--show-secret")["item"]["lines"]
+    serial = guests.serial("by-hand")
+    script = "\n".join([lines[0], "exec qemu-system-x86_64 -nodefaults -display none "
+                        f"-m 32 -serial file:{serial} \\", *lines[1:]])
+    with subprocess.Popen(["bash", "-ec", script], cwd=bench.directory,
+                          stdin=subprocess.DEVNULL) as qemu:
+        said = guests.said("by-hand", "written")
+        claim("a guest boots by the lines of host connect",
+              "written" in said, said)
+        claim_equal("with both disks of the host", guests.sessions(),
+                    len(bench.varved.varve("export", "list", "--host", "kvm1")["items"]))
+        qemu.kill()
+    claim("which end with it", wait_for(lambda: guests.sessions() == 0))
+
+
 def after(guests):
     bench = guests.bench
     for name in ("web01", "web03", "vol"):
@@ -216,6 +237,7 @@ def after(guests):
     except VirshFailed as failed:
         claim("and does not get that", "web01:0:0:0" in failed.text, failed.text)
     guests.virsh("destroy", "vol")
+    by_hand(guests)
 
 
 def guest(directory, varved):
