@@ -197,6 +197,10 @@ bench: deps
 	$(MAKE) all $(BUILD)/tests/bench/pingpong
 	BUILD=$(BUILD) tests/bench/run.py
 
+bench-libvirt: deps
+	$(MAKE) all
+	BUILD=$(BUILD) tests/bench/libvirt.py
+
 bench-snapshots: deps
 	$(MAKE) all $(BUILD)/tests/scale/run
 	BUILD=$(BUILD) tests/bench/snapshots.py
@@ -271,7 +275,7 @@ distclean: clean
 	rm -f config.mak
 
 always:
-.PHONY: always all tests deps demo test test-guest test-libvirt tidy bench bench-snapshots conformance soak fuzz man install install-libvarve install-plugin help clean distclean
+.PHONY: always all tests deps demo test test-guest test-libvirt tidy bench bench-libvirt bench-snapshots conformance soak fuzz man install install-libvarve install-plugin help clean distclean
 .SECONDARY:
 .DELETE_ON_ERROR:
 # not of the sources that deps unpacks: theirs are no makefiles, or not ours

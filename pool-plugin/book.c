@@ -218,6 +218,11 @@ number_is_free(const struct entry *entry, int number, const bool *taken)
 
 	if (number < 0 || number > SHARE_NUMBER_MAX || taken[number])
 		return false;
+	/* kept since the caller has asked what is taken, maybe */
+	for (size_t i = 0; i < entry->view.count; i++) {
+		if (entry->view.volumes[i].number == (unsigned)number)
+			return false;
+	}
 	list_for_each (promise, &entry->promises, link) {
 		if (promise->number == number && !promise->broken)
 			return false;

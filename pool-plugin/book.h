@@ -45,8 +45,8 @@ void book_drop(const unsigned char *uuid, const char *name);
 bool book_is_elsewhere(const unsigned char *uuid, const char *name);
 
 /* Promises name a number: the one given, or (-1) the lowest that is not taken
- * (SHARE_NUMBER_MAX + 1 of them).  The number; -EEXIST: the name is promised or
- * the number is not free, -ENOSPC. */
+ * (SHARE_NUMBER_MAX + 1 of them), nor a volume's of the view.  The number;
+ * -EEXIST: the name is promised or the number is not free, -ENOSPC. */
 int book_promise(
     const unsigned char *uuid, const char *name, int number, const bool *taken);
 /* It is among the volumes of the view then. */

@@ -14,7 +14,7 @@
 
 /* Of a talk under libvirt's lock, and of one without; a connection that breaks
  * is made again for a part of it. */
-#define TALK_SHORT_MS 4000u
+#define TALK_SHORT_MS 3000u
 #define TALK_LONG_MS  60000u
 /* Of one with a varved that was silent less than TALK_SILENCE_MS ago. */
 #define TALK_HASTY_MS   200u

@@ -101,7 +101,7 @@ a_name_of_another_pool_is_known_while_that_is_active(void **state)
 	assert_true(book_is_elsewhere(two, "web01"));
 	assert_false(book_is_elsewhere(one, "web01"));
 	assert_false(book_is_elsewhere(two, "web02"));
-	assert_int_equal(book_promise(one, "web02", -1, taken), 0);
+	assert_int_equal(book_promise(one, "web02", -1, taken), 1);
 	assert_true(book_is_elsewhere(two, "web02"));
 	book_forget(one, "web02");
 	assert_false(book_is_elsewhere(two, "web02"));
@@ -129,6 +129,21 @@ nobody_gets_a_number_twice(void **state)
 }
 
 static void
+what_was_kept_since_it_was_asked_is_taken(void **state)
+{
+	const struct share_volume made = {.name = "a", .number = 0};
+
+	(void)state;
+	assert_int_equal(book_promise(one, "a", -1, taken), 0);
+	book_keep(one, &made);
+	assert_int_equal(book_promise(one, "b", -1, taken), 1);
+	book_forget(one, "b");
+	book_drop(one, "a");
+	assert_int_equal(book_promise(one, "b", -1, taken), 0);
+	book_forget(one, "b");
+}
+
+static void
 nor_a_name(void **state)
 {
 	const struct share_volume made = {.name = "a"};
@@ -137,7 +152,8 @@ nor_a_name(void **state)
 	assert_int_equal(book_promise(one, "a", -1, taken), 0);
 	assert_int_equal(book_promise(one, "a", -1, taken), -EEXIST);
 	book_keep(one, &made);
-	assert_int_equal(book_promise(one, "a", -1, taken), 0);
+	/* varved knows that it has one of that name */
+	assert_int_equal(book_promise(one, "a", -1, taken), 1);
 	book_forget(one, "a");
 }
 
@@ -180,6 +196,8 @@ main(void)
 	    cmocka_unit_test_setup(
 		a_name_of_another_pool_is_known_while_that_is_active, clean),
 	    cmocka_unit_test_setup(nobody_gets_a_number_twice, clean),
+	    cmocka_unit_test_setup(
+		what_was_kept_since_it_was_asked_is_taken, clean),
 	    cmocka_unit_test_setup(nor_a_name, clean),
 	    cmocka_unit_test_setup(numbers_end, clean),
 	    cmocka_unit_test_setup(what_was_broken_is_said_once, clean),
