@@ -534,8 +534,8 @@ share_delete(struct talk *talk, const struct share *share, const char *name,
 	problem = may_delete(talk, share, name, with_snapshots, &volume);
 	if (problem == NULL)
 		problem = change(talk, "export.remove",
-		    PARAMS(
-			"{s:s, s:s}", "name", ref.text, "host", share->host));
+		    PARAMS("{s:s, s:s, s:b}", "name", ref.text, "host",
+			share->host, "unused", 1));
 	if (problem != NULL)
 		return problem;
 	problem = change(talk, "lun.delete", PARAMS("{s:s}", "lun", ref.text));

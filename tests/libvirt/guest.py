@@ -106,6 +106,9 @@ def in_use(guests):
                   "web01")
     claim("it is there still", "kvm1" in bench.lun("web01")["hosts"])
     bench.refused("nor shrunk", "in use", "vol-resize", "web01", "8M", "--shrink")
+    bench.virsh("vol-create-as", "vms", "idle", "8M")
+    bench.virsh("vol-delete", "idle")
+    claim("one that no guest has is deleted meanwhile", "vms/idle" not in bench.luns())
 
 
 def hotplug(guests):

@@ -352,6 +352,7 @@ deleting_takes_the_export_away_first(void **state)
 	stop();
 	assert_string_equal(asked(), "lun.show export.remove lun.delete");
 	assert_null(strstr(fake_requests[1], "force"));
+	wants(1, "\"unused\":true");
 	assert_null(strstr(fake_requests[2], "now"));
 }
 
