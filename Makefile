@@ -24,8 +24,7 @@ PKGS_client       = jansson
 PKGS_target/iscsi = gnutls
 PKGS_target       = jansson sqlite3 inih libsystemd gnutls
 PKGS              = $(sort $(foreach l,$(LAYERS),$(PKGS_$(l))))
-PKGS_pool-plugin  = libiscsi
-TEST_PKGS         = cmocka
+TEST_PKGS         = cmocka libiscsi
 
 # ---------------------------------------------------------------- flags
 WARN = -Wall -Wextra -Wshadow -Wvla -Wundef -Wcast-qual -Wwrite-strings \
