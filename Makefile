@@ -184,7 +184,8 @@ test-guest: deps
 	BUILD=$(BUILD) tests/guest/suite.py
 
 # libvirt with varve's plugin, all of it: system and session, guests, faults
-test-libvirt: deps
+test-libvirt:
+	tests/deps.sh libvirt
 	$(MAKE) all
 	$(MAKE) SAN=asan BUILD=$(BUILD)-asan CFLAGS='-O1 -g' all
 	BUILD=$(BUILD) tests/libvirt/suite.py

@@ -9,6 +9,7 @@
 #
 #   deps.sh          packages and source headers
 #   deps.sh source NAME...   only unpack these source packages (the bench: fio)
+#   deps.sh libvirt          also what only make test-libvirt needs
 #   deps.sh kernel           only unpack Debian's kernel, which guests boot
 set -eu
 cd "$(dirname "$0")/.."
@@ -23,7 +24,7 @@ test_packages="libcmocka-dev libiscsi-bin qemu-utils
     qemu-system-x86 busybox-static kmod cpio fuse3 fio e2fsprogs sg3-utils ddpt python3 jq sqlite3 bash-completion
     clang-format tgt util-linux dmsetup open-iscsi libtcmu2
     libvirt-daemon libvirt-clients libvirt-daemon-driver-qemu
-    libvirt-daemon-driver-storage-iscsi-direct virtinst"
+    libvirt-daemon-driver-storage-iscsi-direct"
 source_packages="tcmu libvirt"
 
 say() { printf '%s\n' "$*"; }
@@ -147,6 +148,7 @@ if [ "${1:-}" = source ]; then
     unpack_sources "$@"
     exit
 fi
+[ "${1:-}" != libvirt ] || test_packages="$test_packages virtinst"
 install_packages
 # shellcheck disable=SC2086
 unpack_sources $source_packages

@@ -15,6 +15,7 @@ import pathlib
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 import time
 
@@ -38,6 +39,9 @@ def become_nobody():
         os.setgroups([])
         os.setresgid(NOBODY, NOBODY, NOBODY)
         os.setresuid(NOBODY, NOBODY, NOBODY)
+    if not os.access(BUILD / "varved", os.X_OK):
+        print(f"who is not root cannot read {BUILD}")
+        sys.exit(77)
     os.environ.pop("TMPDIR", None)
     tempfile.tempdir = None
 
