@@ -4,6 +4,7 @@
 #include "base/cleanup.h"
 #include <iscsi/iscsi.h>
 #include <iscsi/scsi-lowlevel.h>
+#include <poll.h>
 #include <string.h>
 
 #define BLOCK_MAX 4096u
@@ -286,6 +287,25 @@ disk_flush(struct disk *disk)
 	return outcome(disk,
 	    iscsi_synchronizecache16_sync(disk->iscsi, disk->lun, 0, 0, 0, 0),
 	    "flush");
+}
+
+/* ---- waiting ---- */
+
+/* RFC 7143 11.19: a NOP-In is answered by libiscsi, if it is let. */
+void
+disk_wait(struct disk *disk, int fd, short events)
+{
+	struct pollfd ends[2] = {{.fd = fd, .events = events}, {.fd = -1}};
+	bool alive = true;
+
+	do {
+		ends[1].fd = alive ? iscsi_get_fd(disk->iscsi) : -1;
+		ends[1].events = (short)iscsi_which_events(disk->iscsi);
+		ends[0].revents = ends[1].revents = 0;
+		if (poll(ends, 2, -1) > 0 && ends[1].revents != 0)
+			alive =
+			    iscsi_service(disk->iscsi, ends[1].revents) == 0;
+	} while (ends[0].revents == 0);
 }
 
 /* ---- wiping ---- */

@@ -37,6 +37,10 @@ json_t *disk_read(
     struct disk *disk, uint64_t offset, void *data, uint32_t length);
 json_t *disk_write(
     struct disk *disk, uint64_t offset, const void *data, uint32_t length);
+/* Waits until poll(2) has events for fd, and answers the target meanwhile,
+ * which drops a session that is silent for long.  That the session is lost is
+ * the next command's to say. */
+void disk_wait(struct disk *disk, int fd, short events);
 /* What was written is durable then. */
 json_t *disk_flush(struct disk *disk);
 

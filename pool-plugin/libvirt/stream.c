@@ -13,6 +13,7 @@
 #include "base/cleanup.h"
 #include "base/list.h"
 #include "pool-plugin/libvirt/pool.h"
+#include <poll.h>
 #include <pthread.h>
 #include <sys/socket.h>
 
@@ -80,9 +81,11 @@ download(struct transfer *transfer, uint8_t *piece)
 		if (problem != NULL)
 			return problem;
 		for (uint32_t done = 0; done < length;) {
-			ssize_t sent = send(transfer->fd, piece + done,
-			    length - done, MSG_NOSIGNAL);
-			if (sent < 0 && errno == EINTR)
+			ssize_t sent;
+			disk_wait(transfer->disk, transfer->fd, POLLOUT);
+			sent = send(transfer->fd, piece + done, length - done,
+			    MSG_NOSIGNAL | MSG_DONTWAIT);
+			if (sent < 0 && (errno == EINTR || errno == EAGAIN))
 				continue;
 			if (sent < 0) /* nobody wants the rest */
 				return NULL;
@@ -96,13 +99,16 @@ download(struct transfer *transfer, uint8_t *piece)
 
 /* Up to size bytes, fewer at the end only. */
 static json_t *
-receive(int fd, uint8_t *piece, size_t size, size_t *ret_length)
+receive(const struct transfer *transfer, uint8_t *piece, size_t size,
+    size_t *ret_length)
 {
 	*ret_length = 0;
 	while (*ret_length < size) {
-		ssize_t got =
-		    recv(fd, piece + *ret_length, size - *ret_length, 0);
-		if (got < 0 && errno == EINTR)
+		ssize_t got;
+		disk_wait(transfer->disk, transfer->fd, POLLIN);
+		got = recv(transfer->fd, piece + *ret_length,
+		    size - *ret_length, MSG_DONTWAIT);
+		if (got < 0 && (errno == EINTR || errno == EAGAIN))
 			continue;
 		if (got < 0)
 			return problem_new(VARVE_FAILED, "plugin.stream",
@@ -126,7 +132,7 @@ check_end(struct transfer *transfer)
 		return problem_new(VARVE_FAILED, "plugin.stream",
 		    "the transfer is short: %llu bytes did not come",
 		    (unsigned long long)transfer->left);
-	problem = receive(transfer->fd, &more, 1, &length);
+	problem = receive(transfer, &more, 1, &length);
 	if (problem == NULL && length > 0)
 		problem = problem_new(VARVE_FAILED, "plugin.stream",
 		    "more bytes came than there is room for");
@@ -140,7 +146,7 @@ upload(struct transfer *transfer, uint8_t *piece)
 	json_t *problem;
 
 	do {
-		problem = receive(transfer->fd, piece,
+		problem = receive(transfer, piece,
 		    (size_t)MIN(transfer->left, DISK_PIECE_MAX), &length);
 		if (problem == NULL)
 			problem = disk_write(transfer->disk, transfer->offset,

@@ -161,6 +161,68 @@ def restart_without(faults):
     faults.whole("after a start that failed")
 
 
+def slow_transfer(faults):
+    """Who sends and takes slowly does not lose the session, which varved drops when it
+    is silent for two seconds."""
+    varved, bench = faults.varved, faults.bench
+    faults.fresh()
+    varved.stop()
+    (varved.directory / "varve.conf").write_text(
+        "[iscsi]\nnop_seconds = 1\nnop_timeout_seconds = 1\n")
+    varved.start()
+    data = os.urandom(2 * MIB)
+    pipe = bench.directory / "pipe"
+    os.mkfifo(pipe)
+    upload = subprocess.Popen(
+        faults.daemon.command("vol-upload", "spare", pipe, "--pool", "vms"),
+        env=faults.daemon.environment, stdin=subprocess.DEVNULL,
+        stderr=subprocess.PIPE, text=True)
+    with open(pipe, "wb", buffering=0) as file:
+        file.write(data[:1000])
+        time.sleep(4)
+        file.write(data[1000:])
+    _, said = upload.communicate(timeout=STEP_S)
+    claim("a slow upload", upload.returncode == 0, said)
+    download = subprocess.Popen(
+        faults.daemon.command("vol-download", "spare", pipe, "--pool", "vms"),
+        env=faults.daemon.environment, stdin=subprocess.DEVNULL,
+        stderr=subprocess.PIPE, text=True)
+    with open(pipe, "rb", buffering=0) as file:
+        got = file.read(1000)
+        time.sleep(4)
+        while piece := file.read(MIB):
+            got += piece
+    _, said = download.communicate(timeout=STEP_S)
+    claim("and a slow download", download.returncode == 0, said)
+    claim("have all data", got[:len(data)] == data and len(got) == 8 * MIB)
+    sessions = [s["session"] for s in varved.varve("session", "list")["items"]]
+    claim_equal("and leave no session", sessions, [])
+
+
+def cut_transfer(faults):
+    """varved is killed in the middle of a transfer: an error, no short success."""
+    bench = faults.bench
+    faults.fresh()
+    for verb, mode in (("vol-upload", "wb"), ("vol-download", "rb")):
+        pipe = bench.directory / verb
+        os.mkfifo(pipe)
+        process = subprocess.Popen(
+            faults.daemon.command(verb, "spare", pipe, "--pool", "vms"),
+            env=faults.daemon.environment, stdin=subprocess.DEVNULL,
+            stderr=subprocess.PIPE, text=True)
+        with open(pipe, mode, buffering=0) as file:
+            try:
+                file.write(bytes(MIB)) if mode == "wb" else file.read(1000)
+                faults.varved.kill()
+                file.write(bytes(4 * MIB)) if mode == "wb" else file.read()
+            except BrokenPipeError:
+                pass
+        _, said = process.communicate(timeout=STEP_S)
+        claim(f"{verb}, cut: it fails", process.returncode != 0 and "error:" in said, said)
+        faults.varved.start()
+        faults.whole(f"{verb}, cut")
+
+
 def faults(directory, varved):
     print(f"seed {SEED}")
     chance = random.Random(SEED)
@@ -171,5 +233,7 @@ def faults(directory, varved):
             step_without(story, step, "hung", signal.SIGSTOP)
             step_with_kill(story, step, chance.random() * 0.15)
         restart_without(story)
+        cut_transfer(story)
+        slow_transfer(story)
         claim("libvirtd was there all the time", daemon.process.poll() is None)
         claim_equal("no sanitizer has complained", daemon.sanitizer_reports(), "")
