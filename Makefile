@@ -2,6 +2,7 @@
 # command line; `make help` lists the targets.
 
 PREFIX     = /usr/local
+LIBDIR     = $(PREFIX)/lib
 SYSCONFDIR = /etc
 # with a sanitizer only what its reports name: that compiles in 30 % less time
 CFLAGS     = $(if $(SAN),-O1 -g1,-O2 -g)
@@ -15,10 +16,11 @@ PKG_CONFIG = pkg-config
 # Layers from the ground up.  An include points only to the same layer or to
 # one further left (tests/tidy.py checks it), and each layer is a library, so a
 # unit test links what it may see and nothing else.
-LAYERS = base backstores snapshot target/scsi target/iscsi target/tcmu target tools
+LAYERS = base client backstores snapshot target/scsi target/iscsi target/tcmu target tools pool-plugin
 MAINS  = target/main.c tools/varve.c
 
 PKGS_base         = liburing libisal uuid
+PKGS_client       = jansson
 PKGS_target/iscsi = gnutls
 PKGS_target       = jansson sqlite3 inih libsystemd gnutls
 PKGS              = $(sort $(foreach l,$(LAYERS),$(PKGS_$(l))))
@@ -58,7 +60,18 @@ TEST_DIRS  = $(patsubst tests/%/main.c,%,$(wildcard tests/*/main.c))
 FUZZERS    = $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/*_fuzz.c))
 TEST_BINS  = $(UNIT_TESTS:%.c=$(BUILD)/%) $(TEST_DIRS:%=$(BUILD)/tests/%/run) $(FUZZERS:%=$(BUILD)/tests/fuzz/%)
 
-all: $(PROGRAMS:%=$(BUILD)/%)
+# the layer client, as others link it
+SONAME     = libvarve.so.1
+VERSION    = $(shell sed -n 's/.*VARVE_VERSION "\(.*\)"/\1/p' base/version.h)
+
+# libvirt's plugin: a loader, and the backend for the one version of libvirt whose
+# source `make deps` has fetched; without that source it is not built
+LIBVIRT_SRC     = build/deps/src/libvirt
+LIBVIRT_VERSION = $(shell sed -n "s/^  version: '\(.*\)',/\1/p" $(LIBVIRT_SRC)/meson.build 2>/dev/null)
+LIBVIRT_STOCK   = libvirt_storage_backend_iscsi-direct.so
+PLUGIN          = $(if $(LIBVIRT_VERSION),$(BUILD)/libvirt/$(LIBVIRT_STOCK) $(BUILD)/libvirt/varve-pool-$(LIBVIRT_VERSION).so)
+
+all: $(PROGRAMS:%=$(BUILD)/%) $(BUILD)/$(SONAME) $(PLUGIN)
 tests: all $(TEST_BINS)
 
 # ---------------------------------------------------------------- rules
@@ -68,6 +81,37 @@ $(BUILD)/varved: $(BUILD)/target/main.o $(call libs,target)
 $(BUILD)/varve:  $(BUILD)/tools/varve.o $(call libs,tools)
 $(PROGRAMS:%=$(BUILD)/%):
 	$(call say,LD,$@) $(CC) -o $@ $^ $(ALL_LIBS)
+
+$(BUILD)/client/%.o $(BUILD)/pool-plugin/%.o: ALL_CFLAGS += -fPIC
+# a sanitizer's functions are the program's that loads it
+$(BUILD)/$(SONAME): $(patsubst %.c,$(BUILD)/%.o,$(call layer_src,client)) client/libvarve.map
+	$(call say,LD,$@) $(CC) -shared -Wl,-soname,$(SONAME) -Wl,--version-script=client/libvarve.map \
+	    $(if $(SAN),,-Wl,-z,defs) $(SAN_$(SAN)) $(LDFLAGS) -o $@ $(filter %.o,$^) \
+	    $(shell $(PKG_CONFIG) --silence-errors --libs $(PKGS_client))
+	@ln -sf $(SONAME) $(BUILD)/libvarve.so
+
+# libvirt's headers are not held to our warnings
+LIBVIRT_CFLAGS = -isystem $(BUILD)/libvirt/include -isystem $(LIBVIRT_SRC) \
+    $(patsubst %,-isystem $(LIBVIRT_SRC)/%,include src src/util src/conf src/storage src/access) \
+    $(shell $(PKG_CONFIG) --silence-errors --cflags glib-2.0 libxml-2.0 libvirt)
+LIBVIRT_LIBS   = $(shell $(PKG_CONFIG) --silence-errors --libs glib-2.0 libvirt)
+LIBVIRT_SOURCES = $(filter-out %/loader.c,$(wildcard pool-plugin/libvirt/*.c))
+$(BUILD)/libvirt/include/meson-config.h:
+	@mkdir -p $(@D)
+	$(call say,GEN,$@) printf '#define WITH_DECL_SYS_PIDFD_OPEN 1\n#define PACKAGE "libvirt"\n' > $@
+$(LIBVIRT_SOURCES:%.c=$(BUILD)/%.o): ALL_CFLAGS += -fvisibility=hidden $(LIBVIRT_CFLAGS)
+$(LIBVIRT_SOURCES:%.c=$(BUILD)/%.o): $(BUILD)/libvirt/include/meson-config.h
+$(BUILD)/pool-plugin/libvirt/loader.o: ALL_CFLAGS += -fvisibility=hidden
+
+$(BUILD)/libvirt/$(LIBVIRT_STOCK): $(BUILD)/pool-plugin/libvirt/loader.o
+	@mkdir -p $(@D)
+	$(call say,LD,$@) $(CC) -shared $(SAN_$(SAN)) $(LDFLAGS) -o $@ $^
+# it finds the storage driver's symbols in libvirtd
+$(BUILD)/libvirt/varve-pool-%.so: $(LIBVIRT_SOURCES:%.c=$(BUILD)/%.o) $(call libs,pool-plugin)
+	@mkdir -p $(@D)
+	$(call say,LD,$@) $(CC) -shared -Wl,--exclude-libs,ALL $(SAN_$(SAN)) $(LDFLAGS) -o $@ \
+	    $(filter %.o,$^) $(call layer_lib,pool-plugin) $(call layer_lib,client) \
+	    $(shell $(PKG_CONFIG) --libs jansson libiscsi) $(LIBVIRT_LIBS) -lpthread
 
 define LAYER_RULES
 $(call layer_lib,$(1)): $$(patsubst %.c,$$(BUILD)/%.o,$$(call layer_src,$(1)))
@@ -122,6 +166,9 @@ demo: deps
 	$(MAKE) all
 	BUILD=$(BUILD) tools/demo.sh
 
+# the fake server of libvarve's tests
+$(BUILD)/tests/unit/pool-plugin/share_test: $(BUILD)/tests/unit/client/support/fake_server.o
+
 # Plain, then with ASan and UBSan, then (what has threads) with TSan.
 TSAN_TESTS = $(foreach l,base target/iscsi target,$(wildcard tests/unit/$(l)/*_test.c))
 # on all processors, unless the caller has said how many jobs
@@ -137,6 +184,13 @@ test-guest: deps
 	$(MAKE) all
 	BUILD=$(BUILD) tests/guest/suite.py
 
+# libvirt with varve's plugin, all of it: system and session, guests, faults
+test-libvirt:
+	tests/deps.sh libvirt
+	$(MAKE) all
+	$(MAKE) SAN=asan BUILD=$(BUILD)-asan CFLAGS='-O1 -g' all
+	BUILD=$(BUILD) tests/libvirt/suite.py
+
 tidy:
 	python3 tests/tidy.py
 
@@ -148,6 +202,10 @@ bench: deps
 bench-tcmu: deps
 	$(MAKE) all $(BUILD)/tests/bench/tcmu_floor
 	BUILD=$(BUILD) tests/bench/tcmu.py
+
+bench-libvirt: deps
+	$(MAKE) all
+	BUILD=$(BUILD) tests/bench/libvirt.py
 
 bench-snapshots: deps
 	$(MAKE) all $(BUILD)/tests/scale/run
@@ -170,8 +228,24 @@ $(BUILD)/man/%: docs/man/%.scd
 	@mkdir -p $(@D)
 	$(call say,MAN,$@) scdoc < $< > $@
 
+install-libvarve: $(BUILD)/$(SONAME)
+	install -D -m 644 -t $(DESTDIR)$(LIBDIR) $(BUILD)/$(SONAME)
+	ln -sf $(SONAME) $(DESTDIR)$(LIBDIR)/libvarve.so
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/include client/varve.h
+	install -d $(DESTDIR)$(LIBDIR)/pkgconfig
+	sed 's,@PREFIX@,$(PREFIX),; s,@LIBDIR@,$(LIBDIR),; s,@VERSION@,$(VERSION),' client/libvarve.pc.in > $(DESTDIR)$(LIBDIR)/pkgconfig/libvarve.pc
+
+# libvirt does not load it from there: varve-libvirt-plugin puts it in its place
+install-plugin: $(PLUGIN)
+	$(if $(PLUGIN),install -D -m 644 -t $(DESTDIR)$(LIBDIR)/varve/libvirt $(PLUGIN))
+	install -d $(DESTDIR)$(PREFIX)/sbin
+	sed 's,@LIBDIR@,$(LIBDIR),' packaging/varve-libvirt-plugin > $(DESTDIR)$(PREFIX)/sbin/varve-libvirt-plugin
+	chmod 755 $(DESTDIR)$(PREFIX)/sbin/varve-libvirt-plugin
+	[ -e $(DESTDIR)$(SYSCONFDIR)/varve/libvirt.conf ] || \
+	    install -D -m 644 -t $(DESTDIR)$(SYSCONFDIR)/varve packaging/libvirt.conf
+
 # an administrator's varve.conf is left alone
-install: all man
+install: all man install-libvarve install-plugin
 	install -D -t $(DESTDIR)$(PREFIX)/sbin $(BUILD)/varved
 	install -D -t $(DESTDIR)$(PREFIX)/bin $(BUILD)/varve
 	[ -e $(DESTDIR)$(SYSCONFDIR)/varve/varve.conf ] || \
@@ -195,6 +269,7 @@ help:
 	@echo 'make demo       make a pool and a LUN, serve it on 127.0.0.1, say how to connect'
 	@echo 'make test       every test that fits in minutes; ends with N passed, N failed'
 	@echo 'make test-guest         in virtual machines: the kernel as initiator, and its target'
+	@echo 'make test-libvirt       libvirtd with the plugin: volumes, guests, faults, under ASan'
 	@echo 'make soak|fuzz|bench   hours of simulation, fuzzing; speed against peers'
 	@echo 'make conformance        docs/conformance.md anew, from iscsi-test-cu and a peer'
 	@echo 'make tidy       house rules;  make install  PREFIX=$(PREFIX) DESTDIR='
@@ -206,7 +281,7 @@ distclean: clean
 	rm -f config.mak
 
 always:
-.PHONY: always all tests deps demo test test-guest tidy bench bench-tcmu bench-snapshots conformance soak fuzz man install help clean distclean
+.PHONY: always all tests deps demo test test-guest test-libvirt tidy bench bench-libvirt bench-tcmu bench-snapshots conformance soak fuzz man install install-libvarve install-plugin help clean distclean
 .SECONDARY:
 .DELETE_ON_ERROR:
 # not of the sources that deps unpacks: theirs are no makefiles, or not ours

@@ -23,24 +23,25 @@
 #ifndef TARGET_API_H
 #define TARGET_API_H
 
+#include "client/varve.h"
 #include <stdbool.h>
 #include <stddef.h>
 
 /* Exit codes of the command line; "exit" of an error. */
 enum api_exit {
-	API_OK = 0,
-	API_FAILED = 1,
-	API_USAGE = 2,
-	API_PARTIAL = 3,
-	API_NOT_FOUND = 4,
-	API_CONFLICT = 5,
-	API_NOT_ALLOWED = 6,
-	API_UNREACHABLE = 7,
-	API_NO_SPACE = 8,
-	API_FINDINGS = 9,
-	API_CONFIRM = 10,
-	API_RUNNING = 11,
-	API_INTERRUPTED = 130,
+	API_OK = VARVE_OK,
+	API_FAILED = VARVE_FAILED,
+	API_USAGE = VARVE_USAGE,
+	API_PARTIAL = VARVE_PARTIAL,
+	API_NOT_FOUND = VARVE_NOT_FOUND,
+	API_CONFLICT = VARVE_CONFLICT,
+	API_NOT_ALLOWED = VARVE_NOT_ALLOWED,
+	API_UNREACHABLE = VARVE_UNREACHABLE,
+	API_NO_SPACE = VARVE_NO_SPACE,
+	API_FINDINGS = VARVE_FINDINGS,
+	API_CONFIRM = VARVE_CONFIRM,
+	API_RUNNING = VARVE_RUNNING,
+	API_INTERRUPTED = VARVE_INTERRUPTED,
 };
 
 /* What an argument is; decides parsing, checking and completion. */

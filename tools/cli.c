@@ -10,9 +10,6 @@
 #include "tools/terminal.h"
 #include <signal.h>
 #include <string.h>
-#include <uuid/uuid.h>
-
-#define TIMEOUT_DEFAULT_MS 60000
 
 const char *
 cli_address(const struct globals *globals)
@@ -23,7 +20,7 @@ cli_address(const struct globals *globals)
 		return globals->connect;
 	if (environment != NULL && environment[0] != '\0')
 		return environment;
-	return CLIENT_ADDRESS_DEFAULT;
+	return VARVE_URL_DEFAULT;
 }
 
 /* NO_COLOR (no-color.org): set and not empty means no. */
@@ -58,7 +55,7 @@ settle(struct cli *cli)
 static int
 report(const struct cli *cli, json_t *problem)
 {
-	int code = (int)problem_exit(problem);
+	int code = (int)varve_problem_exit(problem);
 
 	if (cli->invocation.globals.json)
 		problem_print_json(problem, stdout);
@@ -103,23 +100,64 @@ show_help(const struct cli *cli)
 
 /* ---- asking varved ---- */
 
+/* What people can do by this program's options, beside what the client knows.
+ */
+static const struct {
+	const char *code, *fix;
+} option_fixes[] = {
+    {"daemon.not-running", "or name its socket: --connect unix:PATH"},
+    {"daemon.timeout", "wait longer: --timeout 5m"},
+    {"daemon.address", "--connect unix:PATH, as in " VARVE_URL_DEFAULT},
+};
+
+static json_t *
+with_option_fix(json_t *problem)
+{
+	const char *code = varve_problem_code(problem);
+
+	for (size_t i = 0; i < ARRAY_SIZE(option_fixes); i++) {
+		if (strcmp(code, option_fixes[i].code) == 0)
+			problem_fix(problem, "%s", option_fixes[i].fix);
+	}
+	return problem;
+}
+
+static json_t *
+open_varve(struct cli *cli)
+{
+	const struct globals *globals = &cli->invocation.globals;
+	json_t *problem;
+
+	if (cli->varve != NULL)
+		return NULL;
+	problem = varve_open(cli_address(globals), &cli->varve);
+	if (problem == NULL && globals->timeout_ms > 0)
+		varve_set_timeout(cli->varve, globals->timeout_ms);
+	return problem;
+}
+
+static bool
+changes(const char *method, const json_t *params)
+{
+	const struct api_command *command = api_find_method(method);
+
+	return command != NULL && (command->flags & API_CHANGES) &&
+	       !json_is_true(json_object_get(params, "dry_run"));
+}
+
 json_t *
 cli_call(struct cli *cli, const char *method, const json_t *params,
     json_t **ret_result)
 {
-	const struct globals *globals = &cli->invocation.globals;
-	unsigned timeout_ms =
-	    globals->timeout_ms > 0 ? globals->timeout_ms : TIMEOUT_DEFAULT_MS;
-	json_t *problem = NULL;
+	json_t *problem = open_varve(cli);
 
-	if (globals->verbose)
-		fprintf(stderr, "%s: %s\n", cli_address(globals), method);
-	if (cli->client == NULL)
-		problem = client_connect(
-		    cli_address(globals), timeout_ms, &cli->client);
-	if (problem != NULL)
-		return problem;
-	return client_call(cli->client, method, params, timeout_ms, ret_result);
+	if (cli->invocation.globals.verbose)
+		fprintf(stderr, "%s: %s\n",
+		    cli_address(&cli->invocation.globals), method);
+	if (problem == NULL)
+		problem = (changes(method, params) ? varve_change : varve_ask)(
+		    cli->varve, method, params, ret_result);
+	return problem != NULL ? with_option_fix(problem) : NULL;
 }
 
 /* A file keeps one object a line; people get it indented. */
@@ -208,18 +246,6 @@ cli_show(struct cli *cli, const json_t *result)
 	cli_show_as(cli, cli->invocation.command, result);
 }
 
-/* A request that is repeated with the same id is not carried out twice. */
-static void
-add_request_id(json_t *params)
-{
-	char text[UUID_STR_LEN];
-	uuid_t uuid;
-
-	uuid_generate(uuid);
-	uuid_unparse_lower(uuid, text);
-	json_object_set_new(params, "request_id", json_string(text));
-}
-
 /* varved checks before the person is asked, so nobody confirms what cannot be
  * done. */
 static json_t *
@@ -287,8 +313,6 @@ run_remote(struct cli *cli, enum api_exit *ret_exit)
 		return problem;
 	if ((command->flags & API_CHANGES) && globals->dry_run)
 		json_object_set_new(invocation->params, "dry_run", json_true());
-	if ((command->flags & API_CHANGES) && !globals->dry_run)
-		add_request_id(invocation->params);
 	problem = cli_call(cli, command->method, invocation->params, &result);
 	if (problem == NULL)
 		problem = follow_or_show(cli, result, ret_exit);
@@ -418,13 +442,13 @@ run(struct cli *cli, int argc, char **argv)
 int
 cli_main(int argc, char **argv)
 {
-	struct cli cli = {.client = NULL};
+	struct cli cli = {.varve = NULL};
 	int code;
 
 	/* `varve lun list | head -1` ends quietly */
 	signal(SIGPIPE, SIG_DFL);
 	code = run(&cli, argc, argv);
-	client_free(cli.client);
+	varve_close(cli.varve);
 	invocation_done(&cli.invocation);
 	if (fflush(stdout) != 0 && code == API_OK)
 		code = API_FAILED;

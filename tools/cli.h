@@ -5,14 +5,14 @@
 #ifndef TOOLS_CLI_H
 #define TOOLS_CLI_H
 
-#include "tools/client.h"
+#include "client/varve.h"
 #include "tools/parse.h"
 #include "tools/table.h"
 #include <stdbool.h>
 
 struct cli {
 	struct invocation invocation;
-	struct client *client;     /* NULL: not connected yet */
+	struct varve *varve;       /* NULL: not asked yet */
 	struct table_options show; /* of the globals */
 	bool color;                /* on standard error */
 };

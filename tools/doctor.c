@@ -75,7 +75,7 @@ say_problem(struct doctor *doctor, const json_t *problem)
 	    json_array_get(json_object_get(problem, "fix"), 0));
 	const char *what = json_string_value(json_object_get(problem, "what"));
 
-	doctor_say(doctor, DOCTOR_ERROR, problem_code(problem),
+	doctor_say(doctor, DOCTOR_ERROR, varve_problem_code(problem),
 	    fix != NULL ? fix : "", "%s", what);
 }
 

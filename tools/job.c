@@ -132,7 +132,7 @@ look(struct follow *follow)
 
 	json_decref(params);
 	if (problem != NULL && follow->seen &&
-	    strcmp(problem_code(problem), "job.not-found") == 0) {
+	    strcmp(varve_problem_code(problem), "job.not-found") == 0) {
 		json_decref(problem);
 		vanished(follow);
 		return NULL;

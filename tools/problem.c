@@ -27,18 +27,9 @@ const struct api_error problem_codes[] = {
 	    "the name typed as confirmation was another; nothing was done" },
 	{ "secret.unreadable", API_FAILED,
 	    "a file with a secret cannot be read, is empty, or is too long" },
-	{ "daemon.not-running", API_UNREACHABLE,
-	    "nothing listens on the control socket" },
-	{ "daemon.not-allowed", API_NOT_ALLOWED,
-	    "the control socket may not be opened by this user" },
-	{ "daemon.timeout", API_UNREACHABLE,
-	    "varved did not answer in time; a change may still be made: look "
-	    "before repeating it" },
-	{ "daemon.lost", API_UNREACHABLE,
-	    "varved closed the connection before it had answered; a change "
-	    "may have been made: look before repeating it" },
-	{ "daemon.protocol", API_FAILED,
-	    "what answered on the control socket does not speak varve's API" },
+#define P(name, code, exit, meaning) { code, (enum api_exit)(exit), meaning },
+#include "client/problems.def"
+#undef P
 	{ "rescue.in-use", API_CONFLICT,
 	    "the device is in use; a pool is checked while varved is off" },
 	{ "rescue.unreadable", API_FAILED,
@@ -73,107 +64,6 @@ const struct api_error problem_codes[] = {
 };
 /* clang-format on */
 
-json_t *
-json_string_lossy(const char *text)
-{
-	json_t *json = json_string(text);
-	_cleanup_(freep) char *copy = NULL;
-
-	if (json != NULL)
-		return json;
-	copy = strdup(text);
-	assert(copy != NULL);
-	for (char *p = copy; *p != '\0'; p++) {
-		if ((unsigned char)*p >= 0x80)
-			*p = '?';
-	}
-	json = json_string(copy);
-	assert(json != NULL);
-	return json;
-}
-
-static json_t *
-json_format(const char *format, va_list args)
-{
-	_cleanup_(freep) char *text = NULL;
-	int length = vasprintf(&text, format, args);
-
-	assert(length >= 0);
-	return json_string_lossy(text);
-}
-
-json_t *
-problem_new(enum api_exit exit, const char *code, const char *what, ...)
-{
-	json_t *problem = json_object();
-	va_list args;
-
-	assert(problem != NULL);
-	assert(exit != API_OK);
-	json_object_set_new(problem, "code", json_string(code));
-	va_start(args, what);
-	json_object_set_new(problem, "what", json_format(what, args));
-	va_end(args);
-	json_object_set_new(problem, "why", json_string(""));
-	json_object_set_new(problem, "fix", json_array());
-	json_object_set_new(problem, "exit", json_integer(exit));
-	return problem;
-}
-
-json_t *
-problem_why(json_t *problem, const char *why, ...)
-{
-	va_list args;
-
-	va_start(args, why);
-	json_object_set_new(problem, "why", json_format(why, args));
-	va_end(args);
-	return problem;
-}
-
-json_t *
-problem_fix(json_t *problem, const char *fix, ...)
-{
-	va_list args;
-
-	va_start(args, fix);
-	json_array_append_new(
-	    json_object_get(problem, "fix"), json_format(fix, args));
-	va_end(args);
-	return problem;
-}
-
-/* A JSON-RPC error without our data comes from the protocol's own layer (no
- * such method, invalid parameters). */
-json_t *
-problem_of_rpc(const json_t *error)
-{
-	const json_t *data = json_object_get(error, "data");
-	const char *message =
-	    json_string_value(json_object_get(error, "message"));
-
-	if (json_is_string(json_object_get(data, "code")) &&
-	    json_is_string(json_object_get(data, "what")))
-		return json_deep_copy(data);
-	return problem_new(API_FAILED, "daemon.protocol",
-	    "varved refused the request: %s", message ? message : "no reason");
-}
-
-enum api_exit
-problem_exit(const json_t *problem)
-{
-	json_int_t value = json_integer_value(json_object_get(problem, "exit"));
-
-	return value > API_OK && value <= API_RUNNING ? (enum api_exit)value
-						      : API_FAILED;
-}
-
-const char *
-problem_code(const json_t *problem)
-{
-	return json_string_value(json_object_get(problem, "code"));
-}
-
 void
 print_safely(const char *text, FILE *file)
 {
@@ -203,7 +93,7 @@ void
 problem_print(const json_t *problem, bool color, FILE *file)
 {
 	const char *what = json_string_value(json_object_get(problem, "what"));
-	const char *code = problem_code(problem);
+	const char *code = varve_problem_code(problem);
 	const char *label = "fix:";
 	const json_t *fix = json_object_get(problem, "fix");
 	const json_t *line;

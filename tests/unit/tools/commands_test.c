@@ -148,7 +148,8 @@ example_parses(const char *line, size_t length)
 	words[argc] = NULL;
 	problem = invocation_parse(argc, words, &invocation);
 	/* the files of examples are not there */
-	if (problem != NULL && strcmp(problem_code(problem), "usage.document"))
+	if (problem != NULL &&
+	    strcmp(varve_problem_code(problem), "usage.document"))
 		fail_msg("%s: %s", copy,
 		    json_string_value(json_object_get(problem, "what")));
 	json_decref(problem);

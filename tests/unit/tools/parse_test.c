@@ -51,8 +51,8 @@ refused(const char *line, const char *code, const char *first_fix)
 
 	if (problem == NULL)
 		fail_msg("'%s' was taken", line);
-	assert_string_equal(problem_code(problem), code);
-	assert_int_equal(problem_exit(problem), API_USAGE);
+	assert_string_equal(varve_problem_code(problem), code);
+	assert_int_equal(varve_problem_exit(problem), API_USAGE);
 	if (first_fix != NULL)
 		assert_string_equal(
 		    json_string_value(json_array_get(fix, 0)), first_fix);

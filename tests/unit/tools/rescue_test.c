@@ -117,7 +117,7 @@ problem_is(const char *file, const char *code)
 
 	assert_non_null(problem);
 	assert_null(result);
-	assert_string_equal(problem_code(problem), code);
+	assert_string_equal(varve_problem_code(problem), code);
 }
 
 static void

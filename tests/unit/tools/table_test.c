@@ -61,7 +61,7 @@ refuses(struct table_options options, const char *fix)
 	const json_t *fixes = json_object_get(problem, "fix");
 
 	assert_non_null(problem);
-	assert_string_equal(problem_code(problem), "usage.column");
+	assert_string_equal(varve_problem_code(problem), "usage.column");
 	assert_string_equal(json_string_value(json_array_get(fixes, 0)), fix);
 }
 

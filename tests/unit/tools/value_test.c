@@ -55,8 +55,8 @@ refused(enum api_type type, const char *text, const char *code, const char *fix)
 	if (problem == NULL)
 		fail_msg("'%s' was taken", text);
 	assert_null(value);
-	assert_string_equal(problem_code(problem), code);
-	assert_int_equal(problem_exit(problem), API_USAGE);
+	assert_string_equal(varve_problem_code(problem), code);
+	assert_int_equal(varve_problem_exit(problem), API_USAGE);
 	if (fix == NULL)
 		return;
 	line = json_string_value(
