@@ -254,6 +254,7 @@ install: all man install-libvarve install-plugin
 	sed 's,/usr/local/sbin,$(PREFIX)/sbin,' packaging/varved.service > $(DESTDIR)$(PREFIX)/lib/systemd/system/varved.service
 	install -d $(DESTDIR)$(PREFIX)/share/varve
 	sed 's,/usr/local/sbin,$(PREFIX)/sbin,' packaging/varved-tcmu.conf > $(DESTDIR)$(PREFIX)/share/varve/varved-tcmu.conf
+	sed 's,/usr/local/sbin,$(PREFIX)/sbin,' packaging/varved-release.service > $(DESTDIR)$(PREFIX)/share/varve/varved-release.service
 	install -D -m 644 packaging/varve.sysusers.conf $(DESTDIR)$(PREFIX)/lib/sysusers.d/varve.conf
 	install -D -m 644 packaging/varve.tmpfiles.conf $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/varve.conf
 	for m in $(BUILD)/man/*; do install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man$${m##*.} $$m; done

@@ -104,6 +104,10 @@ int lio_check(struct lio *lio);
 int lio_device_make(struct lio *lio, const struct lio_device *device,
     char ret_uio[LIO_UIO_MAX], bool *ret_resumed);
 int lio_device_resume(struct lio *lio, const char *name);
+/* One that nobody serves, whatever it is like, blocked and its ring reset: to
+ * be opened, and resumed.  -ENOENT: it is not there, or was never enabled. */
+int lio_device_seize(
+    struct lio *lio, const char *name, char ret_uio[LIO_UIO_MAX]);
 /* Nothing exports it any more.  0 also if it is not there.  If it cannot go it
  * is blocked. */
 int lio_device_remove(struct lio *lio, const char *name);

@@ -332,6 +332,21 @@ lio_device_resume(struct lio *lio, const char *name)
 }
 
 int
+lio_device_seize(struct lio *lio, const char *name, char ret_uio[LIO_UIO_MAX])
+{
+	int ret;
+
+	lio_begin(lio);
+	ret = lio_device_name_check(lio, name);
+	if (ret < 0 || !device_is_enabled(lio, name))
+		return ret < 0 ? ret : -ENOENT;
+	ret = uio_find(lio, name, ret_uio);
+	if (ret == 0)
+		ret = uio_check_free(lio, name, ret_uio);
+	return ret < 0 ? ret : device_block(lio, name);
+}
+
+int
 lio_device_remove(struct lio *lio, const char *name)
 {
 	int ret;

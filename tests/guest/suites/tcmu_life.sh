@@ -159,6 +159,21 @@ ok "a device of another program" way_remove vms/b
 ok "is left alone" test -d $core/user_7/foreign
 ok "and ours goes when it is not exported" test ! -d "$core/user_86/$(value uuid lun show vms/b)"
 
+# ---- nobody is there
+
+note "released"
+refused "while varved runs it does not let go of them" varved --release
+kill -9 "$varved_pid"
+wait "$varved_pid" 2>/dev/null
+varved --guard
+ok "when it is dead what it exported can be taken away" timeout 120 varved --release
+ok "all of it" sh -c "! ls -d $core/user_86/* /sys/kernel/config/target/loopback/naa.* 2>/dev/null"
+ok "with the disk" test ! -b "$a"
+ok "and once more is no failure" varved --release
+ok "varved comes back" start_varved
+a=$(disk_of vms/a)
+ok "with the disk" dd if="$a" of=/dev/null bs=1M count=16
+
 # ---- odd commands
 
 ended() { ! kill -0 "$1"; }

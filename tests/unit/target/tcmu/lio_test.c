@@ -211,6 +211,26 @@ a_device_that_we_have_open_goes_on(void **state)
 }
 
 static void
+a_device_that_nobody_serves_can_be_seized(void **state)
+{
+	struct world *world = *state;
+	char uio[LIO_UIO_MAX];
+
+	assert_int_equal(lio_device_seize(world->lio, A, uio), -ENOENT);
+	assert_int_equal(lio_device_seize(world->lio, "../x", uio), -EINVAL);
+	applied(world, &everything);
+	assert_int_equal(lio_device_seize(world->lio, A, uio), 0);
+	assert_string_equal(uio, "/dev/uio0");
+	assert_string_equal(world->fake->log,
+	    "write core/user_86/" A "/action/block_dev 1\n"
+	    "write core/user_86/" A "/action/reset_ring 1\n");
+	world->fake->log[0] = '\0';
+	world->fake->open_uio = "/dev/uio0";
+	assert_int_equal(lio_device_seize(world->lio, A, uio), -EBUSY);
+	assert_string_equal(world->fake->log, "");
+}
+
+static void
 a_device_that_is_served_is_not_disturbed(void **state)
 {
 	struct world *world = *state;
@@ -807,6 +827,7 @@ main(void)
 	    TEST(a_device_is_set_before_it_is_enabled),
 	    TEST(a_device_found_is_blocked_and_reset_before_it_is_served),
 	    TEST(a_device_that_we_have_open_goes_on),
+	    TEST(a_device_that_nobody_serves_can_be_seized),
 	    TEST(a_device_that_is_served_is_not_disturbed),
 	    TEST(a_device_of_another_kind_is_refused),
 	    TEST(a_size_that_nobody_listens_to_is_no_failure),
