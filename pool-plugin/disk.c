@@ -18,12 +18,25 @@ struct disk {
 };
 
 static json_t *
-disk_problem(const struct disk *disk, const char *doing)
+disk_problem(const char *doing, const char *why)
 {
-	const char *error = iscsi_get_error(disk->iscsi);
-
 	return problem_new(VARVE_FAILED, "plugin.disk", "cannot %s: %s", doing,
-	    error != NULL && error[0] != '\0' ? error : "no reason given");
+	    why != NULL && why[0] != '\0' ? why : "no reason given");
+}
+
+/* Only what the target says of a command is libiscsi's to tell: of a session
+ * that broke its text may be of an earlier command. */
+static const char *
+reason(const struct disk *disk, const struct scsi_task *task)
+{
+	if (task == NULL)
+		return "the session was lost";
+	switch (task->status) {
+	case SCSI_STATUS_CANCELLED:
+	case SCSI_STATUS_ERROR: return "the session was lost";
+	case SCSI_STATUS_TIMEOUT: return "the target does not answer";
+	default: return iscsi_get_error(disk->iscsi);
+	}
 }
 
 /* Frees task. */
@@ -31,7 +44,7 @@ static json_t *
 outcome(const struct disk *disk, struct scsi_task *task, const char *doing)
 {
 	bool good = task != NULL && task->status == SCSI_STATUS_GOOD;
-	json_t *problem = good ? NULL : disk_problem(disk, doing);
+	json_t *problem = good ? NULL : disk_problem(doing, reason(disk, task));
 
 	if (task != NULL)
 		scsi_free_scsi_task(task);
@@ -48,12 +61,13 @@ log_in(struct disk *disk, const struct disk_address *address)
 	    (address->user != NULL &&
 		iscsi_set_initiator_username_pwd(
 		    disk->iscsi, address->user, address->secret) < 0))
-		return disk_problem(disk, "set up a session");
+		return disk_problem(
+		    "set up a session", iscsi_get_error(disk->iscsi));
 	iscsi_set_noautoreconnect(disk->iscsi, 1);
 	iscsi_set_timeout(disk->iscsi, DISK_TIMEOUT_S);
 	if (iscsi_full_connect_sync(disk->iscsi, address->portal, disk->lun) <
 	    0)
-		return disk_problem(disk, "log in");
+		return disk_problem("log in", iscsi_get_error(disk->iscsi));
 	return NULL;
 }
 
@@ -153,8 +167,8 @@ read_blocks(struct disk *disk, uint64_t lba, uint8_t *data, uint32_t length)
 	if (task != NULL && task->status == SCSI_STATUS_GOOD &&
 	    task->residual_status != SCSI_RESIDUAL_NO_RESIDUAL) {
 		scsi_free_scsi_task(task);
-		return problem_new(VARVE_FAILED, "plugin.disk",
-		    "cannot read: fewer bytes came than were asked for");
+		return disk_problem(
+		    "read", "fewer bytes came than were asked for");
 	}
 	return outcome(disk, task, "read");
 }

@@ -3,8 +3,10 @@
  * Life of a transfer, which has two owners, its thread and its stream:
  *
  *	moving     the thread works; the stream reads or writes its end
- *	done       the thread has set the outcome, and then closed its end, so
- *	           that who sees the end finds the outcome
+ *	done       the thread has set the outcome, and closes its end then, so
+ *	           that who sees the end finds the outcome; of an upload that
+ *	           failed it takes what comes still, because libvirtd says of a
+ *	           socket that breaks only that it broke, and hangs up
  *	finished   the stream was finished or aborted: of an upload it waits for
  *	           the thread, because what was sent last is not on the disk yet
  */
@@ -176,8 +178,13 @@ transfer_main(void *arg)
 	if (problem != NULL && !transfer->aborted)
 		VIR_WARN("%s: %s", transfer->upload ? "upload" : "download",
 		    varve_problem_what(problem));
-	close(transfer->fd);
 	pthread_cond_broadcast(&transfers.changed);
+	pthread_mutex_unlock(&transfers.lock);
+	while (transfer->upload && problem != NULL &&
+	       recv(transfer->fd, piece, DISK_PIECE_MAX, 0) > 0)
+		;
+	close(transfer->fd);
+	pthread_mutex_lock(&transfers.lock);
 	transfer_unref(transfer);
 	pthread_mutex_unlock(&transfers.lock);
 	return NULL;
@@ -211,11 +218,9 @@ wrapped_recv(virStreamPtr stream, char *data, size_t size)
 static int
 wrapped_send(virStreamPtr stream, const char *data, size_t size)
 {
-	int ret = transfers.stock->streamSend(stream, data, size);
-
-	if (ret == -1)
-		report_outcome(stream);
-	return ret;
+	if (report_outcome(stream) < 0)
+		return -1;
+	return transfers.stock->streamSend(stream, data, size);
 }
 
 /* Under the lock. */

@@ -203,7 +203,8 @@ def cut_transfer(faults):
     """varved is killed in the middle of a transfer: an error, no short success."""
     bench = faults.bench
     faults.fresh()
-    for verb, mode in (("vol-upload", "wb"), ("vol-download", "rb")):
+    for verb, mode, reason in (("vol-upload", "wb", "cannot write"),
+                               ("vol-download", "rb", "cannot read")):
         pipe = bench.directory / verb
         os.mkfifo(pipe)
         process = subprocess.Popen(
@@ -218,7 +219,8 @@ def cut_transfer(faults):
             except BrokenPipeError:
                 pass
         _, said = process.communicate(timeout=STEP_S)
-        claim(f"{verb}, cut: it fails", process.returncode != 0 and "error:" in said, said)
+        claim(f"{verb}, cut: it fails, and says why",
+              process.returncode != 0 and reason in said, said)
         faults.varved.start()
         faults.whole(f"{verb}, cut")
 
