@@ -16,11 +16,12 @@ PKG_CONFIG = pkg-config
 # Layers from the ground up.  An include points only to the same layer or to
 # one further left (tests/tidy.py checks it), and each layer is a library, so a
 # unit test links what it may see and nothing else.
-LAYERS = base client backstores snapshot target/scsi target/iscsi target/tcmu target tools pool-plugin
-MAINS  = target/main.c tools/varve.c
+LAYERS = base client backup backstores snapshot target/scsi target/iscsi target/tcmu target tools pool-plugin
+MAINS  = target/main.c tools/varve.c tools/varve-backup.c
 
 PKGS_base         = liburing libisal uuid
 PKGS_client       = jansson
+PKGS_backup       = jansson libzstd gnutls libiscsi
 PKGS_target/iscsi = gnutls
 PKGS_target       = jansson sqlite3 inih libsystemd gnutls
 PKGS              = $(sort $(foreach l,$(LAYERS),$(PKGS_$(l))))
@@ -43,7 +44,8 @@ PKG_LIBS   := $(shell $(PKG_CONFIG) --silence-errors --libs $(PKGS))
 TEST_LIBS  := $(shell $(PKG_CONFIG) --silence-errors --libs $(TEST_PKGS))
 endif
 ALL_CFLAGS = -std=gnu17 -D_GNU_SOURCE -I. -I$(BUILD) $(WARN) $(SAN_$(SAN)) $(PKG_CFLAGS) $(CPPFLAGS) $(CFLAGS)
-ALL_LIBS   = $(SAN_$(SAN)) $(LDFLAGS) $(PKG_LIBS) -lpthread -lm
+# a program needs what it uses, not what its layers might
+ALL_LIBS   = $(SAN_$(SAN)) $(LDFLAGS) -Wl,--as-needed $(PKG_LIBS) -lpthread -lm
 
 # ---------------------------------------------------------------- sources
 layer_src = $(filter-out $(MAINS),$(wildcard $(1)/*.c))
@@ -53,7 +55,7 @@ below     = $(call below_,$(1),$(LAYERS),)
 below_    = $(if $(2),$(if $(filter $(1),$(firstword $(2))),$(firstword $(2)) $(3),$(call below_,$(1),$(wordlist 2,99,$(2)),$(firstword $(2)) $(3))),$(3))
 libs      = $(foreach l,$(call below,$(1)),$(call layer_lib,$(l)))
 
-PROGRAMS   = varved varve
+PROGRAMS   = varved varve varve-backup
 UNIT_TESTS = $(foreach l,$(LAYERS),$(wildcard tests/unit/$(l)/*_test.c))
 # programs of several files in tests/<dir>/: linked against everything
 TEST_DIRS  = $(patsubst tests/%/main.c,%,$(wildcard tests/*/main.c))
@@ -79,6 +81,7 @@ say = $(if $(V),,@printf '  %-4s %s\n' $(1) $(2);)
 
 $(BUILD)/varved: $(BUILD)/target/main.o $(call libs,target)
 $(BUILD)/varve:  $(BUILD)/tools/varve.o $(call libs,tools)
+$(BUILD)/varve-backup: $(BUILD)/tools/varve-backup.o $(call libs,tools)
 $(PROGRAMS:%=$(BUILD)/%):
 	$(call say,LD,$@) $(CC) -o $@ $^ $(ALL_LIBS)
 
@@ -191,6 +194,12 @@ test-libvirt:
 	$(MAKE) SAN=asan BUILD=$(BUILD)-asan CFLAGS='-O1 -g' all
 	BUILD=$(BUILD) tests/libvirt/suite.py
 
+# What Ceph makes of backups: a cluster of one node, on 127.0.0.1
+test-ceph:
+	tests/deps.sh ceph
+	$(MAKE) all
+	BUILD=$(BUILD) tests/ceph/suite.py
+
 tidy:
 	python3 tests/tidy.py
 
@@ -247,7 +256,7 @@ install-plugin: $(PLUGIN)
 # an administrator's varve.conf is left alone
 install: all man install-libvarve install-plugin
 	install -D -t $(DESTDIR)$(PREFIX)/sbin $(BUILD)/varved
-	install -D -t $(DESTDIR)$(PREFIX)/bin $(BUILD)/varve
+	install -D -t $(DESTDIR)$(PREFIX)/bin $(BUILD)/varve $(BUILD)/varve-backup
 	[ -e $(DESTDIR)$(SYSCONFDIR)/varve/varve.conf ] || \
 	    install -D -m 644 -t $(DESTDIR)$(SYSCONFDIR)/varve packaging/varve.conf
 	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system
@@ -271,6 +280,7 @@ help:
 	@echo 'make test       every test that fits in minutes; ends with N passed, N failed'
 	@echo 'make test-guest         in virtual machines: the kernel as initiator, and its target'
 	@echo 'make test-libvirt       libvirtd with the plugin: volumes, guests, faults, under ASan'
+	@echo 'make test-ceph          backups, judged by a Ceph of one node'
 	@echo 'make soak|fuzz|bench   hours of simulation, fuzzing; speed against peers'
 	@echo 'make conformance        docs/conformance.md anew, from iscsi-test-cu and a peer'
 	@echo 'make tidy       house rules;  make install  PREFIX=$(PREFIX) DESTDIR='
@@ -282,7 +292,7 @@ distclean: clean
 	rm -f config.mak
 
 always:
-.PHONY: always all tests deps demo test test-guest test-libvirt tidy bench bench-libvirt bench-tcmu bench-snapshots conformance soak fuzz man install install-libvarve install-plugin help clean distclean
+.PHONY: always all tests deps demo test test-ceph test-guest test-libvirt tidy bench bench-libvirt bench-tcmu bench-snapshots conformance soak fuzz man install install-libvarve install-plugin help clean distclean
 .SECONDARY:
 .DELETE_ON_ERROR:
 # not of the sources that deps unpacks: theirs are no makefiles, or not ours

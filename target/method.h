@@ -67,6 +67,7 @@
 	M("host.remove", method_host_remove)                                   \
 	M("export.add", method_export_add)                                     \
 	M("export.list", method_export_list)                                   \
+	M("export.set", method_export_set)                                     \
 	M("export.remove", method_export_remove)                               \
 	M("portal.add", method_portal_add)                                     \
 	M("portal.list", method_portal_list)                                   \

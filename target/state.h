@@ -138,6 +138,8 @@ int state_exports(struct state *state, struct state_export **ret_exports,
 /* -EEXIST: that host has that LUN, or that number there. */
 int state_export_add(struct state *state, struct state_export *export);
 int state_export_remove(struct state *state, int64_t id);
+/* It ends at unix_seconds. */
+int state_export_expires(struct state *state, int64_t id, int64_t unix_seconds);
 int state_lun_renamed(
     struct state *state, const char *lun_uuid, const char *lun_name);
 

@@ -348,6 +348,15 @@ state_export_remove(struct state *state, int64_t id)
 }
 
 int
+state_export_expires(struct state *state, int64_t id, int64_t unix_seconds)
+{
+	assert(state->changing);
+	return must_change(
+	    state, sql_run(state, "UPDATE exports SET expires = ? WHERE id = ?",
+		       NULL, NULL, "ii", unix_seconds, id));
+}
+
+int
 state_lun_renamed(
     struct state *state, const char *lun_uuid, const char *lun_name)
 {

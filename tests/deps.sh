@@ -12,20 +12,23 @@
 #   deps.sh libvirt          also what only make test-libvirt needs
 #   deps.sh kernel           only unpack Debian's kernel, which guests boot
 #   deps.sh peers            only unpack what else serves LUNs by LIO: tcmu-runner, targetcli
+#   deps.sh ceph             packages, and those of a Ceph of one node
 set -eu
 cd "$(dirname "$0")/.."
 deps=$PWD/build/deps
 
 build_packages="build-essential pkg-config clang liburing-dev libisal-dev
     uuid-dev libjansson-dev libsqlite3-dev libinih-dev libgnutls28-dev
+    libiscsi-dev libzstd-dev
     libsystemd-dev systemtap-sdt-dev uthash-dev scdoc
-    libvirt-dev libglib2.0-dev libxml2-dev libiscsi-dev"
+    libvirt-dev libglib2.0-dev libxml2-dev"
 test_packages="libcmocka-dev libiscsi-bin qemu-utils
     qemu-block-extra qemu-system-common
-    qemu-system-x86 busybox-static kmod cpio fuse3 fio e2fsprogs sg3-utils ddpt python3 jq sqlite3 bash-completion
+    qemu-system-x86 busybox-static kmod cpio fuse3 fio e2fsprogs zstd libnbd-bin openssl sg3-utils ddpt python3 jq sqlite3 bash-completion
     clang-format tgt util-linux dmsetup open-iscsi libtcmu2
     libvirt-daemon libvirt-clients libvirt-daemon-driver-qemu
     libvirt-daemon-driver-storage-iscsi-direct"
+ceph_packages="ceph-mon ceph-osd ceph-common"
 source_packages="tcmu libvirt"
 peer_packages="tcmu-runner libtcmu2 libnl-3-200 libnl-genl-3-200
     targetcli-fb python3-configshell-fb python3-rtslib-fb python3-gi python3-six
@@ -184,6 +187,11 @@ if [ "${1:-}" = source ]; then
     exit
 fi
 [ "${1:-}" != libvirt ] || test_packages="$test_packages virtinst"
+if [ "${1:-}" = ceph ]; then
+    test_packages="$test_packages $ceph_packages"
+    install_packages
+    exit
+fi
 install_packages
 # shellcheck disable=SC2086
 unpack_sources $source_packages

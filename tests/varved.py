@@ -61,7 +61,9 @@ class Varved:
                               stdin=subprocess.DEVNULL)
         if done.returncode not in (0, 9):
             raise Failed(command, done.returncode, done.stdout + done.stderr)
-        return json.loads(done.stdout) if done.stdout.strip() else {}
+        # long work says how far it is, a line each time, and then its answer
+        lines = done.stdout.strip().splitlines()
+        return json.loads(lines[-1]) if lines else {}
 
     def portal(self):
         return self.varve("portal", "list")["items"][0]["address"]

@@ -122,8 +122,8 @@ with_option_fix(json_t *problem)
 	return problem;
 }
 
-static json_t *
-open_varve(struct cli *cli)
+json_t *
+cli_open(struct cli *cli)
 {
 	const struct globals *globals = &cli->invocation.globals;
 	json_t *problem;
@@ -149,7 +149,7 @@ json_t *
 cli_call(struct cli *cli, const char *method, const json_t *params,
     json_t **ret_result)
 {
-	json_t *problem = open_varve(cli);
+	json_t *problem = cli_open(cli);
 
 	if (cli->invocation.globals.verbose)
 		fprintf(stderr, "%s: %s\n",

@@ -22,6 +22,8 @@ int cli_main(int argc, char **argv);
 
 /* For commands of tools/local.c: */
 
+/* cli->varve, for who calls by himself. */
+json_t *cli_open(struct cli *cli);
 /* Connects if need be, and calls. */
 json_t *cli_call(struct cli *cli, const char *method, const json_t *params,
     json_t **ret_result);

@@ -2,9 +2,9 @@
 #include "tools/job.h"
 #include "base/assert.h"
 #include "base/cleanup.h"
-#include "base/size.h"
 #include "tools/findings.h"
 #include "tools/problem.h"
+#include "tools/progress.h"
 #include <errno.h>
 #include <signal.h>
 #include <string.h>
@@ -30,15 +30,6 @@ interrupt(int signal_number)
 	interrupted = 1;
 }
 
-static double
-now_seconds(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
-}
-
 /* ---- how far it is ---- */
 
 static double
@@ -58,21 +49,12 @@ text_of(const json_t *item, const char *member)
 void
 job_line(const json_t *item, double bytes_per_second, char line[JOB_LINE_MAX])
 {
-	double done = number_of(item, "done"), total = number_of(item, "total");
-	char a[SIZE_TEXT_MAX], b[SIZE_TEXT_MAX], c[SIZE_TEXT_MAX];
-	char rate[SIZE_TEXT_MAX + 48] = "";
-	long left;
+	char first[PROGRESS_LINE_MAX];
 
-	if (bytes_per_second > 0) {
-		left = (long)((total - done) / bytes_per_second);
-		snprintf(rate, sizeof(rate), "  %s/s  eta %ld:%02ld",
-		    size_format((uint64_t)bytes_per_second, c), left / 60,
-		    left % 60);
-	}
-	snprintf(line, JOB_LINE_MAX, "%.160s  %.0f%%  %s/%s%s  job %.64s",
-	    text_of(item, "name"), total > 0 ? 100 * done / total : 0,
-	    size_format((uint64_t)done, a), size_format((uint64_t)total, b),
-	    rate, text_of(item, "job"));
+	progress_line(text_of(item, "name"), number_of(item, "done"),
+	    number_of(item, "total"), bytes_per_second, first);
+	snprintf(
+	    line, JOB_LINE_MAX, "%s  job %.48s", first, text_of(item, "job"));
 }
 
 static void
@@ -92,7 +74,7 @@ progress(struct follow *follow)
 {
 	const struct globals *globals = &follow->cli->invocation.globals;
 	const json_t *item = json_object_get(follow->result, "item");
-	double seconds = now_seconds() - follow->started, rate = 0;
+	double seconds = progress_now() - follow->started, rate = 0;
 	char line[JOB_LINE_MAX];
 
 	if (globals->json) {
@@ -104,10 +86,7 @@ progress(struct follow *follow)
 	if (seconds > 0)
 		rate = (number_of(item, "done") - follow->done_first) / seconds;
 	job_line(item, rate, line);
-	fputc('\r', stderr);
-	print_safely(line, stderr);
-	fputs("\033[K", stderr);
-	fflush(stderr);
+	progress_show(line);
 }
 
 /* ---- until it ends ---- */
@@ -161,7 +140,8 @@ time_is_over(const struct follow *follow)
 {
 	unsigned ms = follow->cli->invocation.globals.timeout_ms;
 
-	return ms > 0 && (now_seconds() - follow->started) * 1000 >= (double)ms;
+	return ms > 0 &&
+	       (progress_now() - follow->started) * 1000 >= (double)ms;
 }
 
 static json_t *
@@ -221,7 +201,7 @@ job_follow(struct cli *cli, const char *id, enum api_exit *ret_exit)
 	struct follow follow = {.cli = cli,
 	    .id = id,
 	    .terminal = isatty(STDERR_FILENO),
-	    .started = now_seconds()};
+	    .started = progress_now()};
 	const struct sigaction action = {.sa_handler = interrupt};
 	struct sigaction before;
 	json_t *problem;
@@ -232,7 +212,7 @@ job_follow(struct cli *cli, const char *id, enum api_exit *ret_exit)
 	sigaction(SIGINT, &before, NULL);
 	if (follow.terminal && follow.seen && !cli->invocation.globals.json &&
 	    !cli->invocation.globals.quiet)
-		fputs("\r\033[K", stderr);
+		progress_show("");
 	if (interrupted) {
 		json_decref(problem);
 		problem = NULL;

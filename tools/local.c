@@ -5,6 +5,7 @@
 #include "base/assert.h"
 #include "base/cleanup.h"
 #include "base/version.h"
+#include "tools/backup.h"
 #include "tools/cli.h"
 #include "tools/completion.h"
 #include "tools/diff.h"
@@ -257,6 +258,14 @@ const struct local_command local_commands[] = {
     {"rescue", "extract", run_rescue_extract},
     {"rescue", "dump", run_rescue_dump},
     {"snap", "diff", run_snap_diff},
+    {"snap", "read", run_snap_read},
+    {"snap", "serve", run_snap_serve},
+    {"backup", "create", run_backup_create},
+    {"backup", "list", run_backup_list},
+    {"backup", "verify", run_backup_verify},
+    {"backup", "restore", run_backup_restore},
+    {"backup", "merge", run_backup_merge},
+    {"backup", "prune", run_backup_prune},
     {"job", "watch", run_job_watch},
     {NULL, NULL, NULL},
 };

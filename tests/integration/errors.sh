@@ -53,7 +53,8 @@ commands = subprocess.run([varve, "help", "--scdoc=commands"], check=True,
                           capture_output=True, text=True).stdout
 names = [line[9:].replace(" ", ".") for line in commands.splitlines()
          if line.startswith("## varve ")]
-local = {"completion", "doctor", "job.watch", "rescue.check", "rescue.extract", "rescue.dump", "rescue.undo"}
+local = {"completion", "doctor", "job.watch", "rescue.check", "rescue.extract", "rescue.dump", "rescue.undo",
+         "snap.read", "snap.serve"} | {n for n in names if n.startswith("backup.")}
 s = socket.socket(socket.AF_UNIX)
 s.connect(path)
 f = s.makefile("rw")

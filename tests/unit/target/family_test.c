@@ -615,6 +615,42 @@ an_export_with_a_time_limit_goes_away(void **unused)
 	done("snap.delete", "{\"snap\":\"vms/a@one\"}");
 }
 
+/* An end that is put off is not met: the export outlives its first time. */
+static void
+an_export_is_given_more_time(void **unused)
+{
+	const char *before;
+
+	(void)unused;
+	HOST("h");
+	SNAP("vms/a@one");
+	refused("export.set",
+	    "{\"name\":\"vms/a@one\",\"host\":\"h\",\"ttl\":9}",
+	    "export.not-found");
+	done(
+	    "export.add", "{\"name\":\"vms/a@one\",\"host\":\"h\",\"ttl\":60}");
+	before = strdupa(text("expires"));
+	done("export.set",
+	    "{\"name\":\"vms/a@one\",\"host\":\"h\",\"ttl\":7200,"
+	    "\"dry_run\":true}");
+	done("export.list", "{}");
+	assert_string_equal(text_in(row(0), "expires"), before);
+	done("export.set",
+	    "{\"name\":\"vms/a@one\",\"host\":\"h\",\"ttl\":7200}");
+	done("export.list", "{}");
+	assert_true(strcmp(text_in(row(0), "expires"), before) > 0);
+	refused("snap.delete", "{\"snap\":\"vms/a@one\"}", "snap.exported");
+	/* or less: it is over at once, also for who has it held by a session */
+	done("export.set", "{\"name\":\"vms/a@one\",\"host\":\"h\",\"ttl\":1}");
+	for (int i = 0; i < 500; i++) {
+		done("export.list", "{}");
+		if (json_array_size(result) == 0)
+			break;
+		usleep(20000);
+	}
+	done("snap.delete", "{\"snap\":\"vms/a@one\"}");
+}
+
 #define claim(test)                                                            \
 	cmocka_unit_test_setup_teardown(test, talk_setup_luns, talk_teardown)
 
@@ -646,6 +682,7 @@ main(void)
 	    claim(a_difference_has_two_points_of_one_family),
 	    claim(an_exported_snapshot_is_read_only_and_held),
 	    claim(an_export_with_a_time_limit_goes_away),
+	    claim(an_export_is_given_more_time),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

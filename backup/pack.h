@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The file of a stream: zstd frames, one behind the other, as unzstd takes
+ * them, with the SHA-256 of the file made as it is written.
+ *
+ * A mark ends a frame.  A file that was cut off there, with what the mark says,
+ * can be gone on with: that is how a backup that was killed resumes.
+ */
+#ifndef BACKUP_PACK_H
+#define BACKUP_PACK_H
+
+#include "backup/rbd_diff.h"
+#include "backup/sha256.h"
+
+struct pack_mark {
+	uint64_t file_bytes, stream_bytes;
+	char sha256[SHA256_TEXT]; /* of the file until there */
+};
+
+struct pack;
+
+/* Writes to fd, which stays the caller's; name is for problems.  mark: where to
+ * go on; NULL: from the beginning.  What the file has until there is read and
+ * has to be what the mark says; what it has behind goes.
+ *   backup.resume   it is not */
+json_t *pack_new(int fd, const char *name, int level,
+    const struct pack_mark *mark, struct pack **ret_pack);
+void pack_free(struct pack *pack); /* NULL is nothing */
+
+json_t *pack_write(struct pack *pack, const void *data, size_t length);
+/* Everything written so far is in the file. */
+json_t *pack_mark(struct pack *pack, struct pack_mark *ret_mark);
+/* Bytes that the file has, all frames and what of the last is written. */
+uint64_t pack_file_bytes(const struct pack *pack);
+
+/* ---- reading ---- */
+
+struct unpack {
+	struct bytes bytes;
+	struct unpack_state *state;
+};
+
+/* Reads fd from its beginning; fd stays the caller's.  Errors of its bytes:
+ * -EBADMSG what is compressed is damaged, -EIO and others of read(2). */
+void unpack_init(struct unpack *unpack, int fd);
+void unpack_done(struct unpack *unpack);
+/* Of what was read so far: all of the file at the end of its bytes. */
+void unpack_mark(const struct unpack *unpack, struct pack_mark *ret_mark);
+
+#endif

@@ -1,0 +1,297 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "backup/serve_wire.h"
+#include "backup/problem.h"
+#include "base/assert.h"
+#include "base/cleanup.h"
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netdb.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+
+#define BACKLOG 16
+
+/* ---- listening ---- */
+
+static json_t *
+refused(const char *listen, const char *why)
+{
+	return problem_why(
+	    backup_problem(BACKUP_ADDRESS, "cannot listen on %s", listen), "%s",
+	    why);
+}
+
+/* Bound, or -errno.  A socket that nobody listens on any more, as a killed
+ * process leaves it, is replaced. */
+static int
+unix_bind(int fd, const struct sockaddr_un *address)
+{
+	_cleanup_(closep) int other = -1;
+
+	if (bind(fd, (const struct sockaddr *)address, sizeof(*address)) == 0)
+		return 0;
+	if (errno != EADDRINUSE)
+		return -errno;
+	other = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (connect(other, (const struct sockaddr *)address,
+		sizeof(*address)) == 0 ||
+	    errno != ECONNREFUSED || unlink(address->sun_path) < 0)
+		return -EADDRINUSE;
+	return bind(fd, (const struct sockaddr *)address, sizeof(*address)) == 0
+		   ? 0
+		   : -errno;
+}
+
+static json_t *
+unix_open(const char *listen, const char *path, struct serve_socket *ret)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	mode_t before;
+	int bound;
+
+	if (path[0] != '/' || strlen(path) >= sizeof(address.sun_path))
+		return refused(listen, "it has to be a path from the root, of "
+				       "107 bytes at most");
+	strcpy(address.sun_path, path);
+	ret->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	before = umask(0177);
+	bound = ret->fd < 0 ? -errno : unix_bind(ret->fd, &address);
+	umask(before);
+	if (bound < 0)
+		return refused(listen, strerror(-bound));
+	strcpy(ret->path, path);
+	snprintf(ret->address, sizeof(ret->address), "%s", path);
+	ret->local = true;
+	return NULL;
+}
+
+static bool
+is_loopback(const struct sockaddr_storage *address)
+{
+	const struct sockaddr_in *in = (const void *)address;
+	const struct sockaddr_in6 *in6 = (const void *)address;
+
+	if (address->ss_family == AF_INET)
+		return ntohl(in->sin_addr.s_addr) >> 24 == 127;
+	return IN6_IS_ADDR_LOOPBACK(&in6->sin6_addr);
+}
+
+static void
+address_say(struct serve_socket *ret)
+{
+	struct sockaddr_storage address;
+	socklen_t length = sizeof(address);
+	char host[64] = "", port[8] = "";
+
+	getsockname(ret->fd, (struct sockaddr *)&address, &length);
+	getnameinfo((struct sockaddr *)&address, length, host, sizeof(host),
+	    port, sizeof(port), NI_NUMERICHOST | NI_NUMERICSERV);
+	snprintf(ret->address, sizeof(ret->address),
+	    address.ss_family == AF_INET6 ? "[%s]:%s" : "%s:%s", host, port);
+	ret->local = is_loopback(&address);
+}
+
+/* "10.0.0.10:10809", "[::1]:10809" in its two parts. */
+static bool
+address_split(char *text, char **ret_host, char **ret_port)
+{
+	char *colon = strrchr(text, ':');
+
+	if (colon == NULL || colon == text || colon[1] == '\0')
+		return false;
+	*colon = '\0';
+	*ret_port = colon + 1;
+	*ret_host = text;
+	if (text[0] != '[')
+		return strchr(text, ':') == NULL;
+	*ret_host = text + 1;
+	if (colon[-1] != ']')
+		return false;
+	colon[-1] = '\0';
+	return true;
+}
+
+static json_t *
+tcp_open(const char *listen, struct serve_socket *ret)
+{
+	const struct addrinfo hints = {
+	    .ai_flags = AI_NUMERICHOST | AI_NUMERICSERV | AI_PASSIVE,
+	    .ai_socktype = SOCK_STREAM};
+	_cleanup_(freep) char *copy = strdup(listen);
+	struct addrinfo *info = NULL;
+	char *host, *port;
+	int one = 1, bound = -1;
+
+	assert(copy != NULL);
+	if (!address_split(copy, &host, &port) ||
+	    getaddrinfo(host, port, &hints, &info) != 0)
+		return refused(listen, "it has to be unix:/PATH, ADDR:PORT or "
+				       "[ADDR6]:PORT");
+	ret->fd = socket(info->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (ret->fd >= 0) {
+		setsockopt(
+		    ret->fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+		bound = bind(ret->fd, info->ai_addr, info->ai_addrlen);
+	}
+	freeaddrinfo(info);
+	if (bound < 0)
+		return refused(listen, strerror(errno));
+	address_say(ret);
+	return NULL;
+}
+
+json_t *
+serve_socket_open(const char *listen_on, struct serve_socket *ret_socket)
+{
+	json_t *problem;
+
+	*ret_socket = (struct serve_socket){.fd = -1};
+	problem = strncmp(listen_on, "unix:", 5) == 0
+		      ? unix_open(listen_on, listen_on + 5, ret_socket)
+		      : tcp_open(listen_on, ret_socket);
+	if (problem == NULL && listen(ret_socket->fd, BACKLOG) < 0)
+		problem = refused(listen_on, strerror(errno));
+	if (problem != NULL)
+		serve_socket_close(ret_socket);
+	return problem;
+}
+
+void
+serve_socket_close(struct serve_socket *socket)
+{
+	closep(&socket->fd);
+	socket->fd = -1;
+	if (socket->path[0] != '\0')
+		unlink(socket->path);
+	socket->path[0] = '\0';
+}
+
+/* ---- TLS ---- */
+
+json_t *
+serve_tls_load(
+    const char *directory, gnutls_certificate_credentials_t *ret_credentials)
+{
+	_cleanup_(freep) char *certificate = NULL, *key = NULL;
+	int ret = gnutls_certificate_allocate_credentials(ret_credentials);
+
+	assert(ret == 0);
+	if (asprintf(&certificate, "%s/server-cert.pem", directory) < 0 ||
+	    asprintf(&key, "%s/server-key.pem", directory) < 0)
+		abort();
+	ret = gnutls_certificate_set_x509_key_file(
+	    *ret_credentials, certificate, key, GNUTLS_X509_FMT_PEM);
+	if (ret >= 0)
+		return NULL;
+	gnutls_certificate_free_credentials(*ret_credentials);
+	*ret_credentials = NULL;
+	return problem_why(
+	    backup_problem(
+		BACKUP_TLS, "the certificate in %s cannot be used", directory),
+	    "%s (server-cert.pem, server-key.pem)", gnutls_strerror(ret));
+}
+
+static int
+start_tls(struct nbd_wire *nbd)
+{
+	struct serve_wire *wire = container_of(nbd, struct serve_wire, wire);
+	int ret = gnutls_init(&wire->session, GNUTLS_SERVER);
+
+	assert(ret == 0);
+	gnutls_set_default_priority(wire->session);
+	gnutls_credentials_set(
+	    wire->session, GNUTLS_CRD_CERTIFICATE, wire->credentials);
+	gnutls_transport_set_int(wire->session, wire->fd);
+	do {
+		ret = gnutls_handshake(wire->session);
+	} while (ret < 0 && !gnutls_error_is_fatal(ret));
+	return ret < 0 ? -EPROTO : 0;
+}
+
+/* ---- bytes ---- */
+
+static ssize_t
+some_in(struct serve_wire *wire, void *to, size_t length)
+{
+	ssize_t got;
+
+	do {
+		got = wire->session != NULL
+			  ? gnutls_record_recv(wire->session, to, length)
+			  : recv(wire->fd, to, length, 0);
+	} while (wire->session != NULL
+		     ? got == GNUTLS_E_INTERRUPTED || got == GNUTLS_E_AGAIN
+		     : got < 0 && errno == EINTR);
+	return got;
+}
+
+static ssize_t
+some_out(struct serve_wire *wire, const void *from, size_t length)
+{
+	ssize_t put;
+
+	do {
+		put = wire->session != NULL
+			  ? gnutls_record_send(wire->session, from, length)
+			  : send(wire->fd, from, length, MSG_NOSIGNAL);
+	} while (wire->session != NULL
+		     ? put == GNUTLS_E_INTERRUPTED || put == GNUTLS_E_AGAIN
+		     : put < 0 && errno == EINTR);
+	return put;
+}
+
+static int
+wire_read(struct nbd_wire *nbd, void *to, size_t length)
+{
+	struct serve_wire *wire = container_of(nbd, struct serve_wire, wire);
+	uint8_t *at = to;
+
+	while (length > 0) {
+		ssize_t got = some_in(wire, at, length);
+		if (got <= 0)
+			return -EPIPE;
+		at += got;
+		length -= (size_t)got;
+	}
+	return 0;
+}
+
+static int
+wire_write(struct nbd_wire *nbd, const void *from, size_t length)
+{
+	struct serve_wire *wire = container_of(nbd, struct serve_wire, wire);
+	const uint8_t *at = from;
+
+	while (length > 0) {
+		ssize_t put = some_out(wire, at, length);
+		if (put <= 0)
+			return -EPIPE;
+		at += put;
+		length -= (size_t)put;
+	}
+	return 0;
+}
+
+void
+serve_wire_init(struct serve_wire *wire, int fd,
+    gnutls_certificate_credentials_t credentials)
+{
+	*wire = (struct serve_wire){
+	    .wire = {.read = wire_read,
+		.write = wire_write,
+		.start_tls = credentials != NULL ? start_tls : NULL},
+	    .fd = fd,
+	    .credentials = credentials,
+	};
+}
+
+void
+serve_wire_done(struct serve_wire *wire)
+{
+	if (wire->session == NULL)
+		return;
+	gnutls_bye(wire->session, GNUTLS_SHUT_WR);
+	gnutls_deinit(wire->session);
+}
