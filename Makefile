@@ -178,8 +178,8 @@ TSAN_TESTS = $(foreach l,base target/iscsi target,$(wildcard tests/unit/$(l)/*_t
 JOBS = $(if $(filter -j%,$(MAKEFLAGS)),,-j$(shell nproc))
 test: deps
 	$(MAKE) $(JOBS) tests
-	$(MAKE) $(JOBS) SAN=asan BUILD=$(BUILD)-asan CFLAGS='-O1 -g' tests
-	$(MAKE) $(JOBS) SAN=tsan BUILD=$(BUILD)-tsan CFLAGS='-O1 -g' $(TSAN_TESTS:%.c=$(BUILD)-tsan/%)
+	$(MAKE) $(JOBS) SAN=asan BUILD=$(BUILD)-asan CFLAGS='-O1 -g1' tests
+	$(MAKE) $(JOBS) SAN=tsan BUILD=$(BUILD)-tsan CFLAGS='-O1 -g1' $(TSAN_TESTS:%.c=$(BUILD)-tsan/%)
 	BUILD=$(BUILD) tests/run.py
 
 # What needs a kernel with LIO and an iSCSI initiator: all suites, in QEMU
@@ -191,7 +191,7 @@ test-guest: deps
 test-libvirt:
 	tests/deps.sh libvirt
 	$(MAKE) all
-	$(MAKE) SAN=asan BUILD=$(BUILD)-asan CFLAGS='-O1 -g' all
+	$(MAKE) SAN=asan BUILD=$(BUILD)-asan CFLAGS='-O1 -g1' all
 	BUILD=$(BUILD) tests/libvirt/suite.py
 
 # What Ceph makes of backups: a cluster of one node, on 127.0.0.1
