@@ -15,9 +15,11 @@
 /* Of a talk under libvirt's lock, and of one without; a connection that breaks
  * is made again for a part of it. */
 #define TALK_SHORT_MS 3000u
+/* Of the start of a pool, which nobody asks for in passing: never hasty. */
+#define TALK_START_MS 4000u
 #define TALK_LONG_MS  60000u
 /* Of one with a varved that was silent less than TALK_SILENCE_MS ago. */
-#define TALK_HASTY_MS   200u
+#define TALK_HASTY_MS   500u
 #define TALK_SILENCE_MS 5000u
 
 struct talk {

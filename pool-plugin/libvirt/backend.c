@@ -89,11 +89,11 @@ prefix_unlocked(virStoragePoolObj *pool)
 
 /* Anew, so that what an administrator has mended since is seen. */
 static json_t *
-look_anew(virStoragePoolObj *pool, struct book_page *page,
+look_anew(virStoragePoolObj *pool, struct book_page *page, unsigned ms,
     struct share_view *ret_view)
 {
 	struct talk talk;
-	json_t *problem = talk_open(&talk, page->url, TALK_SHORT_MS);
+	json_t *problem = talk_open(&talk, page->url, ms);
 
 	if (problem == NULL)
 		problem = share_look(&talk, &page->share, ret_view);
@@ -115,7 +115,7 @@ start_pool(virStoragePoolObj *pool)
 	book_tear(pool_uuid(pool));
 	if (!pool_decide(pool, &page))
 		return stock.startPool != NULL ? stock.startPool(pool) : 0;
-	problem = look_anew(pool, &page, &view);
+	problem = look_anew(pool, &page, TALK_START_MS, &view);
 	if (problem != NULL)
 		return pool_report(problem);
 	share_view_done(&view);
@@ -213,7 +213,7 @@ refresh_pool(virStoragePoolObj *pool)
 
 	if (!pool_decide(pool, &page))
 		return stock.refreshPool(pool);
-	problem = look_anew(pool, &page, &view);
+	problem = look_anew(pool, &page, TALK_SHORT_MS, &view);
 	if (problem != NULL && !talk_is_silence(problem))
 		return pool_report(problem);
 	if (problem != NULL) {

@@ -15,4 +15,4 @@ import volumes
 from claims import main
 
 libvirtd.become_nobody()
-main(volumes.direct)
+main(volumes.volumes)
