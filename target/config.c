@@ -28,6 +28,7 @@ enum kind {
 	KIND_SIZE32,  /* uint32_t */
 	KIND_LEVEL,
 	KIND_PORTALS, /* lio_portals, and their count */
+	KIND_DRIVER,
 };
 
 struct key {
@@ -71,7 +72,8 @@ static const struct key keys[] = {
 	{ "iscsi", "commands",           KIND_COUNT,   AT(iscsi.commands), 1, 4096 },
 	{ "iscsi", "connection_buffers", KIND_SIZE,    AT(iscsi.data_bytes), 2 * MIB, GIB },
 	{ "iscsi", "MaxConnections",     KIND_COUNT,   AT(iscsi.session_connections), 1, ISCSI_CONNS_MAX },
-	{ "lio", "portals",            KIND_PORTALS, AT(lio_portals), 0, 0 },
+	{ "lio", "portals",              KIND_PORTALS, AT(lio_portals), 0, 0 },
+	{ "lio", "ring",                 KIND_DRIVER,  AT(lio_ring), 0, 0 },
 	/* RFC 7143 13.12 to 13.14: 512 to 2^24-1 */
 	{ "iscsi", "MaxRecvDataSegmentLength", KIND_SIZE32, AT(iscsi.max_recv_segment), 512, 16 * MIB - 1 },
 	{ "iscsi", "MaxBurstLength",     KIND_SIZE32,  AT(iscsi.max_burst), 512, 16 * MIB - 1 },
@@ -100,6 +102,7 @@ config_defaults(struct config *ret_config)
 	    /* our own target has 3260 */
 	    .lio_portal_count = 1,
 	    .lio_portals = {"0.0.0.0:3261"},
+	    .lio_ring = TCMU_NATIVE,
 	};
 }
 
@@ -270,6 +273,18 @@ portals_set(const struct key *key, const char *value, char *member)
 	return config->lio_portal_count > 0 ? 0 : -EINVAL;
 }
 
+static int
+driver_set(const struct key *key, const char *value, char *member)
+{
+	enum tcmu_driver driver;
+	int ret = tcmu_driver_parse(value, &driver);
+
+	(void)key;
+	if (ret == 0)
+		memcpy(member, &driver, sizeof(driver));
+	return ret;
+}
+
 /* clang-format off */
 static const struct {
 	int (*set)(const struct key *key, const char *value, char *member);
@@ -286,6 +301,7 @@ static const struct {
 	[KIND_SIZE32]  = { size_set,   "a size with a unit, as 256K" },
 	[KIND_LEVEL]   = { level_set,  "error, warning, notice, info or debug" },
 	[KIND_PORTALS] = { portals_set, "ADDRESS:PORT, several with commas" },
+	[KIND_DRIVER]  = { driver_set, "native or libtcmu" },
 };
 /* clang-format on */
 
@@ -358,6 +374,10 @@ value_set(struct loading *loading, const struct key *key, const char *value)
 
 	if (ret == 0)
 		return 1;
+	if (ret == -ENOSYS)
+		return loading_fail(loading,
+		    "%s = %s: this varved was built without it", key->name,
+		    value);
 	if (ret == -ERANGE) {
 		range_text(key, range, sizeof(range));
 		return loading_fail(loading, "%s = %s: it has to be %s",

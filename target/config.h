@@ -8,6 +8,7 @@
 
 #include "snapshot/pool.h"
 #include "target/iscsi/server.h"
+#include "target/tcmu/ring.h"
 #include <limits.h>
 
 #define CONFIG_PORTAL_MAX   16
@@ -31,6 +32,7 @@ struct config {
 	/* where the kernel's target listens for iSCSI (carrier tcmu) */
 	unsigned lio_portal_count;
 	char lio_portals[CONFIG_PORTAL_MAX][64];
+	enum tcmu_driver lio_ring; /* of its devices' rings */
 	/* of the command line */
 	bool private_dir; /* --dir: nothing of the system's */
 	unsigned portal_count;

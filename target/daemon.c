@@ -473,6 +473,18 @@ log_prepare(const struct config *config)
 	return ret;
 }
 
+/* Without it all is served but what the kernel is to export: each such LUN says
+ * why not. */
+static void
+ring_driver_load(const struct config *config)
+{
+	const char *problem;
+
+	if (tcmu_driver_load(config->lio_ring, &problem) < 0)
+		log_error(
+		    "the ring driver of [lio] cannot be used: %s", problem);
+}
+
 static int
 daemon_prepare(struct daemon *daemon, int *ret_lock)
 {
@@ -483,6 +495,7 @@ daemon_prepare(struct daemon *daemon, int *ret_lock)
 		return ret;
 	limits_raise();
 	umask(0077);
+	ring_driver_load(daemon->config);
 	if (mkdir(dir, 0700) < 0 && errno != EEXIST) {
 		log_error("%s: %s", dir, strerror(errno));
 		return -errno;

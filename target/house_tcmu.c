@@ -18,14 +18,13 @@
 #include "base/log.h"
 #include "target/kernel_view.h"
 #include "target/tcmu/device.h"
+#include "target/tcmu/release.h"
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define LOCK        "/run/varve-tcmu.lock"
 #define LOCK_HANDED "tcmu-lock"
 
 /* For what is under way when a ring is closed, before it ends with BUSY. */
@@ -161,28 +160,14 @@ house_tcmu_problem(const struct house_tcmu *tcmu, const uuid_t uuid)
 	return lun != NULL ? lun->problem : "";
 }
 
-/* There is one kernel, and maybe more than one varved (varved --dir): the first
- * that exports by it has it, until it ends.  -EAGAIN: another has it. */
+/* The first varved that exports by the kernel has it, until it ends. */
 static int
 lock_take(struct house_tcmu *tcmu)
 {
-	struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
-	int ret;
-
-	if (tcmu->lock_fd >= 0)
-		return 0;
-	tcmu->lock_fd = handover_find(&tcmu->house->inherited, LOCK_HANDED);
-	if (tcmu->lock_fd >= 0)
-		return 0;
-	tcmu->lock_fd = open(LOCK, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	if (tcmu->lock_fd < 0)
-		return -errno;
-	if (fcntl(tcmu->lock_fd, F_OFD_SETLK, &lock) == 0)
-		return 0;
-	ret = errno == EACCES ? -EAGAIN : -errno;
-	close(tcmu->lock_fd);
-	tcmu->lock_fd = -1;
-	return ret;
+		tcmu->lock_fd =
+		    handover_find(&tcmu->house->inherited, LOCK_HANDED);
+	return tcmu->lock_fd >= 0 ? 0 : tcmu_lock(&tcmu->lock_fd);
 }
 
 /* ---- work on a helper thread ---- */
@@ -276,14 +261,15 @@ is_same_file(int fd, const char *path)
 static int
 ring_open(struct house_tcmu *tcmu, struct tcmu_ring **ret_ring)
 {
+	enum tcmu_driver driver = tcmu->house->config->lio_ring;
 	int fd = tcmu->handed;
 
 	if (fd < 0)
-		return tcmu_ring_open(tcmu->uio, ret_ring);
+		return tcmu_ring_open(driver, tcmu->uio, ret_ring);
 	if (is_same_file(fd, tcmu->uio))
-		return tcmu_ring_inherit(fd, ret_ring);
+		return tcmu_ring_inherit(driver, fd, ret_ring);
 	close(fd); /* of a device that somebody removed */
-	return tcmu_ring_open(tcmu->uio, ret_ring);
+	return tcmu_ring_open(driver, tcmu->uio, ret_ring);
 }
 
 static void
@@ -378,6 +364,8 @@ lun_serve(struct kernel_lun *lun, const struct house_lun *hl)
 	memcpy(tcmu->device.name, lun->name, sizeof(tcmu->device.name));
 	tcmu->handed = handover_find(&tcmu->house->inherited, lun->name);
 	tcmu->device.is_open = tcmu->handed >= 0;
+	tcmu->device.tells_aborts =
+	    tcmu->house->config->lio_ring == TCMU_NATIVE;
 	tcmu->call.run = measure_run;
 	tcmu->call.done = measure_done;
 	call_start(&tcmu->call, tcmu->house->home, lun->loop);
@@ -434,7 +422,8 @@ static void
 bequeath(const struct house_tcmu *tcmu, const char *name, int fd)
 {
 	struct handover *bequest = tcmu->house->bequest;
-	int ret = bequest != NULL ? handover_add(bequest, name, fd) : 0;
+	int ret =
+	    bequest != NULL && fd >= 0 ? handover_add(bequest, name, fd) : 0;
 
 	if (ret < 0)
 		log_warn("%s is not handed over: %s", name, strerror(-ret));
@@ -648,10 +637,10 @@ round_refuse(struct house_tcmu *tcmu, int error)
 
 	if (error == -EAGAIN)
 		snprintf(problem, sizeof(problem),
-		    "another varved has the kernel's target (" LOCK ")");
+		    "another varved has the kernel's target (" TCMU_LOCK ")");
 	else
-		snprintf(problem, sizeof(problem), "cannot open " LOCK ": %s",
-		    strerror(-error));
+		snprintf(problem, sizeof(problem),
+		    "cannot open " TCMU_LOCK ": %s", strerror(-error));
 	list_for_each (lun, &tcmu->luns, link)
 		lun_fail(lun, problem);
 	round_end(tcmu);

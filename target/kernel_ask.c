@@ -3,7 +3,7 @@
  * under way. */
 #include "target/kernel_ask.h"
 #include "base/loop.h"
-#include "target/scsi/lun.h"
+#include "target/kernel_view.h"
 #include "target/tcmu/lio.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -80,7 +80,7 @@ kernel_ask_disk(
 {
 	struct question *question = question_new(in_use_run, done, arg);
 
-	lun_naa_from_uuid(uuid, question->naa);
+	loop_naa_from_uuid(uuid, question->naa);
 	loop_offload(home, &question->work);
 }
 

@@ -79,6 +79,15 @@ acl_add_lun(struct kernel_view *view, unsigned at)
 		.read_only = row->read_only};
 }
 
+void
+loop_naa_from_uuid(const uuid_t uuid, uint8_t ret_naa[8])
+{
+	lun_naa_from_uuid(uuid, ret_naa);
+	ret_naa[0] = 0x10;
+	ret_naa[1] = 0;
+	ret_naa[2] = (uint8_t)((ret_naa[2] & 0xfc) | 0x02);
+}
+
 static void
 loop_add(struct kernel_view *view, const struct state_export *row, bool served)
 {
@@ -88,7 +97,7 @@ loop_add(struct kernel_view *view, const struct state_export *row, bool served)
 	loop->device = row->lun_uuid;
 	loop->served = served;
 	if (uuid_parse(row->lun_uuid, uuid) == 0)
-		lun_naa_from_uuid(uuid, loop->naa);
+		loop_naa_from_uuid(uuid, loop->naa);
 }
 
 static int

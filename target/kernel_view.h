@@ -27,6 +27,12 @@ struct kernel_view {
 	const char *portals[CONFIG_PORTAL_MAX];
 };
 
+/* The address of a LUN's own port, where it is a disk of this machine.  It is
+ * not the LUN's: that is NAA 3, and with one such port in the kernel targetcli
+ * does nothing at all ("WWN not valid as: naa").  So NAA 1, IEEE 48-bit
+ * (FC-FS-3), around 46 bits of the uuid in a locally administered EUI-48. */
+void loop_naa_from_uuid(const uuid_t uuid, uint8_t ret_naa[8]);
+
 enum kernel_device {
 	KERNEL_DEVICE_ABSENT, /* nothing can lead to it */
 	KERNEL_DEVICE_WAITS, /* nobody answers for it: what leads to it stays */

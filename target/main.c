@@ -4,12 +4,12 @@
  *
  *	varved --dir DIR [--portal ADDR:PORT]...     all below DIR
  *	varved                                       the system's
- *	varved --guard                               after one that has ended
+ *	varved --guard, --release                    after one that has ended
  */
 #include "base/log.h"
 #include "base/version.h"
 #include "target/daemon.h"
-#include "target/tcmu/lio.h"
+#include "target/tcmu/release.h"
 #include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
@@ -22,7 +22,7 @@
 
 struct options {
 	const char *dir, *config_path, *log_level;
-	bool check_config, guard;
+	bool check_config, guard, release;
 };
 
 static const char usage_text[] =
@@ -42,10 +42,19 @@ static const char usage_text[] =
     "  --guard             hold what the kernel's target exports until varved "
     "runs\n"
     "                      again, and end\n"
+    "  --release           take it away, until varved runs again, and end\n"
     "  --log-level LEVEL   error, warning, notice, info or debug\n"
     "  --help, --version\n";
 
-enum { OPT_DIR = 256, OPT_PORTAL, OPT_CONFIG, OPT_CHECK, OPT_GUARD, OPT_LEVEL };
+enum {
+	OPT_DIR = 256,
+	OPT_PORTAL,
+	OPT_CONFIG,
+	OPT_CHECK,
+	OPT_GUARD,
+	OPT_RELEASE,
+	OPT_LEVEL
+};
 
 static const struct option long_options[] = {
     {"dir", required_argument, NULL, OPT_DIR},
@@ -53,6 +62,7 @@ static const struct option long_options[] = {
     {"config", required_argument, NULL, OPT_CONFIG},
     {"check-config", no_argument, NULL, OPT_CHECK},
     {"guard", no_argument, NULL, OPT_GUARD},
+    {"release", no_argument, NULL, OPT_RELEASE},
     {"log-level", required_argument, NULL, OPT_LEVEL},
     {"help", no_argument, NULL, 'h'},
     {"version", no_argument, NULL, 'V'},
@@ -88,6 +98,7 @@ take_option(int option, struct options *options, struct config *config)
 	case OPT_CONFIG: options->config_path = optarg; return;
 	case OPT_CHECK: options->check_config = true; return;
 	case OPT_GUARD: options->guard = true; return;
+	case OPT_RELEASE: options->release = true; return;
 	case OPT_LEVEL: options->log_level = optarg; return;
 	case 'h': fputs(usage_text, stdout); exit(0);
 	case 'V': puts("varved " VARVE_VERSION); exit(0);
@@ -164,6 +175,19 @@ guard(void)
 	return 0;
 }
 
+static int
+release(void)
+{
+	struct lio *lio = lio_new(NULL);
+	int ret = lio != NULL ? tcmu_release(lio) : -ENOMEM;
+
+	if (ret < 0)
+		fprintf(stderr, "varved: %s\n",
+		    lio != NULL ? lio_problem(lio) : "out of memory");
+	lio_free(lio);
+	return ret < 0 ? 1 : 0;
+}
+
 int
 main(int argc, char **argv)
 {
@@ -174,6 +198,8 @@ main(int argc, char **argv)
 	options_parse(argc, argv, &options, &config);
 	if (options.guard)
 		return guard();
+	if (options.release)
+		return release();
 	config_make(&options, &config);
 	if (options.check_config) {
 		puts("the configuration is good");

@@ -257,6 +257,41 @@ remove_ask_kernel(struct request *request)
 	    remove_session_looked_at, request);
 }
 
+/* QEMU's initiator logs in once for each disk, by a name of its session that is
+ * random (RFC 7143 11.12.5: type 10b of ISID).  Initiators of kernels have all
+ * LUNs of a target in one session, and after a new login some of them idle. */
+static bool
+uses_another_alone(const struct iscsi_session_info *info, unsigned number)
+{
+	return info->isid[0] >> 6 == 2 && info->used_lun >= 0 &&
+	       info->used_lun != (int)number;
+}
+
+/* Of the host's sessions with the target: how many may have the LUN, and one of
+ * them. */
+static const struct iscsi_session_info *
+sessions_with(const struct request *request, const struct state_export *row,
+    unsigned *ret_count)
+{
+	const struct survey *survey = request->survey;
+	const struct iscsi_session_info *found = NULL;
+
+	if (!param_flag(request->params, "unused"))
+		return survey_sessions_of(
+		    survey, row->host, row->iqn, ret_count);
+	*ret_count = 0;
+	for (unsigned i = 0; i < survey->session_count; i++) {
+		const struct iscsi_session_info *info = &survey->sessions[i];
+		if (strcmp(info->host, row->host) != 0 ||
+		    strcmp(info->target, row->iqn) != 0 ||
+		    uses_another_alone(info, row->number))
+			continue;
+		found = info;
+		(*ret_count)++;
+	}
+	return found;
+}
+
 static void
 remove_go(struct request *request)
 {
@@ -267,8 +302,7 @@ remove_go(struct request *request)
 	char doing[REF_TEXT_MAX + 32];
 
 	request->item = export_item(request->house, row);
-	info =
-	    survey_sessions_of(request->survey, row->host, row->iqn, &sessions);
+	info = sessions_with(request, row, &sessions);
 	if (row->carrier == CARRIER_ISCSI && sessions > 0 &&
 	    !param_flag(request->params, "force")) {
 		snprintf(doing, sizeof(doing), "take %s/%s away", row->pool,

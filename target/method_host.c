@@ -276,12 +276,19 @@ proof_take(const json_t *params, struct proof *proof)
 	return fault != NULL ? fault : proof_check(proof);
 }
 
+/* A new one (no survey) has nothing yet. */
 static json_t *
-proof_item(const struct proof *proof)
+proof_item(const struct request *request)
 {
-	const struct exports none = {NULL, 0};
-	json_t *item = host_item(&proof->host, &none, NULL);
+	const struct proof *proof = request->own;
+	struct exports exports = {NULL, 0};
+	json_t *item;
 
+	if (request->survey != NULL && state_exports(request->house->state,
+					   &exports.rows, &exports.count) < 0)
+		exports = (struct exports){NULL, 0};
+	item = host_item(&proof->host, &exports, request->survey);
+	free(exports.rows);
 	if (proof->made_chap)
 		json_object_set_new(
 		    item, "secret", json_string(proof->host.chap.secret));
@@ -365,10 +372,10 @@ proof_write(struct request *request,
 		state_rollback(state);
 		/* what would be made then is another secret */
 		proof->made_chap = proof->made_mutual = false;
-		request_answer(request, proof_item(proof));
+		request_answer(request, proof_item(request));
 		return;
 	}
-	request->item = proof_item(proof);
+	request->item = proof_item(request);
 	if (request_commit(request, request->item))
 		proof_publish(request);
 }
@@ -423,8 +430,8 @@ settings_given(const struct request *request)
 	return count;
 }
 
-void
-method_host_set(struct request *request)
+static void
+set_go(struct request *request)
 {
 	struct proof *proof = proof_new(request);
 	json_t *fault;
@@ -442,6 +449,12 @@ method_host_set(struct request *request)
 		request_fail(request, fault);
 	else
 		proof_write(request, host_write);
+}
+
+void
+method_host_set(struct request *request)
+{
+	method_survey_pools(request, "", set_go);
 }
 
 /* ---- remove ---- */

@@ -253,6 +253,8 @@ session_item(
 	json_object_set_new(
 	    item, "since", json_time((int64_t)info->since_unix));
 	json_object_set_new(item, "luns", session_luns(info, exports));
+	json_object_set_new(item, "used_lun",
+	    info->used_lun >= 0 ? json_integer(info->used_lun) : json_null());
 	json_object_set_new(item, "reads", json_bytes(info->reads));
 	json_object_set_new(item, "writes", json_bytes(info->writes));
 	json_object_set_new(item, "read_bytes", json_bytes(info->read_bytes));

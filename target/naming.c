@@ -4,6 +4,7 @@
 #include <arpa/inet.h>
 #include <ctype.h>
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,15 +27,22 @@ name_character(char c)
 void
 naming_base(const char *hostname, char ret_base[NAMING_IQN_MAX + 1])
 {
-	const char *end = hostname + strlen(hostname);
+	char alone[HOST_NAME_MAX + sizeof(".local")];
+	const char *end;
 	size_t used =
 	    (size_t)snprintf(ret_base, NAMING_IQN_MAX + 1, "%s", BASE_PREFIX);
 
+	hostname += strspn(hostname, ".");
+	end = hostname + strlen(hostname);
 	while (end > hostname && end[-1] == '.')
 		end--;
+	/* two labels at least, or targetcli does not take it for a name */
 	if (memchr(hostname, '.', (size_t)(end - hostname)) == NULL) {
-		strcpy(ret_base + used, "local");
-		return;
+		snprintf(alone, sizeof(alone), "%.*s.local",
+		    end > hostname ? (int)(end - hostname) : 4,
+		    end > hostname ? hostname : "host");
+		hostname = alone;
+		end = alone + strlen(alone);
 	}
 	/* labels from the last to the first; empty ones are skipped */
 	while (end > hostname) {

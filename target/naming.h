@@ -16,8 +16,8 @@
 #define NAMING_SECRET_MAX  255
 #define NAMING_PORT        3260
 
-/* "iqn.2026-01.lan.nas1" from the host name "nas1.lan"; "...local" from one
- * without a domain. */
+/* "iqn.2026-01.lan.nas1" from the host name "nas1.lan"; "...local.nas1" from
+ * one without a domain. */
 void naming_base(const char *hostname, char ret_base[NAMING_IQN_MAX + 1]);
 
 /* base:pool, or base:pool:lun; what iSCSI names may not hold becomes '-'

@@ -9,7 +9,9 @@
 #
 #   deps.sh          packages and source headers
 #   deps.sh source NAME...   only unpack these source packages (the bench: fio)
+#   deps.sh libvirt          also what only make test-libvirt needs
 #   deps.sh kernel           only unpack Debian's kernel, which guests boot
+#   deps.sh peers            only unpack what else serves LUNs by LIO: tcmu-runner, targetcli
 #   deps.sh ceph             packages, and those of a Ceph of one node
 #   deps.sh recipes          packages, and restic and borg
 set -eu
@@ -19,14 +21,22 @@ deps=$PWD/build/deps
 build_packages="build-essential pkg-config clang liburing-dev libisal-dev
     uuid-dev libjansson-dev libsqlite3-dev libinih-dev libgnutls28-dev
     libiscsi-dev libzstd-dev
-    libsystemd-dev systemtap-sdt-dev uthash-dev scdoc"
+    libsystemd-dev systemtap-sdt-dev uthash-dev scdoc
+    libvirt-dev libglib2.0-dev libxml2-dev"
 test_packages="libcmocka-dev libiscsi-bin qemu-utils
     qemu-block-extra qemu-system-common
     qemu-system-x86 busybox-static kmod cpio fuse3 fio e2fsprogs zstd libnbd-bin openssl sg3-utils ddpt python3 jq sqlite3 bash-completion
-    clang-format tgt util-linux dmsetup open-iscsi"
+    clang-format tgt util-linux dmsetup open-iscsi libtcmu2
+    libvirt-daemon libvirt-clients libvirt-daemon-driver-qemu
+    libvirt-daemon-driver-storage-iscsi-direct"
 ceph_packages="ceph-mon ceph-osd ceph-common"
 recipe_packages="restic borgbackup"
 source_packages="tcmu libvirt"
+peer_packages="tcmu-runner libtcmu2 libnl-3-200 libnl-genl-3-200
+    targetcli-fb python3-configshell-fb python3-rtslib-fb python3-gi python3-six
+    python3-pyudev python3-pyparsing gir1.2-glib-2.0 libgirepository-1.0-1
+    python3.11-minimal libpython3.11-minimal libpython3.11-stdlib
+    dbus-daemon dbus-system-bus-common libdbus-1-3 libapparmor1 libaudit1 libcap-ng0 libexpat1"
 
 say() { printf '%s\n' "$*"; }
 die() { say "deps: $*" >&2; exit 1; }
@@ -140,8 +150,37 @@ unpack_kernel() {
     printf '%s\n' "$version" >"$deps/kernel/version"
 }
 
+fetch_peers() {
+    # shellcheck disable=SC2086 # a list of words
+    apt-get download -qq -o APT::Sandbox::User=root $peer_packages
+}
+
+# Debian's packages, not installed: this machine is to have no second LIO daemon.  Of
+# tcmu-runner's handlers the one for files is an example in its source, in no package.
+# peers/whole is there when it is.
+unpack_peers() {
+    local deb
+    [ ! -e "$deps/peers/whole" ] || return 0
+    unpack_sources tcmu
+    say "unpacking tcmu-runner and targetcli"
+    rm -rf "$deps/peers" && mkdir -p "$deps/peers/tmp"
+    (cd "$deps/peers/tmp" && { fetch_peers || { as_root apt-get update -qq && fetch_peers; }; }) ||
+        die "cannot fetch tcmu-runner and targetcli"
+    for deb in "$deps"/peers/tmp/*.deb; do dpkg-deb -x "$deb" "$deps/peers"; done
+    rm -rf "$deps/peers/tmp" "$deps"/peers/usr/share/{doc,man,locale,lintian}
+    (cd "$deps"/peers/usr/lib/*/tcmu-runner && gcc -shared -fPIC -O2 -std=gnu99 -w \
+        -I"$deps/src/tcmu" -I"$deps/src/tcmu/ccan" "$deps/src/tcmu/file_example.c" \
+        -o handler_file.so)
+    ln -s python3.11 "$deps/peers/usr/bin/python3"
+    touch "$deps/peers/whole"
+}
+
 if [ "${1:-}" = kernel ]; then
     unpack_kernel
+    exit
+fi
+if [ "${1:-}" = peers ]; then
+    unpack_peers
     exit
 fi
 if [ "${1:-}" = source ]; then
@@ -150,10 +189,11 @@ if [ "${1:-}" = source ]; then
     exit
 fi
 case ${1:-} in
+libvirt) test_packages="$test_packages virtinst" ;;
 ceph) test_packages="$test_packages $ceph_packages" ;;
 recipes) test_packages="$test_packages $recipe_packages" ;;
 esac
-if [ $# -gt 0 ]; then
+if [ "${1:-}" = ceph ] || [ "${1:-}" = recipes ]; then
     install_packages
     exit
 fi

@@ -16,8 +16,9 @@ import sys
 
 TOP = pathlib.Path(__file__).resolve().parent.parent
 # architecture: an include may only point down this list
-LAYERS = ["base", "client", "backup", "backstores", "snapshot", "target/scsi", "target/iscsi",
-          "target/tcmu", "target", "tools", "pool-plugin", "tests"]
+LAYERS = ["base", "client", "backup", "backstores", "snapshot", "target/scsi",
+          "target/iscsi", "target/tcmu", "target", "tools", "pool-plugin",
+          "pool-plugin/libvirt", "tests"]
 # they do not know each other (a LUN holds a backstore, whatever that is)
 STRANGERS = {("target/scsi", "snapshot"), ("target/iscsi", "snapshot")}
 UNFINISHED = re.compile(r"\b(TODO|FIXME|XXX|HACK)\b")

@@ -74,6 +74,7 @@ task_fill(struct iscsi_task *task, const struct iscsi_command *command,
 	if (length < 0)
 		return length;
 	scsi->cdb_length = (uint8_t)length;
+	iscsi_session_use(task->conn->session, scsi->lun_field, scsi->cdb[0]);
 	return 0;
 }
 

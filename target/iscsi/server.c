@@ -317,6 +317,7 @@ info_fill(struct iscsi_session_info *info, const struct iscsi_session *session)
 	memcpy(info->isid, session->isid, sizeof(info->isid));
 	memcpy(info->auth, session->auth, sizeof(info->auth));
 	info->since_unix = session->since_unix;
+	info->used_lun = session->used_lun;
 	info->reads = session->reads;
 	info->writes = session->writes;
 	info->read_bytes = session->read_bytes;

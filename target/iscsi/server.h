@@ -124,6 +124,10 @@ struct iscsi_conn_info {
 	char header_digest[8], data_digest[8];
 };
 
+/* Of a session: none yet; more than one, or one of an unusual address. */
+#define ISCSI_USED_NONE    (-1)
+#define ISCSI_USED_SEVERAL (-2)
+
 struct iscsi_session_info {
 	uint16_t tsih;
 	bool discovery;
@@ -137,6 +141,8 @@ struct iscsi_session_info {
 	uint64_t since_unix;
 	uint64_t reads, writes, read_bytes, write_bytes;
 	struct latency_figures latency; /* of all its commands */
+	/* the one LUN it has used since it logged in, or ISCSI_USED_... */
+	int used_lun;
 };
 /* done(arg, infos, count): the array is freed after done returns.  Without
  * memory it is shorter than it should be, or empty. */

@@ -26,6 +26,7 @@ iscsi_session_new(struct iscsi_server *server)
 	session->magic = ISCSI_SESSION_MAGIC;
 	session->server = server;
 	session->window = server->limits.commands;
+	session->used_lun = ISCSI_USED_NONE;
 	session->linger.expire = linger_expired;
 	session->gone.run = gone_run;
 	list_init(&session->directory);

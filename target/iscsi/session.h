@@ -110,7 +110,13 @@ struct iscsi_session {
 	uint32_t fence_count;
 
 	uint64_t reads, writes, read_bytes, write_bytes;
+	int used_lun; /* use.c */
 };
+
+/* A command came: notes which LUN it is for, if that says that the LUN is
+ * used. */
+void iscsi_session_use(
+    struct iscsi_session *session, const uint8_t lun[8], uint8_t opcode);
 
 /* ExpCmdSN is its loop's to set; the door may read it. */
 static inline uint32_t

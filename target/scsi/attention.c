@@ -18,7 +18,8 @@ static const struct scsi_sense thresholds[LUN_THRESHOLDS] = {
     THRESHOLD(0), THRESHOLD(1)};
 
 static const struct scsi_sense *const attention_sense[ATTENTION_COUNT] = {
-    [ATTENTION_FIRST] = &SENSE_POWER_ON,
+    /* the general one: stock libvirt takes no other for one that passes */
+    [ATTENTION_FIRST] = &SENSE_RESET,
     [ATTENTION_POWER_ON] = &SENSE_POWER_ON,
     [ATTENTION_BUS_RESET] = &SENSE_BUS_RESET,
     [ATTENTION_DEVICE_RESET] = &SENSE_DEVICE_RESET,

@@ -105,7 +105,7 @@ bool scsi_op_on_lun(const struct scsi_op *op, const struct lun *lun);
 /* ---- unit attentions: attention.c, in the order they are reported ---- */
 
 enum attention {
-	ATTENTION_FIRST, /* told as a power on; there were no tasks it ended */
+	ATTENTION_FIRST, /* of a new nexus; there were no tasks it ended */
 	ATTENTION_POWER_ON,
 	ATTENTION_BUS_RESET,
 	ATTENTION_DEVICE_RESET,

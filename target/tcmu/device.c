@@ -39,6 +39,7 @@ struct tcmu_device {
 	struct loop_timer patience;
 	struct list free, working;
 	unsigned task_count;
+	uint64_t looked_ns; /* the turn in which look_again did */
 	bool closing, lost, nexus_goes, nexus_gone;
 	void (*on_lost)(void *arg, const char *why);
 	void *lost_arg;
@@ -100,6 +101,8 @@ task_give(struct tcmu_task *task)
 
 /* ---- answers ---- */
 
+static void drain(struct tcmu_device *device);
+
 static void
 device_lose(struct tcmu_device *device, const char *why)
 {
@@ -109,6 +112,20 @@ device_lose(struct tcmu_device *device, const char *why)
 	log_error("%s: %s", device->label, why);
 	if (!device->closing)
 		device->on_lost(device->lost_arg, why);
+}
+
+/* While the kernel was told, more may have come: its initiators wait for
+ * answers.  Looking costs nothing, being told by the poll a system call and a
+ * turn.  Once a turn: whoever sends without pause does not hold the loop. */
+static void
+look_again(struct tcmu_device *device)
+{
+	uint64_t now_ns = loop_now(device->loop);
+
+	if (device->looked_ns == now_ns)
+		return;
+	device->looked_ns = now_ns;
+	drain(device);
 }
 
 static void
@@ -125,6 +142,8 @@ kick_run(struct loop_task *loop_task)
 	    container_of(loop_task, struct tcmu_device, kick);
 
 	kick(device);
+	if (!device->lost)
+		look_again(device);
 	close_check(device);
 }
 
@@ -508,5 +527,5 @@ tcmu_device_close(struct tcmu_device *device, uint64_t patience_ns,
 int
 tcmu_device_fd(const struct tcmu_device *device)
 {
-	return device->ring->fd;
+	return device->ring->is_heritable ? device->ring->fd : -1;
 }

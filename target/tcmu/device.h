@@ -37,7 +37,8 @@ int tcmu_device_new(
 void tcmu_device_close(struct tcmu_device *device, uint64_t patience_ns,
     void (*done)(void *arg), void *arg);
 
-/* What tcmu_ring_inherit takes: the device's, until it is closed. */
+/* What tcmu_ring_inherit takes: the device's, until it is closed.  -1: its ring
+ * is only for who resets it. */
 int tcmu_device_fd(const struct tcmu_device *device);
 
 #endif

@@ -29,6 +29,9 @@ struct lio_device {
 	uint64_t size; /* bytes */
 	uint32_t block_size;
 	bool is_open; /* by us, and nothing of its ring is in doubt */
+	/* Of one that is made: who drives its ring hears of commands that are
+	 * aborted, if the kernel can tell. */
+	bool tells_aborts;
 };
 
 struct lio_lun {
@@ -101,6 +104,10 @@ int lio_check(struct lio *lio);
 int lio_device_make(struct lio *lio, const struct lio_device *device,
     char ret_uio[LIO_UIO_MAX], bool *ret_resumed);
 int lio_device_resume(struct lio *lio, const char *name);
+/* One that nobody serves, whatever it is like, blocked and its ring reset: to
+ * be opened, and resumed.  -ENOENT: it is not there, or was never enabled. */
+int lio_device_seize(
+    struct lio *lio, const char *name, char ret_uio[LIO_UIO_MAX]);
 /* Nothing exports it any more.  0 also if it is not there.  If it cannot go it
  * is blocked. */
 int lio_device_remove(struct lio *lio, const char *name);

@@ -176,6 +176,17 @@ timeouts_set(struct lio *lio, const char *name)
 		       : device_set(lio, name, "attrib/qfull_time_out", "-1");
 }
 
+/* Not there before Linux 5.10. */
+static int
+aborts_tell(struct lio *lio, const char *name)
+{
+	char now[LIO_TEXT_MAX];
+
+	return device_get(lio, name, "attrib/tmr_notification", now) < 0
+		   ? 0
+		   : device_set(lio, name, "attrib/tmr_notification", "1");
+}
+
 static int
 device_enable(struct lio *lio, const struct lio_device *device)
 {
@@ -193,6 +204,8 @@ device_enable(struct lio *lio, const struct lio_device *device)
 		ret = serial_set(lio, device->name);
 	if (ret == 0)
 		ret = timeouts_set(lio, device->name);
+	if (ret == 0 && device->tells_aborts)
+		ret = aborts_tell(lio, device->name);
 	if (ret == 0)
 		ret = device_act(lio, device->name, "enable", "1");
 	return ret;
@@ -316,6 +329,21 @@ lio_device_resume(struct lio *lio, const char *name)
 	lio_begin(lio);
 	ret = lio_device_name_check(lio, name);
 	return ret < 0 ? ret : device_act(lio, name, "action/block_dev", "0");
+}
+
+int
+lio_device_seize(struct lio *lio, const char *name, char ret_uio[LIO_UIO_MAX])
+{
+	int ret;
+
+	lio_begin(lio);
+	ret = lio_device_name_check(lio, name);
+	if (ret < 0 || !device_is_enabled(lio, name))
+		return ret < 0 ? ret : -ENOENT;
+	ret = uio_find(lio, name, ret_uio);
+	if (ret == 0)
+		ret = uio_check_free(lio, name, ret_uio);
+	return ret < 0 ? ret : device_block(lio, name);
 }
 
 int

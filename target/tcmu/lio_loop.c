@@ -125,17 +125,24 @@ lio_loops_prune(struct lio *lio, const struct lio_config *config)
 	lio_list_done(&list);
 }
 
-/* A nexus can only be made, not changed; without one the disk that the link
- * makes would not answer. */
+/* A nexus is made before the link, as without one the disk that the link makes
+ * would not answer, and goes before it can be another: an address that somebody
+ * restored, and that exports nothing, is to be ours again. */
 static int
-nexus_make(struct lio *lio, const char *tpg, const struct lio_loop *loop)
+nexus_make(
+    struct lio *lio, const char *tpg, const struct lio_loop *loop, bool exports)
 {
 	struct lio_path path = lio_path("%s/nexus", tpg);
+	struct naa_text ours = nexus_text(loop->naa);
 	char now[LIO_TEXT_MAX];
+	bool there =
+	    lio_get(lio, path.text, now, sizeof(now)) == 0 && now[0] != '\0';
 
-	if (lio_get(lio, path.text, now, sizeof(now)) == 0 && now[0] != '\0')
+	if (there && (exports || strcmp(now, ours.text) == 0))
 		return 0;
-	return lio_write(lio, path.text, nexus_text(loop->naa).text);
+	if (there && lio_write(lio, path.text, "NULL") < 0)
+		return -EIO;
+	return lio_write(lio, path.text, ours.text);
 }
 
 static int
@@ -162,7 +169,7 @@ loop_make(struct lio *lio, const struct lio_loop *loop)
 	if (loop_check(lio, name.text, &ports) == 0 &&
 	    lio_make_dir(lio, dir.text) == 0 &&
 	    lio_make_dir(lio, tpg.text) == 0 &&
-	    nexus_make(lio, tpg.text, loop) == 0 &&
+	    nexus_make(lio, tpg.text, loop, ports.count > 0) == 0 &&
 	    lio_ports_find(&ports, loop->device) == NULL)
 		lio_port_make(lio, tpg.text, 0, loop->device);
 	lio_ports_done(&ports);

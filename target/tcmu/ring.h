@@ -2,7 +2,7 @@
 /*
  * The ring of a device of the kernel's target_core_user: commands come in it,
  * their data lie beside it, answers go back through it in any order.  Layout
- *and rules: <linux/target_core_user.h>, drivers/target/target_core_user.c.
+ * and rules: <linux/target_core_user.h>, drivers/target/target_core_user.c.
  *
  *	tcmu_ring_next      takes what the kernel has put there
  *	tcmu_ring_complete  answers one command
@@ -59,28 +59,49 @@ struct tcmu_ring_ops {
 	int (*next)(struct tcmu_ring *ring, struct tcmu_event *ret_event);
 	void (*complete)(
 	    struct tcmu_ring *ring, const struct tcmu_answer *answer);
-	/* 0; -EIO: the device is gone. */
-	int (*kick)(struct tcmu_ring *ring);
-	void (*close)(struct tcmu_ring *ring);
+	/* All but what the ring has below. */
+	void (*free)(struct tcmu_ring *ring);
 };
 
 struct tcmu_ring {
 	const struct tcmu_ring_ops *ops;
 	int fd; /* to be polled for input: there may be something */
+	void *map;
+	size_t size; /* of map */
 	/* Does the kernel look at tcmu_answer.length?  If not, all bytes go to
 	 * the initiator. */
 	bool has_length;
+	/* May another ring go on with it (tcmu_ring_inherit) where this one has
+	 * answered all that it had taken? */
+	bool is_heritable;
 };
 
+enum tcmu_driver {
+	TCMU_NATIVE,
+	TCMU_LIBTCMU, /* only in some builds (ring_libtcmu.c) */
+};
+
+/* "native", "libtcmu".  -EINVAL: neither; -ENOSYS: it is not in this build. */
+int tcmu_driver_parse(const char *word, enum tcmu_driver *ret_driver);
+/* Before the first ring of that driver is opened, while nothing else runs;
+ * blocks.  0; -ELIBACC, -ELIBBAD: the library cannot be loaded, or is one that
+ * varve does not know; *ret_problem says so. */
+int tcmu_driver_load(enum tcmu_driver driver, const char **ret_problem);
+
 /* uio: "/dev/uio7", whose kernel device is ours alone.  0; -EBUSY: another has
- * it open; -ENODEV: it is no ring; -errno. */
-int tcmu_ring_open(const char *uio, struct tcmu_ring **ret_ring);
+ * it open; -ENODEV: it is no ring; -errno.  Blocks for as long as open(2) and
+ * mmap(2) do. */
+int tcmu_ring_open(
+    enum tcmu_driver driver, const char *uio, struct tcmu_ring **ret_ring);
 /* The same of one that a program before us had open, and answered all that it
  * had taken; fd becomes the ring's, or is closed. */
-int tcmu_ring_inherit(int fd, struct tcmu_ring **ret_ring);
-/* The same of a descriptor and what it maps, which become the ring's: for
- * tests. */
-int tcmu_ring_from(int fd, void *map, size_t size, struct tcmu_ring **ret_ring);
+int tcmu_ring_inherit(
+    enum tcmu_driver driver, int fd, struct tcmu_ring **ret_ring);
+/* The same of a descriptor and what it maps, which become the ring's if it
+ * succeeds: for tests. */
+int tcmu_ring_from(enum tcmu_driver driver, int fd, void *map, size_t size,
+    struct tcmu_ring **ret_ring);
+void tcmu_ring_close(struct tcmu_ring *ring);
 
 static inline int
 tcmu_ring_next(struct tcmu_ring *ring, struct tcmu_event *ret_event)
@@ -94,16 +115,23 @@ tcmu_ring_complete(struct tcmu_ring *ring, const struct tcmu_answer *answer)
 	ring->ops->complete(ring, answer);
 }
 
-static inline int
-tcmu_ring_kick(struct tcmu_ring *ring)
-{
-	return ring->ops->kick(ring);
-}
+/* 0; -EIO: the device is gone. */
+int tcmu_ring_kick(struct tcmu_ring *ring);
 
-static inline void
-tcmu_ring_close(struct tcmu_ring *ring)
-{
-	ring->ops->close(ring);
-}
+/* ---- for drivers ---- */
+
+extern const bool tcmu_libtcmu_is_built;
+int tcmu_libtcmu_load(const char **ret_problem);
+
+/* Of a map whose mailbox is sound.  0; -ENOMEM; -ELIBACC: not loaded. */
+int tcmu_native_new(
+    int fd, void *map, size_t size, struct tcmu_ring **ret_ring);
+int tcmu_libtcmu_new(
+    int fd, void *map, size_t size, struct tcmu_ring **ret_ring);
+
+/* One more piece of the command's data, offset bytes into the map.  False: that
+ * is not in it. */
+bool tcmu_command_add(const struct tcmu_ring *ring,
+    struct tcmu_command *command, uint64_t offset, uint64_t length);
 
 #endif

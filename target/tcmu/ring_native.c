@@ -8,26 +8,17 @@
  * cmd_id which command it is for: so nothing of an entry may be needed any more
  * once it has been taken.
  */
-#include "base/log.h"
 #include "target/tcmu/ring.h"
 #include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <sys/sysmacros.h>
-#include <unistd.h>
 
 /* the header would define struct iovec once more */
 #define __LINUX_UIO_H
 #include <linux/target_core_user.h>
 
 struct native {
-	struct tcmu_ring ring; /* first */
-	void *map;
-	size_t size;
+	struct tcmu_ring ring;
 	struct tcmu_mailbox *mailbox;
 	uint8_t *entries; /* the command ring */
 	uint32_t entries_size;
@@ -95,36 +86,12 @@ cdb_length(const uint8_t *cdb, unsigned room)
 	return length < SCSI_CDB_MAX ? length : SCSI_CDB_MAX;
 }
 
-/* An element that goes on where the one before ends is one with it. */
-static void
-iov_add(struct tcmu_command *command, void *base, size_t length)
-{
-	struct iovec *last = command->iov_count > 0
-				 ? &command->iov[command->iov_count - 1]
-				 : NULL;
-
-	command->length += length;
-	if (last != NULL && (uint8_t *)last->iov_base + last->iov_len == base &&
-	    command->length - length ==
-		bs_iov_length(command->iov, command->iov_count))
-		last->iov_len += length;
-	else if (command->iov_count < SCSI_TASK_IOV_MAX)
-		command->iov[command->iov_count++] =
-		    (struct iovec){.iov_base = base, .iov_len = length};
-}
-
-static bool
-is_inside(const struct native *native, uint64_t offset, uint64_t length)
-{
-	return offset <= native->size && length <= native->size - offset;
-}
-
 static int
 take_command(const struct native *native, const struct tcmu_cmd_entry *entry,
     uint32_t length, struct tcmu_command *command)
 {
-	uint64_t entry_at =
-	    (uint64_t)((const uint8_t *)entry - (const uint8_t *)native->map);
+	const uint8_t *map = native->ring.map;
+	uint64_t entry_at = (uint64_t)((const uint8_t *)entry - map);
 	uint64_t cdb_at = entry->req.cdb_off;
 	uint32_t count = entry->req.iov_cnt;
 
@@ -134,17 +101,14 @@ take_command(const struct native *native, const struct tcmu_cmd_entry *entry,
 			sizeof(struct iovec))
 		return -EIO;
 	*command = (struct tcmu_command){.id = entry->hdr.cmd_id};
-	command->cdb_length =
-	    (uint8_t)cdb_length((const uint8_t *)native->map + cdb_at,
-		(unsigned)(entry_at + length - cdb_at));
-	memcpy(command->cdb, (const uint8_t *)native->map + cdb_at,
-	    command->cdb_length);
+	command->cdb_length = (uint8_t)cdb_length(
+	    map + cdb_at, (unsigned)(entry_at + length - cdb_at));
+	memcpy(command->cdb, map + cdb_at, command->cdb_length);
 	for (uint32_t i = 0; i < count; i++) {
 		struct iovec iov = entry->req.iov[i];
-		uint64_t offset = (uint64_t)(uintptr_t)iov.iov_base;
-		if (!is_inside(native, offset, iov.iov_len))
+		if (!tcmu_command_add(&native->ring, command,
+			(uint64_t)(uintptr_t)iov.iov_base, iov.iov_len))
 			return -EIO;
-		iov_add(command, (uint8_t *)native->map + offset, iov.iov_len);
 	}
 	return 1;
 }
@@ -234,121 +198,37 @@ native_complete(struct tcmu_ring *ring, const struct tcmu_answer *answer)
 	tail_move(native, after(native, tail));
 }
 
-static int
-native_kick(struct tcmu_ring *ring)
-{
-	const uint32_t on = 1;
-	ssize_t n;
-
-	do
-		n = write(ring->fd, &on, sizeof(on));
-	while (n < 0 && errno == EINTR);
-	return n < 0 ? -errno : 0;
-}
-
-/* ---- open, close ---- */
+/* ---- life ---- */
 
 static void
-native_close(struct tcmu_ring *ring)
+native_free(struct tcmu_ring *ring)
 {
-	struct native *native = native_of(ring);
-
-	munmap(native->map, native->size);
-	close(ring->fd);
-	free(native);
+	free(native_of(ring));
 }
 
 static const struct tcmu_ring_ops native_ops = {
     .next = native_next,
     .complete = native_complete,
-    .kick = native_kick,
-    .close = native_close,
+    .free = native_free,
 };
 
-static bool
-is_ring(const struct tcmu_mailbox *mailbox, size_t size)
-{
-	return size >= sizeof(*mailbox) &&
-	       mailbox->version == TCMU_MAILBOX_VERSION &&
-	       (mailbox->flags & TCMU_MAILBOX_FLAG_CAP_OOOC) &&
-	       mailbox->cmdr_off <= size &&
-	       mailbox->cmdr_size <= size - mailbox->cmdr_off &&
-	       mailbox->cmdr_size > 0 && mailbox->cmd_tail < mailbox->cmdr_size;
-}
-
 int
-tcmu_ring_from(int fd, void *map, size_t size, struct tcmu_ring **ret_ring)
+tcmu_native_new(int fd, void *map, size_t size, struct tcmu_ring **ret_ring)
 {
-	struct tcmu_mailbox *mailbox = map;
-	struct native *native;
+	struct native *native = calloc(1, sizeof(*native));
 
-	if (!is_ring(mailbox, size))
-		return -ENODEV;
-	native = calloc(1, sizeof(*native));
+	(void)fd;
+	(void)size;
 	if (native == NULL)
 		return -ENOMEM;
 	native->ring.ops = &native_ops;
-	native->ring.fd = fd;
+	native->ring.is_heritable = true;
+	native->mailbox = map;
 	native->ring.has_length =
-	    mailbox->flags & TCMU_MAILBOX_FLAG_CAP_READ_LEN;
-	native->map = map;
-	native->size = size;
-	native->mailbox = mailbox;
-	native->entries = (uint8_t *)map + mailbox->cmdr_off;
-	native->entries_size = mailbox->cmdr_size;
-	native->taken = mailbox->cmd_tail;
+	    native->mailbox->flags & TCMU_MAILBOX_FLAG_CAP_READ_LEN;
+	native->entries = (uint8_t *)map + native->mailbox->cmdr_off;
+	native->entries_size = native->mailbox->cmdr_size;
+	native->taken = native->mailbox->cmd_tail;
 	*ret_ring = &native->ring;
 	return 0;
-}
-
-/* uio says how much there is to map, in sysfs only. */
-static int
-map_size(int fd, size_t *ret_size)
-{
-	char path[96], text[32] = "";
-	struct stat st;
-	ssize_t n;
-	int size_fd;
-
-	if (fstat(fd, &st) < 0)
-		return -errno;
-	snprintf(path, sizeof(path), "/sys/dev/char/%u:%u/maps/map0/size",
-	    major(st.st_rdev), minor(st.st_rdev));
-	size_fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (size_fd < 0)
-		return -ENODEV;
-	n = read(size_fd, text, sizeof(text) - 1);
-	close(size_fd);
-	*ret_size = n > 0 ? strtoull(text, NULL, 0) : 0;
-	return *ret_size > 0 ? 0 : -ENODEV;
-}
-
-int
-tcmu_ring_open(const char *uio, struct tcmu_ring **ret_ring)
-{
-	int fd = open(uio, O_RDWR | O_NONBLOCK | O_CLOEXEC);
-
-	return fd < 0 ? -errno : tcmu_ring_inherit(fd, ret_ring);
-}
-
-int
-tcmu_ring_inherit(int fd, struct tcmu_ring **ret_ring)
-{
-	size_t size = 0;
-	void *map;
-	int ret = map_size(fd, &size);
-
-	if (ret < 0) {
-		close(fd);
-		return ret;
-	}
-	map = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	ret = map == MAP_FAILED ? -errno
-				: tcmu_ring_from(fd, map, size, ret_ring);
-	if (ret < 0) {
-		if (map != MAP_FAILED)
-			munmap(map, size);
-		close(fd);
-	}
-	return ret;
 }

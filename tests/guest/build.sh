@@ -9,6 +9,7 @@
 #
 #   scsi     SCSI disks from outside, and the tools for them; 20 MB
 #   target   a whole storage host: LIO with TCMU, the kernel's iSCSI initiator, varved
+#   peers    the same, with tcmu-runner, its file handler and targetcli
 #
 # The kernel is unpacked here: Debian's is XZ, which costs the emulated machine two
 # seconds at each boot.  So is the root: no compression.
@@ -27,7 +28,7 @@ scsi)
     modules="$common_modules virtio_scsi"
     programs=$common_programs
     ;;
-target)
+target | peers)
     modules="$common_modules 9p 9pnet_virtio brd configfs xfs
         target_core_mod target_core_user target_core_file target_core_iblock
         tcm_loop iscsi_target_mod scsi_transport_iscsi iscsi_tcp
@@ -35,16 +36,23 @@ target)
     programs="$common_programs bash fio mkfs.ext4 e2fsck
         resize2fs fstrim fsfreeze blkdiscard blockdev dd lsblk dmsetup
         iscsid iscsiadm iscsi-inq iscsi-ls iscsi-readcapacity16 iscsi-test-cu"
-    served="$build/varved $build/varve" # they come in the share; here their libraries
+    # they come in the share; here their libraries, and what varved loads if it is told to
+    served="$build/varved $build/varve $(ldconfig -p | sed -n '/libtcmu\.so\.2 /s/.* => //p')"
     ;;
 *)
     echo "build.sh: no kind of guest is called '$kind'" >&2
     exit 2
     ;;
 esac
+tree= # whole packages, unpacked
+if [ "$kind" = peers ]; then
+    tree=build/deps/peers
+    programs="$programs strace"
+fi
 
 mkdir -p "$build"
 tests/deps.sh kernel
+[ "$kind" != peers ] || tests/deps.sh peers
 exec 9>"$guest.lock" # two tests may come at once
 flock 9
 mkdir -p "$guest"
@@ -79,9 +87,19 @@ where_is() {
     for program; do readlink -f "$(command -v "$program")"; done
 }
 
-# libraries FILE...: what they are linked to
+# libraries FILE...: what they are linked to, and those that are libraries
 libraries() {
-    ldd "$@" 2>/dev/null | sed -n 's/.*[[:space:]]\(\/[^ ]*\) (.*/\1/p' | sort -u
+    { ldd "$@" 2>/dev/null | sed -n 's/.*[[:space:]]\(\/[^ ]*\) (.*/\1/p'
+      printf '%s\n' "$@" | sed -n '/\.so\./p'; } | sort -u
+}
+
+# What of the packages may be linked to something.
+tree_objects() {
+    [ -z "$tree" ] || find "$tree" -type f \( -name '*.so*' -o -path '*/bin/*' \)
+}
+
+copy_tree() {
+    [ -z "$tree" ] || cp -a "$tree"/{etc,lib,usr} "$root/"
 }
 
 copy_programs() {
@@ -93,7 +111,7 @@ copy_programs() {
         [ "$(basename "$file")" = "$program" ] || ln -sf "$file" "$root/sbin/$program"
     done
     # shellcheck disable=SC2046,SC2086 # lists of words
-    libraries $(where_is $programs) $served >"$guest/$kind.libraries"
+    libraries $(where_is $programs) $served $(tree_objects) >"$guest/$kind.libraries"
     while read -r file; do
         mkdir -p "$root$(dirname "$file")"
         cp -L "$file" "$root$file"
@@ -121,6 +139,7 @@ configure() {
     mkdir -p "$root"/etc/iscsi "$root"/var/{lib,log,lock,target/pr}
     ln -s /run "$root/var/run"
     echo 'root:x:0:0:root:/tmp:/bin/sh' >"$root/etc/passwd"
+    echo 'messagebus:x:100:100::/:/bin/sh' >>"$root/etc/passwd" # dbus-daemon's, which peers talk by
     echo 'root:x:0:' >"$root/etc/group"
     echo '127.0.0.1 localhost' >"$root/etc/hosts"
     echo 'InitiatorName=iqn.2026-01.org.example:guest' \
@@ -134,8 +153,9 @@ make_image() {
     mkdir -p "$root"/{bin,sbin,dev,proc,sys,tmp,run,mnt,share,lib64}
     copy_modules
     cp /bin/busybox "$root/bin/busybox"
+    copy_tree
     copy_programs
-    [ "$kind" != target ] || configure
+    [ "$kind" = scsi ] || configure
     install -m 755 tests/guest/init "$root/init"
     (cd "$root" && find . | LC_ALL=C sort | cpio -o -H newc --quiet) >"$guest/$kind.new"
     rm -rf "$root"

@@ -11,10 +11,11 @@ lio_start() {
     mkdir -p /var/target/pr # without it no reservation is registered
 }
 
-# lio_fileio NAME FILE BYTES SERIAL: 512-byte blocks, O_DSYNC
+# lio_fileio NAME FILE BYTES SERIAL [OPTION]: 512-byte blocks, O_DSYNC but with
+# fd_buffered_io=1
 lio_fileio() {
     mkdir -p "$lio/core/fileio_0/$1"
-    echo "fd_dev_name=$2,fd_dev_size=$3" >"$lio/core/fileio_0/$1/control"
+    echo "fd_dev_name=$2,fd_dev_size=$3${5:+,$5}" >"$lio/core/fileio_0/$1/control"
     echo "$4" >"$lio/core/fileio_0/$1/wwn/vpd_unit_serial"
     echo 1 >"$lio/core/fileio_0/$1/enable"
     echo 1 >"$lio/core/fileio_0/$1/attrib/emulate_tpu"

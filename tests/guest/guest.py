@@ -18,11 +18,16 @@ import time
 HERE = pathlib.Path(__file__).resolve().parent
 TOP = HERE.parent.parent
 BUILD = TOP / os.environ.get("BUILD", "build")
+FREE = ["-accel", "tcg,thread=multi", "-cpu", "max"]
+# One instruction is one nanosecond of the guest's, however busy the host is.  With
+# erms "rep movsb" would be one instruction for each byte.
+ICOUNT = ["-accel", "tcg,thread=single", "-icount", "shift=0,sleep=off",
+          "-cpu", "max,-erms,-fsrm"]
 
 
 class Guest:
     def __init__(self, directory, script, drives=(), memory=256, kind="scsi",
-                 processors=1, share=None):
+                 processors=1, share=None, icount=False):
         self.directory = pathlib.Path(directory)
         self.console = self.directory / "console"
         subprocess.run([HERE / "build.sh", kind], check=True)
@@ -38,8 +43,8 @@ class Guest:
             image = self.make_initrd(script, image)
         self.process = subprocess.Popen(
             ["qemu-system-x86_64", "-nodefaults", "-no-user-config", "-no-reboot",
-             "-display", "none", "-machine", "q35", "-accel", "tcg,thread=multi",
-             "-cpu", "max", "-smp", str(processors), "-m", str(memory),
+             "-display", "none", "-machine", "q35", *(ICOUNT if icount else FREE),
+             "-smp", str(processors), "-m", str(memory),
              "-kernel", BUILD / "guest/vmlinux", "-initrd", image,
              "-append", append, "-serial", f"file:{self.console}",
              "-qmp", f"unix:{self.directory}/qmp,server=on,wait=off", *drives],
@@ -143,18 +148,29 @@ def disk(directory, number, size):
             "discard=unmap", "-device", f"virtio-blk-pci,drive=d{number}"]
 
 
+def share_of(directory):
+    """directory/share, with what scripts for guests source."""
+    share = pathlib.Path(directory) / "share"
+    share.mkdir()
+    for library in ("lib.sh", "configfs.sh", "varved.sh", "multipath.sh",
+                    "peers.sh"):
+        shutil.copy(HERE / library, share)
+    return share
+
+
 def run(directory, script, kind="target", name="guest", seconds=300, memory=1024,
-        disks=(), processors=1):
+        disks=(), processors=1, icount=False):
     """Runs script in a guest with directory/share as its /share, and new disks of
-    these sizes in bytes.  Gives the script's exit status (None: it did not end), what the
-    guest said, and the share.  Unless it ended with 0, all but the disks is kept in
-    $BUILD/guest/failed/NAME."""
+    these sizes in bytes; icount: with instructions as its clock.  Gives the script's exit
+    status (None: it did not end), what the guest said, and the share.  Unless it ended
+    with 0, all but the disks is kept in $BUILD/guest/failed/NAME."""
     directory = pathlib.Path(directory)
     share = directory / "share"
     share.mkdir(exist_ok=True)
     drives = [word for number, size in enumerate(disks)
               for word in disk(directory, number, size)]
-    guest = Guest(directory, script, drives, memory, kind, processors, share)
+    guest = Guest(directory, script, drives, memory, kind, processors, share,
+                  icount)
     try:
         code = guest.wait_end(seconds)
     finally:

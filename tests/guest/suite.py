@@ -10,6 +10,7 @@ A suite is a shell script with these in its head, where the numbers here do not 
     # memory: 1024        MiB
     # disks: 64 64        MiB of each virtio disk: vda, vdb, ...
     # processors: 1
+    # kind: target        of guest (build.sh)
 What a failed one leaves is in $BUILD/guest/failed/NAME.
 """
 import argparse
@@ -30,6 +31,11 @@ def numbers(text, name, default):
     return [int(n) for n in match.group(1).split()] if match else default
 
 
+def kind(text):
+    match = re.search(r"^# kind: (\w+)$", text, re.M)
+    return match.group(1) if match else "target"
+
+
 def run(name, part):
     """What its claims came to: how many held, and how many did not."""
     text = (SUITES / f"{name}.sh").read_text()
@@ -37,15 +43,13 @@ def run(name, part):
     if part == "smoke":
         timeout = numbers(text, "smoke", timeout)
     with tempfile.TemporaryDirectory(prefix="guest-") as directory:
-        share = pathlib.Path(directory) / "share"
-        share.mkdir()
-        for library in ("lib.sh", "configfs.sh", "varved.sh"):
-            shutil.copy(guest.HERE / library, share)
+        share = guest.share_of(directory)
         for suite in SUITES.glob("*.sh"):
             shutil.copy(suite, share / f"suite_{suite.name}")
         (share / "suite.sh").write_text(text)
         result = guest.run(
-            directory, f"part={part}\n. /share/suite.sh\n", name=name, seconds=timeout[0],
+            directory, f"part={part}\n. /share/suite.sh\n", kind=kind(text), name=name,
+            seconds=timeout[0],
             memory=numbers(text, "memory", [1024])[0],
             processors=numbers(text, "processors", [1])[0],
             disks=[mib << 20 for mib in numbers(text, "disks", [])])

@@ -11,17 +11,33 @@
 # The ways: iscsi (varved's own portal, the kernel's initiator), loop (carrier
 # tcmu-loop: a disk of the host itself), tcmu (the kernel's target and initiator).
 way=${way:-iscsi}
+ring=${ring:-native} # its driver of the kernel's devices: native, libtcmu
+
+# libtcmu_fault ISSUE: of tcmu-runner; the next claim does not hold if that is the ring
+libtcmu_fault() {
+    if [ "$ring" = libtcmu ]; then known_fault "tcmu-runner's issue $1"; fi
+}
+
 varved_dir=/tmp/varved
 export VARVE_CONNECT=unix:$varved_dir/varve.sock
 varved_portals="127.0.0.1:3260 127.0.0.1:3270"
+lio_portals=0.0.0.0:3261
 
 # start_varved: until it answers
 start_varved() {
     local portal options=
     for portal in $varved_portals; do options="$options --portal $portal"; done
     mkdir -p "$varved_dir"
-    printf '[threads]\nreactors = 1\nbuffers = 16M\n[pool]\ncache = 32M\n' \
-        >"$varved_dir/varve.conf"
+    cat >"$varved_dir/varve.conf" <<CONF
+[threads]
+reactors = 1
+buffers = 16M
+[pool]
+cache = 32M
+[lio]
+ring = $ring
+portals = $lio_portals
+CONF
     # shellcheck disable=SC2086 # a list of words
     varved --dir "$varved_dir" $options >>/share/varved.txt 2>&1 </dev/null &
     varved_pid=$!

@@ -16,6 +16,7 @@
  *	lost                    no answer: the session is gone; then it ends
  *
  * QUALIFIER makes the ISID: who comes back with the same is the same port.
+ * With r before it the ISID is of the random kind, as QEMU's.
  */
 #include <iscsi/iscsi.h>
 #include <iscsi/scsi-lowlevel.h>
@@ -148,7 +149,10 @@ main(int argc, char **argv)
 	iscsi_set_targetname(iscsi, url->target);
 	iscsi_set_session_type(iscsi, ISCSI_SESSION_NORMAL);
 	iscsi_set_header_digest(iscsi, ISCSI_HEADER_DIGEST_NONE_CRC32C);
-	iscsi_set_isid_oui(iscsi, OUI, (uint32_t)atoi(argv[3]));
+	if (argv[3][0] == 'r')
+		iscsi_set_isid_random(iscsi, (uint32_t)atoi(argv[3] + 1), 0);
+	else
+		iscsi_set_isid_oui(iscsi, OUI, (uint32_t)atoi(argv[3]));
 	iscsi_set_noautoreconnect(iscsi, 1);
 	iscsi_set_timeout(iscsi, 20);
 	if (!log_in(iscsi, url)) {

@@ -70,7 +70,7 @@ claim_exit 5 "it does not shrink by mistake" varve lun resize vms/web01 10G
 claim "it gets another name" varve lun rename vms/web01 vms/web02
 claim "hosts see no difference" qemu_io -c "read -P 0x5a 2M 2M"
 
-for program in qemu open-iscsi libvirt; do
+for program in qemu open-iscsi libvirt proxmox multipath; do
     claim "lines for $program" varve host connect kvm1 --for $program
     claim_text "have the target" "$target"
     case $out in *"$secret"*) not_ok "$program: the secret is in the lines" ;;

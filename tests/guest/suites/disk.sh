@@ -11,6 +11,7 @@
 # disks: 2048
 . /share/lib.sh
 . /share/varved.sh
+. /share/multipath.sh
 
 load_modules virtio_blk sd_mod sg ext4
 ok "varved starts" start_varved
@@ -106,31 +107,15 @@ ok "e2fsck finds nothing" e2fsck -fn "$a"
 
 # ---- two paths
 
-# The kernel's multipath by dmsetup alone: multipathd only chooses these words.
 two_paths() {
-    local iqn second=${varved_portals##* } table path paths fio
+    local iqn second=${varved_portals##* }
     iqn=$(iscsiadm -m session | sed -n '1s/.* \(iqn[^ ]*\).*/\1/p')
-    load_modules dm_multipath dm_round_robin
     ok "the second portal knows the host" iscsi_node "$iqn" "$second" guest "$(cat /tmp/guest.secret)"
     ok "and lets it in" iscsi_login "$iqn" "$second"
-    ok "the LUN has two paths" disk_of_serial "$(serial_of vms/a)" 2
-    paths=$(disks_of_serial "$(serial_of vms/a)")
-    table="0 $(blockdev --getsz "$a") multipath 1 queue_if_no_path 0 1 1 round-robin 0 2 1"
-    for path in $paths; do table="$table $(cat "/sys/block/${path#/dev/}/dev") 16"; done
-    ok "they are one disk" dmsetup create --noudevsync a --table "$table"
+    ok "the LUN's two paths are one disk" multipath_make vms/a
     ok "by both, what is written is read" fio_verify /dev/dm-0 32m
-    fio_verify /dev/dm-0 256m >/tmp/fio 2>&1 &
-    fio=$!
-    sleep 2
-    ok "a path goes under load" iscsi_logout "$iqn" "$second"
-    ok "which had commands on it" within 20 sh -c "dmsetup status a | grep -q ' F '"
-    ok "and does not see it" wait_for "$fio" /tmp/fio
+    path_goes "a path goes under load" 256m iscsi_logout "$iqn" "$second"
     ok "the two are no disk any more" dmsetup remove --noudevsync a
-}
-
-# wait_for PID FILE: it ended with 0; what it said is in FILE
-wait_for() {
-    wait "$1" || { cat "$2"; return 1; }
 }
 
 if [ "$way" = iscsi ] && all; then

@@ -54,6 +54,7 @@ for family in CompareAndWrite ExtendedCopy GetLBAStatus Inquiry Mandatory ModeSe
     note "$family: failed asserts: varve $ours_failed, fileio $theirs_failed"
     cp /tmp/out "/share/judge-$family.txt"
     case $differs in *" $family "*) continue ;; esac
+    case $family:$ours_failed in Inquiry:[02]) libtcmu_fault 709 ;; esac # two asserts, no more
     if [ "$ours_failed" = 0 ] || [ "$ours_failed" = "$theirs_failed" ] ||
         { [ "$theirs_failed" = hung ] && [ "$ours_failed" != hung ]; } ||
         { [ "$ours_failed" -lt "$theirs_failed" ]; } 2>/dev/null; then

@@ -34,6 +34,7 @@ says_so "the doctor finds them" 'note: module tcm_loop is loaded'
 ok "and nothing that is missing of them" sh -c "! grep -E '^(error|warning).*kernel[.]' /tmp/said"
 a=$(disk_of vms/a)
 ok "its disk comes ($a)" test -b "$a"
+equal "by the ring that was asked for" "$(grep -q libtcmu "/proc/$varved_pid/maps" && echo libtcmu || echo native)" "$ring"
 refused "another carrier is refused" varve export add vms/a --host localhost --carrier tcmu
 uuid=$(value uuid lun show vms/a)
 
@@ -101,6 +102,7 @@ if all; then
     for i in 2 3 4 5; do under_load "and another ($i)" upgraded; done
 fi
 equal "in the same process, so often" "$(starts)" "$(all && echo 8 || echo 4)"
+libtcmu_fault 704
 equal "no command has heard of it" "$(errors_of "$a")" "$errors"
 if all; then
     under_load "nobody guards its devices meanwhile" killed 2 alone
@@ -157,18 +159,74 @@ ok "a device of another program" way_remove vms/b
 ok "is left alone" test -d $core/user_7/foreign
 ok "and ours goes when it is not exported" test ! -d "$core/user_86/$(value uuid lun show vms/b)"
 
+# ---- nobody is there
+
+note "released"
+refused "while varved runs it does not let go of them" varved --release
+kill -9 "$varved_pid"
+wait "$varved_pid" 2>/dev/null
+varved --guard
+ok "when it is dead what it exported can be taken away" timeout 120 varved --release
+ok "all of it" sh -c "! ls -d $core/user_86/* /sys/kernel/config/target/loopback/naa.* 2>/dev/null"
+ok "with the disk" test ! -b "$a"
+ok "and once more is no failure" varved --release
+ok "varved comes back" start_varved
+a=$(disk_of vms/a)
+ok "with the disk" dd if="$a" of=/dev/null bs=1M count=16
+
 # ---- odd commands
+
+ended() { ! kill -0 "$1"; }
+
+# only_page FILE: a VPD page, and zeros
+only_page() {
+    local length
+    length=$((4 + 0x$(od -An -tx1 -j 2 -N 2 "$1" | tr -d ' ')))
+    test "$(wc -c <"$1")" -ge "$length" &&
+        test "$(tail -c "+$((length + 1))" "$1" | tr -d '\0' | wc -c)" = 0
+}
 
 note "commands"
 sg=$a
 ok "INQUIRY of 36 bytes" sg_raw -r 36 "$sg" 12 00 00 00 24 00
 run sg_raw -r 4k "$sg" 12 01 83 10 00 00
+libtcmu_fault 709
 says_so "a VPD page in a large buffer is no longer than it is" 'Received [0-9]\{2,3\} bytes'
-run sg_raw "$sg" c1 00 00 00 00 00 00 00 00 00
-says_so "a vendor's operation code is refused" 'invalid command operation'
+run sg_raw -r 4k -o /tmp/vpd "$sg" 12 01 83 10 00 00
+ok "and nothing that was written is behind it" only_page /tmp/vpd
+
+sg_raw --timeout=3600 "$sg" c1 00 00 00 00 00 00 00 00 00 >/tmp/vendor 2>&1 </dev/null &
+vendor=$!
+libtcmu_fault 704
+ok "a vendor's operation code is answered" within 20 ended "$vendor"
+if [ "$ring" = libtcmu ]; then
+    ring=native
+    killed 0 guarded
+    ok "varved's own ring answers what waits" within 20 ended "$vendor"
+    ring=libtcmu
+    library=$(readlink -f /lib/*/libtcmu.so.2)
+    mount --bind /dev/null "$library"
+    killed 0 guarded
+    ok "without the library varved runs" varve version
+    run within 20 sh -c "varve --plain -o state export list vms/a | grep 'shared library'"
+    ok "and says what is missing" test "$status" = 0
+    umount "$library"
+    killed 0 guarded
+fi
+ok "by refusing it" grep -qi 'invalid command operation' /tmp/vendor
 ok "WRITE SAME without data" sg_raw "$sg" 93 01 00 00 00 00 00 00 00 00 00 00 00 08 00 00
 ok "COMPARE AND WRITE" sh -c "head -c 1024 /dev/zero >/tmp/caw; sg_compare_and_write --in=/tmp/caw --lba=0 --num=1 $sg"
 ok "UNMAP" sg_unmap --force --lba=0 --num=8 "$sg"
+# A host gives up a command that waits for the limits of its LUN, for minutes.  libtcmu
+# is not told: there it is done first.
+if [ "$ring" = native ]; then
+    ok "a limit" varve lun set vms/a --bps 4K
+    run dd if="$sg" of=/dev/null bs=1M count=1 iflag=direct
+    run timeout 60 sg_raw -t 2 -r 4k "$sg" 28 00 00 00 00 00 00 00 08 00
+    equal "what is aborted ends" $((status != 0 && status < 124)) 1
+    ok "the limit goes" varve lun set vms/a --bps 0
+    ok "and the disk is read" dd if="$sg" of=/dev/null bs=1M count=1 iflag=direct
+fi
 ok "thresholds, caching, control: MODE SENSE" sg_modes -a "$sg"
 ok "reservations are the kernel's" sh -c "sg_persist --out --register --param-sark=0xa $sg && sg_persist -k $sg | grep -qi 0xa"
 ok "and go" sg_persist --out --clear --param-rk=0xa "$sg"

@@ -217,6 +217,7 @@ what_was_reserved_is_kept_until_its_host_or_lun_is_gone(void **unused)
 	assert_string_equal(
 	    text_in(json_array_get(items, 0), "holds"), "exclusive-access");
 	done("host.set", "{\"host\":\"h1\",\"iqn\":\"iqn.2026-01.x:new\"}");
+	assert_int_equal(number("luns"), 1);
 	items = done("lun.reservations", "{\"lun\":\"vms/a\"}");
 	assert_int_equal(json_array_size(items), 1);
 	assert_string_equal(text_in(json_array_get(items, 0), "host"), "h2");

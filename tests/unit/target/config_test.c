@@ -95,6 +95,7 @@ what_is_wrong_is_told_with_its_line(void **unused)
 	    {"[threads]\nreactors = 0\n", 2, "1 to 64"},
 	    {"[lio]\nportals = 10.0.0.10\n", 2, "ADDRESS:PORT"},
 	    {"[lio]\nportals = nas1:3261\n", 2, "ADDRESS:PORT"},
+	    {"[lio]\nring = tcmulib\n", 2, "native or libtcmu"},
 	    {"[threads]\nreactors = 65\n", 2, "1 to 64"},
 	    {"[trash]\nkeep_days = 3651\n", 2, "0 to 3650"},
 	    {"[trash]\nkeep_days = 1w\n", 2, "a number of days"},
@@ -116,6 +117,23 @@ what_is_wrong_is_told_with_its_line(void **unused)
 		snprintf(where, sizeof(where), "%s:%u: ", path, cases[i].line);
 		assert_memory_equal(problem, where, strlen(where));
 		assert_non_null(strstr(problem, cases[i].told));
+	}
+}
+
+static void
+a_ring_driver_has_to_be_in_the_build(void **unused)
+{
+	enum tcmu_driver driver;
+
+	(void)unused;
+	assert_int_equal(load("[lio]\nring = native\n"), 0);
+	assert_int_equal(config.lio_ring, TCMU_NATIVE);
+	if (tcmu_driver_parse("libtcmu", &driver) == 0) {
+		assert_int_equal(load("[lio]\nring = libtcmu\n"), 0);
+		assert_int_equal(config.lio_ring, TCMU_LIBTCMU);
+	} else {
+		assert_int_equal(load("[lio]\nring = libtcmu\n"), -EINVAL);
+		assert_non_null(strstr(problem, "built without it"));
 	}
 }
 
@@ -185,6 +203,7 @@ main(void)
 	    cmocka_unit_test(an_empty_file_changes_nothing),
 	    cmocka_unit_test(every_kind_of_value_is_read),
 	    cmocka_unit_test(what_is_wrong_is_told_with_its_line),
+	    cmocka_unit_test(a_ring_driver_has_to_be_in_the_build),
 	    cmocka_unit_test(the_first_of_two_problems_is_told),
 	    cmocka_unit_test(a_line_that_is_too_long_is_refused),
 	    cmocka_unit_test(a_missing_file_is_told_apart),

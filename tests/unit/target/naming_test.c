@@ -17,12 +17,12 @@ a_base_is_the_reversed_domain(void **unused)
 	    {"nas1.lan", "iqn.2026-01.lan.nas1"},
 	    {"a.b.example.com", "iqn.2026-01.com.example.b.a"},
 	    {"NAS1.Lan", "iqn.2026-01.lan.nas1"},
-	    {"nas1", "iqn.2026-01.local"},
-	    {"", "iqn.2026-01.local"},
-	    {"...", "iqn.2026-01.local"},
+	    {"nas1", "iqn.2026-01.local.nas1"},
+	    {"", "iqn.2026-01.local.host"},
+	    {"...", "iqn.2026-01.local.host"},
 	    {"nas1.lan.", "iqn.2026-01.lan.nas1"},
 	    {"nas_1.lan", "iqn.2026-01.lan.nas-1"},
-	    {".lan", "iqn.2026-01.lan"},
+	    {".lan", "iqn.2026-01.local.lan"},
 	};
 	char base[NAMING_IQN_MAX + 1];
 

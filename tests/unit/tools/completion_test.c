@@ -136,7 +136,8 @@ static void
 values_of_options(void **state)
 {
 	(void)state;
-	offers("host connect kvm1 --for ", "qemu\nopen-iscsi\nlibvirt\n");
+	offers("host connect kvm1 --for ",
+	    "qemu\nopen-iscsi\nlibvirt\nproxmox\nmultipath\n");
 	offers("host connect kvm1 --for=li", "--for=libvirt\n");
 	offers("export add vms/web01 --host ", "vms/web01\nvms/web02\n");
 	assert_string_equal(asked, "host");

@@ -11,18 +11,18 @@ tur(struct cmd *cmd, struct rig *rig, unsigned nexus)
 	cmd->task.nexus = rig->nexus[nexus];
 }
 
-/* Had the nexus tasks that it ended? */
+/* It ends tasks that the nexus had. */
 static void
-run_power_on(struct cmd *cmd, bool ends_others)
+run_power_on(struct cmd *cmd)
 {
 	cmd_run(cmd);
 	assert_sense(cmd, POWER_ON);
-	assert_int_equal(cmd->task.ends_others, ends_others);
+	assert_true(cmd->task.ends_others);
 	cmd_release(cmd);
 }
 
 static void
-a_new_nexus_hears_of_power_on_once(void **state)
+a_new_nexus_hears_of_a_reset_once(void **state)
 {
 	struct rig rig;
 	struct cmd cmd;
@@ -31,7 +31,10 @@ a_new_nexus_hears_of_power_on_once(void **state)
 	rig_open(&rig, &(struct rig_params){.keep_attentions = true});
 	for (unsigned i = 0; i < 2; i++) {
 		tur(&cmd, &rig, i);
-		run_power_on(&cmd, false);
+		cmd_run(&cmd);
+		assert_sense(&cmd, RESET);
+		assert_false(cmd.task.ends_others);
+		cmd_release(&cmd);
 		tur(&cmd, &rig, i);
 		run_good(&cmd);
 	}
@@ -82,7 +85,7 @@ power_on_covers_what_was_pending(void **state)
 	attention_set_lun(rig->lun, ATTENTION_CAPACITY, NULL);
 	attention_set_lun(rig->lun, ATTENTION_POWER_ON, NULL);
 	tur(&cmd, rig, 0);
-	run_power_on(&cmd, true);
+	run_power_on(&cmd);
 	tur(&cmd, rig, 0);
 	run_good(&cmd);
 }
@@ -180,7 +183,7 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(a_new_nexus_hears_of_power_on_once),
+	    cmocka_unit_test(a_new_nexus_hears_of_a_reset_once),
 	    rig_test(all_kinds_are_reported_in_order_and_once),
 	    rig_test(power_on_covers_what_was_pending),
 	    rig_test(capacity_and_threshold_reach_every_nexus),

@@ -31,8 +31,8 @@ struct world {
 
 /* ---- what is wanted ---- */
 
-static const struct lio_device device_a = {A, 1 << 20, 512, false};
-static const struct lio_device device_b = {B, 2 << 20, 4096, false};
+static const struct lio_device device_a = {A, 1 << 20, 512, false, false};
+static const struct lio_device device_b = {B, 2 << 20, 4096, false, true};
 static const struct lio_lun luns_one[] = {{0, A, false}, {7, B, true}};
 static const struct lio_lun luns_two[] = {{0, B, false}};
 static const char *const portals[] = {"127.0.0.1:3261", "[::1]:3261"};
@@ -170,6 +170,7 @@ a_device_is_set_before_it_is_enabled(void **state)
 	    "data_pages_per_blk=128\n"
 	    "write core/user_86/" B "/wwn/vpd_unit_serial " B "\n"
 	    "write core/user_86/" B "/attrib/cmd_time_out 0\n"
+	    "write core/user_86/" B "/attrib/tmr_notification 1\n"
 	    "write core/user_86/" B "/enable 1\n");
 }
 
@@ -206,6 +207,26 @@ a_device_that_we_have_open_goes_on(void **state)
 	assert_int_equal(lio_device_make(world->lio, &open, uio, &resumed), 0);
 	assert_false(resumed);
 	assert_string_equal(uio, "/dev/uio0");
+	assert_string_equal(world->fake->log, "");
+}
+
+static void
+a_device_that_nobody_serves_can_be_seized(void **state)
+{
+	struct world *world = *state;
+	char uio[LIO_UIO_MAX];
+
+	assert_int_equal(lio_device_seize(world->lio, A, uio), -ENOENT);
+	assert_int_equal(lio_device_seize(world->lio, "../x", uio), -EINVAL);
+	applied(world, &everything);
+	assert_int_equal(lio_device_seize(world->lio, A, uio), 0);
+	assert_string_equal(uio, "/dev/uio0");
+	assert_string_equal(world->fake->log,
+	    "write core/user_86/" A "/action/block_dev 1\n"
+	    "write core/user_86/" A "/action/reset_ring 1\n");
+	world->fake->log[0] = '\0';
+	world->fake->open_uio = "/dev/uio0";
+	assert_int_equal(lio_device_seize(world->lio, A, uio), -EBUSY);
 	assert_string_equal(world->fake->log, "");
 }
 
@@ -320,6 +341,23 @@ a_disk_has_a_nexus_before_its_link(void **state)
 	    "rmdir loopback/naa.5001405a00000001/tpgt_1/lun/lun_0\n"
 	    "rmdir loopback/naa.5001405a00000001/tpgt_1\n"
 	    "rmdir loopback/naa.5001405a00000001\n");
+}
+
+/* targetcli restoreconfig: our address with a nexus of its own making, and no
+ * device, as nobody could make that. */
+static void
+an_address_that_somebody_restored_is_ours_again(void **state)
+{
+	struct world *world = *state;
+
+	make_devices(world);
+	fake_make_dir(world->fake, LOOP "/tpgt_1");
+	fake_write(world->fake, LOOP "/tpgt_1/nexus", "naa.5001405236b3fafc");
+	apply(world, &only_loop);
+	assert_string_equal(fake_read(world->fake, LOOP "/tpgt_1/nexus"),
+	    "naa.5001405a00000081");
+	apply(world, &nothing);
+	assert_null(fake_read(world->fake, LOOP));
 }
 
 /* Its first commands would wait for nobody. */
@@ -767,7 +805,7 @@ a_name_stays_in_its_directory(void **state)
 {
 	struct world *world = *state;
 	struct lio_target bad = plain_target;
-	const struct lio_device up = {"../x", 1 << 20, 512, false};
+	const struct lio_device up = {"../x", 1 << 20, 512, false, true};
 
 	bad.iqn = "../core";
 	assert_int_equal(
@@ -789,12 +827,14 @@ main(void)
 	    TEST(a_device_is_set_before_it_is_enabled),
 	    TEST(a_device_found_is_blocked_and_reset_before_it_is_served),
 	    TEST(a_device_that_we_have_open_goes_on),
+	    TEST(a_device_that_nobody_serves_can_be_seized),
 	    TEST(a_device_that_is_served_is_not_disturbed),
 	    TEST(a_device_of_another_kind_is_refused),
 	    TEST(a_size_that_nobody_listens_to_is_no_failure),
 	    TEST(a_device_goes_and_may_be_gone),
 	    TEST(a_device_half_made_is_completed),
 	    TEST(a_disk_has_a_nexus_before_its_link),
+	    TEST(an_address_that_somebody_restored_is_ours_again),
 	    TEST(a_disk_that_nobody_serves_is_kept_and_not_made),
 	    TEST(a_target_is_enabled_last),
 	    TEST(a_target_is_disabled_first),

@@ -32,6 +32,7 @@ static const struct {
     {DEVICE, "enable", "0"},
     {DEVICE, "attrib/cmd_time_out", "30"},
     {DEVICE, "attrib/qfull_time_out", "-1"},
+    {DEVICE, "attrib/tmr_notification", "0"},
     {DEVICE, "attrib/dev_size", "0"},
     {DEVICE, "attrib/dev_config", ""},
     {DEVICE, "attrib/hw_block_size", "0"},
@@ -436,7 +437,17 @@ store_action(struct fake *fake, struct fake_node *node, const char *text)
 static int
 store_nexus(struct fake *fake, struct fake_node *node, const char *text)
 {
-	(void)fake;
+	char tpg[PATH_BYTES];
+
+	if (strcmp(text, "NULL") == 0) {
+		parent_of(node->path, tpg);
+		for (unsigned i = 0; i < fake->count; i++)
+			if (fake->nodes[i].kind == LINK_NODE &&
+			    is_below(fake->nodes[i].path, tpg))
+				return -EPERM;
+		node->text[0] = '\0';
+		return 0;
+	}
 	if (node->text[0] != '\0')
 		return -EEXIST;
 	snprintf(node->text, sizeof(node->text), "%s", text);
