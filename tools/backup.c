@@ -161,7 +161,9 @@ static void
 follow_begin(
     struct following *following, const struct cli *cli, const char *name)
 {
-	const struct sigaction action = {.sa_handler = interrupt};
+	/* a second one ends what does not hear the first */
+	const struct sigaction action = {
+	    .sa_handler = interrupt, .sa_flags = (int)SA_RESETHAND};
 	const struct globals *globals = &cli->invocation.globals;
 	bool terminal = isatty(STDERR_FILENO);
 
