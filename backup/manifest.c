@@ -6,6 +6,7 @@
 #include "client/problem.h"
 #include <inttypes.h>
 #include <string.h>
+#include <uuid/uuid.h>
 
 #define VERSION   1
 #define FORMAT    "varve_backup"
@@ -43,16 +44,13 @@ is_text(const char *text)
 static bool
 is_uuid(const char *text)
 {
-	static const char form[] = "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx";
+	char lower[UUID_STR_LEN];
+	uuid_t uuid;
 
-	for (size_t i = 0; i < sizeof(form); i++) {
-		if (form[i] == 'x'
-			? text[i] == '\0' ||
-			      strchr("0123456789abcdef", text[i]) == NULL
-			: text[i] != form[i])
-			return false;
-	}
-	return true;
+	if (uuid_parse(text, uuid) < 0)
+		return false;
+	uuid_unparse_lower(uuid, lower);
+	return strcmp(text, lower) == 0;
 }
 
 static bool

@@ -57,8 +57,8 @@ change(struct varve *varve, const char *method, json_t *params)
 	return problem;
 }
 
-/* The LUN by its name for now; what was left of one that was cut short goes to
- * the trash. */
+/* The LUN by the name it has until it is whole; what was left of one that was
+ * cut short goes to the trash. */
 static json_t *
 lun_make(struct varve *varve, const char *to, const char *part,
     const struct backup_point *point)

@@ -207,6 +207,10 @@ void export_iqn(
 void export_disk_path(
     const struct state_export *row, char ret_disk[EXPORT_DISK_MAX]);
 json_t *export_item(struct house *house, const struct state_export *row);
+/* The one of the parameters name and host, and all there are, whose rows are
+ * the caller's.  False: the request has failed. */
+bool export_find(struct request *request, struct exports *ret_all,
+    struct state_export *ret_row);
 /* Of that LUN and that host?  NULL: of any. */
 bool export_is_of(
     const struct state_export *row, const char *lun, const char *host);

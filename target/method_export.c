@@ -107,6 +107,29 @@ export_is_of(const struct state_export *row, const char *lun, const char *host)
 	       (host == NULL || strcmp(host, row->host) == 0);
 }
 
+bool
+export_find(struct request *request, struct exports *ret_all,
+    struct state_export *ret_row)
+{
+	const char *lun = param_text(request->params, "name");
+	const char *host = param_text(request->params, "host");
+
+	if (!method_exports(request, ret_all))
+		return false;
+	for (unsigned i = 0; i < ret_all->count; i++) {
+		if (!export_is_of(&ret_all->rows[i], lun, host))
+			continue;
+		*ret_row = ret_all->rows[i];
+		return true;
+	}
+	free(ret_all->rows);
+	request_fail(
+	    request, fault_fix(fault_new("export.not-found",
+				   "%s is not exported to host %s", lun, host),
+			 "varve export list"));
+	return false;
+}
+
 static void
 list_answer(struct request *request)
 {

@@ -29,18 +29,10 @@ removal_free(void *own)
 static bool
 removal_find(struct request *request, struct removal *removal)
 {
-	const char *lun = param_text(request->params, "name");
-	const char *host = param_text(request->params, "host");
 	struct exports exports;
-	bool found = false;
 
-	if (!method_exports(request, &exports))
+	if (!export_find(request, &exports, &removal->row))
 		return false;
-	for (unsigned i = 0; i < exports.count && !found; i++) {
-		found = export_is_of(&exports.rows[i], lun, host);
-		if (found)
-			removal->row = exports.rows[i];
-	}
 	removal->last_of_target = removal->row.own_target;
 	removal->last_of_lun = true;
 	for (unsigned i = 0; i < exports.count; i++) {
@@ -53,12 +45,7 @@ removal_find(struct request *request, struct removal *removal)
 			removal->last_of_lun = false;
 	}
 	free(exports.rows);
-	if (!found)
-		request_fail(request,
-		    fault_fix(fault_new("export.not-found",
-				  "%s is not exported to host %s", lun, host),
-			"varve export list"));
-	return found;
+	return true;
 }
 
 static void

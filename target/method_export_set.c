@@ -10,39 +10,17 @@
 #include <string.h>
 #include <time.h>
 
-static bool
-row_find(struct request *request, struct state_export *ret_row)
-{
-	const char *lun = param_text(request->params, "name");
-	const char *host = param_text(request->params, "host");
-	struct exports exports;
-	bool found = false;
-
-	if (!method_exports(request, &exports))
-		return false;
-	for (unsigned i = 0; i < exports.count && !found; i++) {
-		found = export_is_of(&exports.rows[i], lun, host);
-		if (found)
-			*ret_row = exports.rows[i];
-	}
-	free(exports.rows);
-	if (!found)
-		request_fail(request,
-		    fault_fix(fault_new("export.not-found",
-				  "%s is not exported to host %s", lun, host),
-			"varve export list"));
-	return found;
-}
-
 void
 method_export_set(struct request *request)
 {
 	struct house *house = request->house;
 	struct state_export row;
+	struct exports all;
 	int ret;
 
-	if (!row_find(request, &row))
+	if (!export_find(request, &all, &row))
 		return;
+	free(all.rows);
 	row.expires_unix =
 	    (int64_t)time(NULL) + param_int(request->params, "ttl", 0);
 	request->item = export_item(house, &row);

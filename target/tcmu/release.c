@@ -21,6 +21,7 @@ struct release {
 	struct tcmu_ring **rings; /* NULL: not open */
 	struct pollfd *polls;     /* the rings', and the end */
 	int stop_fd;
+	struct tcmu_event event; /* too large for a stack */
 };
 
 int
@@ -55,21 +56,20 @@ refuse(struct tcmu_ring *ring, const struct tcmu_command *command)
 	tcmu_ring_complete(ring, &gone);
 }
 
-/* uio counts what has come, and is quiet again when that has been read. */
-static void
-refuse_all(struct tcmu_ring *ring)
+/* uio counts what has come, and is quiet again when that has been read.  False:
+ * the device has gone, of which it would never be quiet. */
+static bool
+refuse_all(struct release *release, struct tcmu_ring *ring)
 {
-	struct tcmu_event *event = malloc(sizeof(*event));
+	struct tcmu_event *event = &release->event;
 	uint32_t count;
 
-	assert(event != NULL);
 	if (read(ring->fd, &count, sizeof(count)) < 0 && errno == EIO)
-		count = 0; /* the device has gone */
+		return false;
 	while (tcmu_ring_next(ring, event) > 0)
 		if (event->kind == TCMU_COMMAND)
 			refuse(ring, &event->command);
-	tcmu_ring_kick(ring);
-	free(event);
+	return tcmu_ring_kick(ring) == 0;
 }
 
 static void *
@@ -81,9 +81,8 @@ answer(void *arg)
 	do {
 		for (unsigned i = 0; i < release->count; i++) {
 			struct pollfd *p = &release->polls[i];
-			if (release->rings[i] != NULL)
-				refuse_all(release->rings[i]);
-			if (p->revents & (POLLERR | POLLHUP))
+			if (p->fd >= 0 &&
+			    !refuse_all(release, release->rings[i]))
 				p->fd = -1;
 		}
 		while (poll(release->polls, release->count + 1, -1) < 0)
