@@ -16,7 +16,7 @@ PKG_CONFIG = pkg-config
 # Layers from the ground up.  An include points only to the same layer or to
 # one further left (tests/tidy.py checks it), and each layer is a library, so a
 # unit test links what it may see and nothing else.
-LAYERS = base client backup backstores snapshot target/scsi target/iscsi target/tcmu target tools pool-plugin
+LAYERS = base client backup policy backstores snapshot target/scsi target/iscsi target/tcmu target tools pool-plugin
 MAINS  = target/main.c tools/varve.c tools/varve-backup.c
 
 PKGS_base         = liburing libisal uuid

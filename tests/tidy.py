@@ -16,7 +16,7 @@ import sys
 
 TOP = pathlib.Path(__file__).resolve().parent.parent
 # architecture: an include may only point down this list
-LAYERS = ["base", "client", "backup", "backstores", "snapshot", "target/scsi",
+LAYERS = ["base", "client", "backup", "policy", "backstores", "snapshot", "target/scsi",
           "target/iscsi", "target/tcmu", "target", "tools", "pool-plugin",
           "pool-plugin/libvirt", "tests"]
 # they do not know each other (a LUN holds a backstore, whatever that is)
