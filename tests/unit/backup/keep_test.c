@@ -13,16 +13,22 @@
 
 #define MANY 100000
 
-static uint64_t times[MANY];
+static struct keep_point points[MANY];
 static unsigned kept[MANY];
 
-static uint64_t
+static int64_t
 at(const char *text)
 {
 	struct tm tm = {.tm_isdst = -1};
 
 	assert_non_null(strptime(text, "%Y-%m-%d %H:%M", &tm));
-	return (uint64_t)mktime(&tm);
+	return mktime(&tm);
+}
+
+static struct keep_point
+good(int64_t when)
+{
+	return (struct keep_point){.when = when, .good = true};
 }
 
 static void
@@ -31,16 +37,16 @@ apply(const char *text, size_t count)
 	struct keep_rule rule;
 
 	assert_true(keep_parse(text, &rule));
-	keep_apply(&rule, times, count, kept);
+	keep_apply(&rule, points, count, kept);
 }
 
 static size_t
-kept_count(size_t count, enum keep_period period)
+kept_count(size_t count, enum keep_reason reason)
 {
 	size_t sum = 0;
 
 	for (size_t i = 0; i < count; i++)
-		sum += kept[i] >> period & 1;
+		sum += kept[i] >> reason & 1;
 	return sum;
 }
 
@@ -85,15 +91,15 @@ static void
 the_newest_of_each_day_is_kept(void **unused)
 {
 	(void)unused;
-	times[0] = at("2026-03-01 02:00");
-	times[1] = at("2026-03-01 23:59");
-	times[2] = at("2026-03-02 00:00");
-	times[3] = at("2026-03-04 02:00");
+	points[0] = good(at("2026-03-01 02:00"));
+	points[1] = good(at("2026-03-01 23:59"));
+	points[2] = good(at("2026-03-02 00:00"));
+	points[3] = good(at("2026-03-04 02:00"));
 	apply("daily=3", 4);
 	assert_int_equal(kept[0], 0);
 	assert_int_equal(kept[1], 1u << KEEP_DAILY);
 	assert_int_equal(kept[2], 1u << KEEP_DAILY);
-	assert_int_equal(kept[3], 1u << KEEP_DAILY | 1u << KEEP_LAST);
+	assert_int_equal(kept[3], 1u << KEEP_DAILY | 1u << KEEP_GOOD);
 	apply("daily=2", 4);
 	assert_int_equal(kept[1], 0);
 }
@@ -102,10 +108,10 @@ static void
 weeks_begin_on_monday(void **unused)
 {
 	(void)unused;
-	times[0] = at("2026-03-01 12:00"); /* a Sunday */
-	times[1] = at("2026-03-02 12:00");
-	times[2] = at("2026-03-08 12:00");
-	times[3] = at("2026-03-09 12:00");
+	points[0] = good(at("2026-03-01 12:00")); /* a Sunday */
+	points[1] = good(at("2026-03-02 12:00"));
+	points[2] = good(at("2026-03-08 12:00"));
+	points[3] = good(at("2026-03-09 12:00"));
 	apply("weekly=9", 4);
 	assert_int_equal(kept[0], 1u << KEEP_WEEKLY);
 	assert_int_equal(kept[1], 0);
@@ -118,8 +124,8 @@ static void
 a_week_may_lie_in_two_years(void **unused)
 {
 	(void)unused;
-	times[0] = at("2025-12-30 12:00");
-	times[1] = at("2026-01-02 12:00");
+	points[0] = good(at("2025-12-30 12:00"));
+	points[1] = good(at("2026-01-02 12:00"));
 	apply("weekly=9,yearly=9", 2);
 	assert_int_equal(kept_count(2, KEEP_WEEKLY), 1);
 	assert_int_equal(kept_count(2, KEEP_YEARLY), 2);
@@ -139,7 +145,7 @@ ten_years_have_3653_days(void **unused)
 		    .tm_hour = 2,
 		    .tm_min = 30,
 		    .tm_isdst = -1};
-		times[i] = (uint64_t)mktime(&tm);
+		points[i] = good(mktime(&tm));
 	}
 	apply("daily=10000,monthly=10000,yearly=10000,weekly=10000",
 	    (size_t)days);
@@ -155,11 +161,11 @@ static void
 every_hour_of_ten_years_is_one(void **unused)
 {
 	const size_t hours = 3653 * 24;
-	uint64_t first = at("2020-01-01 00:00");
+	int64_t first = at("2020-01-01 00:00");
 
 	(void)unused;
 	for (size_t i = 0; i < hours; i++)
-		times[i] = first + 3600 * i + 1800;
+		points[i] = good(first + 3600 * (int64_t)i + 1800);
 	apply("hourly=100000,daily=10000", hours);
 	assert_int_equal(kept_count(hours, KEEP_HOURLY), hours);
 	assert_int_equal(kept_count(hours, KEEP_DAILY), 3653);
@@ -172,16 +178,16 @@ the_newest_is_kept_whatever_the_rule_is(void **unused)
 	srandom(11);
 	for (unsigned round = 0; round < 500; round++) {
 		size_t count = 1 + (size_t)random() % 50;
-		uint64_t now = at("2026-01-01 00:00");
+		int64_t now = at("2026-01-01 00:00");
 		char text[64];
 		for (size_t i = 0; i < count; i++)
-			times[i] = now += (uint64_t)random() % 400000;
+			points[i] = good(now += random() % 400000);
 		snprintf(text, sizeof(text), "%s=%ld",
 		    keep_words[random() % KEEP_PERIODS], 1 + random() % 9);
 		apply(text, count);
-		assert_true(kept[count - 1] & 1u << KEEP_LAST);
+		assert_true(kept[count - 1] & 1u << KEEP_GOOD);
 	}
-	keep_apply(&(struct keep_rule){{0}}, times, 0, kept);
+	keep_apply(&(struct keep_rule){{0}}, points, 0, kept);
 }
 
 /* More is kept of more: a longer rule never lets go of what a shorter keeps. */
@@ -193,9 +199,9 @@ a_larger_number_keeps_no_less(void **unused)
 
 	(void)unused;
 	srandom(12);
-	times[0] = at("2026-01-01 00:00");
+	points[0] = good(at("2026-01-01 00:00"));
 	for (unsigned i = 1; i < 64; i++)
-		times[i] = times[i - 1] + (uint64_t)random() % 90000;
+		points[i] = good(points[i - 1].when + random() % 90000);
 	for (unsigned period = 0; period < KEEP_PERIODS; period++) {
 		memset(before, 0, sizeof(before));
 		for (unsigned n = 1; n < 80; n++) {
