@@ -79,6 +79,8 @@ look_up(struct creation *creation)
 	copy_text(point->uuid, sizeof(point->uuid), item_text(snap, "uuid"));
 	copy_text(
 	    point->lun_uuid, sizeof(point->lun_uuid), item_text(lun, "uuid"));
+	copy_text(point->consistency, sizeof(point->consistency),
+	    consistency_of(snap));
 	point->size = item_number(snap, "size");
 	point->block_size = item_number(lun, "block_size");
 	point->created = seconds_of(item_text(snap, "created"));

@@ -5,6 +5,7 @@
  */
 #include "target/api.h"
 #include "base/assert.h"
+#include "base/consistency.h"
 #include <string.h>
 
 #include "target/api_columns.def"

@@ -40,6 +40,7 @@
 	M("snap.list", method_snap_list)                                       \
 	M("snap.show", method_snap_show)                                       \
 	M("snap.rename", method_snap_rename)                                   \
+	M("snap.set", method_snap_set)                                         \
 	M("snap.hold", method_snap_hold)                                       \
 	M("snap.release", method_snap_release)                                 \
 	M("snap.delete", method_snap_delete)                                   \

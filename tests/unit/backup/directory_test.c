@@ -58,6 +58,7 @@ point_of(uint64_t number, const char *name)
 	    .set = "00000000-0000-4000-8000-000000000000",
 	    .lun = "vms/a",
 	    .lun_uuid = "00000000-0000-4000-8000-000000000001",
+	    .consistency = "crash",
 	    .block_size = 512,
 	    .size = 4096,
 	    .covers = 4096};
