@@ -81,8 +81,10 @@ freeze_hook_run(const struct freeze_record *record, const char *verb,
 	    variable("VARVE_SNAPSHOT", member(about, "snapshot"));
 	_cleanup_(freep) char *luns = variable("VARVE_LUNS", names);
 	_cleanup_(freep) char *place = variable("VARVE_STATE", state);
+	_cleanup_(freep) char *hook =
+	    variable("VARVE_HOOK", member(record->json, "hook"));
 	_cleanup_(freep) char *limit = NULL;
-	const char *environment[6] = {policy, snapshot, luns, place};
+	const char *environment[7] = {policy, snapshot, luns, place, hook};
 	char path[PATH_MAX];
 	struct hook_run run = {.path = path,
 	    .verb = verb,
@@ -96,7 +98,7 @@ freeze_hook_run(const struct freeze_record *record, const char *verb,
 
 	if (asprintf(&limit, "VARVE_LIMIT_MS=%u", limit_ms) < 0)
 		abort();
-	environment[4] = limit;
+	environment[5] = limit;
 	*ret_result = (struct hook_result){.end = HOOK_NEVER};
 	*ret_why = NULL;
 	if (problem != NULL) {

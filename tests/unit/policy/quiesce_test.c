@@ -602,6 +602,7 @@ the_hook_knows_what_it_is_about(void **state)
 	    "test \"$VARVE_POLICY $VARVE_SNAPSHOT $VARVE_LUNS\" = "
 	    "'nightly tue vms/db01 vms/db02' || exit 1\n"
 	    "test $VARVE_LIMIT_MS = 60000 || exit 1\n"
+	    "test \"$VARVE_HOOK\" -ef \"$0\" || exit 1\n"
 	    "test -z \"$VARVE_OTHER\" || exit 1\n"
 	    "echo 17 >\"$VARVE_STATE\"\n"
 	    "cat >about\n"
