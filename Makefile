@@ -274,6 +274,9 @@ install: all man install-libvarve install-plugin
 	install -d $(DESTDIR)$(PREFIX)/share/varve
 	sed 's,/usr/local/sbin,$(PREFIX)/sbin,' packaging/varved-tcmu.conf > $(DESTDIR)$(PREFIX)/share/varve/varved-tcmu.conf
 	sed 's,/usr/local/sbin,$(PREFIX)/sbin,' packaging/varved-release.service > $(DESTDIR)$(PREFIX)/share/varve/varved-release.service
+	install -d $(DESTDIR)$(SYSCONFDIR)/varve/quiesce.d
+	install -D -m 755 -t $(DESTDIR)$(PREFIX)/share/varve/quiesce.d packaging/quiesce.d/libvirt
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/varve/quiesce.d packaging/quiesce.d/libvirt.conf
 	install -D -m 644 packaging/varve.sysusers.conf $(DESTDIR)$(PREFIX)/lib/sysusers.d/varve.conf
 	install -D -m 644 packaging/varve.tmpfiles.conf $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/varve.conf
 	for m in $(BUILD)/man/*; do install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man$${m##*.} $$m; done
