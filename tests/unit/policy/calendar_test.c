@@ -86,8 +86,8 @@ words_are_read(void **unused)
 	    "monthly 1", "monthly 1 04:00", "monthly last 04:00",
 	    "monthly 1,15,LAST 04:00", "yearly", "yearly 12-31", "yearly 23:00",
 	    "yearly 12-31 23:00", "yearly 2-29,12-31", "every 1m", "every 15m",
-	    "every 4h", "every 24h", "every 1440m", "EVERY 4H",
-	    "  daily\t02:00 ;  monthly last ", "daily;weekly"};
+	    "every 4h", "every 24h", "every 1440m", "mon, wed 22:00,\t23:00",
+	    "EVERY 4H", "  daily\t02:00 ;  monthly last ", "daily;weekly"};
 
 	(void)unused;
 	for (size_t i = 0; i < ARRAY_SIZE(good); i++)

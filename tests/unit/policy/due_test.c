@@ -275,8 +275,6 @@ each_instant_is_run_or_missed_once(void **unused)
 			struct due due = host_look_straight(&host);
 			host.now += sleep_of(&host, due.next);
 		}
-		/* a restart has only what is on disk, which due_find has not
-		 * seen more than */
 		host_look_straight(&host);
 		assert_int_equal(host.runs + host.missed,
 		    calendar_count(&calendar, host.past.since, host.settled));
