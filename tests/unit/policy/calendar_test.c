@@ -86,8 +86,8 @@ words_are_read(void **unused)
 	    "monthly 1", "monthly 1 04:00", "monthly last 04:00",
 	    "monthly 1,15,LAST 04:00", "yearly", "yearly 12-31", "yearly 23:00",
 	    "yearly 12-31 23:00", "yearly 2-29,12-31", "every 1m", "every 15m",
-	    "every 4h", "every 24h", "every 1440m", "EVERY 4H",
-	    "  daily\t02:00 ;  monthly last ", "daily;weekly"};
+	    "every 4h", "every 24h", "every 1440m", "mon, wed 22:00,\t23:00",
+	    "EVERY 4H", "  daily\t02:00 ;  monthly last ", "daily;weekly"};
 
 	(void)unused;
 	for (size_t i = 0; i < ARRAY_SIZE(good); i++)
@@ -145,6 +145,8 @@ what_is_wrong_is_named(void **unused)
 	    {"every 25h", "'25h'"},
 	    {"every 48h", "'48h'"},
 	    {"every 99999999999999999999h", "'99999999999999999999"},
+	    /* 12 minutes, modulo 2^64 */
+	    {"every 922337203685477581h", "'922337203685477581h'"},
 	    {"weekdays mon 22:00", "'mon'"},
 	};
 	struct calendar calendar;
@@ -322,6 +324,30 @@ examples_run_as_they_say(void **unused)
 	}
 }
 
+/* On 2010-11-07 at 00:01 the clock went back to 23:01: a day had begun, and is
+ * the evening before again. */
+static void
+a_day_that_is_begun_twice_runs_once(void **unused)
+{
+	struct calendar calendar = parse("daily");
+	int64_t midnight = at("2010-11-07 00:00 -0230");
+	int64_t evening = at("2010-11-06 23:30 -0330");
+	int64_t again = at("2010-11-07 00:00 -0330");
+
+	(void)unused;
+	zone("America/St_Johns");
+	assert_true(midnight < evening && evening < again);
+	assert_int_equal(calendar_next(&calendar, midnight - 1), midnight);
+	assert_int_equal(
+	    calendar_next(&calendar, midnight), at("2010-11-08 00:00 -0330"));
+	assert_int_equal(
+	    calendar_next(&calendar, evening), at("2010-11-08 00:00 -0330"));
+	assert_int_equal(calendar_last(&calendar, evening), midnight);
+	assert_int_equal(calendar_last(&calendar, again), midnight);
+	assert_int_equal(calendar_count(&calendar, midnight - 1, evening), 1);
+	assert_int_equal(calendar_count(&calendar, midnight, again), 0);
+}
+
 static void
 there_is_nothing_outside_of_time(void **unused)
 {
@@ -494,20 +520,23 @@ ten_years_are_as_the_clock_shows(void **state)
 	oracle_close(&oracle);
 }
 
+#define FIXED 7
+
 int
 main(void)
 {
-	struct CMUnitTest tests[6 + ARRAY_SIZE(spans)] = {
+	struct CMUnitTest tests[FIXED + ARRAY_SIZE(spans)] = {
 	    cmocka_unit_test(words_are_read),
 	    cmocka_unit_test(what_is_wrong_is_named),
 	    cmocka_unit_test(its_limits_are_named),
 	    cmocka_unit_test(no_text_does_harm),
 	    cmocka_unit_test(examples_run_as_they_say),
+	    cmocka_unit_test(a_day_that_is_begun_twice_runs_once),
 	    cmocka_unit_test(there_is_nothing_outside_of_time),
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(spans); i++)
-		tests[6 + i] = (struct CMUnitTest){.name = spans[i].zone,
+		tests[FIXED + i] = (struct CMUnitTest){.name = spans[i].zone,
 		    .test_func = ten_years_are_as_the_clock_shows,
 		    .initial_state = &spans[i]};
 	return cmocka_run_group_tests(tests, NULL, NULL);
