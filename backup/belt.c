@@ -4,6 +4,7 @@
 #include "base/thread.h"
 #include <stdint.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 
 #define TAKEN UINT8_MAX
 
@@ -123,6 +124,10 @@ stage_main(void *argument)
 	pthread_mutex_lock(&belt->mutex);
 	thread = stage->numbered++;
 	pthread_mutex_unlock(&belt->mutex);
+	/* of this thread alone, by Linux; who may not, does not */
+	if (stage->what.nice != 0)
+		setpriority(PRIO_PROCESS, 0,
+		    getpriority(PRIO_PROCESS, 0) + stage->what.nice);
 	while ((parcel = belt_take(belt, number)) != NULL) {
 		stage->what.work(belt->params.arg, thread, parcel);
 		belt_pass(belt, number, parcel);

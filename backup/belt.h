@@ -21,12 +21,13 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#define BELT_STAGES_MAX  4
+#define BELT_STAGES_MAX  5
 #define BELT_THREADS_MAX 8 /* of a stage */
 
 struct belt_stage {
 	const char *name; /* of its threads, at most 15 characters */
 	unsigned threads;
+	int nice; /* setpriority(2): their share of the processors */
 	/* In thread 0 ... threads - 1 of it: what is done with a parcel.  It
 	 * may call belt_waiting() and belt_stop(), and nothing else of a belt.
 	 */

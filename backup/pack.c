@@ -1,39 +1,56 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "backup/pack.h"
+#include "backup/backup.h"
 #include "backup/belt.h"
 #include "backup/problem.h"
+#include "backup/zstd_frame.h"
 #include "base/assert.h"
 #include "base/cleanup.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <pthread.h>
 #include <string.h>
 #include <zstd.h>
 
 /* A frame holds that much of the stream: at the quick levels a larger one makes
  * the file 1 or 2 % smaller, at the slow ones 5 % and more. */
-#define FRAME_QUICK (1u << 20)
-#define FRAME_SLOW  (4u << 20)
-#define QUICK_MAX   3
+#define STREAM_QUICK (1u << 20)
+#define STREAM_SLOW  (4u << 20)
+#define QUICK_MAX    3
 /* So many are filled, compressed, summed and written at a time. */
 #define PARCELS_QUICK 24
 #define PARCELS_SLOW  12
-/* Of the file: the kernel is told to write it to the disk, so that there is
- * little left to do at the end. */
-#define WRITE_BEHIND (8u << 20)
-/* Stores what it is given, within frames. */
-#define LEVEL_STORE (-(1 << 17))
+/* With one write at a time a disk waits more than it writes. */
+#define WRITERS 4
+/* Who compresses leaves the processors to the others: the sum, above all, is
+ * made by one thread alone. */
+#define COMPRESS_NICE 5
+/* Frames begin there, so that they go to the disk from where they are
+ * (O_DIRECT), and what others have in memory stays there. */
+#define ALIGN 4096u
+/* Space that is there already can be written to by several at once.  It grows
+ * with the file. */
+#define RESERVE_MAX (64u << 20)
 
-/* Of PACK_LEVEL_AUTO, by how many frames wait to be compressed.  On a real
- * file system each takes about two thirds of the time of the one before. */
+/* Of BACKUP_LEVEL_AUTO, by how many frames wait to be compressed: each takes
+ * about two thirds of the time of the one before. */
+#define LEVEL_STORE INT_MIN /* as it is */
 static const int auto_levels[] = {3, 1, -5, -50, -1000, LEVEL_STORE};
+/* What cannot be compressed is known by a look at a 32nd of it. */
+#define SAMPLES      4
+#define SAMPLE_BYTES (8u << 10)
+#define SAMPLE_LEVEL 1
 
-enum { FILL, COMPRESS, SUM, WRITE, STAGES };
+enum { FILL, COMPRESS, SUM, WRITE, NOTE, STAGES };
 
 struct parcel {
-	uint8_t *in, *out;
-	size_t in_length, out_length;
-	bool asked; /* a mark, behind it */
+	uint8_t *in, *out; /* blocks of zstd_frame.h; what they become */
+	size_t in_length;
+	uint8_t *file; /* what is written: one of both */
+	size_t file_length;
+	uint64_t file_offset;
+	bool asked; /* for a mark, behind it */
 	struct pack_mark mark;
 };
 
@@ -41,7 +58,7 @@ struct pack {
 	int fd;
 	const char *name;
 	int level;
-	size_t frame;
+	size_t most; /* of the stream in a parcel */
 	unsigned parcel_count;
 	struct belt *belt;
 	struct parcel parcels[PARCELS_QUICK];
@@ -50,9 +67,8 @@ struct pack {
 	uint64_t stream_bytes;
 
 	ZSTD_CCtx *zstd[BELT_THREADS_MAX]; /* one for each of that stage */
-	struct sha256 *sha256;             /* of the stage that sums */
-	uint64_t file_bytes, begun;        /* of that which writes; begun: what
-					    * the kernel has been told of */
+	struct sha256 *sha256; /* of the stage that sums, as these */
+	uint64_t file_bytes, reserved;
 
 	pthread_mutex_t mutex; /* of all below */
 	int error;             /* of writing */
@@ -65,10 +81,75 @@ struct pack {
 static int
 level_now(struct pack *pack)
 {
-	if (pack->level != PACK_LEVEL_AUTO)
+	if (pack->level != BACKUP_LEVEL_AUTO)
 		return pack->level;
 	return auto_levels[belt_waiting(pack->belt, COMPRESS) *
 			   ARRAY_SIZE(auto_levels) / PARCELS_QUICK];
+}
+
+/* Of a parcel, to its `out`: how long it has become. */
+static size_t
+compress(const struct pack *pack, ZSTD_CCtx *zstd, struct parcel *parcel)
+{
+	ZSTD_outBuffer out = {parcel->out, ZSTD_compressBound(pack->most), 0};
+	size_t left = parcel->in_length, at = 0, ret;
+
+	ZSTD_CCtx_setPledgedSrcSize(zstd, left);
+	do {
+		size_t part;
+		const uint8_t *data = frame_data(parcel->in, at, &part);
+		ZSTD_inBuffer in = {data, part < left ? part : left, 0};
+		ret = ZSTD_compressStream2(zstd, &out, &in,
+		    in.size == left ? ZSTD_e_end : ZSTD_e_continue);
+		assert(!ZSTD_isError(ret)); /* only memory can be missing */
+		assert(in.pos == in.size);
+		at += in.size;
+		left -= in.size;
+	} while (left > 0);
+	assert(ret == 0);
+	return out.pos;
+}
+
+/* What has hardly become less stays as it is, and is read without work. */
+static bool
+is_worth_it(size_t length, size_t before)
+{
+	return length < before - before / 32;
+}
+
+/* By samples from all over a parcel: is it worth the work? */
+static bool
+looks_worth_it(ZSTD_CCtx *zstd, const struct pack *pack, struct parcel *parcel)
+{
+	size_t before = 0, after = 0;
+
+	if (parcel->in_length < 2 * SAMPLES * SAMPLE_BYTES)
+		return true;
+	ZSTD_CCtx_setParameter(zstd, ZSTD_c_compressionLevel, SAMPLE_LEVEL);
+	for (size_t i = 0; i < SAMPLES; i++) {
+		size_t at = parcel->in_length / SAMPLES * i, part, length;
+		const uint8_t *data = frame_data(parcel->in, at, &part);
+		if (part > SAMPLE_BYTES)
+			part = SAMPLE_BYTES;
+		length = ZSTD_compress2(zstd, parcel->out,
+		    ZSTD_compressBound(pack->most), data, part);
+		assert(!ZSTD_isError(length));
+		before += part;
+		after += length;
+	}
+	return is_worth_it(after, before);
+}
+
+/* The level, or LEVEL_STORE. */
+static int
+level_for(struct pack *pack, ZSTD_CCtx *zstd, struct parcel *parcel)
+{
+	int level = level_now(pack);
+
+	if (pack->level == BACKUP_LEVEL_AUTO && level != LEVEL_STORE &&
+	    !looks_worth_it(zstd, pack, parcel))
+		return LEVEL_STORE;
+	return level;
 }
 
 static void
@@ -77,17 +158,42 @@ work_compress(void *arg, unsigned thread, void *argument)
 	struct pack *pack = arg;
 	struct parcel *parcel = argument;
 	ZSTD_CCtx *zstd = pack->zstd[thread];
-	size_t length = 0;
+	int level;
 
-	if (parcel->in_length > 0) {
-		ZSTD_CCtx_setParameter(
-		    zstd, ZSTD_c_compressionLevel, level_now(pack));
-		length = ZSTD_compress2(zstd, parcel->out,
-		    ZSTD_compressBound(pack->frame), parcel->in,
-		    parcel->in_length);
-		assert(!ZSTD_isError(length)); /* only memory can be missing */
+	parcel->file = parcel->out;
+	parcel->file_length = 0;
+	if (parcel->in_length == 0)
+		return;
+	level = level_for(pack, zstd, parcel);
+	if (level != LEVEL_STORE) {
+		ZSTD_CCtx_setParameter(zstd, ZSTD_c_compressionLevel, level);
+		parcel->file_length = compress(pack, zstd, parcel);
 	}
-	parcel->out_length = length;
+	if (level == LEVEL_STORE ||
+	    !is_worth_it(parcel->file_length, parcel->in_length)) {
+		parcel->file = parcel->in;
+		parcel->file_length =
+		    frame_store(parcel->in, parcel->in_length);
+	}
+	parcel->file_length += frame_pad(
+	    &parcel->file[parcel->file_length], parcel->file_length, ALIGN);
+}
+
+/* Who has no space, or cannot reserve it, is told by the writes. */
+static void
+reserve(struct pack *pack)
+{
+	uint64_t more = pack->file_bytes;
+
+	if (pack->file_bytes <= pack->reserved)
+		return;
+	if (more > RESERVE_MAX)
+		more = RESERVE_MAX;
+	if (fallocate(pack->fd, 0, (off_t)pack->reserved,
+		(off_t)(pack->file_bytes - pack->reserved + more)) == 0)
+		pack->reserved = pack->file_bytes + more;
+	else
+		pack->reserved = UINT64_MAX;
 }
 
 static void
@@ -97,30 +203,44 @@ work_sum(void *arg, unsigned thread, void *argument)
 	struct parcel *parcel = argument;
 
 	(void)thread;
-	sha256_add(pack->sha256, parcel->out, parcel->out_length);
-	if (parcel->asked)
-		sha256_text(pack->sha256, parcel->mark.sha256);
+	sha256_add(pack->sha256, parcel->file, parcel->file_length);
+	parcel->file_offset = pack->file_bytes;
+	pack->file_bytes += parcel->file_length;
+	reserve(pack);
+	if (!parcel->asked)
+		return;
+	parcel->mark.file_bytes = pack->file_bytes;
+	sha256_text(pack->sha256, parcel->mark.sha256);
+}
+
+/* What cannot be written past the memory of the kernel is written by it. */
+static bool
+was_direct(int fd)
+{
+	int flags = fcntl(fd, F_GETFL);
+
+	return (flags & O_DIRECT) != 0 &&
+	       fcntl(fd, F_SETFL, flags & ~O_DIRECT) == 0;
 }
 
 static int
-file_write(struct pack *pack, const uint8_t *at, size_t length)
+file_write(int fd, const uint8_t *at, size_t length, uint64_t offset)
 {
 	while (length > 0) {
-		ssize_t ret = write(pack->fd, at, length);
-		if (ret < 0 && errno == EINTR)
+		ssize_t ret = pwrite(fd, at, length, (off_t)offset);
+		if (ret < 0 &&
+		    (errno == EINTR || (errno == EINVAL && was_direct(fd))))
 			continue;
 		if (ret < 0)
 			return -errno;
+		/* begun now, there is little left to do at the end; what is no
+		 * file of a disk refuses */
+		if ((fcntl(fd, F_GETFL) & O_DIRECT) == 0)
+			sync_file_range(
+			    fd, (off_t)offset, ret, SYNC_FILE_RANGE_WRITE);
 		at += ret;
+		offset += (uint64_t)ret;
 		length -= (size_t)ret;
-		pack->file_bytes += (uint64_t)ret;
-	}
-	/* what is no file of a disk refuses, and needs none of it */
-	if (pack->file_bytes - pack->begun >= WRITE_BEHIND) {
-		sync_file_range(pack->fd, (off_t)pack->begun,
-		    (off_t)(pack->file_bytes - pack->begun),
-		    SYNC_FILE_RANGE_WRITE);
-		pack->begun = pack->file_bytes;
 	}
 	return 0;
 }
@@ -130,19 +250,32 @@ work_write(void *arg, unsigned thread, void *argument)
 {
 	struct pack *pack = arg;
 	struct parcel *parcel = argument;
-	int ret = file_write(pack, parcel->out, parcel->out_length);
+	int ret = file_write(
+	    pack->fd, parcel->file, parcel->file_length, parcel->file_offset);
 
 	(void)thread;
+	if (ret == 0)
+		return;
 	pthread_mutex_lock(&pack->mutex);
 	pack->error = -ret;
-	if (ret == 0 && parcel->asked) {
-		parcel->mark.file_bytes = pack->file_bytes;
-		pack->reached = parcel->mark;
-		pack->is_reached = true;
-	}
 	pthread_mutex_unlock(&pack->mutex);
-	if (ret < 0)
-		belt_stop(pack->belt);
+	belt_stop(pack->belt);
+}
+
+/* All that is before it in the file has been written as well. */
+static void
+work_note(void *arg, unsigned thread, void *argument)
+{
+	struct pack *pack = arg;
+	const struct parcel *parcel = argument;
+
+	(void)thread;
+	if (!parcel->asked)
+		return;
+	pthread_mutex_lock(&pack->mutex);
+	pack->reached = parcel->mark;
+	pack->is_reached = true;
+	pthread_mutex_unlock(&pack->mutex);
 }
 
 /* ---- the caller's side ---- */
@@ -191,17 +324,18 @@ pack_write(struct pack *pack, const void *data, size_t length)
 		json_t *problem = filling_begin(pack);
 		struct parcel *parcel = pack->filling;
 		size_t part;
+		uint8_t *to;
 		if (problem != NULL)
 			return problem;
-		part = pack->frame - parcel->in_length;
+		to = frame_data(parcel->in, parcel->in_length, &part);
 		if (part > length)
 			part = length;
-		memcpy(&parcel->in[parcel->in_length], from, part);
+		memcpy(to, from, part);
 		parcel->in_length += part;
 		pack->stream_bytes += part;
 		from += part;
 		length -= part;
-		if (parcel->in_length == pack->frame)
+		if (parcel->in_length == pack->most)
 			filling_end(pack);
 	}
 	return NULL;
@@ -247,6 +381,9 @@ pack_mark(struct pack *pack, struct pack_mark *ret_mark)
 		return stopped(pack);
 	is_reached = pack_reached(pack, ret_mark);
 	assert(is_reached);
+	/* what was reserved and not needed */
+	if (ftruncate(pack->fd, (off_t)pack->file_bytes) < 0)
+		return backup_write_problem(pack->name, errno);
 	return NULL;
 }
 
@@ -268,7 +405,7 @@ go_on(struct pack *pack, const struct pack_mark *mark)
 	uint8_t *buffer = pack->parcels[0].in;
 
 	while (left > 0) {
-		size_t want = left < pack->frame ? left : pack->frame;
+		size_t want = left < pack->most ? left : pack->most;
 		ssize_t got = read(pack->fd, buffer, want);
 		if (got < 0 && errno == EINTR)
 			continue;
@@ -282,7 +419,7 @@ go_on(struct pack *pack, const struct pack_mark *mark)
 	sha256_text(pack->sha256, sum);
 	if (strcmp(sum, mark->sha256) != 0)
 		return changed(pack);
-	pack->file_bytes = pack->begun = mark->file_bytes;
+	pack->file_bytes = pack->reserved = mark->file_bytes;
 	pack->stream_bytes = mark->stream_bytes;
 	return NULL;
 }
@@ -307,15 +444,33 @@ compressors_new(struct pack *pack, unsigned count)
 	}
 }
 
+static uint8_t *
+room_new(size_t size)
+{
+	/* what pads it is less than two times ALIGN */
+	uint8_t *room =
+	    aligned_alloc(ALIGN, (size + 3 * ALIGN - 1) / ALIGN * ALIGN);
+
+	assert(room != NULL);
+	return room;
+}
+
 static void
 parcels_new(struct pack *pack)
 {
 	for (unsigned i = 0; i < pack->parcel_count; i++) {
-		pack->parcels[i].in = malloc(pack->frame);
-		pack->parcels[i].out = malloc(ZSTD_compressBound(pack->frame));
-		assert(pack->parcels[i].in != NULL);
-		assert(pack->parcels[i].out != NULL);
+		pack->parcels[i].in = room_new(FRAME_ROOM(pack->most));
+		pack->parcels[i].out = room_new(ZSTD_compressBound(pack->most));
 	}
+}
+
+/* From the first byte on or not at all: what was begun otherwise is gone on
+ * with so. */
+static void
+direct_begin(const struct pack *pack)
+{
+	if (pack->file_bytes % ALIGN == 0)
+		fcntl(pack->fd, F_SETFL, fcntl(pack->fd, F_GETFL) | O_DIRECT);
 }
 
 static json_t *
@@ -323,9 +478,11 @@ belt_begin(struct pack *pack)
 {
 	const struct belt_stage stages[STAGES] = {
 	    [FILL] = {.threads = 0},
-	    [COMPRESS] = {"varve-zstd", processors(), work_compress},
-	    [SUM] = {"varve-sha256", 1, work_sum},
-	    [WRITE] = {"varve-write", 1, work_write},
+	    [COMPRESS] = {"varve-zstd", processors(), COMPRESS_NICE,
+		work_compress},
+	    [SUM] = {"varve-sha256", 1, 0, work_sum},
+	    [WRITE] = {"varve-write", WRITERS, 0, work_write},
+	    [NOTE] = {"varve-note", 1, 0, work_note},
 	};
 	const struct belt_params params = {.stages = stages,
 	    .stage_count = STAGES,
@@ -334,6 +491,7 @@ belt_begin(struct pack *pack)
 	    .parcel_count = pack->parcel_count,
 	    .arg = pack};
 
+	direct_begin(pack);
 	compressors_new(pack, stages[COMPRESS].threads);
 	pack->belt = belt_new(&params);
 	return pack->belt != NULL ? NULL
@@ -351,7 +509,7 @@ pack_new(int fd, const char *name, int level, const struct pack_mark *mark,
 	pack->fd = fd;
 	pack->name = name;
 	pack->level = level;
-	pack->frame = level <= QUICK_MAX ? FRAME_QUICK : FRAME_SLOW;
+	pack->most = level <= QUICK_MAX ? STREAM_QUICK : STREAM_SLOW;
 	pack->parcel_count = level <= QUICK_MAX ? PARCELS_QUICK : PARCELS_SLOW;
 	pack->sha256 = sha256_new();
 	pthread_mutex_init(&pack->mutex, NULL);

@@ -23,14 +23,10 @@ struct pack_mark {
 
 struct pack;
 
-/* zstd's levels are from 1; this one follows what the processors have left: the
- * more there is that waits to be compressed, the less time each frame gets. */
-#define PACK_LEVEL_AUTO 0
-
-/* Writes to fd, which stays the caller's; name is for problems.  mark: where to
- * go on; NULL: from the beginning.  What the file has until there is read and
- * has to be what the mark says; what it has behind goes.
- *   backup.resume   it is not */
+/* Writes to fd, which stays the caller's; name is for problems.  level:
+ * as of backup_create_params.  mark: where to go on; NULL: from the beginning.
+ * What the file has until there is read and has to be what the mark says; what
+ * it has behind goes. backup.resume   it is not */
 json_t *pack_new(int fd, const char *name, int level,
     const struct pack_mark *mark, struct pack **ret_pack);
 /* What is not in the file by then need not get there.  NULL is nothing. */
