@@ -33,10 +33,12 @@
  * with the file. */
 #define RESERVE_MAX (64u << 20)
 
-/* Of BACKUP_LEVEL_AUTO, by how many frames wait to be compressed: each takes
- * about two thirds of the time of the one before. */
+/* Of BACKUP_LEVEL_AUTO: each takes about two thirds of the time of the one
+ * before. */
 #define LEVEL_STORE INT_MIN /* as it is */
 static const int auto_levels[] = {3, 1, -5, -50, -1000, LEVEL_STORE};
+/* So many that wait are not much yet. */
+#define SETTLE 2
 /* What cannot be compressed is known by a look at a 32nd of it. */
 #define SAMPLES      4
 #define SAMPLE_BYTES (8u << 10)
@@ -78,13 +80,21 @@ struct pack {
 
 /* ---- the stages ---- */
 
+/* Who reads waits when no parcel is free.  So the more of those that are not on
+ * their way out wait to be compressed, the quicker that has to be; and when
+ * none does, something else is the slowest, and there is time.  It settles
+ * where compressing is as fast as what is around it. */
 static int
 level_now(struct pack *pack)
 {
+	unsigned waiting, vacant;
+
 	if (pack->level != BACKUP_LEVEL_AUTO)
 		return pack->level;
-	return auto_levels[belt_waiting(pack->belt, COMPRESS) *
-			   ARRAY_SIZE(auto_levels) / PARCELS_QUICK];
+	waiting = belt_waiting(pack->belt, COMPRESS);
+	vacant = belt_waiting(pack->belt, FILL);
+	return auto_levels[waiting * ARRAY_SIZE(auto_levels) /
+			   (waiting + vacant + SETTLE)];
 }
 
 /* Of a parcel, to its `out`: how long it has become. */

@@ -48,11 +48,13 @@ struct unpack {
 	struct unpack_state *state;
 };
 
-/* Reads fd from its beginning; fd stays the caller's.  Errors of its bytes:
- * -EBADMSG what is compressed is damaged, -EIO and others of read(2). */
+/* Reads fd from where it stands, in a thread of its own; fd stays the caller's.
+ * Errors of its bytes: -EBADMSG what is compressed is damaged, -EAGAIN there
+ * are no more threads to be had, -EIO and others of read(2). */
 void unpack_init(struct unpack *unpack, int fd);
 void unpack_done(struct unpack *unpack);
-/* Of what was read so far: all of the file at the end of its bytes. */
+/* Of what was read so far, which may be ahead of the bytes: all of the file at
+ * their end. */
 void unpack_mark(const struct unpack *unpack, struct pack_mark *ret_mark);
 
 #endif
