@@ -223,14 +223,18 @@ work_sum(void *arg, unsigned thread, void *argument)
 	sha256_text(pack->sha256, parcel->mark.sha256);
 }
 
+static bool
+is_direct(int fd)
+{
+	return (fcntl(fd, F_GETFL) & O_DIRECT) != 0;
+}
+
 /* What cannot be written past the memory of the kernel is written by it. */
 static bool
 was_direct(int fd)
 {
-	int flags = fcntl(fd, F_GETFL);
-
-	return (flags & O_DIRECT) != 0 &&
-	       fcntl(fd, F_SETFL, flags & ~O_DIRECT) == 0;
+	return is_direct(fd) &&
+	       fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) & ~O_DIRECT) == 0;
 }
 
 static int
@@ -245,7 +249,7 @@ file_write(int fd, const uint8_t *at, size_t length, uint64_t offset)
 			return -errno;
 		/* begun now, there is little left to do at the end; what is no
 		 * file of a disk refuses */
-		if ((fcntl(fd, F_GETFL) & O_DIRECT) == 0)
+		if (!is_direct(fd))
 			sync_file_range(
 			    fd, (off_t)offset, ret, SYNC_FILE_RANGE_WRITE);
 		at += ret;
@@ -543,6 +547,7 @@ pack_free(struct pack *pack)
 	if (pack == NULL)
 		return;
 	belt_free(pack->belt);
+	was_direct(pack->fd);
 	for (unsigned i = 0; i < pack->parcel_count; i++) {
 		free(pack->parcels[i].in);
 		free(pack->parcels[i].out);
