@@ -215,7 +215,7 @@ portal_choose(struct attachment *attachment, const char *portal)
 json_t *
 attachment_log_in(struct attachment *attachment)
 {
-	const struct initiator_params params = {
+	const struct session_params params = {
 	    .portal = attachment->portal,
 	    .target = item_text(attachment->export, "iqn"),
 	    .lun = (int)item_number(attachment->export, "lun"),
@@ -223,6 +223,7 @@ attachment_log_in(struct attachment *attachment)
 	    .user = item_text(attachment->credentials, "chap_user"),
 	    .secret = item_text(attachment->credentials, "secret"),
 	    .what = attachment->name,
+	    .patience_ms = varve_timeout(attachment->varve),
 	};
 
 	assert(attachment->initiator == NULL);
