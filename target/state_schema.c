@@ -98,7 +98,13 @@ static const char step_5[] =
 /* our own target, or the kernel's */
 "ALTER TABLE exports ADD COLUMN carrier TEXT NOT NULL DEFAULT 'iscsi';";
 
-static const char *const steps[] = { step_1, step_2, step_3, step_4, step_5 };
+static const char step_6[] =
+/* hosts that go by themselves, when they have no LUN then */
+"ALTER TABLE hosts ADD COLUMN expires INTEGER NOT NULL DEFAULT 0;";
+
+static const char *const steps[] = {
+	step_1, step_2, step_3, step_4, step_5, step_6
+};
 /* clang-format on */
 static_assert(ARRAY_SIZE(steps) == STATE_VERSION, "a step for each version");
 
