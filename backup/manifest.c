@@ -64,6 +64,11 @@ static const struct member {
 	{                                                                      \
 		name, offsetof(struct backup_point, field), 0, NULL, NULL      \
 	}
+/* 0 in one that does not have it */
+#define LATE(name, field)                                                      \
+	{                                                                      \
+		name, offsetof(struct backup_point, field), 0, NULL, ""        \
+	}
 #define TEXT(name, field, check) SINCE(name, field, check, NULL)
 #define SINCE(name, field, check, otherwise)                                   \
 	{                                                                      \
@@ -78,9 +83,11 @@ static const struct member {
     TEXT("lun_uuid", lun_uuid, word_is_uuid),
     TEXT("uuid", uuid, word_is_uuid),
     NUMBER("created", created),
+    LATE("epoch", epoch),
     SINCE("consistency", consistency, is_consistency, "crash"),
     TEXT("base", base, is_name_or_empty),
     TEXT("base_uuid", base_uuid, is_uuid_or_empty),
+    LATE("base_epoch", base_epoch),
     TEXT("bookmark", bookmark, is_name_or_empty),
     TEXT("bookmark_uuid", bookmark_uuid, is_uuid_or_empty),
     NUMBER("block_size", block_size),
@@ -95,6 +102,7 @@ static const struct member {
     NUMBER("finished", finished),
     TEXT("full_because", full_because, is_text),
 #undef NUMBER
+#undef LATE
 #undef TEXT
 #undef SINCE
 };
@@ -192,7 +200,8 @@ member_read(
 	uint64_t number = (uint64_t)json_integer_value(value);
 
 	if (value == NULL && m->otherwise != NULL) {
-		strcpy((char *)point + m->offset, m->otherwise);
+		if (m->text != NULL)
+			strcpy((char *)point + m->offset, m->otherwise);
 		return NULL;
 	}
 	if (m->text == NULL) {
