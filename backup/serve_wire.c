@@ -193,6 +193,25 @@ serve_tls_load(
 	    "%s (server-cert.pem, server-key.pem)", gnutls_strerror(ret));
 }
 
+/* ---- bytes ---- */
+
+/* What TLS reads from the socket. */
+static ssize_t
+pull(gnutls_transport_ptr_t arg, void *to, size_t length)
+{
+	const struct serve_wire *wire = arg;
+
+	return recv(wire->fd, to, length, wire->no_wait ? MSG_DONTWAIT : 0);
+}
+
+static ssize_t
+push(gnutls_transport_ptr_t arg, const void *from, size_t length)
+{
+	const struct serve_wire *wire = arg;
+
+	return send(wire->fd, from, length, MSG_NOSIGNAL);
+}
+
 static int
 start_tls(struct nbd_wire *nbd)
 {
@@ -200,31 +219,42 @@ start_tls(struct nbd_wire *nbd)
 	int ret = gnutls_init(&wire->session, GNUTLS_SERVER);
 
 	assert(ret == 0);
+	/* nothing of what was said in the clear is left to be taken for more */
+	assert(wire->ahead_at == wire->ahead_length);
 	gnutls_set_default_priority(wire->session);
 	gnutls_credentials_set(
 	    wire->session, GNUTLS_CRD_CERTIFICATE, wire->credentials);
-	gnutls_transport_set_int(wire->session, wire->fd);
+	gnutls_transport_set_ptr(wire->session, wire);
+	gnutls_transport_set_pull_function(wire->session, pull);
+	gnutls_transport_set_push_function(wire->session, push);
 	do {
 		ret = gnutls_handshake(wire->session);
 	} while (ret < 0 && !gnutls_error_is_fatal(ret));
 	return ret < 0 ? -EPROTO : 0;
 }
 
-/* ---- bytes ---- */
-
+/* 0: the end; -EAGAIN: with no_wait, nothing is there; negative: it broke. */
 static ssize_t
 some_in(struct serve_wire *wire, void *to, size_t length)
 {
 	ssize_t got;
 
-	do {
-		got = wire->session != NULL
-			  ? gnutls_record_recv(wire->session, to, length)
-			  : recv(wire->fd, to, length, 0);
-	} while (wire->session != NULL
-		     ? got == GNUTLS_E_INTERRUPTED || got == GNUTLS_E_AGAIN
-		     : got < 0 && errno == EINTR);
-	return got;
+	for (;;) {
+		if (wire->session == NULL) {
+			got = pull(wire, to, length);
+			if (got < 0 && errno != EINTR)
+				return -errno;
+		} else {
+			got = gnutls_record_recv(wire->session, to, length);
+			if (got == GNUTLS_E_AGAIN && wire->no_wait)
+				return -EAGAIN;
+			if (got < 0 && got != GNUTLS_E_AGAIN &&
+			    got != GNUTLS_E_INTERRUPTED)
+				return -EPIPE;
+		}
+		if (got >= 0)
+			return got;
+	}
 }
 
 static ssize_t
@@ -242,12 +272,27 @@ some_out(struct serve_wire *wire, const void *from, size_t length)
 	return put;
 }
 
+/* What was read ahead. */
+static size_t
+take_ahead(struct serve_wire *wire, void *to, size_t length)
+{
+	size_t left = wire->ahead_length - wire->ahead_at;
+
+	if (length > left)
+		length = left;
+	memcpy(to, wire->ahead + wire->ahead_at, length);
+	wire->ahead_at += length;
+	return length;
+}
+
 static int
 wire_read(struct nbd_wire *nbd, void *to, size_t length)
 {
 	struct serve_wire *wire = container_of(nbd, struct serve_wire, wire);
-	uint8_t *at = to;
+	size_t ahead = take_ahead(wire, to, length);
+	uint8_t *at = (uint8_t *)to + ahead;
 
+	length -= ahead;
 	while (length > 0) {
 		ssize_t got = some_in(wire, at, length);
 		if (got <= 0)
@@ -256,6 +301,24 @@ wire_read(struct nbd_wire *nbd, void *to, size_t length)
 		length -= (size_t)got;
 	}
 	return 0;
+}
+
+/* A byte of TLS on the socket need not be one of the client's: only what was
+ * read is known to be there.  The end is found by read(). */
+static bool
+wire_ready(struct nbd_wire *nbd)
+{
+	struct serve_wire *wire = container_of(nbd, struct serve_wire, wire);
+	ssize_t got;
+
+	if (wire->ahead_at < wire->ahead_length)
+		return true;
+	wire->no_wait = true;
+	got = some_in(wire, wire->ahead, sizeof(wire->ahead));
+	wire->no_wait = false;
+	wire->ahead_at = 0;
+	wire->ahead_length = got > 0 ? (size_t)got : 0;
+	return got != -EAGAIN;
 }
 
 static int
@@ -281,6 +344,7 @@ serve_wire_init(struct serve_wire *wire, int fd,
 	*wire = (struct serve_wire){
 	    .wire = {.read = wire_read,
 		.write = wire_write,
+		.ready = wire_ready,
 		.start_tls = credentials != NULL ? start_tls : NULL},
 	    .fd = fd,
 	    .credentials = credentials,

@@ -30,6 +30,9 @@ struct serve_wire {
 	int fd;                                       /* the caller's */
 	gnutls_certificate_credentials_t credentials; /* NULL: no TLS */
 	gnutls_session_t session;                     /* NULL: in the clear */
+	bool no_wait;        /* to read is not to wait, now */
+	uint8_t ahead[4096]; /* read, and not taken yet */
+	size_t ahead_at, ahead_length;
 };
 
 void serve_wire_init(struct serve_wire *wire, int fd,

@@ -210,7 +210,7 @@ def tls(varved, directory, raw):
     (pki / "ca-cert.pem").write_bytes((pki / "server-cert.pem").read_bytes())
     with Server(varved, "vms/web01@tue", "127.0.0.1:0", "--tls", pki) as server:
         out = directory / "secret"
-        run("nbdcopy", f"{server.uri}?tls-certificates={pki}", out)
+        run("nbdcopy", "--requests=64", f"{server.uri}?tls-certificates={pki}", out)
         claim("nbdcopy reads it by TLS", filecmp.cmp(out, raw, shallow=False))
         claim("in the clear it is refused", run(
             "nbdinfo", server.uri.replace("nbds://", "nbd://"), check=False).returncode != 0)
@@ -222,6 +222,18 @@ def tls(varved, directory, raw):
         claim_equal("to other machines it is not served without", server.code, "serve.tls")
 
 
+def many_at_once(directory, uri, raw):
+    """Reads of all lengths, many under way, over one connection and several."""
+    for connections, requests, size in ((1, 64, 4096), (1, 16, 1 << 20), (4, 32, 262144),
+                                        (1, 3, 32 * MIB)):
+        out = directory / "many"
+        out.unlink(missing_ok=True)
+        run("nbdcopy", "--no-extents", f"--connections={connections}",
+            f"--requests={requests}", f"--request-size={size}", uri, out)
+        claim(f"{requests} requests of {size} bytes at once over {connections} connections",
+              filecmp.cmp(out, raw, shallow=False))
+
+
 def story(directory, varved):
     varved.varve("pool", "create", "vms", directory / "vms.pool", "--size", "512M")
     varved.varve("host", "add", "h", "--iqn", IQN, "--no-chap")
@@ -231,6 +243,7 @@ def story(directory, varved):
         raw = maps_are_qemus(varved, directory, server.uri, qcow2)
         stalled = rude_clients(path, server.uri, raw, directory)
         clients_read(directory, server.uri, raw)
+        many_at_once(directory, server.uri, raw)
         claim("who stalls is cut off in the end", all(is_closed(s) for s in stalled))
         held_while_served(varved, server, path)
     varved.varve("bookmark", "create", "vms/web01@mon", "monday")
