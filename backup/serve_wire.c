@@ -5,6 +5,7 @@
 #include "base/cleanup.h"
 #include <arpa/inet.h>
 #include <errno.h>
+#include <gnutls/x509.h>
 #include <netdb.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -170,27 +171,63 @@ serve_socket_close(struct serve_socket *socket)
 
 /* ---- TLS ---- */
 
-json_t *
-serve_tls_load(
-    const char *directory, gnutls_certificate_credentials_t *ret_credentials)
+static char *
+file_of(const char *directory, const char *name)
 {
-	_cleanup_(freep) char *certificate = NULL, *key = NULL;
+	char *path;
+
+	if (asprintf(&path, "%s/%s", directory, name) < 0)
+		abort();
+	return path;
+}
+
+static bool
+is_there(const char *path)
+{
+	return access(path, F_OK) == 0 || errno != ENOENT;
+}
+
+/* Whom clients' certificates have to be of, and which are called back. */
+static int
+tls_load_ca(const char *directory, gnutls_certificate_credentials_t credentials)
+{
+	_cleanup_(freep) char *ca = file_of(directory, "ca-cert.pem"),
+			      *crl = file_of(directory, "ca-crl.pem");
+	int ret = gnutls_certificate_set_x509_trust_file(
+	    credentials, ca, GNUTLS_X509_FMT_PEM);
+
+	/* the number of them */
+	if (ret == 0)
+		return GNUTLS_E_NO_CERTIFICATE_FOUND;
+	if (ret > 0 && is_there(crl))
+		ret = gnutls_certificate_set_x509_crl_file(
+		    credentials, crl, GNUTLS_X509_FMT_PEM);
+	return ret;
+}
+
+json_t *
+serve_tls_load(const char *directory, bool verify,
+    gnutls_certificate_credentials_t *ret_credentials)
+{
+	_cleanup_(freep) char *certificate =
+				  file_of(directory, "server-cert.pem"),
+			      *key = file_of(directory, "server-key.pem");
 	int ret = gnutls_certificate_allocate_credentials(ret_credentials);
 
 	assert(ret == 0);
-	if (asprintf(&certificate, "%s/server-cert.pem", directory) < 0 ||
-	    asprintf(&key, "%s/server-key.pem", directory) < 0)
-		abort();
 	ret = gnutls_certificate_set_x509_key_file(
 	    *ret_credentials, certificate, key, GNUTLS_X509_FMT_PEM);
+	if (ret >= 0 && verify)
+		ret = tls_load_ca(directory, *ret_credentials);
 	if (ret >= 0)
 		return NULL;
 	gnutls_certificate_free_credentials(*ret_credentials);
 	*ret_credentials = NULL;
 	return problem_why(
 	    backup_problem(
-		BACKUP_TLS, "the certificate in %s cannot be used", directory),
-	    "%s (server-cert.pem, server-key.pem)", gnutls_strerror(ret));
+		BACKUP_TLS, "the certificates in %s cannot be used", directory),
+	    "%s (server-cert.pem, server-key.pem%s)", gnutls_strerror(ret),
+	    verify ? ", ca-cert.pem" : "");
 }
 
 /* ---- bytes ---- */
@@ -212,6 +249,18 @@ push(gnutls_transport_ptr_t arg, const void *from, size_t length)
 	return send(wire->fd, from, length, MSG_NOSIGNAL);
 }
 
+/* A client shows a certificate that is for clients, of the CA's. */
+static void
+require_certificate(gnutls_session_t session)
+{
+	static char purpose[] = GNUTLS_KP_TLS_WWW_CLIENT;
+	static gnutls_typed_vdata_st data[] = {
+	    {GNUTLS_DT_KEY_PURPOSE_OID, (unsigned char *)purpose, 0}};
+
+	gnutls_certificate_server_set_request(session, GNUTLS_CERT_REQUIRE);
+	gnutls_session_set_verify_cert2(session, data, ARRAY_SIZE(data), 0);
+}
+
 static int
 start_tls(struct nbd_wire *nbd)
 {
@@ -224,6 +273,8 @@ start_tls(struct nbd_wire *nbd)
 	gnutls_set_default_priority(wire->session);
 	gnutls_credentials_set(
 	    wire->session, GNUTLS_CRD_CERTIFICATE, wire->credentials);
+	if (wire->verify)
+		require_certificate(wire->session);
 	gnutls_transport_set_ptr(wire->session, wire);
 	gnutls_transport_set_pull_function(wire->session, pull);
 	gnutls_transport_set_push_function(wire->session, push);
@@ -339,7 +390,7 @@ wire_write(struct nbd_wire *nbd, const void *from, size_t length)
 
 void
 serve_wire_init(struct serve_wire *wire, int fd,
-    gnutls_certificate_credentials_t credentials)
+    gnutls_certificate_credentials_t credentials, bool verify)
 {
 	*wire = (struct serve_wire){
 	    .wire = {.read = wire_read,
@@ -348,6 +399,7 @@ serve_wire_init(struct serve_wire *wire, int fd,
 		.start_tls = credentials != NULL ? start_tls : NULL},
 	    .fd = fd,
 	    .credentials = credentials,
+	    .verify = verify,
 	};
 }
 

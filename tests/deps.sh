@@ -26,7 +26,7 @@ build_packages="build-essential pkg-config clang liburing-dev libisal-dev
     libvirt-dev libglib2.0-dev libxml2-dev"
 test_packages="libcmocka-dev libiscsi-bin qemu-utils
     qemu-block-extra qemu-system-common
-    qemu-system-x86 busybox-static kmod cpio fuse3 fio e2fsprogs zstd libnbd-bin openssl sg3-utils ddpt python3 jq sqlite3 bash-completion
+    qemu-system-x86 busybox-static kmod cpio fuse3 fio e2fsprogs zstd libnbd-bin openssl gnutls-bin sg3-utils ddpt python3 jq sqlite3 bash-completion
     clang-format tgt util-linux dmsetup open-iscsi libtcmu2
     libvirt-daemon libvirt-clients libvirt-daemon-driver-qemu
     libvirt-daemon-driver-storage-iscsi-direct"

@@ -656,6 +656,7 @@ run_snap_serve(struct cli *cli, enum api_exit *ret_exit)
 	    .since = text_of(cli, "since"),
 	    .listen = text_of(cli, "nbd"),
 	    .tls = text_of(cli, "tls"),
+	    .tls_verify = flag_of(cli, "tls_verify"),
 	    .portal = text_of(cli, "portal"),
 	    .ttl_seconds = ready.ttl,
 	    .ready = say_ready,
@@ -665,6 +666,9 @@ run_snap_serve(struct cli *cli, enum api_exit *ret_exit)
 	json_t *problem = varve_of(cli, &params.varve);
 
 	(void)ret_exit;
+	if (problem == NULL && params.tls_verify && params.tls == NULL)
+		problem = problem_new(
+		    API_USAGE, "usage.option", "--tls-verify belongs to --tls");
 	if (problem != NULL)
 		return problem;
 	interrupted = 0;

@@ -222,6 +222,60 @@ def tls(varved, directory, raw):
         claim_equal("to other machines it is not served without", server.code, "serve.tls")
 
 
+def certificate(pki, name, ca, *options):
+    """NAME-cert.pem, NAME-key.pem of a CA; of itself when that is its name."""
+    template, key, cert = (pki / f"{name}{end}" for end in (".cfg", "-key.pem", "-cert.pem"))
+    template.write_text(f'cn = "{name}"\nexpiration_days = 2\n' + "\n".join(options) + "\n")
+    run("certtool", "--generate-privkey", "--ecdsa", "--outfile", key)
+    of = ["--generate-self-signed"] if ca == name else [
+        "--generate-certificate", "--load-ca-certificate", pki / f"{ca}-cert.pem",
+        "--load-ca-privkey", pki / f"{ca}-key.pem"]
+    run("certtool", *of, "--load-privkey", key, "--template", template, "--outfile", cert)
+
+
+def tls_of_clients(varved, directory, raw):
+    """Who has no certificate of the CA, or not one for clients, is not let in."""
+    pki = directory / "pki-of-clients"
+    pki.mkdir()
+    certificate(pki, "ca", "ca", "ca", "cert_signing_key", "crl_signing_key")
+    certificate(pki, "stranger", "stranger", "ca", "cert_signing_key", "crl_signing_key")
+    certificate(pki, "server", "ca", "tls_www_server", "ip_address = 127.0.0.1")
+    certificate(pki, "good", "ca", "tls_www_client")
+    certificate(pki, "other", "stranger", "tls_www_client")
+    certificate(pki, "host", "ca", "tls_www_server")
+    certificate(pki, "revoked", "ca", "tls_www_client")
+    (pki / "crl.cfg").write_text("crl_next_update = 2\ncrl_number = 1\n")
+    run("certtool", "--generate-crl", "--load-ca-privkey", pki / "ca-key.pem",
+        "--load-ca-certificate", pki / "ca-cert.pem", "--load-certificate",
+        pki / "revoked-cert.pem", "--template", pki / "crl.cfg", "--outfile",
+        pki / "ca-crl.pem")
+    with Server(varved, "vms/web01@tue", "127.0.0.1:0", "--tls", pki, "--tls-verify") as server:
+        let_in = []
+        for who in ("nobody", "good", "other", "host", "revoked"):
+            own = directory / f"pki-{who}"
+            own.mkdir()
+            (own / "ca-cert.pem").write_bytes((pki / "ca-cert.pem").read_bytes())
+            for end in ("cert", "key") if who != "nobody" else ():
+                (own / f"client-{end}.pem").write_bytes((pki / f"{who}-{end}.pem").read_bytes())
+            if run("nbdinfo", f"{server.uri}?tls-certificates={own}", check=False
+                   ).returncode == 0:
+                let_in.append(who)
+        claim_equal("only who has a certificate for clients, of the CA, is let in",
+                    let_in, ["good"])
+        out = directory / "of-clients"
+        host, port = server.uri.split("/")[2].split(":")
+        run("qemu-img", "convert", "-O", "raw", "--object",
+            f"tls-creds-x509,id=t,dir={directory}/pki-good,endpoint=client", "--image-opts",
+            f"driver=nbd,host={host},port={port},export={server.uri.rsplit('/', 1)[1]},"
+            "tls-creds=t", out)
+        claim("and qemu-img reads it", filecmp.cmp(out, raw, shallow=False))
+    (pki / "ca-cert.pem").unlink()
+    with Server(varved, "vms/web01@tue", "127.0.0.1:0", "--tls", pki, "--tls-verify") as server:
+        claim_equal("without a CA it is not served so", server.code, "serve.tls")
+    with Server(varved, "vms/web01@tue", "127.0.0.1:0", "--tls-verify") as server:
+        claim_equal("nor without TLS", server.code, "usage.option")
+
+
 def many_at_once(directory, uri, raw):
     """Reads of all lengths, many under way, over one connection and several."""
     for connections, requests, size in ((1, 64, 4096), (1, 16, 1 << 20), (4, 32, 262144),
@@ -258,6 +312,7 @@ def story(directory, varved):
     with Server(varved, "vms/web01@tue", f"unix:{path}", "--since", "friday") as server:
         claim_equal("a base that is not there is said", server.code, "bookmark.not-found")
     tls(varved, directory, raw)
+    tls_of_clients(varved, directory, raw)
 
 
 if __name__ == "__main__":
