@@ -201,6 +201,12 @@ test-ceph:
 	$(MAKE) all
 	BUILD=$(BUILD) tests/ceph/suite.py
 
+# varve backup send through OpenSSH, with an sshd of the test's own
+test-ssh: deps
+	tests/deps.sh sshd
+	$(MAKE) all
+	BUILD=$(BUILD) tests/ssh/suite.py
+
 # What the manual says of other backup programs, with these
 test-recipes:
 	tests/deps.sh recipes
@@ -295,6 +301,7 @@ help:
 	@echo 'make test-guest         in virtual machines: the kernel as initiator, and its target'
 	@echo 'make test-libvirt       libvirtd with the plugin: volumes, guests, faults, under ASan'
 	@echo 'make test-ceph          backups, judged by a Ceph of one node'
+	@echo 'make test-ssh           backups sent through a real ssh'
 	@echo 'make test-recipes       snapshots into restic and borg, and back'
 	@echo 'make soak|fuzz|bench   hours of simulation, fuzzing; speed against peers'
 	@echo 'make conformance        docs/conformance.md anew, from iscsi-test-cu and a peer'
@@ -307,7 +314,7 @@ distclean: clean
 	rm -f config.mak
 
 always:
-.PHONY: always all tests deps demo test test-ceph test-guest test-libvirt test-recipes tidy bench bench-backup bench-libvirt bench-tcmu bench-snapshots conformance soak fuzz man install install-libvarve install-plugin help clean distclean
+.PHONY: always all tests deps demo test test-ceph test-guest test-libvirt test-recipes test-ssh tidy bench bench-backup bench-libvirt bench-tcmu bench-snapshots conformance soak fuzz man install install-libvarve install-plugin help clean distclean
 .SECONDARY:
 .DELETE_ON_ERROR:
 # not of the sources that deps unpacks: theirs are no makefiles, or not ours
