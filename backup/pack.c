@@ -37,8 +37,8 @@
  * before. */
 #define LEVEL_STORE INT_MIN /* as it is */
 static const int auto_levels[] = {3, 1, -5, -50, -1000, LEVEL_STORE};
-/* So many that wait are not much yet. */
-#define SETTLE 2
+#define HASTE_ONE  1024u /* from one level to the next */
+#define AVERAGE_OF 16
 /* What cannot be compressed is known by a look at a 32nd of it. */
 #define SAMPLES      4
 #define SAMPLE_BYTES (8u << 10)
@@ -73,6 +73,7 @@ struct pack {
 	uint64_t file_bytes, reserved;
 
 	pthread_mutex_t mutex; /* of all below */
+	unsigned haste;        /* of BACKUP_LEVEL_AUTO, in 1 / HASTE_ONE */
 	int error;             /* of writing */
 	bool is_reached;
 	struct pack_mark reached;
@@ -82,19 +83,27 @@ struct pack {
 
 /* Who reads waits when no parcel is free.  So the more of those that are not on
  * their way out wait to be compressed, the quicker that has to be; and when
- * none does, something else is the slowest, and there is time.  It settles
- * where compressing is as fast as what is around it. */
+ * none does, something else is the slowest, and there is time.
+ *
+ * What that says is taken as an average over many parcels.  It goes up and down
+ * with every turn of the processors, and some at a high level and some at none
+ * cost more, and become less small, than all at one between. */
 static int
 level_now(struct pack *pack)
 {
-	unsigned waiting, vacant;
+	unsigned waiting, vacant, haste;
 
 	if (pack->level != BACKUP_LEVEL_AUTO)
 		return pack->level;
 	waiting = belt_waiting(pack->belt, COMPRESS);
 	vacant = belt_waiting(pack->belt, FILL);
-	return auto_levels[waiting * ARRAY_SIZE(auto_levels) /
-			   (waiting + vacant + SETTLE)];
+	haste = HASTE_ONE * ARRAY_SIZE(auto_levels) * waiting /
+		(waiting + vacant + 1);
+	pthread_mutex_lock(&pack->mutex);
+	pack->haste = (pack->haste * (AVERAGE_OF - 1) + haste) / AVERAGE_OF;
+	haste = pack->haste / HASTE_ONE;
+	pthread_mutex_unlock(&pack->mutex);
+	return auto_levels[haste];
 }
 
 /* Of a parcel, to its `out`: how long it has become. */

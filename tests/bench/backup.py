@@ -10,7 +10,8 @@
     verify      of the full one, by what the LUN has
 
 over loopback as fast as it is, and (root, and tc) as fast as networks are: in a network namespace
-of its own, with a token bucket at its loopback.  Of several kinds of data:
+of its own, with a token bucket at its loopback; there without what has nothing to do with that.  Of
+several kinds of data:
 
     half        every second MiB is text of few words, the others are random
     random      cannot be compressed
@@ -20,7 +21,8 @@ of its own, with a token bucket at its loopback.  Of several kinds of data:
 
 Rounds alternate; medians.  CPU is in seconds for a GiB of the LUN: of the client (user and system)
 and of varved.  The pool goes to BENCH_DIR (a directory in /tmp), the backups to BENCH_TO (the same): their
-disks are part of what is measured.  BENCH_MIB, BENCH_NETS and BENCH_KINDS choose less, or more.
+disks are part of what is measured.  BENCH_MIB, BENCH_ROUNDS, BENCH_NETS and BENCH_KINDS choose less,
+or more.
 
 Ends with 1 where a full backup is slower than GOAL times a plain read.
 """
@@ -44,10 +46,12 @@ MIB = 1 << 20
 SIZE = int(os.environ.get("BENCH_MIB", "2048"))
 DIRECTORY = os.environ.get("BENCH_DIR")
 TO = os.environ.get("BENCH_TO", DIRECTORY)
-ROUNDS = 3
-# what Ethernet leaves of its rate to TCP
-NETS = {"loopback": None, "10GbE": "9.4gbit", "2.5GbE": "2.35gbit", "1GbE": "0.94gbit"}
-KINDS = ["half", "random", "text", "usr", "sparse"]
+ROUNDS = int(os.environ.get("BENCH_ROUNDS", "3"))
+# what Ethernet leaves of its rate to TCP, and of what data
+NETS = {"loopback": (None, ["half", "random", "text", "usr", "sparse"]),
+        "10GbE": ("9.4gbit", ["half", "random", "text", "usr"]),
+        "2.5GbE": ("2.35gbit", ["half", "usr"]),
+        "1GbE": ("0.94gbit", ["usr"])}
 IQN = "iqn.2008-11.org.linux-kvm"
 rng = random.Random(1)
 
@@ -135,7 +139,18 @@ def plain(url, varved):
     return SIZE / rate, client / luns, target / luns
 
 
-def measure_kind(kind, directory, varved):
+def commands(name, to, everything):
+    """What is measured beside a plain read, in that order."""
+    full = ["backup", "create", f"{name}@mon", "--since", "full", "--to"]
+    yield "full", [*full, f"{to}/full"]
+    yield "level 1", [*full, f"{to}/level 1", "--level", "1"]
+    if everything:
+        yield "read", ["snap", "read", f"{name}@mon"]
+        yield "verify", ["backup", "verify", f"{to}/full"]
+        yield "increment", ["backup", "create", f"{name}@tue", "--to", f"{to}/full"]
+
+
+def measure_kind(kind, directory, varved, everything):
     name = f"vms/{kind}"
     url = varved.lun(name, f"{SIZE}M", "h")
     image = directory / "image"
@@ -152,20 +167,13 @@ def measure_kind(kind, directory, varved):
     for _ in range(ROUNDS):
         with tempfile.TemporaryDirectory(prefix="v.", dir=TO) as to:
             samples.setdefault("plain", []).append(plain(mon, varved))
-            for what, command, output in (
-                    ("read", ["snap", "read", f"{name}@mon"], subprocess.DEVNULL),
-                    ("full", ["backup", "create", f"{name}@mon", "--since", "full", "--to",
-                              f"{to}/a"], None),
-                    ("level 1", ["backup", "create", f"{name}@mon", "--since", "full", "--to",
-                                 f"{to}/b", "--level", "1"], None),
-                    ("verify", ["backup", "verify", f"{to}/a"], None),
-                    ("increment", ["backup", "create", f"{name}@tue", "--to", f"{to}/a"], None)):
+            for what, command in commands(name, to, everything):
                 samples.setdefault(what, []).append(
-                    measured([*varve, *command], varved, stdout=output)[:3])
-                if what in ("full", "level 1"):
-                    there = pathlib.Path(to, "a" if what == "full" else "b")
+                    measured([*varve, *command], varved, stdout=subprocess.DEVNULL)[:3])
+                if pathlib.Path(to, what).is_dir():
                     sizes.setdefault(what, []).append(
-                        sum(f.stat().st_size for f in there.iterdir()) / SIZE / MIB)
+                        sum(f.stat().st_size for f in pathlib.Path(to, what).iterdir())
+                        / SIZE / MIB)
     return ({what: [statistics.median(s[i] for s in rows) for i in range(3)]
              for what, rows in samples.items()},
             {what: statistics.median(rows) for what, rows in sizes.items()})
@@ -186,13 +194,13 @@ def measure(net):
     missed = 0
     directory = pathlib.Path(tempfile.mkdtemp(prefix="v.", dir=DIRECTORY))
     try:
-        for kind in chosen("BENCH_KINDS", KINDS):
+        for kind in chosen("BENCH_KINDS", NETS[net][1]):
             place = directory / kind
             with Varved(place) as varved:
                 varved.varve("pool", "create", "vms", place / "vms.pool", "--size",
                              f"{SIZE * 3 // 2 + 256}M", "--preallocate")
                 varved.varve("host", "add", "h", "--iqn", IQN, "--no-chap")
-                figures, sizes = measure_kind(kind, place, varved)
+                figures, sizes = measure_kind(kind, place, varved, NETS[net][0] is None)
             shutil.rmtree(place)
             show(net, kind, figures, sizes)
             ratio = figures["plain"][0] / figures["full"][0]
@@ -206,7 +214,7 @@ def measure(net):
 
 def in_namespace(net):
     """measure(), where loopback is no faster than that."""
-    script = (f"ip link set lo up && tc qdisc add dev lo root tbf rate {NETS[net]} burst 4mb "
+    script = (f"ip link set lo up && tc qdisc add dev lo root tbf rate {NETS[net][0]} burst 4mb "
               'latency 50ms && exec "$@"')
     command = ["unshare", "-n", "sh", "-c", script, "sh", sys.executable, __file__, net]
     return subprocess.run(command, check=False).returncode
@@ -223,7 +231,7 @@ def main():
           f"{os.getloadavg()[0]:.1f}", flush=True)
     missed = 0
     for net in chosen("BENCH_NETS", NETS):
-        if NETS[net] is None:
+        if NETS[net][0] is None:
             missed += measure(net)
         elif can_limit():
             missed += in_namespace(net)
