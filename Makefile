@@ -174,7 +174,8 @@ demo: deps
 $(BUILD)/tests/unit/pool-plugin/share_test: $(BUILD)/tests/unit/client/support/fake_server.o
 
 # Plain, then with ASan and UBSan, then (what has threads) with TSan.
-TSAN_TESTS = $(foreach l,base target/iscsi target,$(wildcard tests/unit/$(l)/*_test.c))
+TSAN_TESTS = $(foreach l,base target/iscsi target,$(wildcard tests/unit/$(l)/*_test.c)) \
+	$(foreach t,belt pack,tests/unit/backup/$(t)_test.c)
 # on all processors, unless the caller has said how many jobs
 JOBS = $(if $(filter -j%,$(MAKEFLAGS)),,-j$(shell nproc))
 test: deps
