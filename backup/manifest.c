@@ -65,21 +65,33 @@ is_sha256(const char *text)
 	return sha256_is_text(text);
 }
 
+static bool
+is_consistency(const char *text)
+{
+	enum consistency consistency;
+
+	return consistency_parse(text, &consistency);
+}
+
 /* ---- members ---- */
 
 static const struct member {
 	const char *name;
 	size_t offset, room;             /* of a text, with its 0 */
 	bool (*text)(const char *value); /* NULL: a number */
+	const char *otherwise; /* what it is in one that does not have it; NULL:
+				* all have */
 } members[] = {
 #define NUMBER(name, field)                                                    \
 	{                                                                      \
-		name, offsetof(struct backup_point, field), 0, NULL            \
+		name, offsetof(struct backup_point, field), 0, NULL, NULL      \
 	}
-#define TEXT(name, field, check)                                               \
+#define TEXT(name, field, check) SINCE(name, field, check, NULL)
+#define SINCE(name, field, check, otherwise)                                   \
 	{                                                                      \
 		name, offsetof(struct backup_point, field),                    \
-		    sizeof(((struct backup_point *)0)->field), check           \
+		    sizeof(((struct backup_point *)0)->field), check,          \
+		    otherwise                                                  \
 	}
     NUMBER("number", number),
     TEXT("set", set, is_uuid),
@@ -88,6 +100,7 @@ static const struct member {
     TEXT("lun_uuid", lun_uuid, is_uuid),
     TEXT("uuid", uuid, is_uuid),
     NUMBER("created", created),
+    SINCE("consistency", consistency, is_consistency, "crash"),
     TEXT("base", base, is_name_or_empty),
     TEXT("base_uuid", base_uuid, is_uuid_or_empty),
     TEXT("bookmark", bookmark, is_name_or_empty),
@@ -105,6 +118,7 @@ static const struct member {
     TEXT("full_because", full_because, is_text),
 #undef NUMBER
 #undef TEXT
+#undef SINCE
 };
 
 static const uint64_t *
@@ -199,6 +213,10 @@ member_read(
 	const char *text = json_string_value(value);
 	uint64_t number = (uint64_t)json_integer_value(value);
 
+	if (value == NULL && m->otherwise != NULL) {
+		strcpy((char *)point + m->offset, m->otherwise);
+		return NULL;
+	}
 	if (m->text == NULL) {
 		if (!json_is_integer(value) || number >= IMAGE_MAX)
 			return "a number is missing, or cannot be";

@@ -18,6 +18,7 @@
 #define BACKUP_MANIFEST_H
 
 #include "backup/sha256.h"
+#include "base/consistency.h"
 #include <stddef.h>
 #include <stdint.h>
 
@@ -35,7 +36,8 @@ struct backup_point {
 	char lun_uuid[POINT_UUID_MAX];
 	char uuid[POINT_UUID_MAX]; /* the snapshot's */
 	uint64_t created;          /* the snapshot: seconds since 1970 */
-	char base[POINT_NAME_MAX]; /* its name; "": full */
+	char consistency[CONSISTENCY_TEXT_MAX]; /* the snapshot's */
+	char base[POINT_NAME_MAX];              /* its name; "": full */
 	char base_uuid[POINT_UUID_MAX];
 	char bookmark[POINT_NAME_MAX]; /* left on the LUN; "": none */
 	char bookmark_uuid[POINT_UUID_MAX];

@@ -29,6 +29,7 @@ struct sending {
 	char copy[REF_ROOM]; /* as it is called now */
 	char tag[2 * REF_ROOM], from_tag[2 * REF_ROOM];
 	char uuid[POINT_UUID_MAX];
+	const char *consistency;
 	uint64_t size, block_size;
 	char from[REF_ROOM]; /* of snap.diff; "": everything */
 	char base[POINT_NAME_MAX];
@@ -211,6 +212,7 @@ look(struct sending *sending)
 	if (problem != NULL)
 		return problem;
 	snprintf(sending->uuid, POINT_UUID_MAX, "%s", item_text(snap, "uuid"));
+	sending->consistency = consistency_of(snap);
 	sending->size = item_number(snap, "size");
 	sending->block_size = item_number(lun, "block_size");
 	snprintf(sending->copy, REF_ROOM, "%s%s", sending->params->to,
@@ -377,8 +379,9 @@ seal(const struct sending *sending)
 	mark_of(sending->uuid, mark);
 	json_decref(to_change(sending, "bookmark.delete",
 	    json_pack("{s:s, s:s}", "lun", sending->copy, "name", mark)));
-	problem = to_change(
-	    sending, "snap.create", json_pack("{s:[s]}", "names", snap));
+	problem = to_change(sending, "snap.create",
+	    json_pack("{s:[s], s:s}", "names", snap, "consistency",
+		sending->consistency));
 	if (problem == NULL)
 		problem = to_change(sending, "bookmark.create",
 		    json_pack("{s:s, s:s}", "snap", snap, "name", mark));

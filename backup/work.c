@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "backup/work.h"
+#include "backup/attachment.h"
 #include "base/assert.h"
 #include "base/cleanup.h"
 #include <string.h>
@@ -145,6 +146,15 @@ seconds_of(const char *text)
 	return seconds > 0 ? (uint64_t)seconds : 0;
 }
 
+const char *
+consistency_of(const json_t *snap)
+{
+	enum consistency consistency = CONSISTENCY_CRASH;
+
+	consistency_parse(item_text(snap, "consistency"), &consistency);
+	return consistency_text(consistency);
+}
+
 static const char *
 state_of(const struct directory *directory, const struct backup_point *point)
 {
@@ -168,7 +178,7 @@ point_item(const struct directory *directory, const struct backup_point *point)
 {
 	return json_pack(
 	    "{s:s, s:s, s:o, s:s, s:I, s:I, s:I, s:I, s:o, s:o, s:s, s:s, s:s, "
-	    "s:s, s:I, s:o, s:o}",
+	    "s:s, s:I, s:s, s:o, s:o}",
 	    "name", point->name, "kind",
 	    point->base[0] != '\0' ? "increment" : "full", "base",
 	    text_or_null(point->base), "state", state_of(directory, point),
@@ -178,7 +188,7 @@ point_item(const struct directory *directory, const struct backup_point *point)
 	    json_seconds(point->created), "finished",
 	    json_seconds(point->finished), "lun", point->lun, "uuid",
 	    point->uuid, "file", point->file, "sha256", point->sha256, "number",
-	    (json_int_t)point->number, "bookmark",
-	    text_or_null(point->bookmark), "full_because",
+	    (json_int_t)point->number, "consistency", point->consistency,
+	    "bookmark", text_or_null(point->bookmark), "full_because",
 	    text_or_null(point->full_because));
 }

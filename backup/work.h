@@ -51,5 +51,7 @@ json_t *point_item(
 json_t *json_seconds(uint64_t unix_seconds);
 /* 0: it is no such text. */
 uint64_t seconds_of(const char *text);
+/* Of a snapshot, as snap.show has it; that of an older varved is crash. */
+const char *consistency_of(const json_t *snap);
 
 #endif

@@ -288,6 +288,8 @@ set_apply(struct pool *pool, struct family_record *r)
 	store_le64(record + r->mask + 8, r->b);
 	record[offsetof(struct fmt_version, name) + FMT_NAME - 1] = 0;
 	volume_reload(volume);
+	if (!fmt_consistency_sane(volume->state, volume->flags))
+		return -EBADMSG;
 	if (volume->flags & FMT_VERSION_TRASHED)
 		reserve_set(volume, 0);
 	version_list(pool, volume);

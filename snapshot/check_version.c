@@ -92,6 +92,9 @@ version_verify(const struct check *check, const struct fmt_version *v)
 		wrong = version_verify_epoch(check, v);
 	if (wrong == NULL)
 		wrong = version_verify_limits(v);
+	if (wrong == NULL &&
+	    !fmt_consistency_sane(v->state, le32_get(&v->flags)))
+		wrong = "impossible consistency";
 	if (wrong != NULL)
 		return wrong;
 	if (memchr(v->name, 0, sizeof(v->name)) == NULL)

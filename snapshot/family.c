@@ -65,6 +65,15 @@ group_set_identity(struct pool *pool, uint32_t id, const struct identity *new)
 	group_set_name(pool, id, new->name);
 }
 
+/* The numbers on the disk are those of enum consistency. */
+static uint32_t
+consistency_flags(enum consistency consistency)
+{
+	static_assert((uint32_t)CONSISTENCY_COUNT == FMT_CONSISTENCY_COUNT);
+	assert(consistency < CONSISTENCY_COUNT);
+	return (uint32_t)consistency << FMT_VERSION_CONSISTENCY_SHIFT;
+}
+
 /* ---- ids and slots ---- */
 
 /* Slots for count new versions, their pages in memory: 0, -EAGAIN, error. */
@@ -309,8 +318,8 @@ snapshot_create(struct pool *pool, struct volume *const *volumes,
 	memcpy(s->identity.name, op->name, sizeof(op->name));
 	if (count == 1)
 		uuid_copy(s->identity.uuid, params->uuid);
-	if (params->hold)
-		s->identity.flags = FMT_VERSION_HOLD;
+	s->identity.flags = consistency_flags(params->consistency) |
+			    (params->hold ? FMT_VERSION_HOLD : 0);
 	operation_queue(pool, op);
 }
 
@@ -540,7 +549,7 @@ volume_delete(
 	operation_queue(pool, operation_on(request, delete_run, volume, NULL));
 }
 
-/* ---- flags: hold, trash ---- */
+/* ---- flags: hold, consistency, trash ---- */
 
 static int
 flags_commit(struct operation *op, uint32_t flags, uint64_t deleted_unix)
@@ -552,12 +561,9 @@ flags_commit(struct operation *op, uint32_t flags, uint64_t deleted_unix)
 }
 
 static int
-hold_run(struct operation *op)
+snapshot_flags(struct operation *op, uint32_t mask, uint32_t flags)
 {
-	struct pool *pool = op->pool;
-	struct volume *volume = op->volume;
-	uint32_t flags = op->flag ? volume->flags | FMT_VERSION_HOLD
-				  : volume->flags & ~FMT_VERSION_HOLD;
+	const struct volume *volume = op->volume;
 	int result = operation_check(op);
 
 	if (result == 0 && volume->state != FMT_VERSION_SNAP) {
@@ -565,10 +571,25 @@ hold_run(struct operation *op)
 		result = -EINVAL;
 	}
 	if (result == 0)
-		result = pool_room(pool, 8, &op->waiter);
+		result = pool_room(op->pool, 8, &op->waiter);
 	if (result < 0)
 		return result;
-	return flags_commit(op, flags, volume->deleted_unix);
+	return flags_commit(
+	    op, (volume->flags & ~mask) | flags, volume->deleted_unix);
+}
+
+static int
+hold_run(struct operation *op)
+{
+	return snapshot_flags(
+	    op, FMT_VERSION_HOLD, op->flag ? FMT_VERSION_HOLD : 0);
+}
+
+static int
+consistency_run(struct operation *op)
+{
+	return snapshot_flags(op, FMT_VERSION_CONSISTENCY,
+	    consistency_flags((enum consistency)op->size));
 }
 
 void
@@ -578,6 +599,17 @@ snapshot_hold(struct pool *pool, struct volume *snapshot, bool hold,
 	struct operation *op = operation_on(request, hold_run, snapshot, NULL);
 
 	op->flag = hold;
+	operation_queue(pool, op);
+}
+
+void
+snapshot_set_consistency(struct pool *pool, struct volume *snapshot,
+    enum consistency consistency, struct pool_request *request)
+{
+	struct operation *op =
+	    operation_on(request, consistency_run, snapshot, NULL);
+
+	op->size = consistency; /* which of them */
 	operation_queue(pool, op);
 }
 

@@ -11,6 +11,7 @@
 #ifndef SNAPSHOT_FAMILY_H
 #define SNAPSHOT_FAMILY_H
 
+#include "base/consistency.h"
 #include "snapshot/pool.h"
 
 /* ---- snapshots ---- */
@@ -20,7 +21,8 @@
 struct snapshot_params {
 	const char *name; /* unique among the snapshots of a volume */
 	bool hold;        /* refuses to be deleted until let go */
-	uuid_t uuid;      /* all zero: made at random; only for one volume */
+	enum consistency consistency; /* of all of them */
+	uuid_t uuid; /* all zero: made at random; only for one volume */
 };
 
 /* Snapshots of all volumes at one instant, with the same name.  Writes
@@ -56,6 +58,11 @@ bool volume_is_erasing(const struct volume *volume, bool *ret_exits);
 /* hold or let go: -EINVAL: not a snapshot. */
 void snapshot_hold(struct pool *pool, struct volume *snapshot, bool hold,
     struct pool_request *request);
+
+/* What is known of it now, more or less than when it was made: -EINVAL: not a
+ * snapshot. */
+void snapshot_set_consistency(struct pool *pool, struct volume *snapshot,
+    enum consistency consistency, struct pool_request *request);
 
 /* volume_rename() and volume_delete() take snapshots too.  Deleting: the name
  * is free at once, the space in the background, once no more than one clone or
@@ -176,6 +183,7 @@ struct family_stat {
 	unsigned snapshots; /* of a volume */
 	unsigned children;  /* versions that stand on it */
 	bool hold, trashed;
+	enum consistency consistency; /* of a snapshot */
 	bool is_clone; /* stands on what was another's, and may be deleted */
 	/* exact, kept by every change: chunks that are mapped block by block,
 	 * and in how many pieces their data lies: runs of blocks that follow

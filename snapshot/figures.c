@@ -18,6 +18,8 @@ family_stat_get(struct volume *volume, struct family_stat *ret_stat)
 	    .deleted_unix = volume->deleted_unix,
 	    .children = volume_child_count(volume),
 	    .hold = volume->flags & FMT_VERSION_HOLD,
+	    .consistency = (volume->flags & FMT_VERSION_CONSISTENCY) >>
+			   FMT_VERSION_CONSISTENCY_SHIFT,
 	    .fine_chunks = volume->fine_chunks,
 	    .fragments = volume->fragments,
 	    .rewrites = volume->rewrites,

@@ -191,6 +191,10 @@
  * binds who gives out space, and is nothing to who reads; a version that does
  * not know it keeps it and gives out more.
  *
+ * Consistency.  The flags of a SNAP say whether those who wrote to its head
+ *were frozen when it was made; 0 in a HEAD.  It is nothing to who reads; a
+ *version that does not know it keeps it.
+ *
  * Features.  Unknown bits in incompat: do not open.  In ro_compat: open for
  * reading only.  In compat: ignore, keep.
  */
@@ -554,6 +558,23 @@ _Static_assert(offsetof(struct fmt_version, quota) == 224, "version.quota");
 #define FMT_VERSION_HOLD    (1u << 1) /* refuses to be deleted */
 #define FMT_VERSION_ERASING (1u << 2) /* its data is being sanitized */
 #define FMT_VERSION_EXITS   (1u << 3) /* ... and that may be given up */
+/* SNAP: 0 crash consistent, 1 of frozen file systems, 2 of frozen programs */
+#define FMT_VERSION_CONSISTENCY_SHIFT 4
+#define FMT_VERSION_CONSISTENCY       (3u << FMT_VERSION_CONSISTENCY_SHIFT)
+#define FMT_CONSISTENCY_COUNT         3u
+
+/* Can a version in that state have these flags?  A DELETING one was a volume or
+ * a snapshot. */
+static inline bool
+fmt_consistency_sane(uint8_t state, uint32_t flags)
+{
+	uint32_t consistency =
+	    (flags & FMT_VERSION_CONSISTENCY) >> FMT_VERSION_CONSISTENCY_SHIFT;
+
+	return consistency == 0 ||
+	       (consistency < FMT_CONSISTENCY_COUNT &&
+		   state != FMT_VERSION_HEAD && state != FMT_VERSION_DYING);
+}
 
 /* What SET may change of it. */
 #define FMT_VERSION_SET_FIRST 80u

@@ -460,6 +460,7 @@ record_sane(const struct pool *pool, const struct fmt_version *record)
 	       fmt_map_chunks(record->levels) * FMT_CHUNK >= size &&
 	       text_ends(record->name) &&
 	       le32_get(&record->epoch) < pool->epoch && epoch_sane(record) &&
+	       fmt_consistency_sane(record->state, le32_get(&record->flags)) &&
 	       ((record->state != FMT_VERSION_HEAD &&
 		    record->state != FMT_VERSION_SNAP) ||
 		   pool_name_valid(record->name));

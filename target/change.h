@@ -56,6 +56,7 @@ struct change {
 	const struct backstore *store; /* of a device, to be compared only */
 	const char *path;              /* ... the request's */
 	bool flag;
+	enum consistency consistency;
 	bool deleting; /* the step under way is change_delete's */
 	uuid_t *gone;  /* what it deleted; freed with the change */
 	unsigned gone_count;

@@ -108,6 +108,17 @@ param_flag(const json_t *params, const char *name)
 	return json_is_true(json_object_get(params, name));
 }
 
+enum consistency
+param_consistency(const json_t *params, const char *name)
+{
+	enum consistency consistency = CONSISTENCY_CRASH;
+	const char *text = param_text(params, name);
+
+	if (text != NULL)
+		consistency_parse(text, &consistency);
+	return consistency;
+}
+
 json_int_t
 param_int(const json_t *params, const char *name, json_int_t otherwise)
 {

@@ -6,6 +6,7 @@
 #ifndef TARGET_FAULT_H
 #define TARGET_FAULT_H
 
+#include "base/consistency.h"
 #include "target/api.h"
 #include <jansson.h>
 #include <stdarg.h>
@@ -39,6 +40,8 @@ json_t *json_bytes(uint64_t bytes); /* beyond 2^63: that */
 /* Member of params that the argument check has let through, or the default. */
 const char *param_text(const json_t *params, const char *name);
 bool param_flag(const json_t *params, const char *name);
+/* crash, if it is not there; params_check() has seen to what may be. */
+enum consistency param_consistency(const json_t *params, const char *name);
 json_int_t param_int(
     const json_t *params, const char *name, json_int_t otherwise);
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * snap list, show, rename, hold, release, delete.
+ * snap list, show, rename, set, hold, release, delete.
  */
 #include "target/change.h"
 #include "target/family_ops.h"
@@ -54,6 +54,8 @@ snap_item(const struct survey_pool *sp, const struct survey_lun *sl,
 	json_object_set_new(item, "children", json_integer(f->children));
 	json_object_set_new(item, "held", json_boolean(held));
 	json_object_set_new(item, "hold", json_boolean(f->hold));
+	json_object_set_new(
+	    item, "consistency", json_string(consistency_text(f->consistency)));
 	json_object_set_new(item, "hosts", hosts);
 	version_identity(item, v);
 	return item;
@@ -134,6 +136,14 @@ hold_run(struct change *change, struct volume *volume)
 }
 
 static int
+consistency_run(struct change *change, struct volume *volume)
+{
+	snapshot_set_consistency(
+	    change->pool, volume, change->consistency, &change->pool_request);
+	return CHANGE_STARTED;
+}
+
+static int
 delete_run(struct change *change, struct volume *volume)
 {
 	if (!change->flag)
@@ -146,6 +156,8 @@ static const struct change_op op_rename = {
     .run = change_rename, .record = rename_record, .faults = snap_faults};
 static const struct change_op op_hold = {
     .run = hold_run, .faults = snap_faults};
+static const struct change_op op_consistency = {
+    .run = consistency_run, .faults = snap_faults};
 static const struct change_op op_delete = {
     .run = delete_run, .faults = snap_faults};
 
@@ -271,6 +283,34 @@ void
 method_snap_release(struct request *request)
 {
 	method_survey_version(request, "snap", hold_go);
+}
+
+/* ---- set ---- */
+
+static void
+set_go(struct request *request)
+{
+	enum consistency consistency =
+	    param_consistency(request->params, "consistency");
+	struct change *change;
+	char doing[REF_TEXT_MAX + 16];
+
+	if (request->dry_run) {
+		method_surveyed(request)->family.consistency = consistency;
+		method_snap_answer(request);
+		return;
+	}
+	snprintf(doing, sizeof(doing), "set %s",
+	    param_text(request->params, "snap"));
+	change = snap_change(request, &op_consistency, doing);
+	change->consistency = consistency;
+	change_start(request, method_house_pool(request), same_answer);
+}
+
+void
+method_snap_set(struct request *request)
+{
+	method_survey_version(request, "snap", set_go);
 }
 
 /* ---- delete ---- */

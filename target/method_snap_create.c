@@ -95,8 +95,9 @@ wanted_read(const struct request *request, struct wanted *wanted)
 static int
 create_run(struct change *change, struct volume *volume)
 {
-	const struct snapshot_params params = {
-	    .name = change->name, .hold = change->flag};
+	const struct snapshot_params params = {.name = change->name,
+	    .hold = change->flag,
+	    .consistency = change->consistency};
 	struct volume *volumes[SNAPSHOT_VOLUMES_MAX];
 
 	(void)volume;
@@ -236,11 +237,13 @@ items_planned(const struct request *request, const struct survey_pool *sp)
 			if (uuid_compare(change->uuids[u], v->uuid) != 0)
 				continue;
 			json_array_append_new(items,
-			    json_pack("{s:o, s:o, s:o, s:b}", "name",
+			    json_pack("{s:o, s:o, s:o, s:b, s:s}", "name",
 				json_textf("%s/%s@%s", sp->name, v->name,
 				    change->name),
 				"size", json_bytes(v->size), "live",
-				json_bytes(v->live), "hold", change->flag));
+				json_bytes(v->live), "hold", change->flag,
+				"consistency",
+				consistency_text(change->consistency)));
 		}
 	}
 	return items;
@@ -258,6 +261,7 @@ create_of(struct request *request, const struct survey_pool *sp,
 	memcpy(change->name, wanted->snap, sizeof(change->name));
 	memcpy(change->lun_name, sp->name, sizeof(change->lun_name));
 	change->flag = param_flag(request->params, "hold");
+	change->consistency = param_consistency(request->params, "consistency");
 	fault = luns_take(request, sp, wanted, group);
 	if (fault == NULL)
 		fault = name_is_free(request, sp);

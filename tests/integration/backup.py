@@ -407,9 +407,11 @@ def large_blocks(varved):
         "backup", "verify", backups, "--deep")["items"] == [])
     subprocess.run(["qemu-io", "-f", "raw", "-c", "write -P 6 1M 4k", "-c", "flush", url],
                    check=True, stdout=subprocess.DEVNULL)
-    varved.varve("snap", "create", "vms/renamed@b")
+    varved.varve("snap", "create", "vms/renamed@b", "--consistency", "app")
     claim("and backed up to the same directory",
           create(varved, "vms/renamed@b", backups)["kind"] == "increment")
+    claim("each backup says how consistent it is", ["crash", "app"] == [
+        item["consistency"] for item in varved.varve("backup", "list", backups)["items"]])
 
 
 def deep_finds(varved, lun, day):

@@ -56,12 +56,15 @@ def days(lun, pairs):
     lun.changed()
     lun.write(8, 16)
     lun.snap("tue")
+    pairs[0].varved.varve("snap", "set", f"{lun.name}@tue", "--consistency", "fs")
     changed = lun.changed()
     for pair in pairs:
         item = pair.send("tue")
         claim("then what has changed", item["kind"] == "increment" and item["base"] == "mon"
               and item["read"] <= 1.05 * changed)
         claim("both days are what they were", pair.is_same("mon") and pair.is_same("tue"))
+        claim_equal("and as frozen", [s["consistency"] for s in pair.other.varve(
+            "snap", "list", pair.copy)["items"]], ["crash", "fs"])
         claim_equal("once is enough", pair.send("tue")["read"], 0)
         claim_equal("nothing else is left", snaps_of(pair.other, pair.copy), ["mon", "tue"])
 

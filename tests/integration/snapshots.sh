@@ -133,6 +133,18 @@ claim_exit 5 "keeps it" varve -y snap delete vms/web01@tue
 claim_text "and says so" "varve snap release vms/web01@tue"
 claim "a release" varve snap release vms/web01@tue
 
+# ---- what was frozen
+
+claim "one that was made while nothing was written" \
+    varve snap create vms/web01@frozen --consistency fs
+claim_equal "says so" "$(value consistency snap show vms/web01@frozen)" fs
+claim "and no more, when the freeze had not held" \
+    varve snap set vms/web01@frozen --consistency crash
+claim_equal "says so too" "$(value consistency snap show vms/web01@frozen)" crash
+claim_exit 2 "there is nothing else to say" \
+    varve snap set vms/web01@frozen --consistency warm
+claim "it goes" varve -y snap delete vms/web01@frozen
+
 # ---- groups
 
 claim "a group" varve group create shop vms/web01 vms/db01

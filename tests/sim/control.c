@@ -366,6 +366,8 @@ static const struct control_kind kinds[CONTROL_COUNT] = {
     [CONTROL_DELETE_SNAPSHOT] = {"delete a snapshot", start_delete_snapshot,
 	delete_snapshot_now, true, done_delete_snapshot},
     [CONTROL_HOLD] = {"hold", start_hold, NULL, false, done_hold},
+    [CONTROL_CONSISTENCY] = {"set the consistency", start_consistency, NULL,
+	false, done_consistency},
     [CONTROL_CLONE] = {"clone", start_clone, NULL, false, done_clone},
     [CONTROL_FLATTEN] = {"flatten", start_flatten, NULL, false, done_flatten},
     [CONTROL_ROLLBACK] = {"rollback", start_rollback, rollback_now, false,
@@ -429,6 +431,7 @@ control_undo(struct world *world)
 		else if (v->state == DELETING || v->state == TRASHING)
 			v->state = PRESENT;
 		v->quiet = v->hold_asked = false;
+		v->new_consistency = v->consistency;
 		v->new_name[0] = '\0';
 		v->new_size = 0;
 		v->cut_called = v->cut_done;

@@ -80,9 +80,13 @@ family_snapshot(struct world *world, struct sim_volume *const *volumes,
 	control_begin(world,
 	    count == 1 ? CONTROL_SNAPSHOT : CONTROL_GROUP_SNAPSHOT, volumes[0]);
 	control_new_name(world, name);
+	/* not drawn: seeds that are remembered stay what they were */
+	params.consistency =
+	    (enum consistency)(world->serial % CONSISTENCY_COUNT);
 	for (unsigned i = 0; i < count; i++) {
 		struct sim_volume *s = snapshot_new(world, volumes[i], name);
 		s->hold = params.hold;
+		s->consistency = s->new_consistency = params.consistency;
 		engines[i] = volumes[i]->volume;
 		if (first == NULL)
 			first = s;
@@ -186,6 +190,21 @@ start_hold(struct world *world)
 	snapshot->hold_asked = true;
 	snapshot_hold(
 	    world->pool, snapshot->volume, !snapshot->hold, &world->request);
+	return true;
+}
+
+bool
+start_consistency(struct world *world)
+{
+	struct sim_volume *snapshot = family_draw_snapshot(world, 0);
+
+	if (snapshot == NULL)
+		return false;
+	control_begin(world, CONTROL_CONSISTENCY, snapshot);
+	snapshot->new_consistency =
+	    (enum consistency)((snapshot->consistency + 1) % CONSISTENCY_COUNT);
+	snapshot_set_consistency(world->pool, snapshot->volume,
+	    snapshot->new_consistency, &world->request);
 	return true;
 }
 

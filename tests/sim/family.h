@@ -21,6 +21,7 @@ bool start_snapshot(struct world *world);
 bool start_group_snapshot(struct world *world);
 bool start_delete_snapshot(struct world *world);
 bool start_hold(struct world *world);
+bool start_consistency(struct world *world);
 bool start_clone(struct world *world);
 bool start_flatten(struct world *world);
 bool start_rollback(struct world *world);
@@ -38,6 +39,7 @@ void trash_now(struct world *world, struct sim_volume *victim);
 void done_snapshot(struct world *world, struct sim_volume *volume);
 void done_delete_snapshot(struct world *world, struct sim_volume *snapshot);
 void done_hold(struct world *world, struct sim_volume *snapshot);
+void done_consistency(struct world *world, struct sim_volume *snapshot);
 void done_clone(struct world *world, struct sim_volume *volume);
 void done_flatten(struct world *world, struct sim_volume *volume);
 /* Is the nearest snapshot below the volume, that is not gone, its own? */

@@ -116,6 +116,18 @@ done_hold(struct world *world, struct sim_volume *snapshot)
 		    world, "snapshot %s: held %d", snapshot->name, stat.hold);
 }
 
+void
+done_consistency(struct world *world, struct sim_volume *snapshot)
+{
+	struct family_stat stat;
+
+	snapshot->consistency = snapshot->new_consistency;
+	family_stat_get(snapshot->volume, &stat);
+	if (stat.consistency != snapshot->consistency)
+		sim_fail(world, "snapshot %s: consistency %d", snapshot->name,
+		    (int)stat.consistency);
+}
+
 /* All its snapshots go with it. */
 void
 family_volume_gone(struct world *world, struct sim_volume *volume)

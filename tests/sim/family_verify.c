@@ -166,6 +166,21 @@ verify_hold(struct world *world, struct sim_volume *s)
 		sim_fail(world, "snapshot %s: held %d", s->name, stat.hold);
 }
 
+/* As it was, or as it was asked for. */
+static void
+verify_consistency(struct world *world, struct sim_volume *s)
+{
+	struct family_stat stat;
+
+	family_stat_get(s->volume, &stat);
+	if (stat.consistency == s->new_consistency)
+		s->consistency = s->new_consistency;
+	s->new_consistency = s->consistency;
+	if (stat.consistency != s->consistency)
+		sim_fail(world, "snapshot %s: consistency %d", s->name,
+		    (int)stat.consistency);
+}
+
 /* All of a group snapshot, or nothing. */
 static void
 verify_new_snapshots(struct world *world)
@@ -265,8 +280,10 @@ family_verify(struct world *world)
 	for (struct sim_volume *s = world->snapshots; s; s = s->next) {
 		if (s->state != ABSENT)
 			verify_snapshot(world, s);
-		if (s->state == PRESENT)
-			verify_hold(world, s);
+		if (s->state != PRESENT)
+			continue;
+		verify_hold(world, s);
+		verify_consistency(world, s);
 	}
 	for (unsigned i = 0; i < VOLUMES_MAX; i++)
 		if (world->volume[i].state == PRESENT)

@@ -150,7 +150,7 @@ const struct scenario scenarios[] = {
 	.work = {30, 25, 8, 8, 12, 4, 8, 8, 2},
 	.control_permille = 30,
 	.control = {[CONTROL_SNAPSHOT] = 10, [CONTROL_DELETE_SNAPSHOT] = 6, [CONTROL_CHECKPOINT] = 2, [CONTROL_DIFF] = 2,
-		    [CONTROL_ENLARGE] = 1, [CONTROL_SHRINK] = 1, [CONTROL_HOLD] = 1, [CONTROL_CHECK_ONLINE] = 2,
+		    [CONTROL_ENLARGE] = 1, [CONTROL_SHRINK] = 1, [CONTROL_HOLD] = 1, [CONTROL_CONSISTENCY] = 1, [CONTROL_CHECK_ONLINE] = 2,
 		    [CONTROL_REOPEN] = 1},
 	.cuts_per_seed = 20, .seeds = 60,
 },

@@ -55,6 +55,7 @@ enum control {
 	CONTROL_GROUP_SNAPSHOT, /* of several volumes at one instant */
 	CONTROL_DELETE_SNAPSHOT,
 	CONTROL_HOLD, /* or let go */
+	CONTROL_CONSISTENCY,
 	CONTROL_CLONE,
 	CONTROL_FLATTEN,
 	CONTROL_ROLLBACK,
@@ -180,7 +181,8 @@ struct sim_volume {
 	struct sim_volume *of; /* was taken of; NULL: that is gone */
 	uint64_t age;          /* of the world's n-th cut */
 	bool hold, hold_asked; /* asked: not known whether it is so */
-	bool with_volume;      /* in the trash with the volume */
+	enum consistency consistency, new_consistency;
+	bool with_volume; /* in the trash with the volume */
 
 	/* of a volume */
 	uint64_t quota, new_quota; /* bytes; 0: none */

@@ -18,6 +18,7 @@ example(void)
 	    .lun_uuid = UUID("2"),
 	    .uuid = UUID("3"),
 	    .created = 1772000000,
+	    .consistency = "fs",
 	    .base = "mon",
 	    .base_uuid = UUID("4"),
 	    .bookmark = "backup-10000000-2",
@@ -48,6 +49,7 @@ it_is_read_as_it_is_written(void **unused)
 	assert_string_equal(again, text);
 	assert_string_equal(read.lun, "vms/web01");
 	assert_string_equal(read.base_uuid, UUID("4"));
+	assert_string_equal(read.consistency, "fs");
 	assert_int_equal(read.size, 107374182400);
 	assert_int_equal(read.finished, 1772000060);
 }
@@ -102,6 +104,7 @@ what_cannot_be_is_refused(void **unused)
 	REFUSED(strcpy(point.uuid, "no uuid"));
 	REFUSED(strcpy(point.sha256, "abc"));
 	REFUSED(strcpy(point.lun, "vms/\033[2J"));
+	REFUSED(strcpy(point.consistency, "warm"));
 	REFUSED(point.base[0] = '\0');
 	REFUSED(point.base_uuid[0] = '\0');
 	REFUSED(point.size = UINT64_MAX);
@@ -133,6 +136,30 @@ a_member_that_is_not_known_is_let_be(void **unused)
 	assert_string_equal(read.name, "tue");
 }
 
+/* As those from before snapshots knew what had been frozen. */
+static void
+one_without_a_consistency_is_of_a_crash(void **unused)
+{
+	static const char member[] = "  \"consistency\": \"fs\",\n";
+	struct backup_point point = example(), read;
+	_cleanup_(freep) char *text = manifest_write(&point);
+	char *line = strstr(text, member), *sum, *behind;
+	struct sha256 *sha256 = sha256_new();
+
+	(void)unused;
+	memmove(line, line + strlen(member), strlen(line + strlen(member)) + 1);
+	line = strstr(text, "  \"sum\": \"");
+	sum = line + strlen("  \"sum\": \"");
+	behind = strchr(sum, '\n') + 1;
+	sha256_add(sha256, text, (size_t)(line - text));
+	sha256_add(sha256, behind, strlen(behind));
+	sha256_text(sha256, sum);
+	sha256_free(sha256);
+	sum[SHA256_TEXT - 1] = '"';
+	assert_null(manifest_read(text, strlen(text), &read));
+	assert_string_equal(read.consistency, "crash");
+}
+
 int
 main(void)
 {
@@ -142,6 +169,7 @@ main(void)
 	    cmocka_unit_test(one_that_was_cut_off_is_found),
 	    cmocka_unit_test(what_cannot_be_is_refused),
 	    cmocka_unit_test(a_member_that_is_not_known_is_let_be),
+	    cmocka_unit_test(one_without_a_consistency_is_of_a_crash),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

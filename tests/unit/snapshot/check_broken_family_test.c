@@ -201,6 +201,20 @@ quota_of_half_a_block(struct image *image)
 }
 
 static void
+snapshot_of_unknown_consistency(struct image *image)
+{
+	le32_set(&third(image, FMT_VERSION_SNAP, 0, 3)->flags,
+	    FMT_VERSION_CONSISTENCY);
+}
+
+static void
+volume_with_a_consistency(struct image *image)
+{
+	le32_set(&third(image, FMT_VERSION_HEAD, 0, 0)->flags,
+	    1u << FMT_VERSION_CONSISTENCY_SHIFT);
+}
+
+static void
 snapshot_as_old_as_its_parent(struct image *image)
 {
 	third(image, FMT_VERSION_SNAP, 2, 3);
@@ -382,6 +396,8 @@ static const struct broken cases[] = {
     CASE(dying_volume_with_an_epoch, "version.record"),
     CASE(snapshot_with_a_quota, "version.record"),
     CASE(quota_of_half_a_block, "version.record"),
+    CASE(snapshot_of_unknown_consistency, "version.record"),
+    CASE(volume_with_a_consistency, "version.record"),
     CASE(snapshot_as_old_as_its_parent, "version.family"),
     CASE(volume_as_a_parent, "version.family"),
     CASE(parent_of_another_family, "version.family"),

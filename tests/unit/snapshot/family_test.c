@@ -342,6 +342,42 @@ held_and_open_ones_are_not_deleted(void **state)
 	assert_int_equal(rig_delete(&rig, s), 0);
 }
 
+/* As made, as set, over a power cut; nothing but a snapshot has one. */
+static void
+what_was_frozen_is_remembered(void **state)
+{
+	struct volume *s, *clone;
+
+	(void)state;
+	s = snapshot(volume, "one");
+	assert_int_equal(stat_of(s).consistency, CONSISTENCY_CRASH);
+	for (unsigned i = CONSISTENCY_COUNT; i-- > 0;) {
+		assert_int_equal(rig_hold(&rig, s, i == CONSISTENCY_FS), 0);
+		assert_int_equal(
+		    rig_consistency(&rig, s, (enum consistency)i), 0);
+		assert_int_equal(rig_hold(&rig, s, i != CONSISTENCY_FS), 0);
+		reopen(true);
+		s = snapshot_find(volume, "one");
+		assert_int_equal(stat_of(s).consistency, i);
+		assert_int_equal(stat_of(s).hold, i != CONSISTENCY_FS);
+	}
+	assert_int_equal(rig_consistency(&rig, s, CONSISTENCY_APP), 0);
+	assert_int_equal(
+	    rig_consistency(&rig, volume, CONSISTENCY_FS), -EINVAL);
+	assert_int_equal(rig_clone(&rig, s, "clone", &clone), 0);
+	assert_int_equal(stat_of(clone).consistency, CONSISTENCY_CRASH);
+	assert_int_equal(rig_rollback(&rig, volume, s, "was"), 0);
+	assert_int_equal(stat_of(volume).consistency, CONSISTENCY_CRASH);
+	assert_int_equal(stat_of(snapshot_find(volume, "was")).consistency,
+	    CONSISTENCY_CRASH);
+	assert_int_equal(rig_hold(&rig, s, false), 0);
+	assert_int_equal(rig_trash(&rig, s), 0);
+	assert_int_equal(rig_restore(&rig, s, "back"), 0);
+	reopen(true);
+	s = snapshot_find(volume, "back");
+	assert_int_equal(stat_of(s).consistency, CONSISTENCY_APP);
+}
+
 /* ---- trash ---- */
 
 static void
@@ -661,6 +697,7 @@ main(void)
 	    TEST(deletion_in_any_order_frees_all),
 	    TEST(what_clones_stand_on_stays_until_one_is_left),
 	    TEST(held_and_open_ones_are_not_deleted),
+	    TEST(what_was_frozen_is_remembered),
 	    TEST(the_trash_gives_back),
 	    TEST(figures_say_what_would_be_free),
 	    TEST(a_difference_is_exact),

@@ -129,6 +129,34 @@ what_is_held_is_not_deleted(void **unused)
 }
 
 static void
+what_was_frozen_is_said(void **unused)
+{
+	(void)unused;
+	SNAP("vms/a@one");
+	done("snap.show", "{\"snap\":\"vms/a@one\"}");
+	assert_string_equal(text("consistency"), "crash");
+	done("snap.set", "{\"snap\":\"vms/a@one\",\"consistency\":\"fs\"}");
+	assert_string_equal(text("consistency"), "fs");
+	done("snap.create", "{\"names\":[\"vms/a\",\"vms/b@x\"],"
+			    "\"consistency\":\"app\"}");
+	assert_string_equal(
+	    rows("snap.list", "{}", "consistency"), "fs app app ");
+	refused("snap.set", "{\"snap\":\"vms/a@x\",\"consistency\":\"warm\"}",
+	    "request.argument");
+	refused("snap.set", "{\"snap\":\"vms/a@x\"}", "request.argument");
+	refused("snap.set", "{\"snap\":\"vms/a@no\",\"consistency\":\"fs\"}",
+	    "snap.not-found");
+	done("snap.rename", "{\"snap\":\"vms/a@x\",\"name\":\"@y\"}");
+	done("snap.hold", "{\"snap\":\"vms/a@y\"}");
+	talk_restart(NULL);
+	assert_string_equal(
+	    rows("snap.list", "{\"of\":\"vms/a\"}", "consistency"), "fs app ");
+	done("snap.set", "{\"snap\":\"vms/a@y\",\"consistency\":\"crash\"}");
+	assert_string_equal(text("consistency"), "crash");
+	assert_true(json_is_true(json_object_get(result, "hold")));
+}
+
+static void
 a_dry_run_makes_none_of_it(void **unused)
 {
 	static const char *const calls[][2] = {
@@ -136,6 +164,8 @@ a_dry_run_makes_none_of_it(void **unused)
 	    {"snap.rename", "{\"snap\":\"vms/a@one\",\"name\":\"@x\","
 			    "\"dry_run\":true}"},
 	    {"snap.hold", "{\"snap\":\"vms/a@one\",\"dry_run\":true}"},
+	    {"snap.set", "{\"snap\":\"vms/a@one\",\"consistency\":\"app\","
+			 "\"dry_run\":true}"},
 	    {"snap.delete", "{\"snap\":\"vms/a@one\",\"dry_run\":true}"},
 	    {"lun.clone", "{\"snap\":\"vms/a@one\",\"name\":\"vms/c\","
 			  "\"dry_run\":true}"},
@@ -662,6 +692,7 @@ main(void)
 	    claim(names_that_are_not_there_or_taken_are_told_apart),
 	    claim(snapshots_of_several_are_of_one_pool_and_have_one_name),
 	    claim(what_is_held_is_not_deleted),
+	    claim(what_was_frozen_is_said),
 	    claim(a_dry_run_makes_none_of_it),
 	    claim(a_clone_says_what_it_was_made_of),
 	    claim(a_rollback_keeps_what_it_replaces),

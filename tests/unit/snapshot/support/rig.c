@@ -342,6 +342,14 @@ rig_hold(struct rig *rig, struct volume *snapshot, bool hold)
 }
 
 int
+rig_consistency(
+    struct rig *rig, struct volume *snapshot, enum consistency consistency)
+{
+	return ASK(
+	    rig, snapshot_set_consistency, rig->pool, snapshot, consistency);
+}
+
+int
 rig_erasing(struct rig *rig, struct volume *volume, bool erasing, bool exits)
 {
 	return ASK(rig, volume_set_erasing, rig->pool, volume, erasing, exits);

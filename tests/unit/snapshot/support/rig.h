@@ -70,6 +70,8 @@ int rig_rollback(struct rig *rig, struct volume *volume,
 int rig_trash(struct rig *rig, struct volume *volume);
 int rig_restore(struct rig *rig, struct volume *volume, const char *name);
 int rig_hold(struct rig *rig, struct volume *snapshot, bool hold);
+int rig_consistency(
+    struct rig *rig, struct volume *snapshot, enum consistency consistency);
 int rig_erasing(
     struct rig *rig, struct volume *volume, bool erasing, bool exits);
 int rig_diff(struct rig *rig, struct diff_request *diff);
