@@ -2,20 +2,26 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """The hook that freezes KVM guests (packaging/quiesce.d/libvirt) with a stand-in for
 libvirt: which guests it takes, what it says of those it cannot freeze, and that it thaws
-exactly what it froze.  Real guests are those of tests/libvirt."""
+exactly what it froze.  Real guests are those of tests/libvirt.  And the example of a hook
+for a database, as a worker runs it."""
 import concurrent.futures
 import json
 import os
 import pathlib
+import shutil
+import signal
+import sqlite3
 import subprocess
 import sys
 import tempfile
+import time
 
 HERE = pathlib.Path(__file__).resolve().parent
 TOP = HERE.parent.parent
 sys.path.insert(0, str(HERE.parent))
 
 from claims import claim, claim_equal, held  # noqa: E402
+from varved import BUILD  # noqa: E402
 
 HOOK = TOP / "packaging/quiesce.d/libvirt"
 IQN = "iqn.2026-01.lan.nas1:vms"
@@ -252,9 +258,97 @@ def moved(directory):
                 world.run("thaw").returncode, 3)
 
 
+class Shop:
+    """A database that is frozen by the example, as a worker does it, and then by a hook
+    that freezes nothing but may fail."""
+
+    def __init__(self, directory):
+        self.directory = pathlib.Path(tempfile.mkdtemp(dir=directory))
+        self.path = self.directory / "shop.db"
+        self.hook = self.directory / "database"
+        shutil.copy(TOP / "docs/examples/quiesce-database", self.hook)
+        self.then = self.directory / "then"
+        self.then.write_text("#!/bin/sh\ncd ${0%/*}; [ $1 = thaw ] || [ ! -e fails ] || exit 1\n"
+                             "echo fs\n")
+        for program in (self.hook, self.then):
+            program.chmod(0o755)
+        (self.directory / "database.conf").write_text(
+            f"database = {self.path}\nthen = {self.then}\n")
+        self.database().execute("PRAGMA journal_mode = WAL")
+        self.database().execute("CREATE TABLE sold (thing TEXT)")
+
+    def database(self):
+        return sqlite3.connect(self.path, isolation_level=None, timeout=0)
+
+    def sells(self):
+        try:
+            self.database().execute("INSERT INTO sold VALUES ('a book')")
+            return True
+        except sqlite3.OperationalError:
+            return False
+
+    def freeze(self):
+        worker = subprocess.Popen(
+            [BUILD / "tests/quiesce/run", "freeze", self.hook, self.directory / "records",
+             "60000"], text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        worker.stdin.write(json.dumps(ABOUT) + "\n")
+        worker.stdin.flush()
+        return worker, json.loads(worker.stdout.readline())
+
+    def thaw(self, worker):
+        worker.stdin.write("thaw\n")
+        worker.stdin.flush()
+        said = json.loads(worker.stdout.readline())
+        worker.wait()
+        return said
+
+    def holder(self):
+        return int(next((self.directory / "records").glob(".*.state")).read_text())
+
+
+def database(directory):
+    """The example of a database (docs/examples)."""
+    shop = Shop(directory)
+    connection = shop.database()  # keeps the log that is written ahead
+    connection.execute("INSERT INTO sold VALUES ('a lamp')")
+    claim("a database with a log to be replayed",
+          pathlib.Path(f"{shop.path}-wal").stat().st_size > 0)
+    worker, said = shop.freeze()
+    claim_equal("is frozen by the example", said, {"frozen": True})
+    claim("nobody writes to it", not shop.sells())
+    shutil.copy(shop.path, shop.directory / "copy.db")
+    copied = sqlite3.connect(shop.directory / "copy.db").execute(
+        "SELECT thing FROM sold").fetchall()
+    claim_equal("its file alone has all of it", copied, [("a lamp",)])
+    said = shop.thaw(worker)
+    claim("it is thawed, and was frozen throughout", said.get("held")
+          and said["consistency"] == "app", said)
+    claim("and sells again", wait_for(shop.sells))
+    worker, said = shop.freeze()
+    os.kill(shop.holder(), signal.SIGKILL)
+    said = shop.thaw(worker)
+    claim("a lock that was lost is told", said.get("held") is False, said)
+    (shop.directory / "fails").touch()
+    worker, said = shop.freeze()
+    claim_equal("when the other hook fails it is not frozen", said["problem"]["code"],
+                "quiesce.not-frozen")
+    worker.wait()
+    (shop.directory / "fails").unlink()
+    claim("and sells again", wait_for(shop.sells))
+    claim("no record is left", wait_for(
+        lambda: list((shop.directory / "records").iterdir()) == []))
+
+
+def wait_for(truth, seconds=60):
+    end = time.monotonic() + seconds
+    while not truth() and time.monotonic() < end:
+        time.sleep(0.02)
+    return truth()
+
+
 def main():
     with tempfile.TemporaryDirectory() as directory:
-        for story in (found, refusals, hangs, off, some_fail, app, thaws, moved):
+        for story in (found, refusals, hangs, off, some_fail, app, thaws, moved, database):
             story(directory)
     print(f"{sum(held)} passed, {len(held) - sum(held)} failed")
     sys.exit(0 if held and all(held) else 1)
