@@ -274,39 +274,54 @@ keeps_item(const struct directory *directory, const struct backup_point *point,
 {
 	json_t *item = point_item(directory, point), *keeps = json_array();
 
-	for (unsigned p = 0; p < KEEP_PERIODS; p++) {
-		if (kept >> p & 1)
+	for (unsigned r = 0; r < KEEP_REASONS; r++) {
+		if (kept >> r & 1)
 			json_array_append_new(
-			    keeps, json_string(keep_words[p]));
+			    keeps, json_string(keep_words[r]));
 	}
 	json_object_set_new(item, "keeps", keeps);
 	return item;
 }
 
-/* In the order of their snapshots, which numbers need not have. */
+/* In the order of their snapshots, which numbers need not have.  What stands on
+ * another is newer, even if the clock was set back between them. */
+static void
+order_points(const struct backup_points *points, unsigned *ret_order)
+{
+	for (unsigned i = 0; i < points->count; i++) {
+		const struct backup_point *point = &points->list[i];
+		const struct backup_point *base = backup_base_of(points, point);
+		unsigned at = i;
+		for (; at > 0; at--) {
+			const struct backup_point *before =
+			    &points->list[ret_order[at - 1]];
+			if (before == base || before->created <= point->created)
+				break;
+			ret_order[at] = ret_order[at - 1];
+		}
+		ret_order[at] = i;
+	}
+}
+
 static void
 apply_rule(const struct keep_rule *rule, const struct backup_points *points,
     unsigned *ret_kept)
 {
-	_cleanup_(freep) uint64_t *times =
-	    calloc(points->count, sizeof(*times));
-	_cleanup_(freep) unsigned *order =
-	    calloc(points->count, sizeof(*order));
-	_cleanup_(freep) unsigned *kept = calloc(points->count, sizeof(*kept));
+	unsigned count = points->count;
+	_cleanup_(freep) unsigned *order = calloc(count, sizeof(*order));
+	_cleanup_(freep) struct keep_point *ordered =
+	    calloc(count, sizeof(*ordered));
+	_cleanup_(freep) unsigned *kept = calloc(count, sizeof(*kept));
 
-	assert(times != NULL && order != NULL && kept != NULL);
-	for (unsigned i = 0; i < points->count; i++) {
-		uint64_t created = points->list[i].created;
-		unsigned at = i;
-		for (; at > 0 && times[at - 1] > created; at--) {
-			times[at] = times[at - 1];
-			order[at] = order[at - 1];
-		}
-		times[at] = created;
-		order[at] = i;
-	}
-	keep_apply(rule, times, points->count, kept);
-	for (unsigned i = 0; i < points->count; i++)
+	assert(order != NULL && ordered != NULL && kept != NULL);
+	order_points(points, order);
+	for (unsigned i = 0; i < count; i++)
+		ordered[i] = (struct keep_point){
+		    .when = (int64_t)points->list[order[i]].created,
+		    .good = true, /* or check_chains would have ended it */
+		};
+	keep_apply(rule, ordered, count, kept);
+	for (unsigned i = 0; i < count; i++)
 		ret_kept[order[i]] = kept[i];
 }
 

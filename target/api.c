@@ -29,6 +29,7 @@ const struct api_command api_commands[] = {
 #include "target/api_keep.def"
 #include "target/api_access.def"
 #include "target/api_backup.def"
+#include "target/api_policy.def"
 #include "target/api_misc.def"
 	{ .noun = NULL },
 };

@@ -67,6 +67,8 @@ enum api_type {
 	API_JOB,      /* from job list */
 	API_HOST,
 	API_NEW_HOST,
+	API_POLICY,
+	API_NEW_POLICY,
 	API_IQN,
 	API_SIZE,    /* 100G; JSON: integer, bytes */
 	API_RESIZE,  /* 100G or +50G; JSON: string "+N" / "N" in bytes */
@@ -75,7 +77,7 @@ enum api_type {
 	API_COUNT,   /* 500 or none; JSON: integer, 0: none */
 	API_PERCENT, /* 80%; JSON: integer */
 	API_INT,
-	API_DURATION, /* 30m, 4h, 7d; JSON: integer, seconds */
+	API_DURATION, /* 30m, 4h, 7d, 2w, 1y; JSON: integer, seconds */
 	API_PATH,     /* made absolute by the client */
 	API_ADDRESS,  /* ADDR[:PORT], [ADDR6]:PORT */
 	API_CHOICE,   /* one of choices, separated by | */

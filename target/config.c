@@ -49,6 +49,7 @@ struct key {
 static const struct key keys[] = {
 	{ "paths", "state",              KIND_PATH,    AT(state_dir), 0, 0 },
 	{ "paths", "socket",             KIND_PATH,    AT(socket_path), 0, 0 },
+	{ "paths", "quiesce",            KIND_PATH,    AT(quiesce_dir), 0, 0 },
 	{ "log", "level",                KIND_LEVEL,   AT(log_level), 0, 0 },
 	{ "log", "file",                 KIND_PATH,    AT(log_file), 0, 0 },
 	{ "threads", "reactors",         KIND_COUNT,   AT(reactors), 1, CONFIG_REACTORS_MAX },
@@ -93,6 +94,7 @@ config_defaults(struct config *ret_config)
 	*ret_config = (struct config){
 	    .state_dir = "/var/lib/varve",
 	    .socket_path = "/run/varve/varve.sock",
+	    .quiesce_dir = "/etc/varve/quiesce.d",
 	    .run_dir = "/run/varve",
 	    .log_level = LOG_INFO,
 	    .stop_seconds = 5,
@@ -119,6 +121,7 @@ config_private(struct config *config, const char *dir)
 	    snprintf(config->socket_path, PATH_MAX, "%s/varve.sock", real);
 	length |= snprintf(config->run_dir, PATH_MAX, "%s", real);
 	length |= snprintf(config->log_file, PATH_MAX, "%s/varved.log", real);
+	length |= snprintf(config->quiesce_dir, PATH_MAX, "%s/quiesce.d", real);
 	config->private_dir = true;
 	return length < PATH_MAX ? 0 : -ENAMETOOLONG;
 }

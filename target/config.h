@@ -20,6 +20,7 @@ struct config {
 	char socket_path[PATH_MAX]; /* control socket */
 	char run_dir[PATH_MAX];     /* what a restart of varved finds again */
 	char log_file[PATH_MAX];    /* "": stderr or journal only */
+	char quiesce_dir[PATH_MAX]; /* hooks of policies */
 	int log_level;
 	unsigned reactors;     /* 0: one per CPU, at most 8 */
 	uint64_t buffer_bytes; /* of each reactor */
@@ -32,7 +33,8 @@ struct config {
 	/* where the kernel's target listens for iSCSI (carrier tcmu) */
 	unsigned lio_portal_count;
 	char lio_portals[CONFIG_PORTAL_MAX][64];
-	enum tcmu_driver lio_ring; /* of its devices' rings */
+	enum tcmu_driver lio_ring;     /* of its devices' rings */
+	char policy_program[PATH_MAX]; /* beside ours; "": none */
 	/* of the command line */
 	bool private_dir; /* --dir: nothing of the system's */
 	unsigned portal_count;

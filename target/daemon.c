@@ -521,6 +521,18 @@ take_over(struct daemon *daemon)
 	return 1;
 }
 
+/* It is installed beside varved. */
+static void
+policy_program_find(struct daemon *daemon)
+{
+	const char *slash = strrchr(daemon->upgrade.path, '/');
+	int length = slash != NULL ? (int)(slash - daemon->upgrade.path) : 0;
+
+	if (snprintf(daemon->config->policy_program, PATH_MAX,
+		"%.*s/varve-policy", length, daemon->upgrade.path) >= PATH_MAX)
+		daemon->config->policy_program[0] = '\0';
+}
+
 int
 daemon_run(struct config *config, char **arguments)
 {
@@ -530,6 +542,7 @@ daemon_run(struct config *config, char **arguments)
 	daemon.config = config;
 	daemon.signal_fd = -1;
 	upgrade_init(&daemon.upgrade, arguments);
+	policy_program_find(&daemon);
 	handover_receive(&daemon.inherited);
 	if (daemon_prepare(&daemon, &lock) < 0) {
 		loops_stop(&daemon);

@@ -12,6 +12,7 @@
  */
 #include "target/house.h"
 #include "base/log.h"
+#include "target/house_policy.h"
 #include "target/house_tcmu.h"
 #include "target/request.h"
 #include <errno.h>
@@ -75,6 +76,7 @@ house_free(struct house *house)
 		house_pool_forget(hp);
 	house_portals_free(house);
 	house_jobs_free(house);
+	house_policies_free(house);
 	free(house->keeping);
 	house_tcmu_free(house->tcmu);
 	handover_drop(&house->inherited);
@@ -169,6 +171,8 @@ house_start(struct house *house, void (*done)(void *arg), void *arg)
 
 	house->stage_done = done;
 	house->stage_arg = arg;
+	/* before what was handed over and nobody took is closed */
+	house_policies_start(house);
 	house_ports_read(house);
 	if (pools_know(house) < 0)
 		log_error("the state cannot be read: not all pools are known");
@@ -233,7 +237,8 @@ stop_when_idle(struct loop_timer *timer)
 {
 	struct house *house = container_of(timer, struct house, patience);
 
-	if (house->requests > 0 || house->publishing || house->pending > 0) {
+	if (house->requests > 0 || house->publishing || house->pending > 0 ||
+	    !house_policies_stopped(house)) {
 		loop_timer_arm(
 		    house->home, &house->patience, 20 * NSEC_PER_MSEC);
 		return;
@@ -254,6 +259,7 @@ house_stop(struct house *house, struct handover *bequest,
 	house->stage_done = done;
 	house->stage_arg = arg;
 	house_keeping_stop(house);
+	house_policies_stop(house);
 	requests_refuse(house);
 	list_for_each (portal, &house->portals, link)
 		loop_timer_disarm(house->home, &portal->retry);

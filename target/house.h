@@ -129,6 +129,9 @@ struct house {
 	/* what falls due (house_keeping.c) */
 	struct keeping *keeping;
 
+	/* what is due by policies (house_policy.h) */
+	struct policies *policies;
+
 	/* publishing (house_access.c) */
 	bool publishing;
 	int publish_result;

@@ -70,6 +70,16 @@
 	M("export.list", method_export_list)                                   \
 	M("export.set", method_export_set)                                     \
 	M("export.remove", method_export_remove)                               \
+	M("policy.create", method_policy_create)                               \
+	M("policy.list", method_policy_list)                                   \
+	M("policy.show", method_policy_show)                                   \
+	M("policy.set", method_policy_set)                                     \
+	M("policy.add", method_policy_add)                                     \
+	M("policy.remove", method_policy_remove)                               \
+	M("policy.run", method_policy_run)                                     \
+	M("policy.history", method_policy_history)                             \
+	M("policy.simulate", method_policy_simulate)                           \
+	M("policy.delete", method_policy_delete)                               \
 	M("portal.add", method_portal_add)                                     \
 	M("portal.list", method_portal_list)                                   \
 	M("portal.set", method_portal_set)                                     \

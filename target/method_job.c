@@ -4,7 +4,7 @@
  * is what it does and whom to, so it is the same after a restart.
  */
 #include "target/house_check.h"
-#include "target/method.h"
+#include "target/method_policy.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -139,6 +139,8 @@ items_of(const struct request *request, bool with_report)
 
 	pools_jobs(survey, items);
 	check_jobs(request, with_report, items);
+	if (survey->only_pool[0] == '\0')
+		policy_jobs(request, items);
 	for (unsigned i = 0; (job = house_job_asked(request->house, i)) != NULL;
 	     i++) {
 		if (is_of_pool(survey, job) && !is_told(survey, job))
@@ -179,6 +181,8 @@ show_answer(struct request *request)
 			found = json_incref(item);
 	}
 	json_decref(items);
+	if (found == NULL)
+		found = policy_job(request, id);
 	if (found != NULL)
 		request_answer(request, found);
 	else

@@ -203,6 +203,8 @@ static const struct type {
 	[API_NEW_POOL] = { check_name,    NAME_FORM, NAME_SCHEMA },
 	[API_HOST]     = { check_name,    NAME_FORM, NAME_SCHEMA },
 	[API_NEW_HOST] = { check_name,    NAME_FORM, NAME_SCHEMA },
+	[API_POLICY]     = { check_name,  NAME_FORM, NAME_SCHEMA },
+	[API_NEW_POLICY] = { check_name,  NAME_FORM, NAME_SCHEMA },
 #define LUN_FORM    "POOL/LUN, each a name of 1 to 63 characters A-Z a-z 0-9 . _ -"
 #define LUN_SCHEMA  "{\"type\":\"string\",\"pattern\":\"^[A-Za-z0-9_][A-Za-z0-9._-]{0,62}/[A-Za-z0-9_][A-Za-z0-9._-]{0,62}$\"}"
 	[API_LUN]      = { check_ref,     LUN_FORM, LUN_SCHEMA },

@@ -360,10 +360,18 @@ int
 state_lun_renamed(
     struct state *state, const char *lun_uuid, const char *lun_name)
 {
+	int ret;
+
 	assert(state->changing);
+	ret =
+	    sql_run(state, "UPDATE exports SET lun_name = ? WHERE lun_uuid = ?",
+		NULL, NULL, "ss", lun_name, lun_uuid);
+	if (ret < 0)
+		return ret;
 	return sql_run(state,
-	    "UPDATE exports SET lun_name = ? WHERE lun_uuid = ?", NULL, NULL,
-	    "ss", lun_name, lun_uuid);
+	    "UPDATE policy_members SET lun_name = ? "
+	    "WHERE kind = 'lun' AND what = ?",
+	    NULL, NULL, "ss", lun_name, lun_uuid);
 }
 
 int

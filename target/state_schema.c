@@ -98,7 +98,32 @@ static const char step_5[] =
 /* our own target, or the kernel's */
 "ALTER TABLE exports ADD COLUMN carrier TEXT NOT NULL DEFAULT 'iscsi';";
 
-static const char *const steps[] = { step_1, step_2, step_3, step_4, step_5 };
+static const char step_6[] =
+/* what is done at which time; definition: a JSON object */
+"CREATE TABLE policies (id INTEGER PRIMARY KEY AUTOINCREMENT,"
+"  name TEXT NOT NULL UNIQUE, definition TEXT NOT NULL,"
+"  created INTEGER NOT NULL, since INTEGER NOT NULL,"
+"  scheduled INTEGER NOT NULL, paused INTEGER NOT NULL) STRICT;"
+/* what: a LUN's uuid, a group's name, '' of a pool */
+"CREATE TABLE policy_members (policy INTEGER NOT NULL"
+"  REFERENCES policies(id) ON DELETE CASCADE, pool INTEGER NOT NULL"
+"  REFERENCES pools(id) ON DELETE CASCADE, kind TEXT NOT NULL,"
+"  what TEXT NOT NULL, lun_name TEXT NOT NULL,"
+"  UNIQUE (policy, pool, kind, what)) STRICT;"
+/* report: the worker's, JSON */
+"CREATE TABLE policy_runs (id INTEGER PRIMARY KEY AUTOINCREMENT,"
+"  policy INTEGER NOT NULL REFERENCES policies(id) ON DELETE CASCADE,"
+"  scheduled INTEGER NOT NULL, stamp INTEGER NOT NULL,"
+"  attempt INTEGER NOT NULL, missed INTEGER NOT NULL,"
+"  begun INTEGER NOT NULL, ended INTEGER NOT NULL, outcome TEXT NOT NULL,"
+"  pid INTEGER NOT NULL, report TEXT) STRICT;"
+"CREATE INDEX policy_runs_of ON policy_runs (policy, id);"
+"CREATE TABLE policy_tallies (policy INTEGER NOT NULL"
+"  REFERENCES policies(id) ON DELETE CASCADE, outcome TEXT NOT NULL,"
+"  runs INTEGER NOT NULL, last INTEGER NOT NULL,"
+"  PRIMARY KEY (policy, outcome)) STRICT;";
+
+static const char *const steps[] = { step_1, step_2, step_3, step_4, step_5, step_6 };
 /* clang-format on */
 static_assert(ARRAY_SIZE(steps) == STATE_VERSION, "a step for each version");
 

@@ -130,6 +130,8 @@ state_lun_forget(struct state *state, int64_t pool_id, const char *lun_uuid)
 	static const char *const rest[] = {
 	    "DELETE FROM lun_saved WHERE pool = ? AND lun_uuid = ?",
 	    "DELETE FROM registrations WHERE pool = ? AND lun_uuid = ?",
+	    "DELETE FROM policy_members WHERE pool = ? AND kind = 'lun' "
+	    "AND what = ?",
 	};
 	int ret;
 

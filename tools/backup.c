@@ -43,13 +43,31 @@ number_of(const struct cli *cli, const char *name, uint64_t otherwise)
 static json_t *
 level_of(const struct cli *cli, int *ret_level)
 {
-	uint64_t level = number_of(cli, "level", BACKUP_LEVEL_DEFAULT);
+	uint64_t level = number_of(cli, "level", BACKUP_LEVEL_MERGE);
 
 	*ret_level = (int)level;
 	if (level >= 1 && level <= LEVEL_MAX)
 		return NULL;
 	return problem_new(API_USAGE, "usage.argument",
 	    "--level has to be from 1 to %d", LEVEL_MAX);
+}
+
+static json_t *
+level_or_auto_of(const struct cli *cli, int *ret_level)
+{
+	const char *text = text_of(cli, "level");
+	char *end;
+	long level;
+
+	*ret_level = BACKUP_LEVEL_AUTO;
+	if (text == NULL || strcmp(text, "auto") == 0)
+		return NULL;
+	level = strtol(text, &end, 10);
+	*ret_level = (int)level;
+	if (end != text && *end == '\0' && level >= 1 && level <= LEVEL_MAX)
+		return NULL;
+	return problem_new(API_USAGE, "usage.argument",
+	    "--level has to be auto, or from 1 to %d", LEVEL_MAX);
 }
 
 /* ./FILE becomes a path from the root, as paths of other commands are. */
@@ -277,7 +295,7 @@ run_backup_create(struct cli *cli, enum api_exit *ret_exit)
 	    .watch = &following.watch,
 	};
 	json_t *item = NULL;
-	json_t *problem = level_of(cli, &params.level);
+	json_t *problem = level_or_auto_of(cli, &params.level);
 
 	if (problem == NULL)
 		problem = varve_of(cli, &params.varve);

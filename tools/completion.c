@@ -162,6 +162,7 @@ offer_arg(const struct line *line, const struct api_arg *arg)
 		[API_POOL]        = { "pool",     NULL },
 		[API_LUN]         = { "lun",      NULL },
 		[API_HOST]        = { "host",     NULL },
+		[API_POLICY]      = { "policy",   NULL },
 		[API_SESSION]     = { "session",  NULL },
 		[API_SNAP]        = { "snap",     NULL },
 		[API_TRASHED]     = { "trash",    NULL },

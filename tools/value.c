@@ -43,6 +43,8 @@ parse_name(const struct api_arg *arg, const char *text, json_t **ret_value)
 	    [API_NEW_POOL] = "a pool's name",
 	    [API_HOST] = "a host's name",
 	    [API_NEW_HOST] = "a host's name",
+	    [API_POLICY] = "a policy's name",
+	    [API_NEW_POLICY] = "a policy's name",
 	    [API_NEW_GROUP] = "a group's name",
 	    [API_BOOKMARK] = "a bookmark's name",
 	    [API_NEW_NAME] = "a name",
@@ -193,11 +195,15 @@ parse_duration(const struct api_arg *arg, const char *text, json_t **ret_value)
 	static const struct {
 		const char *suffix;
 		json_int_t seconds;
-	} units[] = {{"s", 1}, {"m", 60}, {"h", 3600}, {"d", 86400}};
-	size_t digits = strspn(text, "0123456789");
+	} units[] = {{"s", 1}, {"m", 60}, {"h", 3600}, {"d", 86400},
+	    {"w", 7 * 86400}, {"y", 365 * 86400}};
+	const char *given = text;
+	size_t digits;
 	long long number;
 
 	(void)arg;
+	text += text[0] == '+'; /* from now */
+	digits = strspn(text, "0123456789");
 	for (size_t i = 0; i < ARRAY_SIZE(units); i++) {
 		if (strcmp(text + digits, units[i].suffix) != 0 ||
 		    number_parse(text, units[i].suffix, 999999, &number) < 0 ||
@@ -206,7 +212,7 @@ parse_duration(const struct api_arg *arg, const char *text, json_t **ret_value)
 		*ret_value = json_integer(number * units[i].seconds);
 		return NULL;
 	}
-	return problem_fix(not_a("a length of time", text), "30m, 4h, 7d");
+	return problem_fix(not_a("a length of time", given), "30m, 4h, 7d");
 }
 
 static json_t *
@@ -329,6 +335,8 @@ static const struct {
 	[API_JOB]      = { parse_name,    "JOB" },
 	[API_HOST]     = { parse_name,    "HOST" },
 	[API_NEW_HOST] = { parse_name,    "HOST" },
+	[API_POLICY]     = { parse_name,  "POLICY" },
+	[API_NEW_POLICY] = { parse_name,  "POLICY" },
 	[API_IQN]      = { parse_text,    "IQN" },
 	[API_SIZE]     = { parse_size,    "SIZE" },
 	[API_RESIZE]   = { parse_resize,  "[+]SIZE" },

@@ -128,24 +128,47 @@ the_parser_has_room_for_every_secret(void **state)
 	for_each_command(c) assert_true(secrets_of(c) <= SECRETS_MAX);
 }
 
-/* The first line of an example, as the shell would split it. */
+/* At spaces, but for those between quotes; within line. */
+static int
+split(char *line, char *words[32])
+{
+	int count = 0;
+
+	for (char *p = line; *p != '\0';) {
+		bool quoted = false;
+		char *end = p;
+		while (*p == ' ')
+			p++;
+		if (*p == '\0')
+			break;
+		assert_true(count < 31);
+		words[count++] = end = p;
+		for (; *p != '\0' && (quoted || *p != ' '); p++) {
+			if (*p == '\'')
+				quoted = !quoted;
+			else
+				*end++ = *p;
+		}
+		p += *p == ' ';
+		*end = '\0';
+	}
+	words[count] = NULL;
+	return count;
+}
+
+/* A line of an example, as the shell would split it. */
 static void
 example_parses(const char *line, size_t length)
 {
 	_cleanup_(freep) char *copy = strndup(line, length);
-	char *words[32], *state = NULL;
+	char *words[32];
 	struct invocation invocation;
 	json_t *problem;
-	int argc = 0;
+	int argc;
 
 	/* what a shell does with the rest is not ours */
 	copy[strcspn(copy, ">|")] = '\0';
-	for (char *p = copy; *p != '\0'; p++)
-		*p = *p == '\'' ? ' ' : *p;
-	for (char *word = strtok_r(copy, " ", &state); word != NULL;
-	     word = strtok_r(NULL, " ", &state))
-		words[argc++] = word;
-	words[argc] = NULL;
+	argc = split(copy, words);
 	problem = invocation_parse(argc, words, &invocation);
 	/* the files of examples are not there */
 	if (problem != NULL &&
