@@ -253,6 +253,67 @@ def refusals(guests):
           "not known to have been shut down" in said.get("problem", {}).get("why", ""), said)
 
 
+def put_hook(guests, directory):
+    """varved's workers find libvirtd by its socket."""
+    shutil.copytree(guests.hook.parent, directory / "quiesce.d")
+    socket = guests.daemon.environment["XDG_RUNTIME_DIR"] + "/libvirt/libvirt-sock"
+    (directory / "quiesce.d/libvirt.conf").write_text(
+        f"uri = qemu+unix:///session?socket={socket}\n")
+
+
+def policy(guests, varved):
+    put_hook(guests, varved.directory)
+    varved.varve("policy", "create", "nightly", "vms/web01", "--at", "yearly 12-31 23:00",
+                 "--keep", "last=9", "--quiesce", "libvirt", "--freeze-budget", "60s")
+    varved.varve("policy", "run", "nightly")
+    claim("a policy's run thaws it", guests.goes_on("web01"))
+    snap = varved.varve("snap", "list", "vms/web01")["items"][-1]
+    claim("its snapshot says that it was frozen", snap["consistency"] == "fs"
+          and "nightly-" in snap["name"], snap)
+    image = guests.image(snap["name"])
+    claim("and it is clean", not needs_recovery(image) and is_clean(image))
+
+
+def policy_dies(guests, varved):
+    """All that a run is made of, as soon as it has begun to freeze."""
+    with subprocess.Popen([BUILD / "varve", "--connect",
+                           f"unix:{varved.directory}/varve.sock", "policy", "run",
+                           "nightly"], stdout=subprocess.DEVNULL,
+                          stderr=subprocess.DEVNULL) as run:
+        pids = []
+
+        def found():
+            pids[:] = family(varved.pid)
+            return len(pids) == 3
+        claim("a run freezes with three processes", wait_for(found))
+        for number in (signal.SIGSTOP, signal.SIGKILL):
+            for pid in reversed(pids):
+                os.kill(pid, number)
+        run.wait()
+    claim("varved thaws what a killed run has left", guests.goes_on("web01"))
+    records = varved.directory / "quiesce"
+    claim("and no record is left", wait_for(
+        lambda: not [p for p in records.iterdir() if p.suffix == ".json"]))
+
+
+def family(pid):
+    """A worker of varved's, its keeper and the keeper's deputy, when there are."""
+    pids = []
+    for name in ("varve-policy", "varve-keeper", "varve-deputy"):
+        found = [child for child in children(pid) if name_of(child) == name]
+        if not found:
+            return []
+        pids.append(pid := found[0])
+    return pids
+
+
+def name_of(pid):
+    try:
+        return pathlib.Path(f"/proc/{pid}/comm").read_text().strip()
+    except OSError:
+        return ""
+
+
 def children(pid):
     return [int(p.name) for p in pathlib.Path("/proc").iterdir()
             if p.name.isdigit() and parent(int(p.name)) == pid]
@@ -286,6 +347,8 @@ def quiesce(directory, varved):
             everybody_dies(guests)
             worker_dies(guests)
             refusals(guests)
+            policy(guests, varved)
+            policy_dies(guests, varved)
             libvirtd_dies(guests)
         finally:
             for name in guests.virsh("list", "--name").split():
