@@ -16,7 +16,6 @@
 #define LEVEL_MAX    19
 #define SHOW_SECONDS 0.2 /* on a terminal */
 #define JSON_SECONDS 1.0
-#define RESTART_MS   15000u /* a restart of varved is waited for */
 
 /* ---- parameters ---- */
 
@@ -258,7 +257,8 @@ show_items(struct cli *cli, json_t *items)
 
 /* ---- verbs ---- */
 
-/* One that is not there now is said at once; a restart later on is outlived. */
+/* One that is not there now is said at once; one that goes away later on is
+ * waited for, as its portals are. */
 static json_t *
 greet(struct varve *varve)
 {
@@ -266,7 +266,7 @@ greet(struct varve *varve)
 
 	problem = varve_ask(varve, "version", NULL, &result);
 	json_decref(result);
-	varve_set_patience(varve, RESTART_MS);
+	varve_set_patience(varve, varve_timeout(varve));
 	return problem;
 }
 
@@ -327,8 +327,10 @@ run_backup_send(struct cli *cli, enum api_exit *ret_exit)
 
 	if (problem == NULL && connect != NULL)
 		problem = varve_open(connect, &other);
-	if (problem == NULL && other != NULL)
+	if (problem == NULL && other != NULL) {
+		varve_set_timeout(other, varve_timeout(params.varve));
 		problem = greet(other);
+	}
 	if (problem != NULL)
 		return problem;
 	params.to_varve = other != NULL ? other : params.varve;
