@@ -266,23 +266,6 @@ state_runs(struct state *state, const struct run_query *query,
 	return 0;
 }
 
-/* The rows of one step, or none of them. */
-static int
-in_one(
-    struct state *state, int (*step)(struct state *state, void *arg), void *arg)
-{
-	int ret = state_begin(state);
-
-	if (ret < 0)
-		return ret;
-	ret = step(state, arg);
-	if (ret == 0)
-		ret = sql_commit(state);
-	else
-		state_rollback(state);
-	return ret;
-}
-
 static int
 read_stamp(sqlite3_stmt *stmt, void *arg)
 {
@@ -342,7 +325,7 @@ begin_step(struct state *state, void *arg)
 int
 state_run_begin(struct state *state, struct state_run *run)
 {
-	return in_one(state, begin_step, run);
+	return sql_in_one(state, begin_step, run);
 }
 
 int
@@ -383,7 +366,7 @@ state_run_end(struct state *state, const struct state_run *run)
 {
 	char *text = json_dumps(run->report, JSON_COMPACT);
 	struct ending ending = {run, text != NULL ? text : "null"};
-	int ret = in_one(state, end_step, &ending);
+	int ret = sql_in_one(state, end_step, &ending);
 
 	free(text);
 	return ret;
