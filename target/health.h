@@ -22,5 +22,11 @@ void health_finding(struct health *health, const char *severity,
 
 void health_pools(struct health *health);
 void health_exports(struct health *health);
+void health_policies(struct health *health);
+
+/* All of it: a new array of {severity, code, what, fix}.  The survey is of all
+ * pools, with sessions and HEALTH_SURVEY.  NULL: the state cannot be read. */
+#define HEALTH_SURVEY (SURVEY_GROUPS | SURVEY_TRASH)
+json_t *health_look(struct house *house, const struct survey *survey);
 
 #endif

@@ -3,6 +3,7 @@
  * health: what is not as it should be; here the server itself.
  */
 #include "target/health.h"
+#include <errno.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -82,25 +83,38 @@ look_at_clock(struct health *f)
 		    "started");
 }
 
+json_t *
+health_look(struct house *house, const struct survey *survey)
+{
+	struct health h = {.house = house, .survey = survey};
+
+	if (state_exports(house->state, &h.exports.rows, &h.exports.count) < 0)
+		return NULL;
+	h.items = json_array();
+	health_pools(&h);
+	look_at_portals(&h);
+	look_at_paths(&h);
+	health_exports(&h);
+	health_policies(&h);
+	look_at_clock(&h);
+	free(h.exports.rows);
+	return h.items;
+}
+
 static void
 health_answer(struct request *request)
 {
-	struct health f = {.house = request->house, .survey = request->survey};
+	json_t *items = health_look(request->house, request->survey);
 
-	if (!method_exports(request, &f.exports))
-		return;
-	f.items = json_array();
-	health_pools(&f);
-	look_at_portals(&f);
-	look_at_paths(&f);
-	health_exports(&f);
-	look_at_clock(&f);
-	free(f.exports.rows);
-	request_answer_items(request, f.items);
+	if (items != NULL)
+		request_answer_items(request, items);
+	else
+		request_fail(
+		    request, fault_internal("the state cannot be read", -EIO));
 }
 
 void
 method_health(struct request *request)
 {
-	method_survey(request, health_answer);
+	method_survey_also(request, "", "", HEALTH_SURVEY, health_answer);
 }
