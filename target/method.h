@@ -94,6 +94,7 @@
 	M("top", method_top)                                                   \
 	M("health", method_health)                                             \
 	M("events", method_events)                                             \
+	M("metrics", method_metrics)                                           \
 	M("api.schema", method_api_schema)                                     \
 	M("version", method_version)
 
