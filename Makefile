@@ -200,7 +200,7 @@ test-ceph:
 	$(MAKE) all
 	BUILD=$(BUILD) tests/ceph/suite.py
 
-# What the manual says of other backup programs, with these
+# What the manual says of other programs, with these
 test-recipes:
 	tests/deps.sh recipes
 	$(MAKE) all
@@ -291,7 +291,7 @@ help:
 	@echo 'make test-guest         in virtual machines: the kernel as initiator, and its target'
 	@echo 'make test-libvirt       libvirtd with the plugin: volumes, guests, faults, under ASan'
 	@echo 'make test-ceph          backups, judged by a Ceph of one node'
-	@echo 'make test-recipes       snapshots into restic and borg, and back'
+	@echo 'make test-recipes       snapshots into restic and borg, and back; metrics into Prometheus'
 	@echo 'make soak|fuzz|bench   hours of simulation, fuzzing; speed against peers'
 	@echo 'make conformance        docs/conformance.md anew, from iscsi-test-cu and a peer'
 	@echo 'make tidy       house rules;  make install  PREFIX=$(PREFIX) DESTDIR='
