@@ -17,7 +17,7 @@ PKG_CONFIG = pkg-config
 # one further left (tests/tidy.py checks it), and each layer is a library, so a
 # unit test links what it may see and nothing else.
 LAYERS = base client backup policy backstores snapshot target/scsi target/iscsi target/tcmu target tools pool-plugin
-MAINS  = target/main.c tools/varve.c tools/varve-backup.c
+MAINS  = target/main.c tools/varve.c tools/varve-backup.c tools/varve-policy.c
 
 PKGS_base         = liburing libisal uuid
 PKGS_client       = jansson
@@ -55,7 +55,7 @@ below     = $(call below_,$(1),$(LAYERS),)
 below_    = $(if $(2),$(if $(filter $(1),$(firstword $(2))),$(firstword $(2)) $(3),$(call below_,$(1),$(wordlist 2,99,$(2)),$(firstword $(2)) $(3))),$(3))
 libs      = $(foreach l,$(call below,$(1)),$(call layer_lib,$(l)))
 
-PROGRAMS   = varved varve varve-backup
+PROGRAMS   = varved varve varve-backup varve-policy
 UNIT_TESTS = $(foreach l,$(LAYERS),$(wildcard tests/unit/$(l)/*_test.c))
 # programs of several files in tests/<dir>/: linked against everything
 TEST_DIRS  = $(patsubst tests/%/main.c,%,$(wildcard tests/*/main.c))
@@ -82,6 +82,7 @@ say = $(if $(V),,@printf '  %-4s %s\n' $(1) $(2);)
 $(BUILD)/varved: $(BUILD)/target/main.o $(call libs,target)
 $(BUILD)/varve:  $(BUILD)/tools/varve.o $(call libs,tools)
 $(BUILD)/varve-backup: $(BUILD)/tools/varve-backup.o $(call libs,tools)
+$(BUILD)/varve-policy: $(BUILD)/tools/varve-policy.o $(call libs,tools)
 $(PROGRAMS:%=$(BUILD)/%):
 	$(call say,LD,$@) $(CC) -o $@ $^ $(ALL_LIBS)
 
@@ -265,7 +266,7 @@ install-plugin: $(PLUGIN)
 
 # an administrator's varve.conf is left alone
 install: all man install-libvarve install-plugin
-	install -D -t $(DESTDIR)$(PREFIX)/sbin $(BUILD)/varved
+	install -D -t $(DESTDIR)$(PREFIX)/sbin $(BUILD)/varved $(BUILD)/varve-policy
 	install -D -t $(DESTDIR)$(PREFIX)/bin $(BUILD)/varve $(BUILD)/varve-backup
 	[ -e $(DESTDIR)$(SYSCONFDIR)/varve/varve.conf ] || \
 	    install -D -m 644 -t $(DESTDIR)$(SYSCONFDIR)/varve packaging/varve.conf
@@ -274,6 +275,9 @@ install: all man install-libvarve install-plugin
 	install -d $(DESTDIR)$(PREFIX)/share/varve
 	sed 's,/usr/local/sbin,$(PREFIX)/sbin,' packaging/varved-tcmu.conf > $(DESTDIR)$(PREFIX)/share/varve/varved-tcmu.conf
 	sed 's,/usr/local/sbin,$(PREFIX)/sbin,' packaging/varved-release.service > $(DESTDIR)$(PREFIX)/share/varve/varved-release.service
+	install -d $(DESTDIR)$(SYSCONFDIR)/varve/quiesce.d
+	install -D -m 755 -t $(DESTDIR)$(PREFIX)/share/varve/quiesce.d packaging/quiesce.d/libvirt
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/varve/quiesce.d packaging/quiesce.d/libvirt.conf
 	install -D -m 644 packaging/varve.sysusers.conf $(DESTDIR)$(PREFIX)/lib/sysusers.d/varve.conf
 	install -D -m 644 packaging/varve.tmpfiles.conf $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/varve.conf
 	for m in $(BUILD)/man/*; do install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man$${m##*.} $$m; done

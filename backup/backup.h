@@ -20,8 +20,12 @@ struct backup_watch {
 	    struct backup_watch *watch, uint64_t done, uint64_t total);
 };
 
-#define BACKUP_LEVEL_DEFAULT 1
-#define BACKUP_MARK_DEFAULT  (256u << 20)
+/* Levels of zstd are from 1 to 19.  This one follows what the processors have
+ * left while the LUN is read as fast as it can be. */
+#define BACKUP_LEVEL_AUTO 0
+/* Of what is made anew of backups: nobody waits for it. */
+#define BACKUP_LEVEL_MERGE  1
+#define BACKUP_MARK_DEFAULT (256u << 20)
 
 struct backup_create_params {
 	struct varve *varve;
@@ -29,8 +33,9 @@ struct backup_create_params {
 	const char *path;    /* the directory; made if need be */
 	const char *since;   /* NULL, "auto", "full", or the name of a backup */
 	const char *portal;  /* NULL: what varved says */
-	int level;           /* of zstd */
-	uint64_t mark_bytes; /* so much may be read again after a kill */
+	int level;           /* of zstd, or BACKUP_LEVEL_AUTO */
+	uint64_t mark_bytes; /* so much, and a little more, may be read again
+			      * after a kill */
 	bool dry_run;
 	struct backup_watch *watch; /* NULL: none */
 };

@@ -38,6 +38,7 @@ struct creation {
 	struct stream_sink stream;
 	struct sink sink; /* the stream, with marks */
 	uint64_t marked;  /* bytes of data at the last mark */
+	bool asked;       /* it is not written yet */
 	json_t *snaps, *bookmarks;
 	struct initiator_stat stat;
 };
@@ -371,15 +372,39 @@ plan(struct creation *creation)
 /* ---- the stream ---- */
 
 static json_t *
+mark_write(struct creation *creation)
+{
+	_cleanup_(freep) char *text = manifest_write(&creation->point);
+
+	return directory_write(creation->directory, PARTIAL_MANIFEST, text);
+}
+
+static json_t *
 mark_make(struct creation *creation)
 {
-	_cleanup_(freep) char *text = NULL;
 	json_t *problem = stream_stop(&creation->stream, &creation->point);
 
-	if (problem != NULL)
-		return problem;
-	text = manifest_write(&creation->point);
-	return directory_write(creation->directory, PARTIAL_MANIFEST, text);
+	return problem == NULL ? mark_write(creation) : problem;
+}
+
+/* A mark is asked for, and written when the file has got there; what is read
+ * goes on meanwhile. */
+static json_t *
+mark_turn(struct creation *creation)
+{
+	struct stream_sink *stream = &creation->stream;
+
+	if (creation->asked) {
+		if (!stream_reached(stream, &creation->point))
+			return NULL;
+		creation->asked = false;
+		return mark_write(creation);
+	}
+	if (stream->data - creation->marked < creation->params->mark_bytes)
+		return NULL;
+	creation->asked = true;
+	creation->marked = stream->data;
+	return stream_ask(stream, &creation->point);
 }
 
 static json_t *
@@ -389,12 +414,7 @@ marking_put(struct sink *sink, const struct piece *piece)
 	struct stream_sink *stream = &creation->stream;
 	json_t *problem = stream->sink.put(&stream->sink, piece);
 
-	if (problem == NULL &&
-	    stream->data - creation->marked >= creation->params->mark_bytes) {
-		problem = mark_make(creation);
-		creation->marked = stream->data;
-	}
-	return problem;
+	return problem == NULL ? mark_turn(creation) : problem;
 }
 
 static json_t *

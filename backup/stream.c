@@ -177,19 +177,51 @@ stream_begin(struct stream_sink *stream, const struct rbd_diff_head *head)
 	    stream->pack, bytes, rbd_diff_write_head(head, bytes));
 }
 
+static void
+count_take(const struct stream_sink *stream, struct backup_point *point)
+{
+	point->covers = stream->covers;
+	point->data = stream->data;
+	point->zero = stream->zero;
+}
+
+static void
+mark_take(const struct pack_mark *mark, struct backup_point *point)
+{
+	point->file_bytes = mark->file_bytes;
+	point->stream_bytes = mark->stream_bytes;
+	memcpy(point->sha256, mark->sha256, sizeof(point->sha256));
+}
+
 json_t *
 stream_stop(struct stream_sink *stream, struct backup_point *point)
 {
 	struct pack_mark mark;
 	json_t *problem = pack_mark(stream->pack, &mark);
 
-	point->covers = stream->covers;
-	point->data = stream->data;
-	point->zero = stream->zero;
-	point->file_bytes = mark.file_bytes;
-	point->stream_bytes = mark.stream_bytes;
-	memcpy(point->sha256, mark.sha256, sizeof(point->sha256));
-	return problem;
+	if (problem != NULL)
+		return problem;
+	count_take(stream, point);
+	mark_take(&mark, point);
+	return NULL;
+}
+
+json_t *
+stream_ask(struct stream_sink *stream, struct backup_point *point)
+{
+	count_take(stream, point);
+	return pack_ask(stream->pack);
+}
+
+bool
+stream_reached(struct stream_sink *stream, struct backup_point *point)
+{
+	struct pack_mark mark;
+
+	if (!pack_reached(stream->pack, &mark))
+		return false;
+	mark_take(&mark, point);
+	return true;
 }
 
 json_t *

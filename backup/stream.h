@@ -41,5 +41,9 @@ json_t *stream_begin(
 json_t *stream_end(struct stream_sink *stream, struct backup_point *point);
 /* The same without an end: all so far is in the file. */
 json_t *stream_stop(struct stream_sink *stream, struct backup_point *point);
+/* The same in two steps, between which nobody waits: point has all of it when
+ * stream_reached() has said so.  One at a time. */
+json_t *stream_ask(struct stream_sink *stream, struct backup_point *point);
+bool stream_reached(struct stream_sink *stream, struct backup_point *point);
 
 #endif

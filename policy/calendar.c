@@ -150,8 +150,10 @@ int64_t
 calendar_next(const struct calendar *calendar, int64_t after)
 {
 	struct look look = {.calendar = calendar};
-	int64_t number = day_number(after = within(after));
+	int64_t number;
 
+	after = within(after);
+	number = day_number(after);
 	for (int64_t last = number + DAYS_MAX; number <= last; number++) {
 		int64_t next =
 		    look_at(&look, number) ? look_next(&look, after) : NONE;
@@ -166,8 +168,10 @@ int64_t
 calendar_last(const struct calendar *calendar, int64_t at)
 {
 	struct look look = {.calendar = calendar};
-	int64_t number = day_number(at = within(at)) + 1;
+	int64_t number;
 
+	at = within(at);
+	number = day_number(at) + 1;
 	for (int64_t first = number - DAYS_MAX; number >= first; number--) {
 		int64_t last = 0, next;
 		if (!look_at(&look, number))

@@ -12,8 +12,9 @@
  *	every 15m          every 4h
  *
  * Several are joined by ";"; an instant of two of them is one.  Large and small
- * letters are alike.  What is left out: :00 for hourly, 00:00 for the others,
- * monday for weekly, 1 for monthly, 01-01 for yearly.
+ * letters are alike, and blanks after a comma are none.  What is left out: :00
+ * for hourly, 00:00 for the others, monday for weekly, 1 for monthly, 01-01 for
+ * yearly.  So every calendar has an instant in every year.
  *
  * A day that a month does not have is its last: "monthly 31" is "monthly last",
  * and "yearly 02-29" runs on 02-28 in other years.

@@ -339,6 +339,23 @@ next_part(struct parse *parse, char *text)
 	return words_read(parse, &words);
 }
 
+/* In small letters; a blank after a comma is none. */
+static void
+copy_plain(const char *text, char *copy)
+{
+	char before = '\0';
+
+	for (; *text != '\0'; text++) {
+		if (before == ',' && strchr(BLANK, *text) != NULL)
+			continue;
+		before = *text;
+		if (before >= 'A' && before <= 'Z')
+			before = (char)(before + ('a' - 'A'));
+		*copy++ = before;
+	}
+	*copy = '\0';
+}
+
 const char *
 calendar_parse(const char *text, struct calendar *ret_calendar)
 {
@@ -353,10 +370,7 @@ calendar_parse(const char *text, struct calendar *ret_calendar)
 		    sizeof(copy) - 1);
 		return ret_calendar->problem;
 	}
-	for (size_t i = 0; i <= strlen(text); i++) {
-		bool large = text[i] >= 'A' && text[i] <= 'Z';
-		copy[i] = (char)(large ? text[i] + ('a' - 'A') : text[i]);
-	}
+	copy_plain(text, copy);
 	while (rest != NULL && good)
 		good = next_part(&parse, strsep(&rest, ";"));
 	return good ? NULL : ret_calendar->problem;

@@ -19,10 +19,9 @@ settled(const struct due_past *past, int64_t now)
 static bool
 set_back_little(const struct calendar *calendar, int64_t now, int64_t then)
 {
-	int64_t first = calendar_next(calendar, now);
-	int64_t second = calendar_next(calendar, first);
-
-	return now < then && (first == 0 || second == 0 || second > then);
+	if (then <= now)
+		return false;
+	return calendar_next(calendar, calendar_next(calendar, now)) > then;
 }
 
 void

@@ -45,10 +45,8 @@ make_point(struct run *run, size_t number, int64_t now)
 	    (struct simulate_point){.when = now, .made = true};
 	if (++run->there > run->simulate->most)
 		run->simulate->most = run->there;
-	while (count-- > 0) {
-		if (run->simulate->points[gone[count]].gone == 0)
-			remove_point(run, gone[count], now);
-	}
+	while (count-- > 0)
+		remove_point(run, gone[count], now);
 }
 
 static void

@@ -283,19 +283,29 @@ house_policy_next(const struct state_policy *policy, int64_t now)
 	return due.at != 0 ? due.at : due.next;
 }
 
-/* When a run that did not reach all is tried again; 0: it is not.  A clock that
- * was set back does not put it off. */
+/* Seconds until a run that did not reach all is tried again; -1: it is not. */
+static int64_t
+retry_after(const struct state_run *last)
+{
+	if (last->scheduled_unix == 0)
+		return -1; /* somebody asked for it, and saw what came of it */
+	if (last->outcome == RUN_INTERRUPTED && last->attempt < RUN_RESTARTS)
+		return last->attempt < RUN_AT_ONCE ? 0 : RUN_RETRY_SECONDS;
+	if ((last->outcome == RUN_FAILED || last->outcome == RUN_PARTIAL) &&
+	    last->attempt < RUN_ATTEMPTS)
+		return (int64_t)RUN_RETRY_SECONDS << (last->attempt - 1);
+	return -1;
+}
+
+/* When; 0: never.  A clock that was set back does not put it off. */
 static int64_t
 retry_at(const struct state_run *last, int64_t now)
 {
-	int64_t at = last->ended_unix;
+	int64_t seconds = retry_after(last);
 
-	if (last->outcome == RUN_DONE || last->outcome == RUN_RUNNING ||
-	    last->attempt >= RUN_ATTEMPTS || last->scheduled_unix == 0)
+	if (seconds < 0)
 		return 0;
-	if (last->outcome != RUN_INTERRUPTED)
-		at += (int64_t)RUN_RETRY_SECONDS << (last->attempt - 1);
-	return at > now + (RUN_RETRY_SECONDS << RUN_ATTEMPTS) ? now : at;
+	return last->ended_unix > now ? now : last->ended_unix + seconds;
 }
 
 static void

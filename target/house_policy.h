@@ -6,7 +6,8 @@
  *
  * A run is tried again when it has not reached all it should, RUN_ATTEMPTS
  * times in all; the worker goes on where it was.  One that was cut short, by a
- * restart of varved too, is tried again at once.
+ * restart of varved too, is tried again at once, and after some times later: a
+ * worker that always crashes must not do so all day.
  */
 #ifndef TARGET_HOUSE_POLICY_H
 #define TARGET_HOUSE_POLICY_H
@@ -16,6 +17,8 @@
 
 #define RUNS_AT_ONCE      4
 #define RUN_ATTEMPTS      3
+#define RUN_AT_ONCE       3  /* attempts that follow each other at once */
+#define RUN_RESTARTS      20 /* attempts of what was cut short */
 #define RUN_RETRY_SECONDS 300
 
 struct house_run; /* a run whose worker runs */

@@ -298,6 +298,14 @@ change_go(struct request *request)
 	request_answer(request, json_incref(item));
 }
 
+static bool
+says_paused(const struct request *request, const char *word)
+{
+	const char *paused = param_text(request->params, "paused");
+
+	return paused != NULL && strcmp(paused, word) == 0;
+}
+
 /* ---- create ---- */
 
 static int
@@ -340,6 +348,7 @@ create_go(struct request *request)
 	}
 	change->policy.created_unix = change->policy.since_unix =
 	    (int64_t)time(NULL);
+	change->policy.paused = says_paused(request, "yes");
 	change->write = create_write;
 	change_go(request);
 }
@@ -363,20 +372,21 @@ set_write(struct state *state, struct policy_change *change)
 static json_t *
 set_take(const struct request *request, struct policy_change *change)
 {
-	const char *paused = param_text(request->params, "paused");
 	json_t *before = change->policy.definition, *after = NULL;
 	json_t *fault = definition_change(before, request->params, &after);
 
 	if (fault != NULL)
 		return fault;
 	change->policy.definition = after;
-	if ((paused != NULL && change->policy.paused) ||
+	if ((change->policy.paused && says_paused(request, "no")) ||
 	    !json_equal(
 		json_object_get(before, "at"), json_object_get(after, "at")))
 		change->policy.since_unix = (int64_t)time(NULL);
 	json_decref(before);
-	if (paused != NULL)
-		change->policy.paused = strcmp(paused, "yes") == 0;
+	if (says_paused(request, "yes"))
+		change->policy.paused = true;
+	if (says_paused(request, "no"))
+		change->policy.paused = false;
 	return NULL;
 }
 

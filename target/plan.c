@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * The order of steps: pools come in first; then what is in the way goes
- * (exports, hosts, portals, redirects, with prune); then portals, redirects,
- * hosts, LUNs, groups and exports are made or changed.  LUNs and pools are
- * never removed.
+ * (exports, hosts, portals, redirects, policies, with prune); then portals,
+ * redirects, hosts, LUNs, groups, exports and policies are made or changed.
+ * LUNs and pools are never removed.
  */
 #include "target/plan.h"
 #include "base/size.h"
@@ -162,20 +162,22 @@ plan_document(
 {
 	json_t *hosts = hosts_document(house);
 	json_t *exports = exports_document(house);
+	json_t *policies = plan_policies_document(house);
 
 	*ret_fault = NULL;
-	if (hosts == NULL || exports == NULL) {
+	if (hosts == NULL || exports == NULL || policies == NULL) {
 		json_decref(hosts);
 		json_decref(exports);
+		json_decref(policies);
 		*ret_fault = fault_internal("the state cannot be read", -EIO);
 		return NULL;
 	}
-	return json_pack("{s:i, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "varve", 1,
-	    "pools", pools_document(house), "portals",
+	return json_pack("{s:i, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}",
+	    "varve", 1, "pools", pools_document(house), "portals",
 	    plan_portals_document(house), "redirects",
 	    plan_redirects_document(house), "hosts", hosts, "luns",
 	    luns_document(survey), "groups", groups_document(survey), "exports",
-	    exports);
+	    exports, "policies", policies);
 }
 
 /* ---- the plan ---- */
@@ -341,6 +343,7 @@ plan_prune(struct plan *plan)
 			    "it is not in the document");
 	}
 	plan_portals_prune(plan);
+	plan_policies_prune(plan);
 }
 
 /* What host.add or host.set is to be told of the entry. */
@@ -496,18 +499,17 @@ plan_luns(struct plan *plan)
 	}
 }
 
-/* The LUNs of one that are not of the other; NULL: none. */
-static json_t *
-luns_beside(const json_t *one, const json_t *other)
+json_t *
+plan_beside(const json_t *one, const json_t *other, const char *member)
 {
-	const json_t *luns = json_object_get(other, "luns"), *lun;
+	const json_t *others = json_object_get(other, member), *value;
 	json_t *rest = json_array();
 	size_t i;
 
-	json_array_foreach(json_object_get(one, "luns"), i, lun)
+	json_array_foreach(json_object_get(one, member), i, value)
 	{
-		const char *name = json_string_value(lun);
-		if (name != NULL && !plan_string_in(luns, name))
+		const char *name = json_string_value(value);
+		if (name != NULL && !plan_string_in(others, name))
 			json_array_append_new(rest, json_string(name));
 	}
 	if (json_array_size(rest) > 0)
@@ -520,8 +522,8 @@ static void
 plan_members(struct plan *plan, const json_t *entry, const json_t *before)
 {
 	const char *name = plan_text(entry, "name");
-	json_t *in = luns_beside(entry, before);
-	json_t *out = luns_beside(before, entry);
+	json_t *in = plan_beside(entry, before, "luns");
+	json_t *out = plan_beside(before, entry, "luns");
 
 	if (out != NULL)
 		plan_step(plan, "group.remove", name,
@@ -609,7 +611,7 @@ form_check(struct plan *plan)
 		bool strings;
 	} members[] = {{"pools", false}, {"portals", true},
 	    {"redirects", false}, {"hosts", false}, {"luns", false},
-	    {"groups", false}, {"exports", false}};
+	    {"groups", false}, {"exports", false}, {"policies", false}};
 	void *iter = json_object_iter(plan->want);
 
 	if (json_integer_value(json_object_get(plan->want, "varve")) != 1) {
@@ -652,6 +654,7 @@ plan_make(struct house *house, const struct survey *survey,
 		plan_luns(&plan);
 		plan_groups(&plan);
 		plan_exports(&plan);
+		plan_policies(&plan);
 	}
 	json_decref(plan.want);
 	json_decref(plan.have);

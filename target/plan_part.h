@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A plan that is being made, for plan.c and plan_portal.c.
+ * A plan that is being made, for plan.c, plan_portal.c, plan_policy.c.
  */
 #ifndef TARGET_PLAN_PART_H
 #define TARGET_PLAN_PART_H
@@ -29,6 +29,8 @@ const char *plan_text(const json_t *entry, const char *member);
  * those of key. */
 const json_t *plan_entry(const json_t *array, const json_t *key);
 bool plan_string_in(const json_t *array, const char *text);
+/* The strings of one's array member that are not in other's; NULL: none. */
+json_t *plan_beside(const json_t *one, const json_t *other, const char *member);
 
 /* ---- portals (plan_portal.c) ---- */
 
@@ -40,5 +42,13 @@ void plan_portals_form(struct plan *plan);
 void plan_portals_prune(struct plan *plan);
 void plan_portals(struct plan *plan);
 void plan_redirects(struct plan *plan);
+
+/* ---- policies (plan_policy.c) ---- */
+
+/* NULL: the state cannot be read. */
+json_t *plan_policies_document(struct house *house);
+/* What is not in the document goes. */
+void plan_policies_prune(struct plan *plan);
+void plan_policies(struct plan *plan);
 
 #endif

@@ -40,13 +40,24 @@ check_keep(const json_t *value)
 	    "as: daily=7,weekly=4,monthly=12, or all");
 }
 
+/* Has the path a component ".."? */
+static bool
+goes_up(const char *path)
+{
+	for (; (path = strstr(path, "/..")) != NULL; path++) {
+		if (path[3] == '\0' || path[3] == '/')
+			return true;
+	}
+	return false;
+}
+
 /* An absolute path; in it {lun} and {pool}, and no other brace. */
 static json_t *
 check_directory(const json_t *value)
 {
 	static const char *const fields[] = {LUN_FIELD, "{pool}"};
 	const char *text = json_string_value(value), *at = text;
-	bool fits = text[0] == '/' && strstr(text, "/../") == NULL;
+	bool fits = text[0] == '/' && !goes_up(text);
 
 	while (fits && (at = strpbrk(at, "{}")) != NULL) {
 		fits = false;

@@ -238,6 +238,33 @@ lun_add(struct sets *sets, const struct survey_pool *sp,
 	set_keep(sets, set);
 }
 
+/* What a restore or a copy is still being written into: it gets its name, and
+ * is covered, when it is whole. */
+static bool
+is_in_the_making(const struct survey_lun *sl)
+{
+	static const char *const suffixes[] = {".restoring", ".receiving"};
+	const char *name = sl->volume.name;
+	size_t length = strlen(name);
+
+	for (size_t i = 0; i < ARRAY_SIZE(suffixes); i++) {
+		size_t end = strlen(suffixes[i]);
+		if (length > end &&
+		    strcmp(name + length - end, suffixes[i]) == 0)
+			return true;
+	}
+	return false;
+}
+
+static bool
+is_covered(const struct survey_lun *sl, const struct state_member *member,
+    const uuid_t uuid)
+{
+	if (member->kind == MEMBER_POOL)
+		return !is_in_the_making(sl);
+	return uuid_compare(sl->volume.uuid, uuid) == 0;
+}
+
 /* Groups first: who is in one is frozen with it. */
 static void
 member_sets(struct sets *sets, const struct survey *survey,
@@ -246,6 +273,7 @@ member_sets(struct sets *sets, const struct survey *survey,
 	const struct survey_pool *sp = pool_named(survey, member->pool);
 	uuid_t uuid;
 
+	uuid_clear(uuid);
 	if (member->kind == MEMBER_GROUP && sp != NULL) {
 		group_add(sets, sp, member->what);
 		return;
@@ -253,8 +281,7 @@ member_sets(struct sets *sets, const struct survey *survey,
 	if (member->kind == MEMBER_LUN && uuid_parse(member->what, uuid) < 0)
 		return;
 	for (unsigned i = 0; sp != NULL && i < sp->lun_count; i++) {
-		if (member->kind == MEMBER_POOL ||
-		    uuid_compare(sp->luns[i].volume.uuid, uuid) == 0)
+		if (is_covered(&sp->luns[i], member, uuid))
 			lun_add(sets, sp, &sp->luns[i]);
 	}
 	if (member->kind == MEMBER_LUN && (sp == NULL || !sp->open)) {

@@ -97,6 +97,8 @@ struct state_host {
 	char iqn[NAMING_IQN_MAX + 1];
 	struct state_credentials chap, mutual;
 	int64_t created_unix;
+	int64_t expires_unix; /* goes then, or later with its last LUN; 0:
+			       * never */
 };
 int state_hosts(
     struct state *state, struct state_host **ret_hosts, unsigned *ret_count);

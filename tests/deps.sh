@@ -189,7 +189,7 @@ if [ "${1:-}" = source ]; then
     exit
 fi
 case ${1:-} in
-libvirt) test_packages="$test_packages virtinst" ;;
+libvirt) test_packages="$test_packages virtinst python3-libvirt qemu-guest-agent" ;;
 ceph) test_packages="$test_packages $ceph_packages" ;;
 recipes) test_packages="$test_packages $recipe_packages" ;;
 esac

@@ -16,7 +16,6 @@
 #define LEVEL_MAX    19
 #define SHOW_SECONDS 0.2 /* on a terminal */
 #define JSON_SECONDS 1.0
-#define RESTART_MS   15000u /* a restart of varved is waited for */
 
 /* ---- parameters ---- */
 
@@ -43,13 +42,31 @@ number_of(const struct cli *cli, const char *name, uint64_t otherwise)
 static json_t *
 level_of(const struct cli *cli, int *ret_level)
 {
-	uint64_t level = number_of(cli, "level", BACKUP_LEVEL_DEFAULT);
+	uint64_t level = number_of(cli, "level", BACKUP_LEVEL_MERGE);
 
 	*ret_level = (int)level;
 	if (level >= 1 && level <= LEVEL_MAX)
 		return NULL;
 	return problem_new(API_USAGE, "usage.argument",
 	    "--level has to be from 1 to %d", LEVEL_MAX);
+}
+
+static json_t *
+level_or_auto_of(const struct cli *cli, int *ret_level)
+{
+	const char *text = text_of(cli, "level");
+	char *end;
+	long level;
+
+	*ret_level = BACKUP_LEVEL_AUTO;
+	if (text == NULL || strcmp(text, "auto") == 0)
+		return NULL;
+	level = strtol(text, &end, 10);
+	*ret_level = (int)level;
+	if (end != text && *end == '\0' && level >= 1 && level <= LEVEL_MAX)
+		return NULL;
+	return problem_new(API_USAGE, "usage.argument",
+	    "--level has to be auto, or from 1 to %d", LEVEL_MAX);
 }
 
 /* ./FILE becomes a path from the root, as paths of other commands are. */
@@ -240,7 +257,8 @@ show_items(struct cli *cli, json_t *items)
 
 /* ---- verbs ---- */
 
-/* One that is not there now is said at once; a restart later on is outlived. */
+/* One that is not there now is said at once; one that goes away later on is
+ * waited for, as its portals are. */
 static json_t *
 greet(struct varve *varve)
 {
@@ -248,7 +266,7 @@ greet(struct varve *varve)
 
 	problem = varve_ask(varve, "version", NULL, &result);
 	json_decref(result);
-	varve_set_patience(varve, RESTART_MS);
+	varve_set_patience(varve, varve_timeout(varve));
 	return problem;
 }
 
@@ -277,7 +295,7 @@ run_backup_create(struct cli *cli, enum api_exit *ret_exit)
 	    .watch = &following.watch,
 	};
 	json_t *item = NULL;
-	json_t *problem = level_of(cli, &params.level);
+	json_t *problem = level_or_auto_of(cli, &params.level);
 
 	if (problem == NULL)
 		problem = varve_of(cli, &params.varve);
@@ -309,8 +327,10 @@ run_backup_send(struct cli *cli, enum api_exit *ret_exit)
 
 	if (problem == NULL && connect != NULL)
 		problem = varve_open(connect, &other);
-	if (problem == NULL && other != NULL)
+	if (problem == NULL && other != NULL) {
+		varve_set_timeout(other, varve_timeout(params.varve));
 		problem = greet(other);
+	}
 	if (problem != NULL)
 		return problem;
 	params.to_varve = other != NULL ? other : params.varve;

@@ -30,6 +30,7 @@ const struct api_error problem_codes[] = {
 #define P(name, code, exit, meaning) { code, (enum api_exit)(exit), meaning },
 #include "client/problems.def"
 #include "backup/problems.def"
+#include "policy/problems.def"
 #undef P
 	{ "rescue.in-use", API_CONFLICT,
 	    "the device is in use; a pool is checked while varved is off" },

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Rules by example, and over ten years of days and hours in a zone with summer
- * time.
+ * Rules by example, over ten years of days and hours in a zone with summer
+ * time, and at random: ten years of points, of hosts that are off and clocks
+ * that are set, pruned after each, against what the rule promises of all that
+ * ever were.
  */
 #include "backup/keep.h"
 #include "base/assert.h"
@@ -10,6 +12,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define HISTORIES 4
+#else
+#define HISTORIES 21
+#endif
 
 #define MANY 100000
 
@@ -216,6 +224,364 @@ a_larger_number_keeps_no_less(void **unused)
 	}
 }
 
+/* ---- what is not good, what is held, what was made by a wrong clock ---- */
+
+static void
+what_is_not_good_takes_nobody_s_place(void **unused)
+{
+	(void)unused;
+	points[0] = good(at("2026-03-01 02:00"));
+	points[1] = good(at("2026-03-01 12:00"));
+	points[1].good = false;
+	points[2] = good(at("2026-03-02 02:00"));
+	points[2].good = false;
+	apply("last=1,daily=1", 3);
+	assert_int_equal(
+	    kept[0], 1u << KEEP_LAST | 1u << KEEP_DAILY | 1u << KEEP_GOOD);
+	assert_int_equal(kept[1], 0);
+	assert_int_equal(kept[2], 0);
+}
+
+static void
+the_last_good_one_stays_if_the_rule_has_no_place_for_it(void **unused)
+{
+	struct keep_rule none = {{0}};
+
+	(void)unused;
+	points[0] = good(at("2020-03-01 02:00"));
+	points[1] = good(at("2026-03-01 02:00"));
+	points[2] = good(at("2026-03-02 02:00"));
+	points[2].good = false;
+	keep_apply(&none, points, 3, kept);
+	assert_int_equal(kept[0], 0);
+	assert_int_equal(kept[1], 1u << KEEP_GOOD);
+	assert_int_equal(kept[2], 0);
+}
+
+static void
+what_is_held_stays_good_or_not(void **unused)
+{
+	(void)unused;
+	points[0] = good(at("2026-03-01 02:00"));
+	points[0].held = true;
+	points[1] = points[0];
+	points[1].good = false;
+	points[2] = good(at("2026-03-01 03:00"));
+	points[2].held = true;
+	points[3] = good(at("2026-03-02 03:00"));
+	apply("daily=2", 4);
+	assert_int_equal(kept[0], 1u << KEEP_HELD);
+	assert_int_equal(kept[1], 1u << KEEP_HELD);
+	/* it has its place as others have */
+	assert_int_equal(kept[2], 1u << KEEP_HELD | 1u << KEEP_DAILY);
+	assert_int_equal(kept[3], 1u << KEEP_GOOD | 1u << KEEP_DAILY);
+}
+
+/* Made in 2036 by a wrong clock: it goes when as many days as are kept have had
+ * a point since, and what comes after it is newer. */
+static void
+a_point_from_the_future_goes_as_others_do(void **unused)
+{
+	(void)unused;
+	points[0] = good(at("2026-03-01 02:00"));
+	points[1] = good(at("2036-03-01 02:00"));
+	points[2] = good(at("2026-03-02 02:00"));
+	apply("daily=2", 3);
+	assert_int_equal(kept[0], 0);
+	assert_int_equal(kept[1], 1u << KEEP_DAILY);
+	assert_int_equal(kept[2], 1u << KEEP_DAILY | 1u << KEEP_GOOD);
+	points[3] = good(at("2026-03-03 02:00"));
+	apply("daily=2", 4);
+	assert_int_equal(kept[1], 0);
+	assert_int_equal(kept[2], 1u << KEEP_DAILY);
+}
+
+static void
+a_day_that_comes_again_is_one(void **unused)
+{
+	(void)unused;
+	points[0] = good(at("2026-03-01 02:00"));
+	points[1] = good(at("2026-03-02 02:00"));
+	points[2] = good(at("2026-03-01 01:00"));
+	apply("daily=3", 3);
+	assert_int_equal(kept[0], 0);
+	assert_int_equal(kept[1], 1u << KEEP_DAILY);
+	assert_int_equal(kept[2], 1u << KEEP_DAILY | 1u << KEEP_GOOD);
+}
+
+static void
+a_half_hour_that_comes_again_is_an_hour(void **unused)
+{
+	(void)unused;
+	setenv("TZ", "Australia/Lord_Howe", 1);
+	tzset();
+	/* 2026-04-05 at 01:45, and half an hour later at 01:45 */
+	points[0] = good(1775313900);
+	points[1] = good(1775313900 + 1800);
+	apply("hourly=9", 2);
+	assert_int_equal(kept_count(2, KEEP_HOURLY), 2);
+	zone(NULL);
+}
+
+/* ---- ten years, pruned after each point ---- */
+
+struct made {
+	struct keep_point point;
+	char period[KEEP_PERIODS][24]; /* of its local time, in words */
+	unsigned kept;
+	bool there;
+};
+
+struct history {
+	const char *zone;
+	struct keep_rule rule;
+	struct made *made;
+	size_t count, room;
+	unsigned most; /* that the rule may keep */
+};
+
+/* The words of two points are the same if they are in one period. */
+static void
+made_periods(struct made *made, size_t number)
+{
+	static const char *const formats[KEEP_PERIODS] = {
+	    [KEEP_HOURLY] = "%F %H %z",
+	    [KEEP_DAILY] = "%F",
+	    [KEEP_WEEKLY] = "%G-W%V",
+	    [KEEP_MONTHLY] = "%Y-%m",
+	    [KEEP_YEARLY] = "%Y"};
+	time_t when = made->point.when;
+	struct tm tm;
+
+	localtime_r(&when, &tm);
+	snprintf(made->period[KEEP_LAST], 24, "%zu", number);
+	for (unsigned p = KEEP_HOURLY; p < KEEP_PERIODS; p++)
+		strftime(made->period[p], 24, formats[p], &tm);
+}
+
+static bool
+has_word(char (*words)[24], unsigned count, const char *word)
+{
+	while (count-- > 0) {
+		if (strcmp(words[count], word) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* What the rule says of all that ever were, for one period: from the newest
+ * back, the first of each until there are as many as it says. */
+static void
+promise(const struct history *history, unsigned period, unsigned *promised)
+{
+	char words[12][24];
+	unsigned count = 0, wanted = history->rule.count[period];
+
+	assert_in_range(wanted, 0, 12);
+	for (size_t i = history->count; i-- > 0 && count < wanted;) {
+		const struct made *made = &history->made[i];
+		if (!made->point.good ||
+		    has_word(words, count, made->period[period]))
+			continue;
+		promised[i] |= 1u << period;
+		strcpy(words[count++], made->period[period]);
+	}
+}
+
+static void
+promise_all(const struct history *history, unsigned *promised)
+{
+	memset(promised, 0, history->count * sizeof(*promised));
+	for (unsigned p = 0; p < KEEP_PERIODS; p++)
+		promise(history, p, promised);
+	for (size_t i = 0; i < history->count; i++) {
+		if (history->made[i].point.held)
+			promised[i] |= 1u << KEEP_HELD;
+	}
+	for (size_t i = history->count; i-- > 0;) {
+		if (history->made[i].point.good) {
+			promised[i] |= 1u << KEEP_GOOD;
+			break;
+		}
+	}
+}
+
+static void
+history_prune(struct history *history)
+{
+	static struct keep_point there[1000];
+	static size_t numbers[1000];
+	size_t count = 0;
+
+	for (size_t i = 0; i < history->count; i++) {
+		if (!history->made[i].there)
+			continue;
+		assert_in_range(count, 0, 999);
+		numbers[count] = i;
+		there[count++] = history->made[i].point;
+	}
+	keep_apply(&history->rule, there, count, kept);
+	for (size_t i = 0; i < count; i++) {
+		history->made[numbers[i]].kept = kept[i];
+		history->made[numbers[i]].there = kept[i] != 0;
+	}
+}
+
+/* Step by step is as good as all at once, and no more is kept than it says. */
+static void
+history_check(const struct history *history)
+{
+	static unsigned promised[MANY];
+	unsigned there = 0, held = 0;
+
+	promise_all(history, promised);
+	for (size_t i = 0; i < history->count; i++) {
+		const struct made *made = &history->made[i];
+		unsigned is = made->there ? made->kept : 0;
+		if (is != promised[i])
+			fail_msg("%s: point %zu of %zu is kept by %#x, not %#x",
+			    history->zone, i, history->count, is, promised[i]);
+		there += made->there;
+		held += made->point.held;
+	}
+	if (there > history->most + held)
+		fail_msg("%s: %u are kept, %u at most and %u held",
+		    history->zone, there, history->most, held);
+}
+
+/* At most some are held at once. */
+static void
+history_hold(struct history *history)
+{
+	for (unsigned i = 0; i < 3; i++) {
+		struct made *made =
+		    &history->made[(size_t)random() % history->count];
+		if (made->there)
+			made->point.held = random() % 8 == 0;
+	}
+}
+
+static void
+history_make(struct history *history, int64_t when)
+{
+	struct made *made;
+
+	if (history->count == history->room) {
+		history->room += 1000;
+		history->made = reallocarray(
+		    history->made, history->room, sizeof(*history->made));
+		assert_non_null(history->made);
+	}
+	made = &history->made[history->count];
+	*made = (struct made){.there = true,
+	    .point = {.when = when,
+		.good = random() % 8 != 0,
+		.held = random() % 64 == 0}};
+	made_periods(made, history->count++);
+}
+
+static int64_t
+clock_set(int64_t now)
+{
+	static const int64_t days[] = {1, 2, 9, 40, 400, 4000};
+	int64_t by = 86400 * days[(size_t)random() % ARRAY_SIZE(days)];
+
+	return random() % 2 || now < 2 * by ? now + random() % by
+					    : now - random() % by;
+}
+
+static void
+history_run(struct history *history, bool clocks)
+{
+	int64_t now = at("2009-01-01 00:00") + random() % 86400;
+	int64_t pace = 43200 + random() % (3 * 86400);
+
+	for (int64_t lived = 0; lived < INT64_C(3652) * 86400;) {
+		/* sometimes off for a month */
+		int64_t pause =
+		    1 +
+		    random() % (random() % 200 ? pace : INT64_C(40) * 86400);
+		lived += pause;
+		now += pause;
+		if (clocks && random() % 100 == 0)
+			now = clock_set(now);
+		history_make(history, now);
+		history_hold(history);
+		history_prune(history);
+		if (history->count < 100 || random() % 32 == 0)
+			history_check(history);
+	}
+}
+
+static void
+history_start(struct history *history, unsigned round)
+{
+	static const char *const zones[] = {"Europe/Berlin", "America/New_York",
+	    "Australia/Lord_Howe", "Pacific/Apia", "America/Sao_Paulo", "UTC",
+	    "Asia/Kolkata"};
+
+	*history = (struct history){
+	    .zone = zones[round % ARRAY_SIZE(zones)], .most = 1};
+	setenv("TZ", history->zone, 1);
+	tzset();
+	for (unsigned p = 0; p < KEEP_PERIODS; p++) {
+		history->rule.count[p] =
+		    random() % 2 ? (unsigned)random() % 13 : 0;
+		history->most += history->rule.count[p];
+	}
+}
+
+static void
+pruned_after_each_it_keeps_what_it_promises(void **unused)
+{
+	(void)unused;
+	srandom(13);
+	for (unsigned round = 0; round < HISTORIES; round++) {
+		struct history history;
+		history_start(&history, round);
+		history_run(&history, round % 2 == 1);
+		history_check(&history);
+		free(history.made);
+	}
+	zone(NULL);
+}
+
+/* Whatever is damaged later: the newest of what is good stays. */
+static void
+damage_never_costs_the_last_good_one(void **unused)
+{
+	(void)unused;
+	srandom(14);
+	for (unsigned round = 0; round < 500; round++) {
+		struct keep_rule rule = {{[KEEP_LAST] = (unsigned)random() % 3,
+		    [KEEP_DAILY] = (unsigned)random() % 5}};
+		size_t count = 0;
+		int64_t now = at("2026-01-01 00:00");
+		for (unsigned step = 0; step < 60; step++) {
+			size_t left = 0, newest = SIZE_MAX;
+			now = random() % 20 ? now + random() % 100000
+					    : clock_set(now);
+			points[count] = good(now);
+			points[count++].good = random() % 3 != 0;
+			if (random() % 3 == 0)
+				points[(size_t)random() % count].good = false;
+			for (size_t i = 0; i < count; i++)
+				newest = points[i].good ? i : newest;
+			keep_apply(&rule, points, count, kept);
+			for (size_t i = 0; i < count; i++) {
+				assert_int_equal(
+				    kept[i] >> KEEP_GOOD & 1, i == newest);
+				if (!points[i].good)
+					assert_int_equal(kept[i], 0);
+				if (kept[i] != 0)
+					points[left++] = points[i];
+			}
+			count = left;
+			assert_true(count > 0 || newest == SIZE_MAX);
+		}
+	}
+}
+
 int
 main(void)
 {
@@ -229,6 +595,15 @@ main(void)
 	    cmocka_unit_test(every_hour_of_ten_years_is_one),
 	    cmocka_unit_test(the_newest_is_kept_whatever_the_rule_is),
 	    cmocka_unit_test(a_larger_number_keeps_no_less),
+	    cmocka_unit_test(what_is_not_good_takes_nobody_s_place),
+	    cmocka_unit_test(
+		the_last_good_one_stays_if_the_rule_has_no_place_for_it),
+	    cmocka_unit_test(what_is_held_stays_good_or_not),
+	    cmocka_unit_test(a_point_from_the_future_goes_as_others_do),
+	    cmocka_unit_test(a_day_that_comes_again_is_one),
+	    cmocka_unit_test(a_half_hour_that_comes_again_is_an_hour),
+	    cmocka_unit_test(pruned_after_each_it_keeps_what_it_promises),
+	    cmocka_unit_test(damage_never_costs_the_last_good_one),
 	};
 
 	return cmocka_run_group_tests(tests, zone, NULL);
