@@ -19,7 +19,7 @@
 #include <jansson.h>
 #include <limits.h>
 
-#define STATE_VERSION       6
+#define STATE_VERSION       7
 #define STATE_PROBLEM_MAX   512
 #define STATE_ADDRESS_MAX   NAMING_ADDRESS_MAX
 #define STATE_UUID_TEXT     37
