@@ -12,6 +12,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <ftw.h>
 #include <limits.h>
 #include <poll.h>
 #include <signal.h>
@@ -104,11 +105,36 @@ is_there(const struct scene *s, const char *name)
 	return access(path, F_OK) == 0;
 }
 
+/* All scenes are in it. */
+static char top[] = "/tmp/varve-quiesce-XXXXXX";
+
+static int
+top_make(void **state)
+{
+	(void)state;
+	return mkdtemp(top) != NULL ? 0 : -1;
+}
+
+static int
+remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+	(void)st, (void)type, (void)ftw;
+	return remove(path);
+}
+
+static int
+top_remove(void **state)
+{
+	(void)state;
+	return nftw(top, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+}
+
 static void
 scene_new(struct scene *s)
 {
-	char template[] = "quiesce-XXXXXX";
+	char template[sizeof(top) + 8];
 
+	snprintf(template, sizeof(template), "%s/XXXXXX", top);
 	*s = (struct scene){.budget_ms = PATIENCE_MS, .thaw_ms = PATIENCE_MS};
 	if (mkdtemp(template) == NULL ||
 	    realpath(template, s->directory) == NULL)
@@ -952,5 +978,5 @@ main(void)
 	};
 
 	signal(SIGPIPE, SIG_IGN);
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return cmocka_run_group_tests(tests, top_make, top_remove);
 }
