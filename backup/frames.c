@@ -5,6 +5,7 @@
 #include "base/endian.h"
 #include <errno.h>
 #include <string.h>
+#include <unistd.h>
 #include <zstd.h>
 
 #define WORKERS_MAX 8
