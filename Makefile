@@ -174,7 +174,8 @@ demo: deps
 $(BUILD)/tests/unit/pool-plugin/share_test: $(BUILD)/tests/unit/client/support/fake_server.o
 
 # Plain, then with ASan and UBSan, then (what has threads) with TSan.
-TSAN_TESTS = $(foreach l,base target/iscsi target,$(wildcard tests/unit/$(l)/*_test.c))
+TSAN_TESTS = $(foreach l,base target/iscsi target,$(wildcard tests/unit/$(l)/*_test.c)) \
+	$(foreach t,belt pack,tests/unit/backup/$(t)_test.c)
 # on all processors, unless the caller has said how many jobs
 JOBS = $(if $(filter -j%,$(MAKEFLAGS)),,-j$(shell nproc))
 test: deps
@@ -207,7 +208,7 @@ test-ssh: deps
 	$(MAKE) all
 	BUILD=$(BUILD) tests/ssh/suite.py
 
-# What the manual says of other backup programs, with these
+# What the manual says of other programs, with these
 test-recipes:
 	tests/deps.sh recipes
 	$(MAKE) all
@@ -302,7 +303,7 @@ help:
 	@echo 'make test-libvirt       libvirtd with the plugin: volumes, guests, faults, under ASan'
 	@echo 'make test-ceph          backups, judged by a Ceph of one node'
 	@echo 'make test-ssh           backups sent through a real ssh'
-	@echo 'make test-recipes       snapshots into restic and borg, and back'
+	@echo 'make test-recipes       snapshots into restic and borg, and back; metrics into Prometheus'
 	@echo 'make soak|fuzz|bench   hours of simulation, fuzzing; speed against peers'
 	@echo 'make conformance        docs/conformance.md anew, from iscsi-test-cu and a peer'
 	@echo 'make tidy       house rules;  make install  PREFIX=$(PREFIX) DESTDIR='

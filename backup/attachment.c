@@ -15,8 +15,6 @@
 #define IQN_PREFIX    "iqn.2026-01.local:"
 #define NUMBER_TEXT   9 /* 8 digits and a 0 */
 #define PREFIX_TEXT   (sizeof(HOST_PREFIX) + NUMBER_TEXT)
-/* A host without exports may be one that just comes: not one that old. */
-#define LEFT_BEHIND_SECONDS 3600
 
 struct attachment {
 	struct varve *varve;
@@ -114,42 +112,6 @@ host_remove(struct varve *varve, const char *host)
 	    varve, "host.remove", json_pack("{s:s}", "host", host), NULL));
 }
 
-/* ---- what was left behind ---- */
-
-static bool
-is_left_behind(const json_t *host)
-{
-	const char *created = item_text(host, "created");
-	struct tm tm = {.tm_year = 0};
-
-	return strncmp(item_text(host, "name"), HOST_PREFIX,
-		   strlen(HOST_PREFIX)) == 0 &&
-	       strncmp(item_text(host, "iqn"), IQN_PREFIX HOST_PREFIX,
-		   strlen(IQN_PREFIX HOST_PREFIX)) == 0 &&
-	       item_number(host, "luns") == 0 &&
-	       strptime(created, "%Y-%m-%dT%H:%M:%SZ", &tm) != NULL &&
-	       time(NULL) - timegm(&tm) > LEFT_BEHIND_SECONDS;
-}
-
-/* Not to be able to is no problem. */
-static void
-sweep(struct varve *varve)
-{
-	_cleanup_(json_decrefpp) json_t *result = NULL;
-	const json_t *host;
-	size_t i;
-
-	json_decref(varve_ask(varve, "host.list", NULL, &result));
-	json_array_foreach(json_object_get(result, "items"), i, host)
-	{
-		if (is_left_behind(host))
-			json_decref(change(varve, "host.remove",
-			    json_pack(
-				"{s:O}", "host", json_object_get(host, "name")),
-			    NULL));
-	}
-}
-
 /* ---- coming ---- */
 
 /* The same for the same tag on the same machine. */
@@ -228,7 +190,7 @@ portal_choose(struct attachment *attachment, const char *portal)
 json_t *
 attachment_log_in(struct attachment *attachment)
 {
-	const struct initiator_params params = {
+	const struct session_params params = {
 	    .portal = attachment->portal,
 	    .target = item_text(attachment->export, "iqn"),
 	    .lun = (int)item_number(attachment->export, "lun"),
@@ -236,6 +198,7 @@ attachment_log_in(struct attachment *attachment)
 	    .user = item_text(attachment->credentials, "chap_user"),
 	    .secret = item_text(attachment->credentials, "secret"),
 	    .what = attachment->name,
+	    .patience_ms = varve_timeout(attachment->varve),
 	};
 
 	assert(attachment->initiator == NULL);
@@ -265,8 +228,9 @@ static json_t *
 come(struct attachment *attachment, const char *portal)
 {
 	json_t *problem = make(attachment, "host.add",
-	    json_pack("{s:s, s:s, s:b}", "name", attachment->host, "iqn",
-		attachment->iqn, "chap_generate", 1),
+	    json_pack("{s:s, s:s, s:b, s:i}", "name", attachment->host, "iqn",
+		attachment->iqn, "chap_generate", 1, "ttl",
+		ATTACHMENT_TTL_SECONDS),
 	    &attachment->credentials);
 
 	if (problem != NULL)
@@ -324,7 +288,6 @@ attachment_new(
 	name_choose(attachment, params->tag);
 	if (params->tag != NULL)
 		attachment_clear(params->varve, params->tag);
-	sweep(params->varve);
 	problem = come(attachment, params->portal);
 	if (problem == NULL && !params->log_in_later)
 		problem = attachment_log_in(attachment);

@@ -4,8 +4,7 @@
  * its own with a secret of its own, an export with a short time that is said
  * anew while it lasts, and a session.  All of it is taken away at the end. What
  * a process that was killed leaves is taken away by the next with the same tag;
- * without, the export ends by itself and a later attachment takes the host
- * away.
+ * without, varved takes it away when its time is over.
  */
 #ifndef BACKUP_ATTACHMENT_H
 #define BACKUP_ATTACHMENT_H

@@ -1,20 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "backup/initiator.h"
-#include "backup/problem.h"
 #include "base/assert.h"
 #include "base/cleanup.h"
-#include <errno.h>
-#include <iscsi/iscsi.h>
-#include <iscsi/scsi-lowlevel.h>
-#include <poll.h>
 #include <string.h>
-#include <time.h>
+#include <unistd.h>
 
-#define TRIES_MAX      8
-#define AGAIN_USEC     5000u
-#define LOOK_MS        200
-#define LOGIN_SECONDS  30
-#define RECONNECTS_MAX 20
+#define TRIES_MAX  8
+#define AGAIN_USEC 5000u
+#define LOOK_MS    200
 /* of one command; a limit of the target's is far above */
 #define UNMAP_MAX (64ull << 20)
 
@@ -31,43 +24,41 @@ struct transfer {
 };
 
 struct initiator {
-	struct iscsi_context *iscsi;
-	const char *what;
-	int lun;
+	struct session *session;
 	uint32_t block;
 	uint64_t size;
 	unsigned first, count; /* of the ring */
 	unsigned in_flight;
-	time_t done_at; /* a command last succeeded */
 	struct initiator_stat stat;
 	struct transfer transfers[INITIATOR_DEPTH];
 };
 
-static json_t *
-io_problem(const struct initiator *initiator, const char *doing)
-{
-	return problem_why(backup_problem(BACKUP_LUN_IO, "cannot %s %s", doing,
-			       initiator->what),
-	    "%s", iscsi_get_error(initiator->iscsi));
-}
-
 /* ---- one transfer ---- */
 
-/* The target has no room for it now: a state that lasts as long as it lasts. */
-static bool
-is_busy(int status)
+/* What a status says of a command; DONE, AGAIN or FAILED. */
+static enum transfer_state
+outcome(struct initiator *initiator, int status, const struct scsi_task *task,
+    unsigned *tries)
 {
-	return status == SCSI_STATUS_BUSY ||
-	       status == SCSI_STATUS_TASK_SET_FULL;
-}
-
-/* What is told once, and is no answer to the command. */
-static bool
-is_news(int status, const struct scsi_task *task)
-{
-	return status == SCSI_STATUS_CANCELLED ||
-	       (status == SCSI_STATUS_CHECK_CONDITION &&
-		   task->sense.key == SCSI_SENSE_UNIT_ATTENTION);
+	switch (status) {
+	case SCSI_STATUS_GOOD:
+		if (task->residual_status != SCSI_RESIDUAL_NO_RESIDUAL)
+			return FAILED;
+		session_heard(initiator->session);
+		return DONE;
+	case SCSI_STATUS_BUSY:
+	case SCSI_STATUS_TASK_SET_FULL: return AGAIN;
+	case SCSI_STATUS_CANCELLED:
+		session_lost(initiator->session);
+		return AGAIN;
+	case SCSI_STATUS_CHECK_CONDITION:
+		/* what is told once, and is no answer to the command */
+		if (task->sense.key == SCSI_SENSE_UNIT_ATTENTION &&
+		    (*tries)++ < TRIES_MAX)
+			return AGAIN;
+		return FAILED;
+	default: return FAILED;
+	}
 }
 
 static void
@@ -81,45 +72,41 @@ transfer_ended(
 	(void)iscsi;
 	assert(initiator->in_flight > 0);
 	initiator->in_flight--;
-	if (status == SCSI_STATUS_GOOD &&
-	    task->residual_status == SCSI_RESIDUAL_NO_RESIDUAL) {
-		transfer->state = DONE;
-		initiator->done_at = time(NULL);
-	} else if (is_busy(status) ||
-		   (is_news(status, task) && transfer->tries++ < TRIES_MAX)) {
-		transfer->state = AGAIN;
-	} else {
-		transfer->state = FAILED;
-	}
+	transfer->state = outcome(initiator, status, task, &transfer->tries);
 	scsi_free_scsi_task(task);
 }
 
-static json_t *
+/* While the session is down it waits to be sent again. */
+static void
 transfer_send(struct transfer *transfer)
 {
 	struct initiator *initiator = transfer->initiator;
+	struct iscsi_context *iscsi = session_up(initiator->session);
 	uint64_t lba = transfer->offset / initiator->block;
 	uint32_t length = (uint32_t)transfer->length;
 	int block = (int)initiator->block;
-	struct scsi_task *task;
+	int lun = session_lun(initiator->session);
+	struct scsi_task *task = NULL;
 
-	transfer->state = BEGUN;
+	transfer->state = AGAIN;
 	transfer->iov = (struct scsi_iovec){transfer->data, length};
+	if (iscsi == NULL)
+		return;
 	task = transfer->write
-		   ? iscsi_write16_iov_task(initiator->iscsi, initiator->lun,
-			 lba, NULL, length, block, 0, 0, 0, 0, 0,
-			 transfer_ended, transfer, &transfer->iov, 1)
-		   : iscsi_read16_iov_task(initiator->iscsi, initiator->lun,
-			 lba, length, block, 0, 0, 0, 0, 0, transfer_ended,
-			 transfer, &transfer->iov, 1);
-	if (task == NULL)
-		return io_problem(
-		    initiator, transfer->write ? "write" : "read");
+		   ? iscsi_write16_iov_task(iscsi, lun, lba, NULL, length,
+			 block, 0, 0, 0, 0, 0, transfer_ended, transfer,
+			 &transfer->iov, 1)
+		   : iscsi_read16_iov_task(iscsi, lun, lba, length, block, 0, 0,
+			 0, 0, 0, transfer_ended, transfer, &transfer->iov, 1);
+	if (task == NULL) {
+		session_lost(initiator->session);
+		return;
+	}
+	transfer->state = BEGUN;
 	initiator->stat.commands++;
 	initiator->stat.bytes += length;
 	if (++initiator->in_flight > initiator->stat.most)
 		initiator->stat.most = initiator->in_flight;
-	return NULL;
 }
 
 static struct transfer *
@@ -157,26 +144,20 @@ initiator_empty(const struct initiator *initiator)
 /* What comes in the meantime is taken, so that the target never waits for who
  * works on the data. */
 static json_t *
-service_now(struct initiator *initiator)
+transfer_begin(struct transfer *transfer)
 {
-	struct pollfd pollfd = {.fd = iscsi_get_fd(initiator->iscsi),
-	    .events = (short)iscsi_which_events(initiator->iscsi)};
+	struct session *session = transfer->initiator->session;
 
-	if (poll(&pollfd, 1, 0) > 0 &&
-	    iscsi_service(initiator->iscsi, pollfd.revents) < 0)
-		return io_problem(initiator, "read or write");
-	return NULL;
+	assert(transfer->length <= TRANSFER_MAX);
+	session_heard(session);
+	transfer_send(transfer);
+	return session_up(session) != NULL ? session_turn(session, 0) : NULL;
 }
 
 json_t *
 initiator_read(struct initiator *initiator, uint64_t offset, uint32_t length)
 {
-	struct transfer *transfer = transfer_next(initiator, offset, length);
-	json_t *problem;
-
-	assert(length <= TRANSFER_MAX);
-	problem = transfer_send(transfer);
-	return problem != NULL ? problem : service_now(initiator);
+	return transfer_begin(transfer_next(initiator, offset, length));
 }
 
 json_t *
@@ -184,13 +165,10 @@ initiator_write(struct initiator *initiator, const void *data, uint64_t offset,
     uint32_t length)
 {
 	struct transfer *transfer = transfer_next(initiator, offset, length);
-	json_t *problem;
 
-	assert(length <= TRANSFER_MAX);
 	transfer->write = true;
 	memcpy(transfer->data, data, length);
-	problem = transfer_send(transfer);
-	return problem != NULL ? problem : service_now(initiator);
+	return transfer_begin(transfer);
 }
 
 void
@@ -200,41 +178,32 @@ initiator_note_zero(
 	transfer_next(initiator, offset, length)->zero = true;
 }
 
-/* Once round: commands go out, answers come in. */
-static json_t *
-turn(struct initiator *initiator)
+/* In their order, as far as the session is up. */
+static void
+send_again(struct initiator *initiator)
 {
-	struct pollfd pollfd = {.fd = iscsi_get_fd(initiator->iscsi),
-	    .events = (short)iscsi_which_events(initiator->iscsi)};
-
-	if (poll(&pollfd, 1, LOOK_MS) < 0 && errno != EINTR)
-		return io_problem(initiator, "wait for");
-	if (iscsi_service(initiator->iscsi, pollfd.revents) < 0)
-		return io_problem(initiator, "read or write");
-	return NULL;
+	for (unsigned i = 0; i < initiator->count; i++) {
+		struct transfer *transfer =
+		    &initiator
+			 ->transfers[(initiator->first + i) % INITIATOR_DEPTH];
+		if (transfer->state == AGAIN)
+			transfer_send(transfer);
+	}
 }
 
 /* What was busy is given a moment, in which others may end. */
 static json_t *
-send_again(struct initiator *initiator, struct transfer *transfer)
+wait_for(struct initiator *initiator, const struct transfer *transfer)
 {
-	json_t *problem = NULL;
+	json_t *problem;
 
-	if (initiator->in_flight > 0)
-		problem = turn(initiator);
-	else
+	if (transfer->state == AGAIN && initiator->in_flight == 0)
 		usleep(AGAIN_USEC);
-	return problem == NULL ? transfer_send(transfer) : problem;
-}
-
-static json_t *
-check_stall(const struct initiator *initiator)
-{
-	if (time(NULL) - initiator->done_at <= INITIATOR_STALL)
-		return NULL;
-	return problem_why(backup_problem(BACKUP_LUN_IO,
-			       "cannot read or write %s", initiator->what),
-	    "no command has succeeded for %d s", INITIATOR_STALL);
+	problem = session_turn(
+	    initiator->session, initiator->in_flight > 0 ? LOOK_MS : 0);
+	if (problem == NULL)
+		send_again(initiator);
+	return problem;
 }
 
 json_t *
@@ -246,16 +215,12 @@ initiator_oldest(struct initiator *initiator, struct piece *ret_piece)
 	assert(!initiator_empty(initiator));
 	/* of the time in which nothing was asked for nothing is to be said */
 	if (oldest->state != DONE)
-		initiator->done_at = time(NULL);
-	while (problem == NULL && oldest->state != DONE) {
-		if (oldest->state == FAILED)
-			return io_problem(
-			    initiator, oldest->write ? "write" : "read");
-		problem = oldest->state == AGAIN ? send_again(initiator, oldest)
-						 : turn(initiator);
-		if (problem == NULL)
-			problem = check_stall(initiator);
-	}
+		session_heard(initiator->session);
+	while (problem == NULL && oldest->state != DONE)
+		problem = oldest->state == FAILED
+			      ? session_problem(initiator->session,
+				    oldest->write ? "write" : "read")
+			      : wait_for(initiator, oldest);
 	*ret_piece = (struct piece){
 	    oldest->offset, oldest->length, oldest->zero ? NULL : oldest->data};
 	return problem;
@@ -270,54 +235,111 @@ initiator_drop(struct initiator *initiator)
 	initiator->count--;
 }
 
-static bool
-unmap_once(struct initiator *initiator, uint64_t offset, uint64_t length)
-{
-	struct unmap_list list = {.lba = offset / initiator->block,
-	    .num = (uint32_t)(length / initiator->block)};
-	struct scsi_task *task =
-	    iscsi_unmap_sync(initiator->iscsi, initiator->lun, 0, 0, &list, 1);
-	bool good = task != NULL && task->status == SCSI_STATUS_GOOD;
+/* ---- one command, waited for ---- */
 
-	if (task != NULL)
-		scsi_free_scsi_task(task);
-	return good;
+struct command {
+	struct initiator *initiator;
+	struct scsi_task *(*send)(
+	    struct iscsi_context *iscsi, int lun, struct command *command);
+	struct unmap_list range;
+	enum transfer_state state;
+	unsigned tries;
+	/* Of what is DONE: looks at it. */
+	void (*answer)(struct initiator *initiator, struct scsi_task *task);
+};
+
+static void
+command_ended(
+    struct iscsi_context *iscsi, int status, void *command_data, void *arg)
+{
+	struct command *command = arg;
+
+	(void)iscsi;
+	command->state =
+	    outcome(command->initiator, status, command_data, &command->tries);
+	if (command->state == DONE && command->answer != NULL)
+		command->answer(command->initiator, command_data);
+	scsi_free_scsi_task(command_data);
+}
+
+static void
+command_send(struct command *command)
+{
+	struct session *session = command->initiator->session;
+	struct iscsi_context *iscsi = session_up(session);
+
+	command->state = BEGUN;
+	if (iscsi == NULL ||
+	    command->send(iscsi, session_lun(session), command) == NULL) {
+		session_lost(session);
+		command->state = AGAIN;
+	}
+}
+
+static json_t *
+command_run(
+    struct initiator *initiator, struct command *command, const char *doing)
+{
+	struct session *session = initiator->session;
+	json_t *problem = NULL;
+
+	command->initiator = initiator;
+	session_heard(session);
+	command_send(command);
+	while (problem == NULL && command->state != DONE) {
+		if (command->state == FAILED)
+			return session_problem(session, doing);
+		if (command->state == AGAIN)
+			usleep(AGAIN_USEC);
+		problem = session_turn(
+		    session, command->state == BEGUN ? LOOK_MS : 0);
+		if (problem == NULL && command->state == AGAIN)
+			command_send(command);
+	}
+	/* nobody is here any more when it ends */
+	if (command->state == BEGUN)
+		session_drop(session);
+	return problem;
+}
+
+static struct scsi_task *
+send_unmap(struct iscsi_context *iscsi, int lun, struct command *command)
+{
+	return iscsi_unmap_task(
+	    iscsi, lun, 0, 0, &command->range, 1, command_ended, command);
 }
 
 json_t *
 initiator_unmap(struct initiator *initiator, uint64_t offset, uint64_t length)
 {
-	while (length > 0) {
+	json_t *problem = NULL;
+
+	while (length > 0 && problem == NULL) {
 		uint64_t part = length < UNMAP_MAX ? length : UNMAP_MAX;
-		bool good = false;
-		for (unsigned tries = 0; tries < TRIES_MAX && !good; tries++) {
-			if (tries > 0)
-				usleep(tries * AGAIN_USEC);
-			good = unmap_once(initiator, offset, part);
-		}
-		if (!good)
-			return io_problem(initiator, "unmap");
+		struct command command = {.send = send_unmap,
+		    .range = {.lba = offset / initiator->block,
+			.num = (uint32_t)(part / initiator->block)}};
+		problem = command_run(initiator, &command, "unmap");
 		offset += part;
 		length -= part;
 	}
-	return NULL;
+	return problem;
+}
+
+static struct scsi_task *
+send_flush(struct iscsi_context *iscsi, int lun, struct command *command)
+{
+	return iscsi_synchronizecache16_task(
+	    iscsi, lun, 0, 0, 0, 0, command_ended, command);
 }
 
 json_t *
 initiator_flush(struct initiator *initiator)
 {
-	struct scsi_task *task;
-	bool good = false;
+	struct command command = {.send = send_flush};
 
 	assert(initiator->in_flight == 0);
-	for (unsigned tries = 0; tries < TRIES_MAX && !good; tries++) {
-		task = iscsi_synchronizecache16_sync(
-		    initiator->iscsi, initiator->lun, 0, 0, 0, 0);
-		good = task != NULL && task->status == SCSI_STATUS_GOOD;
-		if (task != NULL)
-			scsi_free_scsi_task(task);
-	}
-	return good ? NULL : io_problem(initiator, "flush");
+	return command_run(initiator, &command, "flush");
 }
 
 void
@@ -335,71 +357,54 @@ initiator_size(const struct initiator *initiator)
 
 /* ---- in and out ---- */
 
-/* UNIT ATTENTIONs of a new nexus are heard and forgotten. */
-static json_t *
-read_capacity(struct initiator *initiator)
+static struct scsi_task *
+send_capacity(struct iscsi_context *iscsi, int lun, struct command *command)
 {
-	const struct scsi_readcapacity16 *capacity = NULL;
-	struct scsi_task *task = NULL;
+	return iscsi_readcapacity16_task(iscsi, lun, command_ended, command);
+}
 
-	for (unsigned tries = 0; tries < TRIES_MAX && capacity == NULL;
-	     tries++) {
-		if (task != NULL)
-			scsi_free_scsi_task(task);
-		task =
-		    iscsi_readcapacity16_sync(initiator->iscsi, initiator->lun);
-		if (task != NULL && task->status == SCSI_STATUS_GOOD)
-			capacity = scsi_datain_unmarshall(task);
-	}
-	if (capacity != NULL && capacity->block_length > 0 &&
-	    capacity->block_length <= 4096) {
-		initiator->block = capacity->block_length;
-		initiator->size =
-		    (capacity->returned_lba + 1) * initiator->block;
-	}
-	if (task != NULL)
-		scsi_free_scsi_task(task);
-	return initiator->block > 0 ? NULL
-				    : io_problem(initiator, "ask the size of");
+static void
+capacity_take(struct initiator *initiator, struct scsi_task *task)
+{
+	const struct scsi_readcapacity16 *capacity =
+	    scsi_datain_unmarshall(task);
+
+	if (capacity == NULL || capacity->block_length == 0 ||
+	    capacity->block_length > 4096)
+		return;
+	initiator->block = capacity->block_length;
+	initiator->size = (capacity->returned_lba + 1) * initiator->block;
 }
 
 static json_t *
-login(struct initiator *initiator, const struct initiator_params *params)
+read_capacity(struct initiator *initiator)
 {
-	struct iscsi_context *iscsi = initiator->iscsi;
+	const char *doing = "ask the size of";
+	struct command command = {
+	    .send = send_capacity, .answer = capacity_take};
+	json_t *problem = command_run(initiator, &command, doing);
 
-	iscsi_set_targetname(iscsi, params->target);
-	iscsi_set_session_type(iscsi, ISCSI_SESSION_NORMAL);
-	iscsi_set_timeout(iscsi, LOGIN_SECONDS);
-	if (params->user != NULL)
-		iscsi_set_initiator_username_pwd(
-		    iscsi, params->user, params->secret);
-	if (iscsi_full_connect_sync(iscsi, params->portal, params->lun) != 0)
-		return io_problem(initiator, "log in for");
-	/* from here on a slow disk is no reason to give up a command */
-	iscsi_set_timeout(iscsi, 0);
-	iscsi_set_reconnect_max_retries(iscsi, RECONNECTS_MAX);
-	return read_capacity(initiator);
+	if (problem == NULL && initiator->block == 0)
+		problem = session_problem(initiator->session, doing);
+	return problem;
 }
 
 json_t *
 initiator_new(
-    const struct initiator_params *params, struct initiator **ret_initiator)
+    const struct session_params *params, struct initiator **ret_initiator)
 {
 	struct initiator *initiator = calloc(1, sizeof(*initiator));
 	json_t *problem;
 
 	assert(initiator != NULL);
-	initiator->what = params->what;
-	initiator->lun = params->lun;
 	for (unsigned i = 0; i < INITIATOR_DEPTH; i++) {
 		initiator->transfers[i].initiator = initiator;
 		initiator->transfers[i].data = malloc(TRANSFER_MAX);
 		assert(initiator->transfers[i].data != NULL);
 	}
-	initiator->iscsi = iscsi_create_context(params->name);
-	assert(initiator->iscsi != NULL);
-	problem = login(initiator, params);
+	problem = session_new(params, &initiator->session);
+	if (problem == NULL)
+		problem = read_capacity(initiator);
 	if (problem == NULL)
 		*ret_initiator = initiator;
 	else
@@ -412,11 +417,10 @@ initiator_free(struct initiator *initiator)
 {
 	if (initiator == NULL)
 		return;
-	iscsi_set_noautoreconnect(initiator->iscsi, 1);
 	/* a session with commands that no one waits for is cut off */
-	if (initiator->in_flight == 0)
-		iscsi_logout_sync(initiator->iscsi);
-	iscsi_destroy_context(initiator->iscsi);
+	if (initiator->in_flight > 0)
+		session_lost(initiator->session);
+	session_free(initiator->session);
 	for (unsigned i = 0; i < INITIATOR_DEPTH; i++)
 		free(initiator->transfers[i].data);
 	free(initiator);

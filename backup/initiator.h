@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * One session with one LUN, by libiscsi, with INITIATOR_DEPTH commands in
- *flight.
+ * Commands to one LUN, with INITIATOR_DEPTH of them in flight in a session
+ * (session.h).
  *
  * Transfers end in the order in which they were begun: who reads gets what he
  * has asked for first, whatever the target answers first.
@@ -11,34 +11,26 @@
  *	oldest  initiator_oldest() has waited for it: its data are the caller's
  *	        to read, until initiator_drop()
  *
- * A connection that breaks is made anew by libiscsi and its commands are sent
- * again; what is refused for a state that passes (UNIT ATTENTION, BUSY, TASK
- * SET FULL) is sent again here.  When nothing ends for INITIATOR_STALL seconds
- * it is given up.
+ * What is refused for a state that passes (UNIT ATTENTION, BUSY, TASK SET FULL)
+ * and what a lost connection has cancelled is sent again: all of it may be done
+ * twice.  When nothing has ended for as long as the session's patience, that is
+ * a problem.
  */
 #ifndef BACKUP_INITIATOR_H
 #define BACKUP_INITIATOR_H
 
 #include "backup/piece.h"
+#include "backup/session.h"
 
 #define INITIATOR_DEPTH 64
-#define INITIATOR_STALL 60
 /* A longer transfer would be several. */
 #define TRANSFER_MAX PIECE_MAX
 
-struct initiator_params {
-	const char *portal, *target; /* ADDR:PORT, its name */
-	int lun;
-	const char *name;          /* the initiator's */
-	const char *user, *secret; /* CHAP; NULL: none */
-	const char *what;          /* for problems: "vms/web01@tue" */
-};
-
 struct initiator;
 
-/* Logs in.  params' texts are copied but `what`. */
+/* Logs in, as session_new. */
 json_t *initiator_new(
-    const struct initiator_params *params, struct initiator **ret_initiator);
+    const struct session_params *params, struct initiator **ret_initiator);
 /* Logs out; what is in flight is given up.  NULL is nothing. */
 void initiator_free(struct initiator *initiator);
 

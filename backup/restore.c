@@ -223,12 +223,27 @@ read_attached(const struct backup_read_params *params, const char *lun,
 	return problem;
 }
 
+/* Many may read it to standard output; to one path, one. */
+static char *
+read_tag(const struct backup_read_params *params)
+{
+	char *tag;
+
+	if (strcmp(params->to, "-") == 0)
+		return NULL;
+	if (asprintf(&tag, "%s to %s", params->snap, params->to) < 0)
+		abort();
+	return tag;
+}
+
 json_t *
 backup_read(const struct backup_read_params *params, json_t **ret_item)
 {
+	_cleanup_(freep) char *tag = read_tag(params);
 	const struct attachment_params snap = {.varve = params->varve,
 	    .name = params->snap,
-	    .portal = params->portal};
+	    .portal = params->portal,
+	    .tag = tag};
 	struct attachment *attachment = NULL;
 	_cleanup_(freep) char *lun =
 	    strndup(params->snap, strcspn(params->snap, "@"));

@@ -140,13 +140,19 @@ line_write(const struct line *line, int fd)
 	}
 }
 
+bool
+log_is_journal(void)
+{
+	pthread_once(&journal_once, journal_detect);
+	return to_journal;
+}
+
 __attribute__((format(printf, 2, 0))) static void
 log_to_stderr(int level, const char *format, va_list args)
 {
 	struct line line;
 
-	pthread_once(&journal_once, journal_detect);
-	line_make(&line, level, to_journal, format, args);
+	line_make(&line, level, log_is_journal(), format, args);
 	line_write(&line, STDERR_FILENO);
 }
 
@@ -179,6 +185,18 @@ log_printf(int level, const char *format, ...)
 	log_to_file(level, format, args);
 	va_end(args);
 	errno = saved_errno;
+}
+
+void
+log_file_printf(int level, const char *format, ...)
+{
+	va_list args;
+
+	if (level > log_level())
+		return;
+	va_start(args, format);
+	log_to_file(level, format, args);
+	va_end(args);
 }
 
 void

@@ -8,12 +8,18 @@
 #ifndef BASE_LOG_H
 #define BASE_LOG_H
 
+#include <stdbool.h>
 #include <syslog.h>
 
 /* level is LOG_ERR .. LOG_DEBUG of syslog.h. */
 void log_printf(int level, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 void log_set_level(int level);
+/* Do lines go to the journal?  Who gives it one with fields of its own has only
+ * to append it to the file. */
+bool log_is_journal(void);
+void log_file_printf(int level, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
 int log_level(void);
 
 /* Also append every line to this file (varved --dir DIR); NULL: stop. */

@@ -495,6 +495,12 @@ varve_set_timeout(struct varve *varve, unsigned milliseconds)
 	varve->timeout_ms = milliseconds;
 }
 
+unsigned
+varve_timeout(const struct varve *varve)
+{
+	return varve->timeout_ms;
+}
+
 void
 varve_set_patience(struct varve *varve, unsigned milliseconds)
 {

@@ -78,6 +78,7 @@ const char *varve_url(const struct varve *varve);
 
 /* The most a call may take, connecting and repeating included. */
 void varve_set_timeout(struct varve *varve, unsigned milliseconds);
+unsigned varve_timeout(const struct varve *varve); /* milliseconds */
 
 /* How long a call waits for a server that is not there, or goes away while it
  * is at work: 0 (as a new struct varve has it) says at once that it is not

@@ -180,7 +180,7 @@ run_backup(struct running *running, const struct run_lun *lun)
 	    .snap = snap,
 	    .path = path,
 	    .portal = run_text(running, "portal"),
-	    .level = BACKUP_LEVEL_DEFAULT,
+	    .level = BACKUP_LEVEL_AUTO,
 	    .mark_bytes = BACKUP_MARK_DEFAULT,
 	    .watch = &following.watch};
 	double began = now();
@@ -208,7 +208,7 @@ run_prune_backups(struct running *running, const struct run_lun *lun)
 	struct following following = following_of(running, "prune", lun->name);
 	struct backup_prune_params prune = {.path = path,
 	    .keep = keep != NULL ? keep : run_text(running, "keep"),
-	    .level = BACKUP_LEVEL_DEFAULT,
+	    .level = BACKUP_LEVEL_MERGE,
 	    .watch = &following.watch};
 	json_t *problem = directory_of(running, lun->name, path);
 	const json_t *item;

@@ -2,7 +2,7 @@
 /*
  * What lies in pieces, put together again.
  *
- *	promote   at least half of a chunk was redirected, the rest is shared
+ *	promote   most of a chunk was redirected, the rest is shared
  *	cold      all of a chunk is ours, in pieces, and it is not written any
  *	          more: while it is, it pays to wait what becomes of it
  *

@@ -12,7 +12,8 @@
  *       "item":{...}}}                                   one object, or
  *   <- {... "result":{"varve":1,"kind":"lun.list","items":[{...},...]}}
  *      ... with "cursor" when it is paged: the parameter cursor of the next
- *      page; null: that was the last
+ *      page; null: that was the last (of events it never is: later ones come
+ *      after it, and an empty page was the last for now)
  *   <- {"jsonrpc":"2.0","id":1,"error":{"code":-32000,"message":WHAT,
  *       "data":{"code":"lun.in-use","what":WHAT,"why":WHY,"fix":[LINE,...],
  *               "exit":5}}}
@@ -93,6 +94,7 @@ struct api_arg {
 	const char *name; /* JSON member, with '_'; the option has '-' */
 	enum api_type type;
 	bool positional, required, repeated; /* repeated: JSON array */
+	bool here; /* the command line's alone: no parameter of the method */
 	const char *choices;
 	const char *help; /* a phrase, lower case, no full stop */
 };
@@ -110,6 +112,7 @@ enum api_kind { /* how a value of an answer is shown */
 	API_SHOW_LIST,    /* JSON array of strings, shown with commas */
 	API_SHOW_SECONDS, /* a length of time, shown as "3 h" */
 	API_SHOW_BUCKETS, /* JSON array of pairs of numbers, shown as it is */
+	API_SHOW_OBJECT,  /* JSON object, shown as it is */
 };
 
 struct api_column {

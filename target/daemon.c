@@ -16,6 +16,7 @@
 #include "base/log.h"
 #include "base/version.h"
 #include "target/control.h"
+#include "target/event.h"
 #include "target/house.h"
 #include "target/upgrade.h"
 #include <errno.h>
@@ -317,7 +318,10 @@ house_started(void *arg)
 
 	daemon->started = true;
 	sd_notifyf(0, "READY=1\nSTATUS=serving\nMAINPID=%d", (int)getpid());
-	log_notice("varved " VARVE_VERSION " serves, %u reactors",
+	event_tell(daemon->house, LOG_NOTICE, "server.started", "server",
+	    json_pack("{s:s, s:i}", "version", VARVE_VERSION, "reactors",
+		(int)daemon->reactor_count),
+	    "varved " VARVE_VERSION " serves, %u reactors",
 	    daemon->reactor_count);
 	watchdog_start(daemon);
 	if (daemon->stop_asked)

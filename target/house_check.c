@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "snapshot/check.h"
 #include "snapshot/pin.h"
+#include "target/event.h"
 #include "target/findings.h"
 #include "target/pool_work.h"
 #include <errno.h>
@@ -94,18 +95,26 @@ check_problem(int result)
 }
 
 static void
-check_log_end(const struct house_check *check)
+check_tell_end(const struct house_check *check)
 {
 	const struct house_job *job = &check->job;
 	const uint64_t *found = check->report.findings;
+	bool well = found[CHECK_LEAK] + found[CHECK_DAMAGE] == 0;
+	struct house *house = check->hp->house;
+	json_t *data = json_pack("{s:s, s:o, s:o}", "pool", job->pool, "damage",
+	    json_bytes(found[CHECK_DAMAGE]), "leaks",
+	    json_bytes(found[CHECK_LEAK]));
 
 	if (job->result < 0)
-		log_warn("%s: check: %s", job->pool, job->problem);
-	else if (found[CHECK_LEAK] + found[CHECK_DAMAGE] == 0)
-		log_notice("%s: checked, no findings", job->pool);
+		event_tell(house, LOG_WARNING, "pool.check-failed", job->pool,
+		    data, "%s: check: %s", job->pool, job->problem);
+	else if (well)
+		event_tell(house, LOG_NOTICE, "pool.checked", job->pool, data,
+		    "%s: checked, no findings", job->pool);
 	else
-		log_error("%s: checked: %llu findings of damage, %llu of lost "
-			  "space; the first: %s",
+		event_tell(house, LOG_ERR, "pool.check-found", job->pool, data,
+		    "%s: checked: %llu findings of damage, %llu of lost "
+		    "space; the first: %s",
 		    job->pool, (unsigned long long)found[CHECK_DAMAGE],
 		    (unsigned long long)found[CHECK_LEAK], check->first);
 }
@@ -138,7 +147,7 @@ check_end(struct house_check *check, int result)
 	if (result < 0 && job->problem[0] == '\0')
 		snprintf(job->problem, sizeof(job->problem), "%s",
 		    check_problem(result));
-	check_log_end(check);
+	check_tell_end(check);
 	house_check_free(hp->checked);
 	hp->checked = check;
 	hp->check = NULL;

@@ -9,6 +9,7 @@
  *	         and the state keeps it.
  */
 #include "base/log.h"
+#include "target/event.h"
 #include "target/house.h"
 #include <errno.h>
 #include <stdlib.h>
@@ -60,13 +61,19 @@ state_forget(struct flatten *flatten)
 }
 
 static void
-flatten_log(const struct house_job *job)
+flatten_tell(struct house *house, const struct house_job *job)
 {
+	char lun[2 * POOL_NAME_MAX + 2];
+	json_t *data;
+
+	snprintf(lun, sizeof(lun), "%s/%s", job->pool, job->stat.name);
+	data = json_pack("{s:s, s:s}", "pool", job->pool, "lun", lun);
 	if (job->result == 0)
-		log_notice("%s/%s: flattened", job->pool, job->stat.name);
+		event_tell(house, LOG_NOTICE, "lun.flattened", lun, data,
+		    "%s: flattened", lun);
 	else
-		log_error("%s/%s: flattening failed: %s", job->pool,
-		    job->stat.name, job->problem);
+		event_tell(house, LOG_ERR, "lun.flatten-failed", lun, data,
+		    "%s: flattening failed: %s", lun, job->problem);
 }
 
 static void
@@ -99,7 +106,7 @@ flatten_ended(struct flatten *flatten, int result)
 	if (result < 0 && job->problem[0] == '\0')
 		snprintf(job->problem, sizeof(job->problem), "%s",
 		    strerror(-result));
-	flatten_log(job);
+	flatten_tell(flatten->house, job);
 	state_forget(flatten);
 	flatten_keep(flatten);
 }

@@ -132,6 +132,43 @@ trash_due(struct keeping *keeping, const struct survey_lun *sl, int64_t now)
 			       "params", "name", uuid));
 }
 
+/* Has it a LUN that stays for now? */
+static bool
+has_luns(const struct state_host *host, const struct state_export *rows,
+    unsigned count, int64_t now)
+{
+	for (unsigned i = 0; i < count; i++) {
+		if (rows[i].host_id == host->id &&
+		    (rows[i].expires_unix == 0 || rows[i].expires_unix > now))
+			return true;
+	}
+	return false;
+}
+
+/* What has a LUN is looked at again with each round. */
+static void
+hosts_due(struct keeping *keeping, const struct state_export *rows,
+    unsigned count, int64_t now)
+{
+	struct state_host *hosts;
+	unsigned host_count;
+
+	if (state_hosts(keeping->house->state, &hosts, &host_count) < 0)
+		return;
+	for (unsigned i = 0; i < host_count; i++) {
+		const struct state_host *host = &hosts[i];
+		if (host->expires_unix > now)
+			due_at(keeping, host->expires_unix);
+		else if (host->expires_unix > 0 &&
+			 !has_luns(host, rows, count, now))
+			json_array_append_new(keeping->work,
+			    json_pack("{s:s, s:{s:s}}", "method", "host.remove",
+				"params", "host", host->name));
+	}
+	state_hosts_free(hosts, host_count);
+}
+
+/* ... and the hosts that had them. */
 static void
 exports_due(struct keeping *keeping, int64_t now)
 {
@@ -154,6 +191,7 @@ exports_due(struct keeping *keeping, int64_t now)
 			json_textf("%s/%s", row->pool, row->lun_name), "host",
 			row->host, "force", 1));
 	}
+	hosts_due(keeping, rows, count, now);
 	free(rows);
 }
 

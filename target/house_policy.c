@@ -5,6 +5,7 @@
 #include "policy/due.h"
 #include "policy/names.h"
 #include "target/policy_definition.h"
+#include "target/policy_event.h"
 #include "target/policy_worker.h"
 #include <dirent.h>
 #include <errno.h>
@@ -81,9 +82,10 @@ command_make(struct command *command, const struct config *config,
 static void
 thaw_told(struct policy_worker *worker, json_t *line)
 {
-	(void)worker;
-	log_warn("a policy's thaw: %s",
-	    fault_what(json_object_get(line, "problem")));
+	struct policies *policies = container_of(worker, struct policies, thaw);
+
+	policy_tell_frozen(
+	    policies->house, fault_what(json_object_get(line, "problem")));
 }
 
 static void thaw_start(struct policies *policies);
@@ -94,8 +96,7 @@ thaw_done(struct policy_worker *worker, int status)
 	struct policies *policies = container_of(worker, struct policies, thaw);
 
 	if (status != 0)
-		log_error("what a policy froze may be frozen still: see %s",
-		    policies->house->config->state_dir);
+		policy_tell_frozen(policies->house, NULL);
 	if (policies->thaw_again && !policies->stopping)
 		thaw_start(policies);
 }
@@ -152,25 +153,6 @@ outcome_of(int status)
 	}
 }
 
-static const char *
-problem_text(const struct state_run *row)
-{
-	const json_t *problem = json_object_get(row->report, "problem");
-
-	return json_is_object(problem) ? fault_what(problem) : "";
-}
-
-static void
-run_log(const struct state_run *row)
-{
-	const char *problem = problem_text(row);
-	int level = row->outcome == RUN_DONE ? LOG_NOTICE : LOG_ERR;
-
-	log_printf(level, "policy %s: run %" PRId64 " %s%s%s", row->policy,
-	    row->id, run_outcomes[row->outcome], problem[0] != '\0' ? ": " : "",
-	    problem);
-}
-
 static void
 run_free(struct house_run *run)
 {
@@ -192,7 +174,7 @@ run_keep(struct house *house, struct state_run *row)
 	if (ret < 0)
 		log_warn("policy %s: run %" PRId64 ": its end is not kept",
 		    row->policy, row->id);
-	run_log(row);
+	policy_tell_ended(house, row);
 }
 
 static void
@@ -276,7 +258,7 @@ run_start(struct policies *policies, struct state_run *row,
 		return ret;
 	}
 	run->row.pid = run->worker.pid;
-	log_notice("policy %s: run %" PRId64 " begins", row->policy, row->id);
+	policy_tell_begun(house, row);
 	if (state_run_started(house->state, row->id, run->row.pid) < 0)
 		log_warn(
 		    "policy %s: the pid of its run is not kept", row->policy);
@@ -383,9 +365,7 @@ policy_look(struct policies *policies, const struct state_policy *policy,
 	    !run_due(policies, policy, now, &row, next))
 		return;
 	if (row.missed > 0)
-		log_warn("policy %s: %" PRIu64
-			 " runs were missed, one is made for all",
-		    policy->name, row.missed);
+		policy_tell_missed(policies->house, &row);
 	ret = run_start(policies, &row, &run);
 	if (ret < 0)
 		log_error("policy %s: %s", policy->name, strerror(-ret));

@@ -4,6 +4,7 @@
  */
 #include "base/log.h"
 #include "base/size.h"
+#include "target/event.h"
 #include "target/house.h"
 #include "target/house_check.h"
 #include "target/pool_work.h"
@@ -225,35 +226,57 @@ attention_start(struct pool_news *news, struct house_pool *hp)
 }
 
 static void
-news_log(const struct pool_news *news, const struct house_pool *hp)
+news_tell_level(const struct pool_news *news, const struct house_pool *hp)
 {
 	const struct pool_stat *stat = &news->stat;
 	char free_text[SIZE_TEXT_MAX];
 
+	event_tell(hp->house,
+	    stat->level > hp->level ? LOG_WARNING : LOG_NOTICE, "pool.level",
+	    hp->name,
+	    json_pack("{s:s, s:s, s:o}", "pool", hp->name, "level",
+		house_level_word(stat->level), "free", json_bytes(stat->free)),
+	    "%s: space: %s (%s free)", hp->name, house_level_word(stat->level),
+	    size_format(stat->free, free_text));
+}
+
+static void
+news_tell_state(const struct pool_news *news, const struct house_pool *hp)
+{
+	const struct pool_stat *stat = &news->stat;
+	bool online = stat->state == POOL_ONLINE;
+	const char *word = online                        ? "online"
+			   : stat->state == POOL_SUSPECT ? "suspect"
+							 : "read-only";
+
+	event_tell(hp->house, online ? LOG_NOTICE : LOG_ERR, "pool.state",
+	    hp->name, json_pack("{s:s, s:s}", "pool", hp->name, "state", word),
+	    "%s: %s%s%s", hp->name, word, online ? "" : ": ",
+	    online ? "" : stat->problem);
+}
+
+static void
+news_tell_quota(const struct pool_news *news, const struct house_pool *hp)
+{
+	char lun[2 * POOL_NAME_MAX + 2];
+
+	snprintf(lun, sizeof(lun), "%s/%s", hp->name, news->stat.quota_name);
+	event_tell(hp->house, LOG_WARNING, "lun.quota-reached", lun,
+	    json_pack("{s:s, s:s}", "pool", hp->name, "lun", lun),
+	    "%s: its quota is reached: writes that need more space fail", lun);
+}
+
+static void
+news_tell(const struct pool_news *news, const struct house_pool *hp)
+{
 	switch (news->what) {
-	case POOL_EVENT_LEVEL:
-		log_printf(stat->level > hp->level ? LOG_WARNING : LOG_NOTICE,
-		    "%s: space: %s (%s free)", hp->name,
-		    house_level_word(stat->level),
-		    size_format(stat->free, free_text));
-		return;
-	case POOL_EVENT_STATE:
-		if (stat->state == POOL_ONLINE)
-			log_notice("%s: online", hp->name);
-		else
-			log_error("%s: %s: %s", hp->name,
-			    stat->state == POOL_SUSPECT ? "suspect"
-							: "read-only",
-			    stat->problem);
-		return;
+	case POOL_EVENT_LEVEL: news_tell_level(news, hp); return;
+	case POOL_EVENT_STATE: news_tell_state(news, hp); return;
+	case POOL_EVENT_QUOTA: news_tell_quota(news, hp); return;
 	case POOL_EVENT_HOST_FULL:
-		log_error(
+		event_tell(hp->house, LOG_ERR, "pool.host-full", hp->name,
+		    json_pack("{s:s}", "pool", hp->name),
 		    "%s: the file system below it has no space", hp->name);
-		return;
-	case POOL_EVENT_QUOTA:
-		log_warn("%s/%s: its quota is reached: writes that need more "
-			 "space fail",
-		    hp->name, stat->quota_name);
 		return;
 	}
 }
@@ -270,7 +293,7 @@ news_at_home(struct loop_task *task)
 		news_free(call);
 		return;
 	}
-	news_log(news, hp);
+	news_tell(news, hp);
 	rises = news->stat.level > hp->level;
 	hp->level = news->stat.level;
 	if (news->what != POOL_EVENT_LEVEL || !rises ||

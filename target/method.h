@@ -93,6 +93,8 @@
 	M("config.apply", method_config_apply)                                 \
 	M("top", method_top)                                                   \
 	M("health", method_health)                                             \
+	M("events", method_events)                                             \
+	M("metrics", method_metrics)                                           \
 	M("api.schema", method_api_schema)                                     \
 	M("version", method_version)
 

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <time.h>
 
 #define MUTUAL_USER_DEFAULT "varve"
 
@@ -35,6 +36,7 @@ host_item(const struct state_host *host, const struct exports *exports,
 		survey_sessions_of(survey, host->name, NULL, &sessions);
 	json_object_set_new(item, "luns", json_integer(luns));
 	json_object_set_new(item, "sessions", json_integer(sessions));
+	json_object_set_new(item, "expires", json_time(host->expires_unix));
 	if (host->chap.user[0] != '\0')
 		json_object_set_new(
 		    item, "chap_user", json_text(host->chap.user));
@@ -339,6 +341,10 @@ rename_published(struct publish_wait *wait)
 static void
 proof_publish(struct request *request)
 {
+	const struct proof *proof = request->own;
+
+	if (proof->host.expires_unix > 0)
+		house_keeping_at(request->house, proof->host.expires_unix);
 	if (!renames(request->own)) {
 		request_publish_and_answer(request);
 		return;
@@ -389,11 +395,14 @@ host_add(struct state *state, struct proof *proof)
 void
 method_host_add(struct request *request)
 {
+	json_int_t ttl = param_int(request->params, "ttl", 0);
 	struct proof *proof = proof_new(request);
 	json_t *fault = NULL;
 
 	snprintf(proof->host.name, sizeof(proof->host.name), "%s",
 	    param_text(request->params, "name"));
+	if (ttl > 0)
+		proof->host.expires_unix = (int64_t)time(NULL) + ttl;
 	if (ways_given(request->params) == 0)
 		fault = fault_fix(fault_new("host.auth",
 				      "it is not said how %s proves itself",

@@ -198,6 +198,7 @@ column_schema(const struct api_column *column)
 	    [API_SHOW_LIST] = "array",
 	    [API_SHOW_SECONDS] = "integer",
 	    [API_SHOW_BUCKETS] = "array",
+	    [API_SHOW_OBJECT] = "object",
 	};
 	json_t *schema = json_pack("{s:[s,s], s:s}", "type",
 	    kinds[column->kind], "null", "description", column->help);

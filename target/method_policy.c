@@ -35,7 +35,7 @@ item_runs(
 
 	if (state_runs(house->state, &query, &last, &count) < 0 ||
 	    state_tally(house->state, policy->id, &tally) < 0)
-		tally = (struct state_tally){{0}, {0}};
+		tally = (struct state_tally){.missed = 0};
 	json_object_set_new(item, "state",
 	    json_string(state_word(house, policy, count > 0 ? last : NULL)));
 	json_object_set_new(
@@ -331,8 +331,9 @@ create_take(const struct request *request, struct policy_change *change)
 	snprintf(change->policy.name, sizeof(change->policy.name), "%s", name);
 	fault = definition_change(
 	    NULL, request->params, &change->policy.definition);
-	return fault != NULL ? fault
-			     : policy_members_named(request, &change->named);
+	return fault != NULL
+		   ? fault
+		   : policy_members_named(request, NULL, &change->named);
 }
 
 static void
@@ -430,11 +431,15 @@ static void
 members_go(struct request *request)
 {
 	struct policy_change *change = policy_change_new(request);
+	bool adds = strcmp(request->command->verb, "add") == 0;
+	struct members kept = {NULL, 0};
 	json_t *fault;
 
-	if (!policy_find(request, &change->policy))
+	if (!policy_find(request, &change->policy) ||
+	    (!adds && !policy_members(request, change->policy.id, &kept)))
 		return;
-	fault = policy_members_named(request, &change->named);
+	fault = policy_members_named(request, &kept, &change->named);
+	free(kept.rows);
 	if (fault == NULL && change->named.count == 0)
 		fault = fault_fix(
 		    fault_new("request.argument", "nothing is named to %s",
@@ -444,9 +449,7 @@ members_go(struct request *request)
 		request_fail(request, fault);
 		return;
 	}
-	change->write = strcmp(request->command->verb, "add") == 0
-			    ? add_write
-			    : remove_write;
+	change->write = adds ? add_write : remove_write;
 	change_go(request);
 }
 

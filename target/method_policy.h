@@ -19,10 +19,11 @@ struct members {
 bool policy_members(
     struct request *request, int64_t policy_id, struct members *ret_members);
 /* What parameters luns, group and pool name, in the survey (which has
- * SURVEY_GROUPS): policy_id is the caller's to fill in.  A fault, and no rows;
+ * SURVEY_GROUPS), or, if it is not there any more, among those that are kept
+ * (may be NULL): policy_id is the caller's to fill in.  A fault, and no rows;
  * nothing named is no fault. */
-json_t *policy_members_named(
-    const struct request *request, struct members *ret_members);
+json_t *policy_members_named(const struct request *request,
+    const struct members *kept, struct members *ret_members);
 /* "vms/web01", "group vms/shop", "pool vms" */
 json_t *policy_member_text(const struct state_member *member);
 /* [{"group": "vms/shop" or null, "luns": ["vms/web01", ...]}, ...]: what is

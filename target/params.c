@@ -287,7 +287,7 @@ static const struct api_arg *
 arg_find(const struct api_arg *args, const char *name)
 {
 	for (const struct api_arg *arg = args; arg->name != NULL; arg++) {
-		if (strcmp(arg->name, name) == 0)
+		if (!arg->here && strcmp(arg->name, name) == 0)
 			return arg;
 	}
 	return NULL;
@@ -387,6 +387,8 @@ params_schema(const struct api_command *command)
 	json_t *properties = json_object(), *required = json_array();
 
 	for (const struct api_arg *arg = command->args; arg->name; arg++) {
+		if (arg->here)
+			continue;
 		json_object_set_new(properties, arg->name, arg_schema(arg));
 		if (arg->required)
 			json_array_append_new(required, json_string(arg->name));

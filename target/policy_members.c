@@ -37,15 +37,20 @@ policy_member_text(const struct state_member *member)
 /* ---- named by parameters ---- */
 
 static struct state_member *
-member_add(struct members *members, const struct survey_pool *sp,
-    enum member_kind kind)
+member_grow(struct members *members)
 {
-	struct state_member *member;
-
 	members->rows = reallocarray(
 	    members->rows, members->count + 1, sizeof(*members->rows));
 	assert(members->rows != NULL);
-	member = &members->rows[members->count++];
+	return &members->rows[members->count++];
+}
+
+static struct state_member *
+member_add(struct members *members, const struct survey_pool *sp,
+    enum member_kind kind)
+{
+	struct state_member *member = member_grow(members);
+
 	*member = (struct state_member){.kind = kind, .pool_id = sp->id};
 	memcpy(member->pool, sp->name, sizeof(member->pool));
 	return member;
@@ -111,17 +116,44 @@ whole_pool_named(
 	return NULL;
 }
 
+/* "vms/web01", a LUN that is in the trash; "vms/shop" or "shop", a group that
+ * nobody is in any more. */
+static bool
+kept_named(const struct members *kept, enum member_kind kind, const char *text,
+    struct members *members)
+{
+	for (unsigned i = 0; kept != NULL && i < kept->count; i++) {
+		const struct state_member *row = &kept->rows[i];
+		const char *name =
+		    kind == MEMBER_LUN ? row->lun_name : row->what;
+		size_t pool = strlen(row->pool);
+		bool named = strncmp(text, row->pool, pool) == 0 &&
+			     text[pool] == '/' &&
+			     strcmp(text + pool + 1, name) == 0;
+
+		if (row->kind != kind ||
+		    (!named &&
+			(kind != MEMBER_GROUP || strcmp(text, name) != 0)))
+			continue;
+		*member_grow(members) = *row;
+		return true;
+	}
+	return false;
+}
+
 json_t *
-policy_members_named(const struct request *request, struct members *ret_members)
+policy_members_named(const struct request *request, const struct members *kept,
+    struct members *ret_members)
 {
 	static const struct {
 		const char *name;
 		json_t *(*take)(const struct survey *survey, const char *text,
 		    struct members *members);
+		enum member_kind kind;
 	} kinds[] = {
-	    {"luns", lun_named},
-	    {"group", group_named},
-	    {"pool", whole_pool_named},
+	    {"luns", lun_named, MEMBER_LUN},
+	    {"group", group_named, MEMBER_GROUP},
+	    {"pool", whole_pool_named, MEMBER_POOL},
 	};
 	const json_t *one;
 	size_t i;
@@ -131,8 +163,14 @@ policy_members_named(const struct request *request, struct members *ret_members)
 		json_array_foreach(
 		    json_object_get(request->params, kinds[k].name), i, one)
 		{
-			json_t *fault = kinds[k].take(request->survey,
-			    json_string_value(one), ret_members);
+			const char *text = json_string_value(one);
+			json_t *fault =
+			    kinds[k].take(request->survey, text, ret_members);
+			if (fault != NULL && kept_named(kept, kinds[k].kind,
+						 text, ret_members)) {
+				json_decref(fault);
+				fault = NULL;
+			}
 			if (fault == NULL)
 				continue;
 			free(ret_members->rows);

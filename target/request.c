@@ -3,6 +3,7 @@
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "target/params.h"
+#include "target/request_event.h"
 #include <errno.h>
 #include <gnutls/crypto.h>
 #include <inttypes.h>
@@ -152,6 +153,7 @@ replay(struct request *request)
 	if (ret == -ENOENT)
 		return false;
 	if (ret == 0) {
+		request->told = true; /* the first time */
 		request_answer(request, answer);
 		return true;
 	}
@@ -280,35 +282,32 @@ audit(struct request *request, const char *result)
 		log_error("audit: %s: not written", row.method);
 }
 
-/* What the request is about: its first argument, or the first of those. */
-static const char *
-request_subject(const struct request *request)
-{
-	for (const struct api_arg *arg = request->command->args;
-	     arg->name != NULL; arg++) {
-		const json_t *value =
-		    json_object_get(request->params, arg->name);
-		if (arg->positional && arg->repeated)
-			value = json_array_get(value, 0);
-		if (arg->positional && json_is_string(value))
-			return json_string_value(value);
-	}
-	return request->command->noun;
-}
-
 static void
-change_log(const struct request *request, const json_t *fault)
+refusal_log(const struct request *request, const json_t *fault)
 {
-	const char *subject = request_subject(request);
-	const char *method = request->command->method;
 	char who[64];
 
-	request_who(request, who);
-	if (fault == NULL)
-		log_notice("%s: %s, by %s", subject, method, who);
-	else
-		log_info("%s: %s refused: %s [%s], to %s", subject, method,
-		    fault_what(fault), fault_code(fault), who);
+	log_info("%s: %s refused: %s [%s], to %s", request_subject(request),
+	    request->command->method, fault_what(fault), fault_code(fault),
+	    request_who(request, who));
+}
+
+/* One that had nothing to write into the state is told of here. */
+static void
+change_end(struct request *request, const json_t *fault)
+{
+	struct change_event change;
+
+	if (fault != NULL) {
+		refusal_log(request, fault);
+		audit(request, fault_code(fault));
+		return;
+	}
+	if (request->told)
+		return;
+	change_event_init(&change, request);
+	event_keep_and_log(request->house, &change.event);
+	change_event_done(&change);
 }
 
 static void
@@ -317,9 +316,7 @@ request_end(struct request *request, json_t *result, json_t *fault)
 	struct house *house = request->house;
 
 	if (is_change(request) && !request->dry_run)
-		change_log(request, fault);
-	if (is_change(request) && !request->dry_run && fault != NULL)
-		audit(request, fault_code(fault));
+		change_end(request, fault);
 	if (request->counted) {
 		assert(house->requests > 0);
 		house->requests--;
@@ -394,22 +391,38 @@ request_state_failed(struct request *request, int error)
 	    request, fault_internal("the change could not be written", error));
 }
 
-bool
-request_commit(struct request *request, json_t *item)
+/* All that the state keeps of a change beside what it has changed. */
+static int
+change_write(struct request *request, json_t *item, struct state_event *event)
 {
 	struct state *state = request->house->state;
 	int ret = 0;
 
-	assert(!request->dry_run);
 	audit(request, "ok");
 	if (request->id != NULL)
 		ret = state_request_add(
 		    state, request->id, request->digest, item);
-	if (ret < 0) {
-		request_state_failed(request, ret);
-		return false;
-	}
-	ret = state_commit(state);
+	return ret < 0 ? ret : event_keep(request->house, event);
+}
+
+bool
+request_commit(struct request *request, json_t *item)
+{
+	struct state *state = request->house->state;
+	struct change_event change;
+	int ret;
+
+	assert(!request->dry_run);
+	change_event_init(&change, request);
+	ret = change_write(request, item, &change.event);
+	if (ret < 0)
+		state_rollback(state);
+	else
+		ret = state_commit(state);
+	request->told = ret == 0;
+	if (ret == 0)
+		event_log(&change.event);
+	change_event_done(&change);
 	if (ret == 0)
 		return true;
 	request_fail(

@@ -44,6 +44,7 @@ struct request {
 	    struct request *request, json_t *result, json_t *fault);
 	void *arg;
 	bool counted;
+	bool told; /* the event of a change: kept, and logged */
 	struct loop_task later;
 
 	/* for methods, free to use while running */
@@ -74,8 +75,8 @@ void request_fail(struct request *request, json_t *fault);
 
 /* A transaction of the state; false: the request has failed. */
 bool request_begin(struct request *request);
-/* Ends it: with the audit row and the
- * answer for request_id.  On failure the request has failed. */
+/* Ends it: with the audit row, the event, and the answer for request_id.  On
+ * failure the request has failed. */
 bool request_commit(struct request *request, json_t *item);
 /* After an error of state_...: rolls back and fails. */
 void request_state_failed(struct request *request, int error);

@@ -191,6 +191,25 @@ state_rollback(struct state *state)
 		sql_run(state, "ROLLBACK", NULL, NULL, "");
 }
 
+int
+sql_in_one(
+    struct state *state, int (*step)(struct state *state, void *arg), void *arg)
+{
+	int ret;
+
+	if (state->changing)
+		return step(state, arg);
+	ret = state_begin(state);
+	if (ret < 0)
+		return ret;
+	ret = step(state, arg);
+	if (ret == 0)
+		ret = sql_commit(state);
+	else
+		state_rollback(state);
+	return ret;
+}
+
 int64_t
 state_generation(const struct state *state)
 {

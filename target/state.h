@@ -19,7 +19,7 @@
 #include <jansson.h>
 #include <limits.h>
 
-#define STATE_VERSION       6
+#define STATE_VERSION       7
 #define STATE_PROBLEM_MAX   512
 #define STATE_ADDRESS_MAX   NAMING_ADDRESS_MAX
 #define STATE_UUID_TEXT     37
@@ -97,6 +97,8 @@ struct state_host {
 	char iqn[NAMING_IQN_MAX + 1];
 	struct state_credentials chap, mutual;
 	int64_t created_unix;
+	int64_t expires_unix; /* goes then, or later with its last LUN; 0:
+			       * never */
 };
 int state_hosts(
     struct state *state, struct state_host **ret_hosts, unsigned *ret_count);

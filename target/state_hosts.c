@@ -10,7 +10,7 @@
 
 #define HOST_SELECT                                                            \
 	"SELECT h.id, h.name, h.iqn, h.created, i.user, i.secret, o.user, "    \
-	"o.secret FROM hosts h "                                               \
+	"o.secret, h.expires FROM hosts h "                                    \
 	"LEFT JOIN credentials i ON i.host = h.id AND i.direction = 'in' "     \
 	"LEFT JOIN credentials o ON o.host = h.id AND o.direction = 'out' "
 
@@ -27,6 +27,7 @@ read_host(sqlite3_stmt *stmt, void *element)
 	sql_text(stmt, 5, host->chap.secret, sizeof(host->chap.secret));
 	sql_text(stmt, 6, host->mutual.user, sizeof(host->mutual.user));
 	sql_text(stmt, 7, host->mutual.secret, sizeof(host->mutual.secret));
+	host->expires_unix = sqlite3_column_int64(stmt, 8);
 }
 
 void
@@ -150,8 +151,10 @@ state_host_add(struct state *state, struct state_host *host)
 	host->id = 0;
 	host->created_unix = (int64_t)time(NULL);
 	ret = sql_run(state,
-	    "INSERT INTO hosts (name, iqn, created) VALUES (?, ?, ?)", NULL,
-	    NULL, "ssi", host->name, host->iqn, host->created_unix);
+	    "INSERT INTO hosts (name, iqn, created, expires) "
+	    "VALUES (?, ?, ?, ?)",
+	    NULL, NULL, "ssii", host->name, host->iqn, host->created_unix,
+	    host->expires_unix);
 	if (ret == -EEXIST)
 		return taken(state, host);
 	if (ret < 0)

@@ -266,23 +266,6 @@ state_runs(struct state *state, const struct run_query *query,
 	return 0;
 }
 
-/* The rows of one step, or none of them. */
-static int
-in_one(
-    struct state *state, int (*step)(struct state *state, void *arg), void *arg)
-{
-	int ret = state_begin(state);
-
-	if (ret < 0)
-		return ret;
-	ret = step(state, arg);
-	if (ret == 0)
-		ret = sql_commit(state);
-	else
-		state_rollback(state);
-	return ret;
-}
-
 static int
 read_stamp(sqlite3_stmt *stmt, void *arg)
 {
@@ -309,6 +292,19 @@ stamp_choose(struct state *state, struct state_run *run)
 	return ret;
 }
 
+#define TALLY_MISSED "missed" /* beside the words of outcomes */
+
+static int
+tally_add(struct state *state, int64_t policy_id, const char *what,
+    uint64_t count, int64_t at)
+{
+	return sql_run(state,
+	    "INSERT INTO policy_tallies (policy, outcome, runs, last) "
+	    "VALUES (?1, ?2, ?3, ?4) ON CONFLICT (policy, outcome) "
+	    "DO UPDATE SET runs = runs + ?3, last = ?4",
+	    NULL, NULL, "isii", policy_id, what, (int64_t)count, at);
+}
+
 static int
 begin_step(struct state *state, void *arg)
 {
@@ -330,6 +326,9 @@ begin_step(struct state *state, void *arg)
 		ret = sql_run(state,
 		    "UPDATE policies SET scheduled = ? WHERE id = ?", NULL,
 		    NULL, "ii", run->scheduled_unix, run->policy_id);
+	if (ret == 0 && run->missed > 0)
+		ret = tally_add(state, run->policy_id, TALLY_MISSED,
+		    run->missed, run->begun_unix);
 	if (ret < 0)
 		return ret;
 	return sql_run(state,
@@ -342,7 +341,7 @@ begin_step(struct state *state, void *arg)
 int
 state_run_begin(struct state *state, struct state_run *run)
 {
-	return in_one(state, begin_step, run);
+	return sql_in_one(state, begin_step, run);
 }
 
 int
@@ -370,11 +369,7 @@ end_step(struct state *state, void *arg)
 
 	if (ret < 0)
 		return ret;
-	return sql_run(state,
-	    "INSERT INTO policy_tallies (policy, outcome, runs, last) "
-	    "VALUES (?1, ?2, 1, ?3) ON CONFLICT (policy, outcome) "
-	    "DO UPDATE SET runs = runs + 1, last = ?3",
-	    NULL, NULL, "isi", run->policy_id, run_outcomes[run->outcome],
+	return tally_add(state, run->policy_id, run_outcomes[run->outcome], 1,
 	    run->ended_unix);
 }
 
@@ -383,7 +378,7 @@ state_run_end(struct state *state, const struct state_run *run)
 {
 	char *text = json_dumps(run->report, JSON_COMPACT);
 	struct ending ending = {run, text != NULL ? text : "null"};
-	int ret = in_one(state, end_step, &ending);
+	int ret = sql_in_one(state, end_step, &ending);
 
 	free(text);
 	return ret;
@@ -393,10 +388,14 @@ static int
 read_tally(sqlite3_stmt *stmt, void *arg)
 {
 	struct state_tally *tally = arg;
-	unsigned outcome =
-	    word_of(stmt, 0, run_outcomes, RUN_COUNT, RUN_FAILED);
+	uint64_t count = (uint64_t)sqlite3_column_int64(stmt, 1);
+	unsigned outcome = word_of(stmt, 0, run_outcomes, RUN_COUNT, RUN_COUNT);
 
-	tally->runs[outcome] = (uint64_t)sqlite3_column_int64(stmt, 1);
+	if (outcome == RUN_COUNT) {
+		tally->missed = count;
+		return 0;
+	}
+	tally->runs[outcome] = count;
 	tally->last_unix[outcome] = sqlite3_column_int64(stmt, 2);
 	return 0;
 }
@@ -405,7 +404,7 @@ int
 state_tally(
     struct state *state, int64_t policy_id, struct state_tally *ret_tally)
 {
-	*ret_tally = (struct state_tally){{0}, {0}};
+	*ret_tally = (struct state_tally){.missed = 0};
 	return sql_run(state,
 	    "SELECT outcome, runs, last FROM policy_tallies WHERE policy = ?",
 	    read_tally, ret_tally, "i", policy_id);

@@ -106,6 +106,7 @@ int state_run_end(struct state *state, const struct state_run *run);
 struct state_tally {
 	uint64_t runs[RUN_COUNT];
 	int64_t last_unix[RUN_COUNT]; /* 0: none has */
+	uint64_t missed;              /* instants that have had no run */
 };
 int state_tally(
     struct state *state, int64_t policy_id, struct state_tally *ret_tally);

@@ -3,6 +3,7 @@
  * The tables that say what is where: pools, targets, exports, portals.
  */
 #include "base/cleanup.h"
+#include "target/state_event.h"
 #include "target/state_sql.h"
 #include <errno.h>
 #include <string.h>
@@ -378,7 +379,12 @@ int
 state_lun_snaps_renamed(
     struct state *state, int64_t pool_id, const char *before, const char *after)
 {
+	int ret;
+
 	assert(state->changing);
+	ret = state_backups_renamed(state, pool_id, before, after);
+	if (ret < 0)
+		return ret;
 	return sql_run(state,
 	    "UPDATE exports SET lun_name = ?3 || substr(lun_name, "
 	    "length(?2) + 1) WHERE substr(lun_name, 1, length(?2) + 1) = "

@@ -121,9 +121,25 @@ static const char step_6[] =
 "CREATE TABLE policy_tallies (policy INTEGER NOT NULL"
 "  REFERENCES policies(id) ON DELETE CASCADE, outcome TEXT NOT NULL,"
 "  runs INTEGER NOT NULL, last INTEGER NOT NULL,"
-"  PRIMARY KEY (policy, outcome)) STRICT;";
+"  PRIMARY KEY (policy, outcome)) STRICT;"
+/* hosts that go by themselves, when they have no LUN then */
+"ALTER TABLE hosts ADD COLUMN expires INTEGER NOT NULL DEFAULT 0;";
 
-static const char *const steps[] = { step_1, step_2, step_3, step_4, step_5, step_6 };
+static const char step_7[] =
+/* what has happened; level: of syslog(3); data: a JSON object */
+"CREATE TABLE events (number INTEGER PRIMARY KEY AUTOINCREMENT,"
+"  at INTEGER NOT NULL, level INTEGER NOT NULL, kind TEXT NOT NULL,"
+"  subject TEXT NOT NULL, text TEXT NOT NULL, data TEXT NOT NULL) STRICT;"
+/* The newest good backup of a LUN that a policy has made.  By name, as the
+ * backup is; stamp: of its snapshot */
+"CREATE TABLE backups (pool INTEGER NOT NULL"
+"  REFERENCES pools(id) ON DELETE CASCADE, lun_name TEXT NOT NULL,"
+"  policy TEXT NOT NULL, stamp INTEGER NOT NULL, at INTEGER NOT NULL,"
+"  bytes INTEGER NOT NULL, PRIMARY KEY (pool, lun_name)) STRICT;";
+
+static const char *const steps[] = {
+	step_1, step_2, step_3, step_4, step_5, step_6, step_7
+};
 /* clang-format on */
 static_assert(ARRAY_SIZE(steps) == STATE_VERSION, "a step for each version");
 

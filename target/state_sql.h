@@ -36,6 +36,11 @@ int sql_collect(sqlite3_stmt *stmt, void *rows);
 /* Ends the transaction without counting it as a change. */
 int sql_commit(struct state *state);
 
+/* The rows of one step, or none of them: in the open transaction, which is then
+ * the caller's to end, or in one that does not count as a change. */
+int sql_in_one(struct state *state, int (*step)(struct state *state, void *arg),
+    void *arg);
+
 /* What was said of groups that no portal is in. */
 int state_port_groups_forget(struct state *state);
 

@@ -20,6 +20,14 @@ survey_new(struct house *house)
 	return survey;
 }
 
+static void
+luns_free(struct survey_pool *sp)
+{
+	for (unsigned i = 0; i < sp->lun_count; i++)
+		free(sp->luns[i].latency);
+	free(sp->luns);
+}
+
 void
 survey_free(struct survey *survey)
 {
@@ -27,7 +35,7 @@ survey_free(struct survey *survey)
 		return;
 	assert(survey->pending == 0);
 	for (unsigned i = 0; i < survey->pool_count; i++) {
-		free(survey->pools[i].luns);
+		luns_free(&survey->pools[i]);
 		free(survey->pools[i].snaps);
 		free(survey->pools[i].trash);
 		free(survey->pools[i].groups);
@@ -75,6 +83,11 @@ served_look(const struct survey_pool *sp, struct survey_lun *sl)
 		return;
 	sl->served = true;
 	lun_stat_get(found->lun, &sl->lun);
+	if ((sp->survey->also & SURVEY_LATENCY) == 0 || sl->is_snapshot)
+		return;
+	sl->latency = malloc(sizeof(*sl->latency));
+	if (sl->latency != NULL)
+		*sl->latency = *lun_latency(found->lun);
 }
 
 /* A clone's own snapshots stand between it and the one it was made of. */
@@ -117,8 +130,8 @@ survey_look(const struct survey_pool *sp, struct volume *volume,
 	*ret_lun = (struct survey_lun){.served = false};
 	volume_stat_get(volume, &ret_lun->volume);
 	family_stat_get(volume, &ret_lun->family);
-	served_look(sp, ret_lun);
 	ret_lun->is_snapshot = volume_is_snapshot(volume);
+	served_look(sp, ret_lun);
 	if (group != NULL)
 		snprintf(ret_lun->group, sizeof(ret_lun->group), "%s", group);
 	if (!ret_lun->is_snapshot) {

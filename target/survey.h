@@ -21,7 +21,8 @@ struct survey_lun {
 	char parent[REF_TEXT_MAX];
 	uuid_t parent_uuid;
 	bool served;
-	struct lun_stat lun; /* if served */
+	struct lun_stat lun;     /* if served */
+	struct latency *latency; /* with SURVEY_LATENCY, if it is served */
 };
 
 struct survey_bookmark {
@@ -43,6 +44,7 @@ enum {
 	SURVEY_JOBS = 1 << 4,
 	SURVEY_TOTALS = 1 << 5,
 	SURVEY_DEVICES = 1 << 6,
+	SURVEY_LATENCY = 1 << 7, /* of LUNs */
 };
 
 struct survey_pool {

@@ -14,7 +14,7 @@
 #   deps.sh peers            only unpack what else serves LUNs by LIO: tcmu-runner, targetcli
 #   deps.sh sshd             only unpack OpenSSH's server
 #   deps.sh ceph             packages, and those of a Ceph of one node
-#   deps.sh recipes          packages, and restic and borg
+#   deps.sh recipes          packages, and restic, borg, Prometheus
 set -eu
 cd "$(dirname "$0")/.."
 deps=$PWD/build/deps
@@ -31,7 +31,7 @@ test_packages="libcmocka-dev libiscsi-bin qemu-utils
     libvirt-daemon libvirt-clients libvirt-daemon-driver-qemu
     libvirt-daemon-driver-storage-iscsi-direct"
 ceph_packages="ceph-mon ceph-osd ceph-common"
-recipe_packages="restic borgbackup"
+recipe_packages="restic borgbackup prometheus prometheus-node-exporter"
 source_packages="tcmu libvirt"
 peer_packages="tcmu-runner libtcmu2 libnl-3-200 libnl-genl-3-200
     targetcli-fb python3-configshell-fb python3-rtslib-fb python3-gi python3-six

@@ -21,8 +21,9 @@ class Failed(Exception):
 
 
 class Varved:
-    def __init__(self, directory, portal="127.0.0.1:0", options=()):
+    def __init__(self, directory, portal="127.0.0.1:0", options=(), program=None):
         self.directory = pathlib.Path(directory)
+        self.program = program or BUILD / "varved"
         self.directory.mkdir(parents=True, exist_ok=True)
         self.options, self.first_portal = list(options), portal
         self.process = None
@@ -38,7 +39,7 @@ class Varved:
         portal = ["--portal", self.first_portal] if self.first_portal else []
         with open(self.directory / "stderr.txt", "a") as errors:
             self.process = subprocess.Popen(
-                [str(BUILD / "varved"), "--dir", str(self.directory), *portal,
+                [str(self.program), "--dir", str(self.directory), *portal,
                  *self.options], stdout=errors, stderr=errors,
                 stdin=subprocess.DEVNULL)
         while True:

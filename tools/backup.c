@@ -18,7 +18,6 @@
 #define LEVEL_MAX    19
 #define SHOW_SECONDS 0.2 /* on a terminal */
 #define JSON_SECONDS 1.0
-#define RESTART_MS   15000u /* a restart of varved is waited for */
 
 /* ---- parameters ---- */
 
@@ -260,7 +259,8 @@ show_items(struct cli *cli, json_t *items)
 
 /* ---- verbs ---- */
 
-/* One that is not there now is said at once; a restart later on is outlived. */
+/* One that is not there now is said at once; one that goes away later on is
+ * waited for, as its portals are. */
 static json_t *
 greet(struct varve *varve)
 {
@@ -268,7 +268,7 @@ greet(struct varve *varve)
 
 	problem = varve_ask(varve, "version", NULL, &result);
 	json_decref(result);
-	varve_set_patience(varve, RESTART_MS);
+	varve_set_patience(varve, varve_timeout(varve));
 	return problem;
 }
 
@@ -338,8 +338,10 @@ other_end(struct cli *cli, struct backup_send_params *params,
 	params->ssh = ssh->host != NULL ? ssh : NULL;
 	if (connect != NULL)
 		problem = varve_open(connect, ret_other);
-	if (problem == NULL && *ret_other != NULL)
+	if (problem == NULL && *ret_other != NULL) {
+		varve_set_timeout(*ret_other, varve_timeout(params->varve));
 		problem = greet(*ret_other);
+	}
 	params->to_varve = *ret_other != NULL ? *ret_other : params->varve;
 	return problem;
 }

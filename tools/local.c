@@ -10,6 +10,7 @@
 #include "tools/completion.h"
 #include "tools/diff.h"
 #include "tools/doctor.h"
+#include "tools/events.h"
 #include "tools/findings.h"
 #include "tools/job.h"
 #include "tools/problem.h"
@@ -253,6 +254,7 @@ const struct local_command local_commands[] = {
     {"health", "", run_health},
     {"doctor", "", run_doctor},
     {"top", "", run_top},
+    {"events", "", run_events},
     {"rescue", "check", run_rescue_check},
     {"rescue", "undo", run_rescue_undo},
     {"rescue", "extract", run_rescue_extract},

@@ -195,6 +195,20 @@ for _ in $(seq 100); do
     sleep 0.1
 done
 claim_equal "ends by itself" "$(value host export list vms/db01-old@x)" ""
+hosts() { value name host list | tr '\n' ' '; }
+claim "hosts for a second" varve host add passing --iqn iqn.2026-01.org.example:passing \
+    --no-chap --ttl 1s
+varve host add reading --iqn iqn.2026-01.org.example:reading --no-chap --ttl 1s >/dev/null
+claim "one of them with a LUN" varve export add vms/db01-old@x --host reading
+for _ in $(seq 100); do
+    case $(hosts) in *passing*) sleep 0.1 ;; *) break ;; esac
+done
+claim_equal "stays for as long as it has that" "$(hosts)" "h reading "
+varve export set vms/db01-old@x --host reading --ttl 1s >/dev/null
+for _ in $(seq 100); do
+    case $(hosts) in *reading*) sleep 0.1 ;; *) break ;; esac
+done
+claim_equal "and goes with it" "$(hosts)" "h "
 
 # ---- names, restarts, the whole
 

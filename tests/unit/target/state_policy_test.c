@@ -247,6 +247,29 @@ so_many_runs_are_kept_and_tallies_count_all(void **unused)
 	assert_int_equal(tally.runs[RUN_DONE], 0);
 }
 
+static void
+missed_runs_are_counted_beside_those_that_were(void **unused)
+{
+	int64_t policy = add_policy("nightly");
+	struct state_run run = {.policy_id = policy, .attempt = 1, .missed = 3};
+	struct state_tally tally;
+
+	(void)unused;
+	assert_int_equal(state_run_begin(state, &run), 0);
+	run.outcome = RUN_FAILED;
+	run.ended_unix = 100;
+	assert_int_equal(state_run_end(state, &run), 0);
+	run.missed = 0;
+	assert_int_equal(state_run_begin(state, &run), 0);
+	run.missed = 4;
+	assert_int_equal(state_run_begin(state, &run), 0);
+	assert_int_equal(state_tally(state, policy, &tally), 0);
+	assert_int_equal(tally.missed, 7);
+	assert_int_equal(tally.runs[RUN_FAILED], 1);
+	assert_int_equal(tally.last_unix[RUN_FAILED], 100);
+	assert_int_equal(tally.runs[RUN_DONE], 0);
+}
+
 #define claim(test) cmocka_unit_test_setup_teardown(test, db_setup, db_teardown)
 
 int
@@ -259,6 +282,7 @@ main(void)
 	    claim(a_run_is_known_before_and_after_it),
 	    claim(no_two_runs_have_one_stamp_but_attempts_of_one),
 	    claim(so_many_runs_are_kept_and_tallies_count_all),
+	    claim(missed_runs_are_counted_beside_those_that_were),
 	};
 
 	return cmocka_run_group_tests(

@@ -325,8 +325,10 @@ an_older_database_is_taken_along(void **unused)
 	db_execute(
 	    "ALTER TABLE exports DROP COLUMN carrier;"
 	    "ALTER TABLE exports DROP COLUMN expires; DROP TABLE flattens;"
+	    "ALTER TABLE hosts DROP COLUMN expires;"
 	    "DROP TABLE samples; DROP TABLE registrations;"
 	    "DROP TABLE lun_settings; DROP TABLE lun_saved;"
+	    "DROP TABLE events; DROP TABLE backups;"
 	    "DROP TABLE policy_tallies; DROP TABLE policy_runs;"
 	    "DROP TABLE policy_members; DROP TABLE policies;"
 	    "DROP TABLE port_groups; ALTER TABLE portals DROP COLUMN tag;"
