@@ -106,7 +106,7 @@ struct backup_send_params {
 	struct varve *to_varve; /* with a portal that is reached from here */
 	const char *to_portal;  /* of to_varve; NULL: what it says */
 	const struct ssh_params *ssh; /* varve backup receive is run there */
-	bool to_pipe; /* to one at the other end of out */
+	bool to_pipe;                 /* to one at the other end of out */
 	int out;
 };
 /* What has changed since the newest snapshot that both have; the copy gets a
