@@ -174,7 +174,8 @@ demo: deps
 $(BUILD)/tests/unit/pool-plugin/share_test: $(BUILD)/tests/unit/client/support/fake_server.o
 
 # Plain, then with ASan and UBSan, then (what has threads) with TSan.
-TSAN_TESTS = $(foreach l,base target/iscsi target,$(wildcard tests/unit/$(l)/*_test.c))
+TSAN_TESTS = $(foreach l,base target/iscsi target,$(wildcard tests/unit/$(l)/*_test.c)) \
+	$(foreach t,belt pack,tests/unit/backup/$(t)_test.c)
 # on all processors, unless the caller has said how many jobs
 JOBS = $(if $(filter -j%,$(MAKEFLAGS)),,-j$(shell nproc))
 test: deps
@@ -200,6 +201,12 @@ test-ceph:
 	tests/deps.sh ceph
 	$(MAKE) all
 	BUILD=$(BUILD) tests/ceph/suite.py
+
+# varve backup send through OpenSSH, with an sshd of the test's own
+test-ssh: deps
+	tests/deps.sh sshd
+	$(MAKE) all
+	BUILD=$(BUILD) tests/ssh/suite.py
 
 # What the manual says of other programs, with these
 test-recipes:
@@ -295,6 +302,7 @@ help:
 	@echo 'make test-guest         in virtual machines: the kernel as initiator, and its target'
 	@echo 'make test-libvirt       libvirtd with the plugin: volumes, guests, faults, under ASan'
 	@echo 'make test-ceph          backups, judged by a Ceph of one node'
+	@echo 'make test-ssh           backups sent through a real ssh'
 	@echo 'make test-recipes       snapshots into restic and borg, and back; metrics into Prometheus'
 	@echo 'make soak|fuzz|bench   hours of simulation, fuzzing; speed against peers'
 	@echo 'make conformance        docs/conformance.md anew, from iscsi-test-cu and a peer'
@@ -307,7 +315,7 @@ distclean: clean
 	rm -f config.mak
 
 always:
-.PHONY: always all tests deps demo test test-ceph test-guest test-libvirt test-recipes tidy bench bench-backup bench-libvirt bench-tcmu bench-snapshots conformance soak fuzz man install install-libvarve install-plugin help clean distclean
+.PHONY: always all tests deps demo test test-ceph test-guest test-libvirt test-recipes test-ssh tidy bench bench-backup bench-libvirt bench-tcmu bench-snapshots conformance soak fuzz man install install-libvarve install-plugin help clean distclean
 .SECONDARY:
 .DELETE_ON_ERROR:
 # not of the sources that deps unpacks: theirs are no makefiles, or not ours

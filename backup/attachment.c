@@ -13,6 +13,8 @@
 #define RENEW_SECONDS (ATTACHMENT_TTL_SECONDS / 3)
 #define HOST_PREFIX   "backup-"
 #define IQN_PREFIX    "iqn.2026-01.local:"
+#define NUMBER_TEXT   9 /* 8 digits and a 0 */
+#define PREFIX_TEXT   (sizeof(HOST_PREFIX) + NUMBER_TEXT)
 
 struct attachment {
 	struct varve *varve;
@@ -114,7 +116,7 @@ host_remove(struct varve *varve, const char *host)
 
 /* The same for the same tag on the same machine. */
 static void
-number_of_tag(const char *tag, char ret_number[9])
+number_of_tag(const char *tag, char ret_number[NUMBER_TEXT])
 {
 	struct sha256 *sha256 = sha256_new();
 	char text[SHA256_TEXT];
@@ -125,24 +127,35 @@ number_of_tag(const char *tag, char ret_number[9])
 	sha256_add(sha256, tag, strlen(tag));
 	sha256_text(sha256, text);
 	sha256_free(sha256);
-	snprintf(ret_number, 9, "%.8s", text);
+	snprintf(ret_number, NUMBER_TEXT, "%.8s", text);
 }
 
+/* "backup-5f2a9c01-": what the hosts of a tag begin with. */
+static void
+prefix_of_tag(const char *tag, char ret_prefix[PREFIX_TEXT])
+{
+	char number[NUMBER_TEXT];
+
+	number_of_tag(tag, number);
+	snprintf(ret_prefix, PREFIX_TEXT, HOST_PREFIX "%s-", number);
+}
+
+/* Two of one tag have two names: who was ended by his successor takes nothing
+ * of his away. */
 static void
 name_choose(struct attachment *attachment, const char *tag)
 {
-	char number[9];
+	char prefix[PREFIX_TEXT] = HOST_PREFIX;
 	uint32_t random;
 	ssize_t got = getrandom(&random, sizeof(random), 0);
 
 	assert(got == (ssize_t)sizeof(random));
-	snprintf(number, sizeof(number), "%08" PRIx32, random);
 	if (tag != NULL)
-		number_of_tag(tag, number);
-	snprintf(attachment->host, sizeof(attachment->host), HOST_PREFIX "%s",
-	    number);
-	snprintf(attachment->iqn, sizeof(attachment->iqn),
-	    IQN_PREFIX HOST_PREFIX "%s", number);
+		prefix_of_tag(tag, prefix);
+	snprintf(attachment->host, sizeof(attachment->host), "%s%08" PRIx32,
+	    prefix, random);
+	snprintf(attachment->iqn, sizeof(attachment->iqn), IQN_PREFIX "%s",
+	    attachment->host);
 }
 
 /* Where one listens on all addresses, this machine is one of them. */
@@ -230,17 +243,15 @@ come(struct attachment *attachment, const char *portal)
 	return problem == NULL ? portal_choose(attachment, portal) : problem;
 }
 
-/* It has no more than one. */
+/* A host of ours, with what it is exported. */
 static void
-predecessor_remove(struct varve *varve, const char *host)
+host_end(struct varve *varve, const char *host)
 {
 	_cleanup_(json_decrefpp) json_t *items = NULL;
 	const json_t *item;
 	size_t i;
 
 	json_decref(varve_items(varve, "export.list", "host", host, &items));
-	if (items == NULL)
-		return;
 	json_array_foreach(items, i, item)
 	    export_remove(varve, item_text(item, "name"), host);
 	host_remove(varve, host);
@@ -249,10 +260,19 @@ predecessor_remove(struct varve *varve, const char *host)
 void
 attachment_clear(struct varve *varve, const char *tag)
 {
-	struct attachment attachment;
+	_cleanup_(json_decrefpp) json_t *result = NULL;
+	char prefix[PREFIX_TEXT];
+	const json_t *host;
+	size_t i;
 
-	name_choose(&attachment, tag);
-	predecessor_remove(varve, attachment.host);
+	prefix_of_tag(tag, prefix);
+	json_decref(varve_ask(varve, "host.list", NULL, &result));
+	json_array_foreach(json_object_get(result, "items"), i, host)
+	{
+		const char *name = item_text(host, "name");
+		if (strncmp(name, prefix, strlen(prefix)) == 0)
+			host_end(varve, name);
+	}
 }
 
 json_t *
@@ -267,7 +287,7 @@ attachment_new(
 	attachment->name = params->name;
 	name_choose(attachment, params->tag);
 	if (params->tag != NULL)
-		predecessor_remove(params->varve, attachment->host);
+		attachment_clear(params->varve, params->tag);
 	problem = come(attachment, params->portal);
 	if (problem == NULL && !params->log_in_later)
 		problem = attachment_log_in(attachment);
@@ -298,6 +318,20 @@ struct initiator *
 attachment_initiator(struct attachment *attachment)
 {
 	return attachment->initiator;
+}
+
+bool
+attachment_is_lost(struct attachment *attachment)
+{
+	_cleanup_(json_decrefpp) json_t *items = NULL;
+	json_t *problem = varve_items(
+	    attachment->varve, "export.list", "host", attachment->host, &items);
+	bool lost = problem != NULL
+			? varve_problem_exit(problem) == VARVE_NOT_FOUND
+			: json_array_size(items) == 0;
+
+	json_decref(problem);
+	return lost;
 }
 
 json_t *

@@ -40,6 +40,10 @@ void attachment_free(struct attachment *attachment);
 json_t *attachment_log_in(struct attachment *attachment);
 void attachment_log_out(struct attachment *attachment);
 
+/* Somebody has taken it away: its time was over, or another with its tag has
+ * begun.  Asks varved; one that does not answer says nothing. */
+bool attachment_is_lost(struct attachment *attachment);
+
 /* Logged in. */
 struct initiator *attachment_initiator(struct attachment *attachment);
 

@@ -93,16 +93,36 @@ json_t *backup_prune(
 /* A snapshot to a LUN of another pool, maybe of another varved. */
 struct backup_send_params {
 	struct varve *varve;
-	const char *snap; /* POOL/LUN@SNAP */
-	struct varve *to_varve;
-	const char *to; /* POOL/LUN; made if it is not there */
-	const char *portal, *to_portal;
+	const char *snap;  /* POOL/LUN@SNAP */
+	const char *to;    /* POOL/LUN; made if it is not there */
+	const char *since; /* of a pipe that nobody answers by: a snapshot's
+			    * name; NULL: nothing */
+	const char *portal;
+	uint64_t mark_bytes; /* so much may be sent again after a kill */
+	int level;           /* of zstd, through a pipe */
 	bool dry_run;
 	struct backup_watch *watch;
+	/* one of these */
+	struct varve *to_varve; /* with a portal that is reached from here */
+	const char *to_portal;  /* of to_varve; NULL: what it says */
+	const struct ssh_params *ssh; /* varve backup receive is run there */
+	bool to_pipe; /* to one at the other end of out */
+	int out;
 };
 /* What has changed since the newest snapshot that both have; the copy gets a
- * snapshot of the same name.  What was cut short is undone, and sent again. */
+ * snapshot of the same name.  One that was cut short is gone on with. */
 json_t *backup_send(const struct backup_send_params *params, json_t **ret_item);
+
+/* What comes through a pipe. */
+struct backup_receive_params {
+	struct varve *varve;
+	const char *to; /* POOL/LUN, as above */
+	const char *portal;
+	int in, out; /* out -1: nothing is answered */
+	struct backup_watch *watch;
+};
+json_t *backup_receive(
+    const struct backup_receive_params *params, json_t **ret_item);
 
 /* A snapshot, all of it, to a raw image as restore writes it. */
 struct backup_read_params {

@@ -85,6 +85,7 @@ look_up(struct creation *creation)
 	point->size = item_number(snap, "size");
 	point->block_size = item_number(lun, "block_size");
 	point->created = seconds_of(item_text(snap, "created"));
+	point->epoch = item_number(snap, "epoch");
 	return NULL;
 }
 
@@ -190,6 +191,7 @@ base_none(struct creation *creation)
 	creation->base_number = 0;
 	creation->point.base[0] = '\0';
 	creation->point.base_uuid[0] = '\0';
+	creation->point.base_epoch = 0;
 }
 
 /* By its snapshot, which is exact, or else by its bookmark. */
@@ -216,6 +218,7 @@ base_try(
 	creation->base_number = base->number;
 	copy_text(point->base, sizeof(point->base), base->name);
 	copy_text(point->base_uuid, sizeof(point->base_uuid), base->uuid);
+	point->base_epoch = base->epoch;
 	return compares(creation, ret_fits);
 }
 

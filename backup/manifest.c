@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "backup/manifest.h"
 #include "backup/piece.h"
+#include "backup/words.h"
 #include "base/assert.h"
 #include "base/cleanup.h"
 #include "client/problem.h"
 #include <inttypes.h>
 #include <string.h>
-#include <uuid/uuid.h>
 
 #define VERSION   1
 #define FORMAT    "varve_backup"
@@ -15,20 +15,10 @@
 
 /* ---- what a value may be ---- */
 
-/* As varve's own names: nothing that is a path. */
-static bool
-is_name(const char *text)
-{
-	return text[0] != '\0' && text[0] != '.' && text[0] != '-' &&
-	       strspn(text,
-		   "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-		   "abcdefghijklmnopqrstuvwxyz0123456789._-") == strlen(text);
-}
-
 static bool
 is_name_or_empty(const char *text)
 {
-	return text[0] == '\0' || is_name(text);
+	return text[0] == '\0' || word_is_name(text);
 }
 
 static bool
@@ -42,21 +32,9 @@ is_text(const char *text)
 }
 
 static bool
-is_uuid(const char *text)
-{
-	char lower[UUID_STR_LEN];
-	uuid_t uuid;
-
-	if (uuid_parse(text, uuid) < 0)
-		return false;
-	uuid_unparse_lower(uuid, lower);
-	return strcmp(text, lower) == 0;
-}
-
-static bool
 is_uuid_or_empty(const char *text)
 {
-	return text[0] == '\0' || is_uuid(text);
+	return text[0] == '\0' || word_is_uuid(text);
 }
 
 static bool
@@ -86,6 +64,11 @@ static const struct member {
 	{                                                                      \
 		name, offsetof(struct backup_point, field), 0, NULL, NULL      \
 	}
+/* 0 in one that does not have it */
+#define LATE(name, field)                                                      \
+	{                                                                      \
+		name, offsetof(struct backup_point, field), 0, NULL, ""        \
+	}
 #define TEXT(name, field, check) SINCE(name, field, check, NULL)
 #define SINCE(name, field, check, otherwise)                                   \
 	{                                                                      \
@@ -94,15 +77,17 @@ static const struct member {
 		    otherwise                                                  \
 	}
     NUMBER("number", number),
-    TEXT("set", set, is_uuid),
-    TEXT("name", name, is_name),
+    TEXT("set", set, word_is_uuid),
+    TEXT("name", name, word_is_name),
     TEXT("lun", lun, is_text),
-    TEXT("lun_uuid", lun_uuid, is_uuid),
-    TEXT("uuid", uuid, is_uuid),
+    TEXT("lun_uuid", lun_uuid, word_is_uuid),
+    TEXT("uuid", uuid, word_is_uuid),
     NUMBER("created", created),
+    LATE("epoch", epoch),
     SINCE("consistency", consistency, is_consistency, "crash"),
     TEXT("base", base, is_name_or_empty),
     TEXT("base_uuid", base_uuid, is_uuid_or_empty),
+    LATE("base_epoch", base_epoch),
     TEXT("bookmark", bookmark, is_name_or_empty),
     TEXT("bookmark_uuid", bookmark_uuid, is_uuid_or_empty),
     NUMBER("block_size", block_size),
@@ -110,13 +95,14 @@ static const struct member {
     NUMBER("covers", covers),
     NUMBER("data_bytes", data),
     NUMBER("zero_bytes", zero),
-    TEXT("file", file, is_name),
+    TEXT("file", file, word_is_name),
     NUMBER("file_bytes", file_bytes),
     NUMBER("stream_bytes", stream_bytes),
     TEXT("sha256", sha256, is_sha256),
     NUMBER("finished", finished),
     TEXT("full_because", full_because, is_text),
 #undef NUMBER
+#undef LATE
 #undef TEXT
 #undef SINCE
 };
@@ -214,7 +200,8 @@ member_read(
 	uint64_t number = (uint64_t)json_integer_value(value);
 
 	if (value == NULL && m->otherwise != NULL) {
-		strcpy((char *)point + m->offset, m->otherwise);
+		if (m->text != NULL)
+			strcpy((char *)point + m->offset, m->otherwise);
 		return NULL;
 	}
 	if (m->text == NULL) {

@@ -36,9 +36,11 @@ struct backup_point {
 	char lun_uuid[POINT_UUID_MAX];
 	char uuid[POINT_UUID_MAX]; /* the snapshot's */
 	uint64_t created;          /* the snapshot: seconds since 1970 */
+	uint64_t epoch; /* of its pool, that the snapshot ended; 0: not known */
 	char consistency[CONSISTENCY_TEXT_MAX]; /* the snapshot's */
 	char base[POINT_NAME_MAX];              /* its name; "": full */
 	char base_uuid[POINT_UUID_MAX];
+	uint64_t base_epoch;
 	char bookmark[POINT_NAME_MAX]; /* left on the LUN; "": none */
 	char bookmark_uuid[POINT_UUID_MAX];
 	uint64_t block_size; /* the LUN's logical block: what partition tables

@@ -19,11 +19,18 @@
 #define NBD_PAYLOAD_MAX (32u << 20)
 #define NBD_STRING_MAX  4096u
 #define NBD_EXTENTS_MAX 1024u
+/* Reads of one client that are under way at once, and the most that they hold:
+ * so many bytes, or one that is larger. */
+#define NBD_READS_MAX   32u
+#define NBD_READS_BYTES (8u << 20)
 
 struct nbd_wire {
 	/* All of it, or negative: the connection is over. */
 	int (*read)(struct nbd_wire *wire, void *to, size_t length);
 	int (*write)(struct nbd_wire *wire, const void *from, size_t length);
+	/* Would read() find something at once?  Only in transmission; NULL:
+	 * never, and requests are answered one by one. */
+	bool (*ready)(struct nbd_wire *wire);
 	/* NULL: there is no TLS.  0, or negative. */
 	int (*start_tls)(struct nbd_wire *wire);
 };
@@ -37,9 +44,12 @@ enum nbd_map { NBD_MAP_DATA, NBD_MAP_DIRTY };
 
 struct nbd_disk {
 	uint64_t size;
-	/* 0 or negative.  Within the disk. */
-	int (*read)(struct nbd_disk *disk, uint64_t offset, uint32_t length,
+	/* Begins to read, within the disk: no more than NBD_READS_MAX. */
+	void (*begin)(struct nbd_disk *disk, uint64_t offset, uint32_t length,
 	    uint8_t *to);
+	/* Waits for the oldest that was begun, which is in its place then: 0 or
+	 * negative.  `to` is written in here and nowhere else. */
+	int (*end)(struct nbd_disk *disk);
 	/* What lies at offset and behind, as far as it is looked for: 1 to max
 	 * extents, each of a byte at least; or negative. */
 	int (*map)(struct nbd_disk *disk, enum nbd_map map, uint64_t offset,

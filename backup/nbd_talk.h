@@ -10,6 +10,24 @@
 
 #define NBD_CONTEXTS 2 /* by enum nbd_map */
 
+struct nbd_ask {
+	uint16_t flags, type;
+	uint64_t cookie, offset;
+	uint32_t length;
+};
+
+/* Reads that are under way, the oldest first, with room for their data: it is
+ * taken in a circle. */
+struct nbd_reads {
+	struct nbd_read {
+		struct nbd_ask ask;
+		size_t at; /* of its data */
+	} list[NBD_READS_MAX];
+	unsigned first, count;
+	uint8_t *data;
+	size_t size;
+};
+
 struct nbd_talk {
 	const struct nbd_export *export;
 	struct nbd_wire *wire;
@@ -17,8 +35,8 @@ struct nbd_talk {
 	bool structured, no_zeroes;
 	bool contexts[NBD_CONTEXTS]; /* that the client has chosen */
 	uint8_t option[NBD_STRING_MAX * 2];
-	uint8_t *buffer; /* as large as anything that was read yet */
-	size_t buffer_size;
+	struct nbd_reads reads;
+	unsigned taken; /* requests, since a read was ended */
 };
 
 /* Flags of transmission. */

@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Requests, one after the other, each answered before the next is taken.
+ * Requests.  Reads are begun as they come and answered in that order; what
+ * comes between them is answered at once, which the protocol allows.  While one
+ * waits for the disk nothing is taken, and while one is written to a client
+ * that does not take it neither: so a client has what it is given here, and no
+ * more.
  */
 #include "backup/nbd_talk.h"
 #include "base/assert.h"
@@ -10,12 +14,6 @@
 
 /* The longest extent that its 32 bits can say, in whole blocks. */
 #define EXTENT_LENGTH_MAX 0xfffff000u
-
-struct ask {
-	uint16_t flags, type;
-	uint64_t cookie, offset;
-	uint32_t length;
-};
 
 /* Takes and forgets. */
 static int
@@ -33,21 +31,10 @@ skip(struct nbd_talk *talk, uint64_t length)
 	return ret;
 }
 
-static void
-buffer_have(struct nbd_talk *talk, size_t length)
-{
-	if (length <= talk->buffer_size)
-		return;
-	free(talk->buffer);
-	talk->buffer = malloc(length);
-	assert(talk->buffer != NULL);
-	talk->buffer_size = length;
-}
-
 /* ---- answers ---- */
 
 static int
-send_simple(struct nbd_talk *talk, const struct ask *ask, uint32_t error)
+send_simple(struct nbd_talk *talk, const struct nbd_ask *ask, uint32_t error)
 {
 	struct nbd_simple_reply reply;
 
@@ -59,7 +46,7 @@ send_simple(struct nbd_talk *talk, const struct ask *ask, uint32_t error)
 
 /* head: what the chunk's type has before its data. */
 static int
-send_chunk(struct nbd_talk *talk, const struct ask *ask, uint16_t type,
+send_chunk(struct nbd_talk *talk, const struct nbd_ask *ask, uint16_t type,
     bool done, const void *head, size_t head_length, const void *data,
     size_t length)
 {
@@ -80,7 +67,7 @@ send_chunk(struct nbd_talk *talk, const struct ask *ask, uint16_t type,
 }
 
 static int
-send_error(struct nbd_talk *talk, const struct ask *ask, uint32_t error)
+send_error(struct nbd_talk *talk, const struct nbd_ask *ask, uint32_t error)
 {
 	uint8_t head[6] = {0}; /* the error, and a message of no length */
 
@@ -92,7 +79,7 @@ send_error(struct nbd_talk *talk, const struct ask *ask, uint32_t error)
 }
 
 static int
-send_ok(struct nbd_talk *talk, const struct ask *ask)
+send_ok(struct nbd_talk *talk, const struct nbd_ask *ask)
 {
 	if (!talk->structured)
 		return send_simple(talk, ask, 0);
@@ -100,40 +87,121 @@ send_ok(struct nbd_talk *talk, const struct ask *ask)
 }
 
 static bool
-lies_within(const struct nbd_talk *talk, const struct ask *ask)
+lies_within(const struct nbd_talk *talk, const struct nbd_ask *ask)
 {
 	uint64_t size = talk->export->disk->size;
 
 	return ask->offset <= size && ask->length <= size - ask->offset;
 }
 
-/* ---- commands ---- */
+/* ---- reads ---- */
+
+static struct nbd_read *
+read_at(struct nbd_reads *reads, unsigned index)
+{
+	return &reads->list[(reads->first + index) % NBD_READS_MAX];
+}
+
+/* Where length bytes have room behind the newest, of which there is one; false:
+ * nowhere yet. */
+static bool
+reads_room(struct nbd_reads *reads, size_t length, size_t *ret_at)
+{
+	const struct nbd_read *newest;
+	size_t begin, end;
+
+	*ret_at = 0;
+	if (reads->count == NBD_READS_MAX)
+		return false;
+	assert(reads->count > 0);
+	newest = read_at(reads, reads->count - 1);
+	begin = reads->list[reads->first].at;
+	end = newest->at + newest->ask.length;
+	if (end > begin && reads->size - end >= length) {
+		*ret_at = end;
+		return true;
+	}
+	if (end > begin)
+		return length <= begin;
+	*ret_at = end;
+	return begin - end >= length;
+}
+
+/* With no read under way. */
+static void
+reads_size(struct nbd_reads *reads, size_t length)
+{
+	size_t size = length > NBD_READS_BYTES ? length : NBD_READS_BYTES;
+
+	if (size == reads->size)
+		return;
+	free(reads->data);
+	reads->data = malloc(size);
+	assert(reads->data != NULL);
+	reads->size = size;
+}
 
 static int
-do_read(struct nbd_talk *talk, const struct ask *ask)
+send_data(struct nbd_talk *talk, const struct nbd_ask *ask, const uint8_t *data)
 {
-	struct nbd_disk *disk = talk->export->disk;
 	uint8_t head[8];
 	int ret;
+
+	store_be64(head, ask->offset);
+	if (talk->structured)
+		return send_chunk(talk, ask, NBD_CHUNK_OFFSET_DATA, true, head,
+		    sizeof(head), data, ask->length);
+	ret = send_simple(talk, ask, 0);
+	return ret < 0 ? ret : talk->wire->write(talk->wire, data, ask->length);
+}
+
+/* Of the oldest. */
+static int
+end_read(struct nbd_talk *talk)
+{
+	struct nbd_disk *disk = talk->export->disk;
+	struct nbd_reads *reads = &talk->reads;
+	const struct nbd_read *oldest = read_at(reads, 0);
+	int ret;
+
+	assert(reads->count > 0);
+	ret = disk->end(disk);
+	ret = ret < 0 ? send_error(talk, &oldest->ask, NBD_EIO)
+		      : send_data(talk, &oldest->ask, reads->data + oldest->at);
+	reads->first = (reads->first + 1) % NBD_READS_MAX;
+	reads->count--;
+	talk->taken = 0;
+	return ret;
+}
+
+static int
+do_read(struct nbd_talk *talk, const struct nbd_ask *ask)
+{
+	struct nbd_disk *disk = talk->export->disk;
+	struct nbd_reads *reads = &talk->reads;
+	size_t at = 0;
+	int ret = 0;
 
 	if (!lies_within(talk, ask) || ask->length > NBD_PAYLOAD_MAX ||
 	    (ask->flags & ~NBD_CMD_FLAG_DF))
 		return send_error(talk, ask, NBD_EINVAL);
 	if (ask->length == 0)
 		return send_ok(talk, ask);
-	buffer_have(talk, ask->length);
-	ret = disk->read(disk, ask->offset, ask->length, talk->buffer);
+	while (ret == 0 && reads->count > 0 &&
+	       !reads_room(reads, ask->length, &at))
+		ret = end_read(talk);
 	if (ret < 0)
-		return send_error(talk, ask, NBD_EIO);
-	store_be64(head, ask->offset);
-	if (talk->structured)
-		return send_chunk(talk, ask, NBD_CHUNK_OFFSET_DATA, true, head,
-		    sizeof(head), talk->buffer, ask->length);
-	ret = send_simple(talk, ask, 0);
-	return ret < 0
-		   ? ret
-		   : talk->wire->write(talk->wire, talk->buffer, ask->length);
+		return ret;
+	if (reads->count == 0) {
+		reads_size(reads, ask->length);
+		at = 0;
+	}
+	*read_at(reads, reads->count++) = (struct nbd_read){*ask, at};
+	disk->begin(disk, ask->offset, ask->length, reads->data + at);
+	return 0;
 }
+
+/* ---- other commands ---- */
 
 static uint32_t
 state_of(enum nbd_map map, bool set)
@@ -145,8 +213,8 @@ state_of(enum nbd_map map, bool set)
 
 /* The descriptors, cut to what was asked for; how many. */
 static unsigned
-describe(enum nbd_map map, const struct ask *ask, struct nbd_extent *extents,
-    unsigned count, uint8_t *to)
+describe(enum nbd_map map, const struct nbd_ask *ask,
+    struct nbd_extent *extents, unsigned count, uint8_t *to)
 {
 	uint64_t left = ask->length;
 	unsigned i;
@@ -169,8 +237,8 @@ describe(enum nbd_map map, const struct ask *ask, struct nbd_extent *extents,
 }
 
 static int
-send_status(
-    struct nbd_talk *talk, const struct ask *ask, enum nbd_map map, bool done)
+send_status(struct nbd_talk *talk, const struct nbd_ask *ask, enum nbd_map map,
+    bool done)
 {
 	struct nbd_disk *disk = talk->export->disk;
 	unsigned max = ask->flags & NBD_CMD_FLAG_REQ_ONE ? 1 : NBD_EXTENTS_MAX;
@@ -189,7 +257,7 @@ send_status(
 }
 
 static int
-do_block_status(struct nbd_talk *talk, const struct ask *ask)
+do_block_status(struct nbd_talk *talk, const struct nbd_ask *ask)
 {
 	unsigned last = NBD_CONTEXTS;
 	int ret = 0;
@@ -208,7 +276,7 @@ do_block_status(struct nbd_talk *talk, const struct ask *ask)
 
 /* Its data have to be taken, or what follows is not understood. */
 static int
-do_write(struct nbd_talk *talk, const struct ask *ask)
+do_write(struct nbd_talk *talk, const struct nbd_ask *ask)
 {
 	int ret = skip(talk, ask->length);
 
@@ -216,19 +284,20 @@ do_write(struct nbd_talk *talk, const struct ask *ask)
 }
 
 static int
-do_change(struct nbd_talk *talk, const struct ask *ask)
+do_change(struct nbd_talk *talk, const struct nbd_ask *ask)
 {
 	return send_error(talk, ask, NBD_EPERM);
 }
 
 static int
-do_disconnect(struct nbd_talk *talk, const struct ask *ask)
+do_disconnect(struct nbd_talk *talk, const struct nbd_ask *ask)
 {
 	(void)talk, (void)ask;
 	return -ECONNABORTED;
 }
 
-static int (*const commands[])(struct nbd_talk *talk, const struct ask *ask) = {
+static int (*const commands[])(
+    struct nbd_talk *talk, const struct nbd_ask *ask) = {
     [NBD_CMD_READ] = do_read,
     [NBD_CMD_WRITE] = do_write,
     [NBD_CMD_DISC] = do_disconnect,
@@ -241,14 +310,14 @@ static int
 next_request(struct nbd_talk *talk)
 {
 	struct nbd_request raw;
-	struct ask ask;
+	struct nbd_ask ask;
 	int ret = talk->wire->read(talk->wire, &raw, sizeof(raw));
 
 	if (ret < 0)
 		return ret;
 	if (be32_get(&raw.magic) != NBD_REQUEST)
 		return -EBADMSG;
-	ask = (struct ask){
+	ask = (struct nbd_ask){
 	    .flags = be16_get(&raw.flags),
 	    .type = be16_get(&raw.type),
 	    .cookie = be64_get(&raw.cookie),
@@ -260,11 +329,28 @@ next_request(struct nbd_talk *talk)
 	return commands[ask.type](talk, &ask);
 }
 
+/* Is it time to answer what was begun? */
+static bool
+has_to_end(struct nbd_talk *talk)
+{
+	if (talk->reads.count == 0)
+		return false;
+	return talk->taken++ >= NBD_READS_MAX || talk->wire->ready == NULL ||
+	       !talk->wire->ready(talk->wire);
+}
+
 void
 nbd_transmit(struct nbd_talk *talk)
 {
-	while (next_request(talk) == 0)
-		;
+	int ret = 0;
+
+	while (ret == 0)
+		ret = has_to_end(talk) ? end_read(talk) : next_request(talk);
+	/* who goes has an answer to all that he has asked for */
+	while (ret == -ECONNABORTED && talk->reads.count > 0) {
+		if (end_read(talk) < 0)
+			break;
+	}
 }
 
 void
@@ -280,6 +366,6 @@ nbd_talk(const struct nbd_export *export, struct nbd_wire *wire)
 			export->admitted(export);
 		nbd_transmit(talk);
 	}
-	free(talk->buffer);
+	free(talk->reads.data);
 	free(talk);
 }

@@ -34,15 +34,27 @@
 #define RESERVE_MAX (64u << 20)
 
 /* Of BACKUP_LEVEL_AUTO: each takes about two thirds of the time of the one
- * before. */
+ * before.  When there is little of that, what is gained has to be worth it: to
+ * sum and to write a GiB takes 1 s of a processor, level -50 as much, level
+ * -1000 half of it (measured with files of /usr). */
 #define LEVEL_STORE INT_MIN /* as it is */
-static const int auto_levels[] = {3, 1, -5, -50, -1000, LEVEL_STORE};
-/* So many that wait are not much yet. */
-#define SETTLE 2
-/* What cannot be compressed is known by a look at a 32nd of it. */
+static const struct {
+	int level;
+	unsigned worth; /* it has to become less than that, in 32nds */
+} auto_levels[] = {
+    {3, 31},
+    {1, 31},
+    {-5, 28},
+    {-50, 24},
+    {-1000, 16},
+    {LEVEL_STORE, 0},
+};
+#define HASTE_ONE  1024u /* from one level to the next */
+#define AVERAGE_OF 16
+#define WORTH      31 /* of a level that was asked for */
+/* What it will become is known by a look at a 32nd of it. */
 #define SAMPLES      4
 #define SAMPLE_BYTES (8u << 10)
-#define SAMPLE_LEVEL 1
 
 enum { FILL, COMPRESS, SUM, WRITE, NOTE, STAGES };
 
@@ -73,6 +85,7 @@ struct pack {
 	uint64_t file_bytes, reserved;
 
 	pthread_mutex_t mutex; /* of all below */
+	unsigned haste;        /* of BACKUP_LEVEL_AUTO, in 1 / HASTE_ONE */
 	int error;             /* of writing */
 	bool is_reached;
 	struct pack_mark reached;
@@ -82,19 +95,24 @@ struct pack {
 
 /* Who reads waits when no parcel is free.  So the more of those that are not on
  * their way out wait to be compressed, the quicker that has to be; and when
- * none does, something else is the slowest, and there is time.  It settles
- * where compressing is as fast as what is around it. */
-static int
-level_now(struct pack *pack)
+ * none does, something else is the slowest, and there is time.
+ *
+ * What that says is taken as an average over many parcels.  It goes up and down
+ * with every turn of the processors, and some at a high level and some at none
+ * cost more, and become less small, than all at one between. */
+static unsigned
+haste_now(struct pack *pack)
 {
-	unsigned waiting, vacant;
+	unsigned waiting = belt_waiting(pack->belt, COMPRESS);
+	unsigned vacant = belt_waiting(pack->belt, FILL);
+	unsigned haste = HASTE_ONE * ARRAY_SIZE(auto_levels) * waiting /
+			 (waiting + vacant + 1);
 
-	if (pack->level != BACKUP_LEVEL_AUTO)
-		return pack->level;
-	waiting = belt_waiting(pack->belt, COMPRESS);
-	vacant = belt_waiting(pack->belt, FILL);
-	return auto_levels[waiting * ARRAY_SIZE(auto_levels) /
-			   (waiting + vacant + SETTLE)];
+	pthread_mutex_lock(&pack->mutex);
+	pack->haste = (pack->haste * (AVERAGE_OF - 1) + haste) / AVERAGE_OF;
+	haste = pack->haste / HASTE_ONE;
+	pthread_mutex_unlock(&pack->mutex);
+	return haste;
 }
 
 /* Of a parcel, to its `out`: how long it has become. */
@@ -120,22 +138,21 @@ compress(const struct pack *pack, ZSTD_CCtx *zstd, struct parcel *parcel)
 	return out.pos;
 }
 
-/* What has hardly become less stays as it is, and is read without work. */
 static bool
-is_worth_it(size_t length, size_t before)
+is_worth_it(size_t length, size_t before, unsigned worth)
 {
-	return length < before - before / 32;
+	return length < before / 32 * worth;
 }
 
-/* By samples from all over a parcel: is it worth the work? */
+/* By samples from all over a parcel, at the level that the compressor has. */
 static bool
-looks_worth_it(ZSTD_CCtx *zstd, const struct pack *pack, struct parcel *parcel)
+looks_worth_it(const struct pack *pack, ZSTD_CCtx *zstd, struct parcel *parcel,
+    unsigned worth)
 {
 	size_t before = 0, after = 0;
 
 	if (parcel->in_length < 2 * SAMPLES * SAMPLE_BYTES)
 		return true;
-	ZSTD_CCtx_setParameter(zstd, ZSTD_c_compressionLevel, SAMPLE_LEVEL);
 	for (size_t i = 0; i < SAMPLES; i++) {
 		size_t at = parcel->in_length / SAMPLES * i, part, length;
 		const uint8_t *data = frame_data(parcel->in, at, &part);
@@ -147,19 +164,22 @@ looks_worth_it(ZSTD_CCtx *zstd, const struct pack *pack, struct parcel *parcel)
 		before += part;
 		after += length;
 	}
-	return is_worth_it(after, before);
+	return is_worth_it(after, before, worth);
 }
 
-/* The level, or LEVEL_STORE. */
-static int
-level_for(struct pack *pack, ZSTD_CCtx *zstd, struct parcel *parcel)
+/* Gives the compressor its level; false: the parcel stays as it is. */
+static bool
+level_choose(struct pack *pack, ZSTD_CCtx *zstd, struct parcel *parcel)
 {
-	int level = level_now(pack);
+	bool is_auto = pack->level == BACKUP_LEVEL_AUTO;
+	unsigned haste = is_auto ? haste_now(pack) : 0;
+	int level = is_auto ? auto_levels[haste].level : pack->level;
 
-	if (pack->level == BACKUP_LEVEL_AUTO && level != LEVEL_STORE &&
-	    !looks_worth_it(zstd, pack, parcel))
-		return LEVEL_STORE;
-	return level;
+	if (level == LEVEL_STORE)
+		return false;
+	ZSTD_CCtx_setParameter(zstd, ZSTD_c_compressionLevel, level);
+	return !is_auto ||
+	       looks_worth_it(pack, zstd, parcel, auto_levels[haste].worth);
 }
 
 static void
@@ -168,19 +188,16 @@ work_compress(void *arg, unsigned thread, void *argument)
 	struct pack *pack = arg;
 	struct parcel *parcel = argument;
 	ZSTD_CCtx *zstd = pack->zstd[thread];
-	int level;
 
 	parcel->file = parcel->out;
 	parcel->file_length = 0;
 	if (parcel->in_length == 0)
 		return;
-	level = level_for(pack, zstd, parcel);
-	if (level != LEVEL_STORE) {
-		ZSTD_CCtx_setParameter(zstd, ZSTD_c_compressionLevel, level);
+	if (level_choose(pack, zstd, parcel))
 		parcel->file_length = compress(pack, zstd, parcel);
-	}
-	if (level == LEVEL_STORE ||
-	    !is_worth_it(parcel->file_length, parcel->in_length)) {
+	/* what has hardly become less is read without work as it is */
+	if (parcel->file_length == 0 ||
+	    !is_worth_it(parcel->file_length, parcel->in_length, WORTH)) {
 		parcel->file = parcel->in;
 		parcel->file_length =
 		    frame_store(parcel->in, parcel->in_length);

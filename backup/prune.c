@@ -88,6 +88,7 @@ merge_chain(const struct merging *merging, const struct backup_chain *chain)
 		return NULL;
 	memcpy(point.base, oldest->base, sizeof(point.base));
 	memcpy(point.base_uuid, oldest->base_uuid, sizeof(point.base_uuid));
+	point.base_epoch = oldest->base_epoch;
 	memcpy(point.full_because, oldest->full_because,
 	    sizeof(point.full_because));
 	directory_stream_name(

@@ -1,342 +1,146 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * backup send: replication by snapshots.
- *
- * A snapshot that was sent whole is there as a snapshot of the same name, and a
- * bookmark of the copy remembers which one it was: "sent-" and its uuid.  (It
- * is marked before it gets its name, so a name without its mark is not ours.)
- * The base of the next is the newest snapshot of the source that has both over
- * there.  A copy that is not what its base is (one that was cut short, or
- * somebody has written to it) is rolled back to it first: so to send again is
- * to resume, at the cost of what the last snapshot had changed.
+ * backup send: replication by snapshots, to whatever receives them: a copy in a
+ * pool that is reached from here, or the far end of a pipe.
  */
+#include "backup/copy.h"
 #include "backup/live.h"
+#include "backup/pipe.h"
+#include "backup/ssh.h"
 #include "backup/work.h"
 #include "base/assert.h"
 #include "base/cleanup.h"
-#include <inttypes.h>
 #include <string.h>
 
-#define MARK_PREFIX "sent-"
-/* What a snapshot is called until it is marked, and what is undone. */
-#define UNFINISHED  "unfinished-send"
-#define PART_SUFFIX ".receiving" /* a new copy, until it is whole */
-#define REF_ROOM    (2 * POINT_TEXT_MAX)
+#define TAG_ROOM (4 * POINT_TEXT_MAX)
 
 struct sending {
 	const struct backup_send_params *params;
-	char lun[REF_ROOM], name[POINT_NAME_MAX];
-	char copy[REF_ROOM]; /* as it is called now */
-	char tag[2 * REF_ROOM], from_tag[2 * REF_ROOM];
-	char uuid[POINT_UUID_MAX];
-	const char *consistency;
-	uint64_t size, block_size;
-	char from[REF_ROOM]; /* of snap.diff; "": everything */
-	char base[POINT_NAME_MAX];
-	bool is_new; /* the copy is made */
-	json_t *snaps, *to_snaps, *to_bookmarks;
+	struct offer offer;
+	struct agreed agreed;
+	struct receiver *receiver;
+	struct sink sink;    /* the receiver's, with marks */
+	uint64_t since_mark; /* bytes of data */
+	bool refused;        /* by the receiver */
+	char tag[TAG_ROOM];
 	uint64_t data, zero;
 	struct initiator_stat stat;
 };
 
-/* ---- small steps ---- */
-
-/* Takes params. */
-static json_t *
-to_change(const struct sending *sending, const char *method, json_t *params)
-{
-	json_t *result = NULL, *problem;
-
-	assert(params != NULL);
-	problem =
-	    varve_change(sending->params->to_varve, method, params, &result);
-	json_decref(result);
-	json_decref(params);
-	return problem;
-}
+/* ---- what is offered ---- */
 
 static void
-mark_of(const char *uuid, char ret_mark[POINT_NAME_MAX])
+snap_take(const json_t *item, struct offer_snap *ret)
 {
-	snprintf(ret_mark, POINT_NAME_MAX, MARK_PREFIX "%.36s", uuid);
+	snprintf(ret->name, sizeof(ret->name), "%s", snap_name(item));
+	snprintf(ret->uuid, sizeof(ret->uuid), "%s", item_text(item, "uuid"));
 }
 
-static const char *
-name_behind_at(const json_t *snap)
+/* The newest of them. */
+static void
+snaps_take(struct offer *offer, const json_t *items)
 {
-	const char *at = strchr(item_text(snap, "name"), '@');
+	size_t all = json_array_size(items), skip = 0;
 
-	return at != NULL ? at + 1 : "";
+	if (all > OFFER_SNAPS_MAX)
+		skip = all - OFFER_SNAPS_MAX;
+	offer->snaps = calloc(all - skip + 1, sizeof(*offer->snaps));
+	assert(offer->snaps != NULL);
+	for (; offer->count < all - skip; offer->count++)
+		snap_take(json_array_get(items, skip + offer->count),
+		    &offer->snaps[offer->count]);
 }
 
-static bool
-has_named(const json_t *items, const char *name, bool snaps)
-{
-	const json_t *item;
-	size_t i;
-
-	json_array_foreach(items, i, item)
-	{
-		if (strcmp(
-			snaps ? name_behind_at(item) : item_text(item, "name"),
-			name) == 0)
-			return true;
-	}
-	return false;
-}
-
-/* Are there no differences of the copy? */
 static json_t *
-is_same(const struct sending *sending, const char *from, const char *to,
-    const char *bookmark, bool *ret_same)
+since_take(struct sending *sending)
 {
-	_cleanup_(json_decrefpp) json_t *result = NULL;
-	_cleanup_(json_decrefpp) json_t *params =
-	    json_pack("{s:s, s:i}", "from", from, "limit", 1);
-	json_int_t cursor = 0;
-	json_t *problem = NULL;
+	const char *since = sending->params->since;
+	struct offer *offer = &sending->offer;
 
-	if (to != NULL)
-		json_object_set_new(params, "to", json_string(to));
-	if (bookmark != NULL)
-		json_object_set_new(params, "since", json_string(bookmark));
-	*ret_same = true;
-	while (problem == NULL && cursor >= 0 && *ret_same) {
-		json_decref(result);
-		result = NULL;
-		json_object_set_new(params, "cursor", json_integer(cursor));
-		problem = varve_ask(
-		    sending->params->to_varve, "snap.diff", params, &result);
-		*ret_same =
-		    json_array_size(json_object_get(result, "items")) == 0;
-		cursor =
-		    json_is_integer(json_object_get(result, "cursor"))
-			? json_integer_value(json_object_get(result, "cursor"))
-			: -1;
-	}
-	return problem;
-}
-
-/* ---- the base ---- */
-
-/* The copy has that snapshot, and it is the one that was sent. */
-static json_t *
-base_try(struct sending *sending, const json_t *snap, bool *ret_fits)
-{
-	const char *name = name_behind_at(snap);
-	char mark[POINT_NAME_MAX], at[POINT_NAME_MAX + 1];
-	json_t *problem;
-
-	*ret_fits = false;
-	mark_of(item_text(snap, "uuid"), mark);
-	snprintf(at, sizeof(at), "@%s", name);
-	if (!has_named(sending->to_snaps, name, true) ||
-	    !has_named(sending->to_bookmarks, mark, false))
+	offer->one_way = sending->params->to_pipe;
+	if (since == NULL)
 		return NULL;
-	problem = is_same(sending, sending->params->to, at, mark, ret_fits);
-	if (problem == NULL && *ret_fits) {
-		snprintf(
-		    sending->from, REF_ROOM, "%s", item_text(snap, "name"));
-		snprintf(sending->base, POINT_NAME_MAX, "%s", name);
+	since += since[0] == '@';
+	for (size_t i = 0; i < offer->count; i++) {
+		if (strcmp(offer->snaps[i].name, since) == 0)
+			memcpy(offer->since, offer->snaps[i].uuid,
+			    sizeof(offer->since));
 	}
-	return problem;
-}
-
-static json_t *
-base_choose(struct sending *sending)
-{
-	bool found = false;
-	json_t *problem = NULL;
-
-	if (sending->is_new)
+	if (offer->since[0] != '\0')
 		return NULL;
-	for (size_t i = json_array_size(sending->snaps);
-	     i-- > 0 && !found && problem == NULL;)
-		problem = base_try(
-		    sending, json_array_get(sending->snaps, i), &found);
-	if (problem != NULL || found)
-		return problem;
-	return problem_fix(
-	    problem_why(backup_problem(BACKUP_NO_COPY, "%s is no copy of %s",
-			    sending->params->to, sending->lun),
-		"no snapshot of %s is there that was sent to it", sending->lun),
-	    "send to another name, or:   varve lun rename %s %s-old",
-	    sending->params->to, sending->params->to);
-}
-
-/* ---- looking ---- */
-
-static json_t *
-look_at_copy(struct sending *sending)
-{
-	const struct backup_send_params *params = sending->params;
-	_cleanup_(json_decrefpp) json_t *lun = NULL;
-	json_t *problem =
-	    varve_item(params->to_varve, "lun.show", "lun", params->to, &lun);
-
-	sending->is_new =
-	    problem != NULL && varve_problem_exit(problem) == VARVE_NOT_FOUND &&
-	    strcmp(varve_problem_code(problem), "lun.not-found") == 0;
-	if (sending->is_new) {
-		json_decref(problem);
-		return NULL;
-	}
-	if (problem == NULL)
-		problem = varve_items(params->to_varve, "snap.list", "of",
-		    params->to, &sending->to_snaps);
-	if (problem == NULL)
-		problem = varve_items(params->to_varve, "bookmark.list", "of",
-		    params->to, &sending->to_bookmarks);
-	return problem;
+	return problem_fix(backup_problem(BACKUP_BASE,
+			       "%s has no snapshot %s that could be the base",
+			       offer->lun, since),
+	    "varve snap list %s", offer->lun);
 }
 
 static json_t *
 look(struct sending *sending)
 {
 	const struct backup_send_params *params = sending->params;
-	_cleanup_(json_decrefpp) json_t *snap = NULL, *lun = NULL;
-	size_t at = strcspn(params->snap, "@");
+	_cleanup_(json_decrefpp) json_t *snap = NULL, *lun = NULL,
+					*snaps = NULL;
+	struct offer *offer = &sending->offer;
 	json_t *problem =
 	    varve_item(params->varve, "snap.show", "snap", params->snap, &snap);
 
-	snprintf(sending->lun, REF_ROOM, "%.*s", (int)at, params->snap);
-	snprintf(sending->name, POINT_NAME_MAX, "%s", params->snap + at + 1);
+	snprintf(offer->lun, sizeof(offer->lun), "%.*s",
+	    (int)strcspn(params->snap, "@"), params->snap);
 	if (problem == NULL)
 		problem = varve_item(
-		    params->varve, "lun.show", "lun", sending->lun, &lun);
+		    params->varve, "lun.show", "lun", offer->lun, &lun);
 	if (problem == NULL)
-		problem = varve_items(params->varve, "snap.list", "of",
-		    sending->lun, &sending->snaps);
-	if (problem == NULL)
-		problem = look_at_copy(sending);
+		problem = varve_items(
+		    params->varve, "snap.list", "of", offer->lun, &snaps);
 	if (problem != NULL)
 		return problem;
-	snprintf(sending->uuid, POINT_UUID_MAX, "%s", item_text(snap, "uuid"));
-	sending->consistency = consistency_of(snap);
-	sending->size = item_number(snap, "size");
-	sending->block_size = item_number(lun, "block_size");
-	snprintf(sending->copy, REF_ROOM, "%s%s", sending->params->to,
-	    sending->is_new ? PART_SUFFIX : "");
-	snprintf(sending->tag, sizeof(sending->tag), "to %s", params->to);
-	snprintf(sending->from_tag, sizeof(sending->from_tag), "from %s to %s",
-	    sending->lun, params->to);
-	problem = base_choose(sending);
-	if (problem == NULL && strcmp(sending->from, params->snap) != 0 &&
-	    has_named(sending->to_snaps, sending->name, true))
-		return problem_fix(backup_problem(BACKUP_EXISTS,
-				       "%s has a snapshot %s already",
-				       params->to, sending->name),
-		    "varve snap rename %s@%s @ANOTHER-NAME", params->to,
-		    sending->name);
-	return problem;
-}
-
-/* ---- the copy is made what its base is ---- */
-
-static char *
-unfinished_of(const struct sending *sending)
-{
-	char *snap;
-
-	if (asprintf(&snap, "%s@" UNFINISHED, sending->copy) < 0)
-		abort();
-	return snap;
-}
-
-static json_t *
-unfinished_delete(const struct sending *sending)
-{
-	_cleanup_(freep) char *snap = unfinished_of(sending);
-	json_t *problem =
-	    to_change(sending, "snap.delete", json_pack("{s:s}", "snap", snap));
-
-	if (problem != NULL && varve_problem_exit(problem) == VARVE_NOT_FOUND) {
-		json_decref(problem);
-		problem = NULL;
-	}
-	return problem;
-}
-
-static json_t *
-roll_back(const struct sending *sending)
-{
-	_cleanup_(freep) char *base = NULL;
-	bool same = true;
-	json_t *problem;
-
-	if (asprintf(&base, "%s@%s", sending->copy, sending->base) < 0)
-		abort();
-	problem = is_same(sending, base, NULL, NULL, &same);
-	if (problem != NULL || same)
-		return problem;
-	problem = to_change(sending, "lun.rollback",
-	    json_pack("{s:s, s:s}", "snap", base, "keep", UNFINISHED));
-	return problem == NULL ? unfinished_delete(sending) : problem;
-}
-
-/* One that was cut short was never anybody's copy. */
-static json_t *
-copy_make(const struct sending *sending)
-{
-	_cleanup_(json_decrefpp) json_t *item = NULL;
-	json_t *problem = varve_item(
-	    sending->params->to_varve, "lun.show", "lun", sending->copy, &item);
-
-	if (problem == NULL)
-		problem = to_change(sending, "lun.delete",
-		    json_pack("{s:s}", "lun", sending->copy));
-	else if (varve_problem_exit(problem) == VARVE_NOT_FOUND)
-		json_decref(problem), problem = NULL;
-	if (problem == NULL)
-		problem = to_change(sending, "lun.create",
-		    json_pack("{s:s, s:I, s:I}", "name", sending->copy, "size",
-			(json_int_t)sending->size, "block_size",
-			(json_int_t)sending->block_size));
-	return problem;
-}
-
-static json_t *
-copy_prepare(const struct sending *sending)
-{
-	_cleanup_(freep) char *size = NULL;
-	json_t *problem;
-
-	attachment_clear(sending->params->to_varve, sending->tag);
-	if (sending->is_new)
-		return copy_make(sending);
-	problem = unfinished_delete(sending);
-	if (problem == NULL)
-		problem = roll_back(sending);
-	if (asprintf(&size, "%" PRIu64, sending->size) < 0)
-		abort();
-	if (problem == NULL)
-		problem = to_change(sending, "lun.resize",
-		    json_pack("{s:s, s:s, s:b}", "lun", sending->copy, "size",
-			size, "shrink", 1));
-	return problem;
+	snap_take(snap, &offer->snap);
+	snaps_take(offer, snaps);
+	offer->size = item_number(snap, "size");
+	offer->block_size = item_number(lun, "block_size");
+	consistency_parse(consistency_of(snap), &offer->consistency);
+	offer->dry_run = params->dry_run;
+	return since_take(sending);
 }
 
 /* ---- sending ---- */
 
 static json_t *
-pump_to(struct sending *sending, struct attachment *source,
-    struct attachment *target, const struct extents_params *extents)
+marking_put(struct sink *sink, const struct piece *piece)
 {
-	struct lun_sink sink;
+	struct sending *sending = container_of(sink, struct sending, sink);
+	struct receiver *receiver = sending->receiver;
+	json_t *problem = receiver->sink.put(&receiver->sink, piece);
+
+	if (piece->data != NULL)
+		sending->since_mark += piece->length;
+	if (problem == NULL &&
+	    sending->since_mark >= sending->params->mark_bytes) {
+		sending->since_mark = 0;
+		problem = receiver->mark(receiver);
+	}
+	sending->refused = problem != NULL;
+	return problem;
+}
+
+static json_t *
+pump_from(struct sending *sending, struct attachment *source,
+    const struct extents_params *extents)
+{
 	struct live live;
 	struct pump pump = {.source = &live.source,
-	    .sink = &sink.sink,
+	    .sink = &sending->sink,
 	    .total = sending->data,
 	    .watch = sending->params->watch};
 	json_t *problem;
 
 	live_init(&live, source, extents);
-	lun_sink_init(&sink, target, sending->is_new);
 	problem = pump_run(&pump);
-	if (problem == NULL)
-		problem = lun_sink_finish(&sink);
 	live_done(&live);
 	initiator_stat_get(attachment_initiator(source), &sending->stat);
+	/* what was sent until then need not be sent again */
+	if (problem != NULL && !sending->refused)
+		json_decref(sending->receiver->mark(sending->receiver));
 	return problem;
 }
 
@@ -344,94 +148,132 @@ static json_t *
 transfer(struct sending *sending, const struct extents_params *extents)
 {
 	const struct backup_send_params *params = sending->params;
-	struct attachment *source = NULL, *target = NULL;
+	struct attachment *source = NULL;
 	json_t *problem =
 	    attachment_new(&(struct attachment_params){.varve = params->varve,
 			       .name = params->snap,
 			       .portal = params->portal,
-			       .tag = sending->from_tag},
+			       .tag = sending->tag},
 		&source);
 
+	sending->sink.put = marking_put;
 	if (problem == NULL)
-		problem = attachment_new(
-		    &(struct attachment_params){.varve = params->to_varve,
-			.name = sending->copy,
-			.portal = params->to_portal,
-			.tag = sending->tag},
-		    &target);
-	if (problem == NULL)
-		problem = pump_to(sending, source, target, extents);
-	attachment_free(target);
+		problem = pump_from(sending, source, extents);
 	attachment_free(source);
-	return problem;
-}
-
-/* Marked, then named: whatever is there in between is done again. */
-static json_t *
-seal(const struct sending *sending)
-{
-	_cleanup_(freep) char *snap = unfinished_of(sending), *name = NULL;
-	char mark[POINT_NAME_MAX];
-	json_t *problem;
-
-	if (asprintf(&name, "@%s", sending->name) < 0)
-		abort();
-	mark_of(sending->uuid, mark);
-	json_decref(to_change(sending, "bookmark.delete",
-	    json_pack("{s:s, s:s}", "lun", sending->copy, "name", mark)));
-	problem = to_change(sending, "snap.create",
-	    json_pack("{s:[s], s:s}", "names", snap, "consistency",
-		sending->consistency));
-	if (problem == NULL)
-		problem = to_change(sending, "bookmark.create",
-		    json_pack("{s:s, s:s}", "snap", snap, "name", mark));
-	if (problem == NULL)
-		problem = to_change(sending, "snap.rename",
-		    json_pack("{s:s, s:s}", "snap", snap, "name", name));
-	if (problem == NULL && sending->is_new)
-		problem = to_change(sending, "lun.rename",
-		    json_pack("{s:s, s:s}", "lun", sending->copy, "name",
-			sending->params->to));
 	return problem;
 }
 
 static json_t *
 send_all(struct sending *sending)
 {
-	const struct extents_params extents = {.varve = sending->params->varve,
-	    .from = sending->from[0] != '\0' ? sending->from : sending->lun,
-	    .to = sending->params->snap};
-	json_t *problem =
-	    extents_total(&extents, &sending->data, &sending->zero);
+	const struct backup_send_params *params = sending->params;
+	const struct agreed *agreed = &sending->agreed;
+	_cleanup_(freep) char *from = NULL;
+	struct extents_params extents = {.varve = params->varve,
+	    .to = params->snap,
+	    .offset = agreed->offset};
+	json_t *problem;
 
-	if (problem != NULL || sending->params->dry_run)
+	if (asprintf(&from, "%s%s%s", sending->offer.lun,
+		agreed->base.name[0] != '\0' ? "@" : "", agreed->base.name) < 0)
+		abort();
+	extents.from = from;
+	problem = extents_total(&extents, &sending->data, &sending->zero);
+	if (problem != NULL || params->dry_run)
 		return problem;
-	problem = copy_prepare(sending);
-	if (problem == NULL)
-		problem = transfer(sending, &extents);
-	if (problem == NULL)
-		problem = seal(sending);
-	return problem;
+	problem = transfer(sending, &extents);
+	return problem == NULL ? sending->receiver->finish(sending->receiver)
+			       : problem;
 }
 
 static json_t *
 answer(const struct sending *sending)
 {
-	return json_pack("{s:s, s:s, s:s, s:o, s:I, s:I, s:I, s:I}", "name",
-	    sending->name, "to", sending->params->to, "kind",
-	    sending->base[0] != '\0' ? "increment" : "full", "base",
-	    sending->base[0] != '\0' ? json_string(sending->base) : json_null(),
-	    "size", (json_int_t)sending->size, "data",
-	    (json_int_t)sending->data, "zero", (json_int_t)sending->zero,
-	    "read", (json_int_t)sending->stat.bytes);
+	json_t *item =
+	    offer_item(&sending->offer, &sending->agreed, sending->params->to);
+
+	json_object_set_new(
+	    item, "data", json_integer((json_int_t)sending->data));
+	json_object_set_new(
+	    item, "zero", json_integer((json_int_t)sending->zero));
+	json_object_set_new(
+	    item, "read", json_integer((json_int_t)sending->stat.bytes));
+	return item;
 }
 
-/* Sent before; it may have been killed then, before it had gone. */
-static void
-clear(const struct sending *sending)
+/* To sending->receiver. */
+static json_t *
+run(struct sending *sending)
 {
-	attachment_clear(sending->params->varve, sending->from_tag);
-	attachment_clear(sending->params->to_varve, sending->tag);
+	json_t *problem = sending->receiver->agree(
+	    sending->receiver, &sending->offer, &sending->agreed);
+
+	if (problem != NULL)
+		return problem;
+	if (!sending->agreed.there)
+		return send_all(sending);
+	/* it may have been killed then, before it had gone */
+	if (!sending->params->dry_run)
+		attachment_clear(sending->params->varve, sending->tag);
+	return NULL;
+}
+
+/* ---- to what ---- */
+
+static json_t *
+send_to_copy(struct sending *sending)
+{
+	const struct backup_send_params *params = sending->params;
+	const struct copy_params copy = {.varve = params->to_varve,
+	    .to = params->to,
+	    .portal = params->to_portal};
+	json_t *problem;
+
+	sending->receiver = copy_new(&copy);
+	problem = run(sending);
+	sending->receiver->free(sending->receiver);
+	return problem;
+}
+
+static json_t *
+send_through(struct sending *sending, const struct pipe_params *pipe)
+{
+	json_t *problem;
+
+	sending->receiver = pipe_new(pipe);
+	problem = run(sending);
+	sending->receiver->free(sending->receiver);
+	return problem;
+}
+
+/* What its end says of why nothing came through. */
+static json_t *
+ssh_explain(const struct ssh_params *ssh, int status, json_t *problem)
+{
+	if (problem == NULL ||
+	    strcmp(varve_problem_code(problem), "backup.pipe") != 0)
+		return problem;
+	if (status == 127)
+		problem_why(problem, "there is no program %s", ssh->varve);
+	else if (status == 255)
+		problem_why(problem, "ssh could not connect, or was cut off");
+	return problem_fix(problem, "ssh %s %s version", ssh->host, ssh->varve);
+}
+
+static json_t *
+send_by_ssh(struct sending *sending)
+{
+	const struct backup_send_params *params = sending->params;
+	struct ssh ssh;
+	json_t *problem = ssh_start(params->ssh, params->to, &ssh);
+
+	if (problem != NULL)
+		return problem;
+	problem = send_through(sending, &(struct pipe_params){.out = ssh.out,
+					    .in = ssh.in,
+					    .name = params->ssh->host,
+					    .level = params->level});
+	return ssh_explain(params->ssh, ssh_end(&ssh), problem);
 }
 
 json_t *
@@ -440,14 +282,21 @@ backup_send(const struct backup_send_params *params, json_t **ret_item)
 	struct sending sending = {.params = params};
 	json_t *problem = look(&sending);
 
-	if (problem == NULL && strcmp(sending.from, params->snap) != 0)
-		problem = send_all(&sending);
-	else if (problem == NULL && !params->dry_run)
-		clear(&sending);
+	snprintf(sending.tag, sizeof(sending.tag), "from %s to %s %s",
+	    sending.offer.lun, params->ssh != NULL ? params->ssh->host : "",
+	    params->to);
+	if (problem == NULL && params->ssh != NULL)
+		problem = send_by_ssh(&sending);
+	else if (problem == NULL && params->to_pipe)
+		problem = send_through(
+		    &sending, &(struct pipe_params){.out = dup(params->out),
+				  .in = -1,
+				  .name = "standard output",
+				  .level = params->level});
+	else if (problem == NULL)
+		problem = send_to_copy(&sending);
 	if (problem == NULL)
 		*ret_item = answer(&sending);
-	json_decref(sending.snaps);
-	json_decref(sending.to_snaps);
-	json_decref(sending.to_bookmarks);
+	offer_done(&sending.offer);
 	return problem;
 }

@@ -76,7 +76,8 @@ child_talk(struct serving *serving, int fd)
 	maps[NBD_MAP_DIRTY].bookmark = serving->bookmark;
 	snap_disk_init(&disk, attachment_initiator(serving->attachment),
 	    serving->size, maps);
-	serve_wire_init(&wire, fd, serving->credentials);
+	serve_wire_init(
+	    &wire, fd, serving->credentials, serving->params->tls_verify);
 	nbd_talk(&export, &wire.wire);
 	serve_wire_done(&wire);
 	snap_disk_done(&disk);
@@ -244,7 +245,8 @@ socket_settle(struct serving *serving)
 
 	serving->name = params->snap;
 	if (params->tls != NULL)
-		problem = serve_tls_load(params->tls, &serving->credentials);
+		problem = serve_tls_load(
+		    params->tls, params->tls_verify, &serving->credentials);
 	if (problem == NULL)
 		problem = serve_socket_open(params->listen, &serving->socket);
 	if (problem != NULL || serving->socket.path[0] != '\0')

@@ -23,6 +23,8 @@ struct serve_params {
 	const char *listen; /* unix:/PATH, or ADDR:PORT */
 	const char *tls;    /* a directory with server-cert.pem and
 			     * server-key.pem; NULL: none */
+	bool tls_verify;    /* ... and ca-cert.pem: who has no certificate of
+			     * that CA is not let in */
 	const char *portal;
 	unsigned ttl_seconds;
 	/* Told once, when it listens: what clients connect to. */

@@ -5,6 +5,7 @@
 #include "base/cleanup.h"
 #include <arpa/inet.h>
 #include <errno.h>
+#include <gnutls/x509.h>
 #include <netdb.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -170,27 +171,94 @@ serve_socket_close(struct serve_socket *socket)
 
 /* ---- TLS ---- */
 
-json_t *
-serve_tls_load(
-    const char *directory, gnutls_certificate_credentials_t *ret_credentials)
+static char *
+file_of(const char *directory, const char *name)
 {
-	_cleanup_(freep) char *certificate = NULL, *key = NULL;
+	char *path;
+
+	if (asprintf(&path, "%s/%s", directory, name) < 0)
+		abort();
+	return path;
+}
+
+static bool
+is_there(const char *path)
+{
+	return access(path, F_OK) == 0 || errno != ENOENT;
+}
+
+/* Whom clients' certificates have to be of, and which are called back. */
+static int
+tls_load_ca(const char *directory, gnutls_certificate_credentials_t credentials)
+{
+	_cleanup_(freep) char *ca = file_of(directory, "ca-cert.pem"),
+			      *crl = file_of(directory, "ca-crl.pem");
+	int ret = gnutls_certificate_set_x509_trust_file(
+	    credentials, ca, GNUTLS_X509_FMT_PEM);
+
+	/* the number of them */
+	if (ret == 0)
+		return GNUTLS_E_NO_CERTIFICATE_FOUND;
+	if (ret > 0 && is_there(crl))
+		ret = gnutls_certificate_set_x509_crl_file(
+		    credentials, crl, GNUTLS_X509_FMT_PEM);
+	return ret;
+}
+
+json_t *
+serve_tls_load(const char *directory, bool verify,
+    gnutls_certificate_credentials_t *ret_credentials)
+{
+	_cleanup_(freep) char *certificate =
+				  file_of(directory, "server-cert.pem"),
+			      *key = file_of(directory, "server-key.pem");
 	int ret = gnutls_certificate_allocate_credentials(ret_credentials);
 
 	assert(ret == 0);
-	if (asprintf(&certificate, "%s/server-cert.pem", directory) < 0 ||
-	    asprintf(&key, "%s/server-key.pem", directory) < 0)
-		abort();
 	ret = gnutls_certificate_set_x509_key_file(
 	    *ret_credentials, certificate, key, GNUTLS_X509_FMT_PEM);
+	if (ret >= 0 && verify)
+		ret = tls_load_ca(directory, *ret_credentials);
 	if (ret >= 0)
 		return NULL;
 	gnutls_certificate_free_credentials(*ret_credentials);
 	*ret_credentials = NULL;
 	return problem_why(
 	    backup_problem(
-		BACKUP_TLS, "the certificate in %s cannot be used", directory),
-	    "%s (server-cert.pem, server-key.pem)", gnutls_strerror(ret));
+		BACKUP_TLS, "the certificates in %s cannot be used", directory),
+	    "%s (server-cert.pem, server-key.pem%s)", gnutls_strerror(ret),
+	    verify ? ", ca-cert.pem" : "");
+}
+
+/* ---- bytes ---- */
+
+/* What TLS reads from the socket. */
+static ssize_t
+pull(gnutls_transport_ptr_t arg, void *to, size_t length)
+{
+	const struct serve_wire *wire = arg;
+
+	return recv(wire->fd, to, length, wire->no_wait ? MSG_DONTWAIT : 0);
+}
+
+static ssize_t
+push(gnutls_transport_ptr_t arg, const void *from, size_t length)
+{
+	const struct serve_wire *wire = arg;
+
+	return send(wire->fd, from, length, MSG_NOSIGNAL);
+}
+
+/* A client shows a certificate that is for clients, of the CA's. */
+static void
+require_certificate(gnutls_session_t session)
+{
+	static char purpose[] = GNUTLS_KP_TLS_WWW_CLIENT;
+	static gnutls_typed_vdata_st data[] = {
+	    {GNUTLS_DT_KEY_PURPOSE_OID, (unsigned char *)purpose, 0}};
+
+	gnutls_certificate_server_set_request(session, GNUTLS_CERT_REQUIRE);
+	gnutls_session_set_verify_cert2(session, data, ARRAY_SIZE(data), 0);
 }
 
 static int
@@ -200,31 +268,44 @@ start_tls(struct nbd_wire *nbd)
 	int ret = gnutls_init(&wire->session, GNUTLS_SERVER);
 
 	assert(ret == 0);
+	/* nothing of what was said in the clear is left to be taken for more */
+	assert(wire->ahead_at == wire->ahead_length);
 	gnutls_set_default_priority(wire->session);
 	gnutls_credentials_set(
 	    wire->session, GNUTLS_CRD_CERTIFICATE, wire->credentials);
-	gnutls_transport_set_int(wire->session, wire->fd);
+	if (wire->verify)
+		require_certificate(wire->session);
+	gnutls_transport_set_ptr(wire->session, wire);
+	gnutls_transport_set_pull_function(wire->session, pull);
+	gnutls_transport_set_push_function(wire->session, push);
 	do {
 		ret = gnutls_handshake(wire->session);
 	} while (ret < 0 && !gnutls_error_is_fatal(ret));
 	return ret < 0 ? -EPROTO : 0;
 }
 
-/* ---- bytes ---- */
-
+/* 0: the end; -EAGAIN: with no_wait, nothing is there; negative: it broke. */
 static ssize_t
 some_in(struct serve_wire *wire, void *to, size_t length)
 {
 	ssize_t got;
 
-	do {
-		got = wire->session != NULL
-			  ? gnutls_record_recv(wire->session, to, length)
-			  : recv(wire->fd, to, length, 0);
-	} while (wire->session != NULL
-		     ? got == GNUTLS_E_INTERRUPTED || got == GNUTLS_E_AGAIN
-		     : got < 0 && errno == EINTR);
-	return got;
+	for (;;) {
+		if (wire->session == NULL) {
+			got = pull(wire, to, length);
+			if (got < 0 && errno != EINTR)
+				return -errno;
+		} else {
+			got = gnutls_record_recv(wire->session, to, length);
+			if (got == GNUTLS_E_AGAIN && wire->no_wait)
+				return -EAGAIN;
+			if (got < 0 && got != GNUTLS_E_AGAIN &&
+			    got != GNUTLS_E_INTERRUPTED)
+				return -EPIPE;
+		}
+		if (got >= 0)
+			return got;
+	}
 }
 
 static ssize_t
@@ -242,12 +323,27 @@ some_out(struct serve_wire *wire, const void *from, size_t length)
 	return put;
 }
 
+/* What was read ahead. */
+static size_t
+take_ahead(struct serve_wire *wire, void *to, size_t length)
+{
+	size_t left = wire->ahead_length - wire->ahead_at;
+
+	if (length > left)
+		length = left;
+	memcpy(to, wire->ahead + wire->ahead_at, length);
+	wire->ahead_at += length;
+	return length;
+}
+
 static int
 wire_read(struct nbd_wire *nbd, void *to, size_t length)
 {
 	struct serve_wire *wire = container_of(nbd, struct serve_wire, wire);
-	uint8_t *at = to;
+	size_t ahead = take_ahead(wire, to, length);
+	uint8_t *at = (uint8_t *)to + ahead;
 
+	length -= ahead;
 	while (length > 0) {
 		ssize_t got = some_in(wire, at, length);
 		if (got <= 0)
@@ -256,6 +352,24 @@ wire_read(struct nbd_wire *nbd, void *to, size_t length)
 		length -= (size_t)got;
 	}
 	return 0;
+}
+
+/* A byte of TLS on the socket need not be one of the client's: only what was
+ * read is known to be there.  The end is found by read(). */
+static bool
+wire_ready(struct nbd_wire *nbd)
+{
+	struct serve_wire *wire = container_of(nbd, struct serve_wire, wire);
+	ssize_t got;
+
+	if (wire->ahead_at < wire->ahead_length)
+		return true;
+	wire->no_wait = true;
+	got = some_in(wire, wire->ahead, sizeof(wire->ahead));
+	wire->no_wait = false;
+	wire->ahead_at = 0;
+	wire->ahead_length = got > 0 ? (size_t)got : 0;
+	return got != -EAGAIN;
 }
 
 static int
@@ -276,14 +390,16 @@ wire_write(struct nbd_wire *nbd, const void *from, size_t length)
 
 void
 serve_wire_init(struct serve_wire *wire, int fd,
-    gnutls_certificate_credentials_t credentials)
+    gnutls_certificate_credentials_t credentials, bool verify)
 {
 	*wire = (struct serve_wire){
 	    .wire = {.read = wire_read,
 		.write = wire_write,
+		.ready = wire_ready,
 		.start_tls = credentials != NULL ? start_tls : NULL},
 	    .fd = fd,
 	    .credentials = credentials,
+	    .verify = verify,
 	};
 }
 

@@ -22,18 +22,24 @@ struct serve_socket {
 json_t *serve_socket_open(const char *listen, struct serve_socket *ret_socket);
 void serve_socket_close(struct serve_socket *socket);
 
-json_t *serve_tls_load(
-    const char *directory, gnutls_certificate_credentials_t *ret_credentials);
+/* server-cert.pem and server-key.pem; verify: ca-cert.pem too, and ca-crl.pem
+ * if it is there. */
+json_t *serve_tls_load(const char *directory, bool verify,
+    gnutls_certificate_credentials_t *ret_credentials);
 
 struct serve_wire {
 	struct nbd_wire wire;
 	int fd;                                       /* the caller's */
 	gnutls_certificate_credentials_t credentials; /* NULL: no TLS */
 	gnutls_session_t session;                     /* NULL: in the clear */
+	bool verify;         /* clients have a certificate of the CA's */
+	bool no_wait;        /* to read is not to wait, now */
+	uint8_t ahead[4096]; /* read, and not taken yet */
+	size_t ahead_at, ahead_length;
 };
 
 void serve_wire_init(struct serve_wire *wire, int fd,
-    gnutls_certificate_credentials_t credentials);
+    gnutls_certificate_credentials_t credentials, bool verify);
 void serve_wire_done(struct serve_wire *wire);
 
 #endif

@@ -20,48 +20,91 @@ lost(json_t *problem)
 
 /* ---- reading ---- */
 
-/* What of piece lies in the range goes where it belongs. */
 static void
-piece_copy(
-    const struct piece *piece, uint64_t offset, uint64_t length, uint8_t *to)
+broke(struct snap_disk *snap, json_t *problem)
 {
-	uint64_t begin = piece->offset > offset ? piece->offset : offset;
-	uint64_t end = piece_end(piece);
-
-	if (end > offset + length)
-		end = offset + length;
-	memcpy(to + (begin - offset), piece->data + (begin - piece->offset),
-	    end - begin);
+	snap->broken |= problem != NULL;
+	json_decref(problem);
 }
 
-static int
-snap_read(struct nbd_disk *disk, uint64_t offset, uint32_t length, uint8_t *to)
+/* What of piece lies in what is read goes where it belongs. */
+static void
+piece_copy(const struct piece *piece, const struct snap_read *read)
 {
-	struct initiator *initiator =
-	    container_of(disk, struct snap_disk, disk)->initiator;
-	uint64_t next = DOWN(offset), end = UP(offset + length);
-	struct piece piece;
-	json_t *problem;
+	uint64_t begin = piece->offset, end = piece_end(piece);
 
-	while (next < end || !initiator_empty(initiator)) {
-		if (next < end && initiator_room(initiator)) {
-			uint64_t part = end - next;
-			if (part > TRANSFER_MAX)
-				part = TRANSFER_MAX;
-			problem =
-			    initiator_read(initiator, next, (uint32_t)part);
-			next += part;
-			if (problem != NULL)
-				return lost(problem);
-			continue;
-		}
-		problem = initiator_oldest(initiator, &piece);
-		if (problem != NULL)
-			return lost(problem);
-		piece_copy(&piece, offset, length, to);
-		initiator_drop(initiator);
+	if (begin < read->offset)
+		begin = read->offset;
+	if (end > read->offset + read->length)
+		end = read->offset + read->length;
+	memcpy(read->to + (begin - read->offset),
+	    piece->data + (begin - piece->offset), end - begin);
+}
+
+/* As much as there is room for of what is not asked for yet. */
+static void
+ask_ahead(struct snap_disk *snap)
+{
+	struct initiator *initiator = snap->initiator;
+
+	while (snap->asking < snap->count && !snap->broken) {
+		struct snap_read *read =
+		    &snap->reads[(snap->first + snap->asking) % NBD_READS_MAX];
+		uint64_t part = read->end - read->asked;
+		if (part > TRANSFER_MAX)
+			part = TRANSFER_MAX;
+		if (!initiator_room(initiator))
+			return;
+		broke(snap,
+		    initiator_read(initiator, read->asked, (uint32_t)part));
+		read->asked += part;
+		if (read->asked == read->end)
+			snap->asking++;
 	}
-	return 0;
+}
+
+static void
+snap_begin(struct nbd_disk *disk, uint64_t offset, uint32_t length, uint8_t *to)
+{
+	struct snap_disk *snap = container_of(disk, struct snap_disk, disk);
+
+	assert(snap->count < NBD_READS_MAX);
+	snap->reads[(snap->first + snap->count) % NBD_READS_MAX] =
+	    (struct snap_read){.offset = offset,
+		.length = length,
+		.to = to,
+		.asked = DOWN(offset),
+		.got = DOWN(offset),
+		.end = UP(offset + length)};
+	snap->count++;
+	ask_ahead(snap);
+}
+
+/* Transfers end in the order in which they were begun: the next is of the
+ * oldest read.  A session in which one failed has it in the way for ever. */
+static int
+snap_end(struct nbd_disk *disk)
+{
+	struct snap_disk *snap = container_of(disk, struct snap_disk, disk);
+	struct snap_read *read = &snap->reads[snap->first];
+	struct piece piece;
+
+	assert(snap->count > 0);
+	while (read->got < read->end && !snap->broken) {
+		ask_ahead(snap);
+		if (snap->broken)
+			break;
+		broke(snap, initiator_oldest(snap->initiator, &piece));
+		if (snap->broken)
+			break;
+		piece_copy(&piece, read);
+		read->got = piece_end(&piece);
+		initiator_drop(snap->initiator);
+	}
+	snap->first = (snap->first + 1) % NBD_READS_MAX;
+	snap->count--;
+	snap->asking -= snap->asking > 0;
+	return snap->broken ? -EIO : 0;
 }
 
 /* ---- the map ---- */
@@ -150,7 +193,8 @@ snap_disk_init(struct snap_disk *snap, struct initiator *initiator,
     uint64_t size, const struct extents_params params[2])
 {
 	*snap = (struct snap_disk){.disk.size = size,
-	    .disk.read = snap_read,
+	    .disk.begin = snap_begin,
+	    .disk.end = snap_end,
 	    .disk.map = snap_map,
 	    .initiator = initiator};
 	for (unsigned i = 0; i < 2; i++) {

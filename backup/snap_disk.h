@@ -19,9 +19,20 @@ struct snap_map {
 	uint64_t begin, end;
 };
 
+struct snap_read {
+	uint64_t offset;
+	uint32_t length;
+	uint8_t *to;
+	uint64_t asked, got, end; /* in whole units: up to there */
+};
+
 struct snap_disk {
 	struct nbd_disk disk;
 	struct initiator *initiator;
+	struct snap_read reads[NBD_READS_MAX]; /* in a circle */
+	unsigned first, count;
+	unsigned asking; /* the first, from `first`, not all asked for */
+	bool broken;     /* nothing is read any more */
 	struct snap_map maps[2]; /* by enum nbd_map */
 };
 

@@ -178,7 +178,7 @@ point_item(const struct directory *directory, const struct backup_point *point)
 {
 	return json_pack(
 	    "{s:s, s:s, s:o, s:s, s:I, s:I, s:I, s:I, s:o, s:o, s:s, s:s, s:s, "
-	    "s:s, s:I, s:s, s:o, s:o}",
+	    "s:s, s:I, s:I, s:s, s:o, s:o}",
 	    "name", point->name, "kind",
 	    point->base[0] != '\0' ? "increment" : "full", "base",
 	    text_or_null(point->base), "state", state_of(directory, point),
@@ -187,8 +187,9 @@ point_item(const struct directory *directory, const struct backup_point *point)
 	    (json_int_t)point->file_bytes, "created",
 	    json_seconds(point->created), "finished",
 	    json_seconds(point->finished), "lun", point->lun, "uuid",
-	    point->uuid, "file", point->file, "sha256", point->sha256, "number",
-	    (json_int_t)point->number, "consistency", point->consistency,
-	    "bookmark", text_or_null(point->bookmark), "full_because",
+	    point->uuid, "file", point->file, "sha256", point->sha256, "epoch",
+	    (json_int_t)point->epoch, "number", (json_int_t)point->number,
+	    "consistency", point->consistency, "bookmark",
+	    text_or_null(point->bookmark), "full_because",
 	    text_or_null(point->full_because));
 }

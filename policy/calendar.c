@@ -188,7 +188,8 @@ calendar_last(const struct calendar *calendar, int64_t at)
 }
 
 uint64_t
-calendar_count(const struct calendar *calendar, int64_t after, int64_t until)
+calendar_count(const struct calendar *calendar, int64_t after, int64_t until,
+    uint64_t enough)
 {
 	struct look look = {.calendar = calendar};
 	int64_t number, last;
@@ -197,11 +198,13 @@ calendar_count(const struct calendar *calendar, int64_t after, int64_t until)
 	after = within(after);
 	until = within(until);
 	last = day_number(until) + 1;
-	for (number = day_number(after); number <= last; number++) {
+	for (number = day_number(after); number <= last && count < enough;
+	     number++) {
 		int64_t next;
 		if (!look_at(&look, number))
 			continue;
-		while ((next = look_next(&look, after)) <= until) {
+		while (count < enough &&
+		       (next = look_next(&look, after)) <= until) {
 			count++;
 			after = next;
 		}

@@ -74,8 +74,9 @@ const char *calendar_parse(const char *text, struct calendar *ret_calendar);
 /* The first after that one, and the newest that is not after it. */
 int64_t calendar_next(const struct calendar *calendar, int64_t after);
 int64_t calendar_last(const struct calendar *calendar, int64_t at);
-/* How many are in (after, until].  About 25 ns for each, and 1 us a day. */
-uint64_t calendar_count(
-    const struct calendar *calendar, int64_t after, int64_t until);
+/* How many are in (after, until]; it counts no further than to `enough`.  About
+ * 25 ns for each, and 1 us a day. */
+uint64_t calendar_count(const struct calendar *calendar, int64_t after,
+    int64_t until, uint64_t enough);
 
 #endif

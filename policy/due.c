@@ -42,5 +42,6 @@ due_find(const struct calendar *calendar, const struct due_past *past,
 		return;
 	ret_due->at = last;
 	if (future <= now)
-		ret_due->missed = calendar_count(calendar, done, last - 1);
+		ret_due->missed =
+		    calendar_count(calendar, done, last - 1, DUE_MISSED_MAX);
 }

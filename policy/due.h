@@ -24,6 +24,8 @@
 
 #include "policy/calendar.h"
 
+#define DUE_MISSED_MAX 1000000 /* more are not counted */
+
 /* Seconds since 1970. */
 struct due_past {
 	int64_t since;     /* the policy is in force since */

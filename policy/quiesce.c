@@ -134,8 +134,8 @@ records_find(const char *directory, json_t **ret_ids)
 	return NULL;
 }
 
-/* Each once: those that are still to be tried stay in ids.  What somebody else
- * sees to is no problem of ours. */
+/* Each once: those that are still to be seen to stay in ids; the first problem
+ * of these. */
 static json_t *
 recover_round(const char *directory, json_t *ids, json_t **lasting)
 {
@@ -145,12 +145,10 @@ recover_round(const char *directory, json_t *ids, json_t **lasting)
 		const char *id = json_string_value(json_array_get(ids, i));
 		json_t *problem;
 		int ret = recover_try(directory, id, &problem);
-		if (ret != -EIO)
+		bool again = ret == -EIO || ret == -EAGAIN;
+		if (!again)
 			json_array_remove(ids, i);
-		if (ret == -EAGAIN)
-			json_decref(problem);
-		else
-			first_keep(ret == -EIO ? &first : lasting, problem);
+		first_keep(again ? &first : lasting, problem);
 	}
 	return first;
 }
@@ -164,7 +162,7 @@ quiesce_recover(const char *directory)
 
 	for (unsigned tries = 0; json_array_size(ids) > 0; tries++) {
 		json_t *passing = recover_round(directory, ids, &problem);
-		if (passing != NULL && hook_now() >= end) {
+		if (json_array_size(ids) > 0 && hook_now() >= end) {
 			first_keep(&problem, passing);
 			break;
 		}

@@ -66,9 +66,10 @@ json_t *quiesce_freeze(
 json_t *quiesce_thaw(
     struct quiesce *quiesce, struct quiesce_result *ret_result);
 
-/* Thaws whatever is recorded in that directory and is nobody's any more.
- * NULL: all of it, or nothing was; else the first problem, after ten minutes
- * of trying.  May run any number of times at once. */
+/* Thaws whatever is recorded in that directory, or waits for who does: when it
+ * returns NULL nothing is frozen that was when it was called.  Else the first
+ * problem, after ten minutes of trying.  May run any number of times at once.
+ * Not for who has something frozen. */
 json_t *quiesce_recover(const char *directory);
 
 #endif

@@ -70,7 +70,7 @@ simulate_run(const struct calendar *calendar, const struct keep_rule *rule,
     const struct keep_point *points, size_t count, int64_t now, int64_t until,
     struct simulate *ret_simulate)
 {
-	uint64_t made = calendar_count(calendar, now, until);
+	uint64_t made = calendar_count(calendar, now, until, SIMULATE_MAX + 1);
 	size_t total = count + (size_t)made;
 	_cleanup_(freep) unsigned *kept = NULL;
 	struct run run = {.simulate = ret_simulate};

@@ -180,6 +180,7 @@ struct family_stat {
 	uint64_t exclusive; /* bytes that would be free if it alone went */
 	uint64_t snap_held; /* of a volume: if all its snapshots went */
 	uint64_t created_unix, deleted_unix;
+	uint32_t epoch;     /* of a snapshot: the pool's, that it ended */
 	unsigned snapshots; /* of a volume */
 	unsigned children;  /* versions that stand on it */
 	bool hold, trashed;

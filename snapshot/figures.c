@@ -16,6 +16,7 @@ family_stat_get(struct volume *volume, struct family_stat *ret_stat)
 	    .live = volume->live_blocks * FMT_BLOCK,
 	    .created_unix = volume->created_unix,
 	    .deleted_unix = volume->deleted_unix,
+	    .epoch = volume->epoch,
 	    .children = volume_child_count(volume),
 	    .hold = volume->flags & FMT_VERSION_HOLD,
 	    .consistency = (volume->flags & FMT_VERSION_CONSISTENCY) >>

@@ -89,14 +89,15 @@ simulate(struct request *request)
 {
 	const struct simulation *simulation = request->own;
 	int64_t now = (int64_t)time(NULL);
-	int64_t until =
-	    now + param_int(request->params, "until", UNTIL_SECONDS);
+	int64_t ahead = param_int(request->params, "until", UNTIL_SECONDS);
+	int64_t until = ahead < INT64_MAX - now ? now + ahead : INT64_MAX;
 	bool all = param_flag(request->params, "all");
 	struct simulate result;
 	json_t *items = NULL;
 	int ret = -E2BIG;
 
-	if (calendar_count(&simulation->calendar, now, until) <= ITEMS_MAX)
+	if (calendar_count(&simulation->calendar, now, until, ITEMS_MAX + 1) <=
+	    ITEMS_MAX)
 		ret = simulate_run(&simulation->calendar, &simulation->rule,
 		    simulation->points, simulation->count, now, until, &result);
 	if (ret == -E2BIG) {

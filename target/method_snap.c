@@ -57,6 +57,7 @@ snap_item(const struct survey_pool *sp, const struct survey_lun *sl,
 	json_object_set_new(
 	    item, "consistency", json_string(consistency_text(f->consistency)));
 	json_object_set_new(item, "hosts", hosts);
+	json_object_set_new(item, "epoch", json_integer(f->epoch));
 	version_identity(item, v);
 	return item;
 }

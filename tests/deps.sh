@@ -12,6 +12,7 @@
 #   deps.sh libvirt          also what only make test-libvirt needs
 #   deps.sh kernel           only unpack Debian's kernel, which guests boot
 #   deps.sh peers            only unpack what else serves LUNs by LIO: tcmu-runner, targetcli
+#   deps.sh sshd             only unpack OpenSSH's server
 #   deps.sh ceph             packages, and those of a Ceph of one node
 #   deps.sh recipes          packages, and restic, borg, Prometheus
 set -eu
@@ -25,7 +26,7 @@ build_packages="build-essential pkg-config clang liburing-dev libisal-dev
     libvirt-dev libglib2.0-dev libxml2-dev"
 test_packages="libcmocka-dev libiscsi-bin qemu-utils
     qemu-block-extra qemu-system-common
-    qemu-system-x86 busybox-static kmod cpio fuse3 fio e2fsprogs zstd libnbd-bin openssl sg3-utils ddpt python3 jq sqlite3 bash-completion
+    qemu-system-x86 busybox-static kmod cpio fuse3 fio e2fsprogs zstd libnbd-bin openssl gnutls-bin sg3-utils ddpt python3 jq sqlite3 bash-completion
     clang-format tgt util-linux dmsetup open-iscsi libtcmu2
     libvirt-daemon libvirt-clients libvirt-daemon-driver-qemu
     libvirt-daemon-driver-storage-iscsi-direct"
@@ -175,6 +176,29 @@ unpack_peers() {
     touch "$deps/peers/whole"
 }
 
+fetch_sshd() {
+    apt-get download -qq -o APT::Sandbox::User=root openssh-server libwrap0
+}
+
+# Not installed: this machine is to have no second door.  sshd/whole is there when it is.
+unpack_sshd() {
+    local deb
+    [ ! -e "$deps/sshd/whole" ] || return 0
+    say "unpacking OpenSSH's server"
+    rm -rf "$deps/sshd" && mkdir -p "$deps/sshd/tmp"
+    (cd "$deps/sshd/tmp" && { fetch_sshd || { as_root apt-get update -qq && fetch_sshd; }; }) ||
+        die "cannot fetch openssh-server"
+    for deb in "$deps"/sshd/tmp/*.deb; do dpkg-deb -x "$deb" "$deps/sshd"; done
+    rm -rf "$deps/sshd/tmp"
+    touch "$deps/sshd/whole"
+}
+
+if [ "${1:-}" = sshd ]; then
+    want=$(missing openssh-client)
+    [ -z "$want" ] || as_root apt-get install -y -qq --no-install-recommends $want >/dev/null
+    unpack_sshd
+    exit
+fi
 if [ "${1:-}" = kernel ]; then
     unpack_kernel
     exit

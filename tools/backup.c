@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "tools/backup.h"
 #include "backup/backup.h"
+#include "backup/pipe.h"
 #include "backup/serve.h"
+#include "backup/ssh.h"
 #include "base/assert.h"
 #include "base/cleanup.h"
 #include "tools/findings.h"
@@ -308,35 +310,131 @@ run_backup_create(struct cli *cli, enum api_exit *ret_exit)
 	return problem;
 }
 
+/* Where else than to this varved; at most one of them. */
+static json_t *
+other_end(struct cli *cli, struct backup_send_params *params,
+    struct ssh_params *ssh, struct varve **ret_other)
+{
+	const char *connect = text_of(cli, "to_connect");
+	bool pipe = strcmp(params->to, "-") == 0;
+	json_t *problem = NULL;
+
+	if ((connect != NULL) + (ssh->host != NULL) + pipe > 1 ||
+	    (params->since != NULL && !pipe))
+		return problem_new(API_USAGE, "usage.option",
+		    "--to-connect, --to-ssh and --to - are three ways, and "
+		    "--since belongs to the last");
+	if (pipe && isatty(STDOUT_FILENO))
+		return problem_fix(problem_new(API_USAGE, "usage.argument",
+				       "a stream is nothing for a terminal"),
+		    "varve backup send %s --to - | ssh HOST varve backup "
+		    "receive POOL/LUN",
+		    params->snap);
+	/* who does not want it any more says why; or nobody does */
+	if (pipe || ssh->host != NULL)
+		signal(SIGPIPE, SIG_IGN);
+	params->to_pipe = pipe;
+	params->out = STDOUT_FILENO;
+	params->ssh = ssh->host != NULL ? ssh : NULL;
+	if (connect != NULL)
+		problem = varve_open(connect, ret_other);
+	if (problem == NULL && *ret_other != NULL) {
+		varve_set_timeout(*ret_other, varve_timeout(params->varve));
+		problem = greet(*ret_other);
+	}
+	params->to_varve = *ret_other != NULL ? *ret_other : params->varve;
+	return problem;
+}
+
+static struct ssh_params
+ssh_of(const struct cli *cli)
+{
+	const char *command = text_of(cli, "ssh_command");
+	const char *varve = text_of(cli, "to_varve");
+
+	if (command == NULL)
+		command = getenv("VARVE_SSH");
+	return (struct ssh_params){.host = text_of(cli, "to_ssh"),
+	    .command = command,
+	    .varve = varve != NULL ? varve : "varve"};
+}
+
 json_t *
 run_backup_send(struct cli *cli, enum api_exit *ret_exit)
 {
-	const char *connect = text_of(cli, "to_connect");
 	_cleanup_(varve_closep) struct varve *other = NULL;
 	struct following following;
+	struct ssh_params ssh = ssh_of(cli);
 	struct backup_send_params params = {
 	    .snap = text_of(cli, "snap"),
 	    .to = text_of(cli, "to"),
+	    .since = text_of(cli, "since"),
 	    .portal = text_of(cli, "portal"),
 	    .to_portal = text_of(cli, "to_portal"),
+	    .mark_bytes = number_of(cli, "checkpoint", BACKUP_MARK_DEFAULT),
 	    .dry_run = cli->invocation.globals.dry_run,
+	    .watch = &following.watch,
+	};
+	json_t *item = NULL;
+	json_t *problem = level_of(cli, &params.level);
+
+	if (problem == NULL)
+		problem = varve_of(cli, &params.varve);
+	if (problem == NULL)
+		problem = other_end(cli, &params, &ssh, &other);
+	if (problem != NULL)
+		return problem;
+	follow_begin(&following, cli, params.snap);
+	following.quiet |= params.to_pipe && cli->invocation.globals.json;
+	problem = follow_end(&following, backup_send(&params, &item),
+	    "the same command goes on where it was", ret_exit);
+	/* standard output is the stream's */
+	if (params.to_pipe)
+		json_decref(item);
+	else
+		show_item(cli, &following, item);
+	return problem;
+}
+
+/* Standard output is the answers', and standard error is read by who sends. */
+static json_t *
+answered(json_t *problem, enum api_exit *ret_exit)
+{
+	if (problem == NULL)
+		return NULL;
+	*ret_exit = (enum api_exit)varve_problem_exit(problem);
+	json_decref(problem);
+	return NULL;
+}
+
+json_t *
+run_backup_receive(struct cli *cli, enum api_exit *ret_exit)
+{
+	bool answers = flag_of(cli, "answer");
+	struct following following;
+	struct backup_receive_params params = {
+	    .to = text_of(cli, "to"),
+	    .portal = text_of(cli, "portal"),
+	    .in = STDIN_FILENO,
+	    .out = answers ? STDOUT_FILENO : -1,
 	    .watch = &following.watch,
 	};
 	json_t *item = NULL;
 	json_t *problem = varve_of(cli, &params.varve);
 
-	if (problem == NULL && connect != NULL)
-		problem = varve_open(connect, &other);
-	if (problem == NULL && other != NULL) {
-		varve_set_timeout(other, varve_timeout(params.varve));
-		problem = greet(other);
-	}
+	signal(SIGPIPE, SIG_IGN);
+	if (problem != NULL && answers)
+		pipe_refuse(STDOUT_FILENO, problem);
 	if (problem != NULL)
-		return problem;
-	params.to_varve = other != NULL ? other : params.varve;
-	follow_begin(&following, cli, params.snap);
-	problem = follow_end(&following, backup_send(&params, &item),
-	    "the same command undoes what was sent, and sends it", ret_exit);
+		return answers ? answered(problem, ret_exit) : problem;
+	follow_begin(&following, cli, params.to);
+	following.quiet |= answers;
+	problem = follow_end(&following, backup_receive(&params, &item),
+	    "the same command goes on where it was", ret_exit);
+	if (answers) {
+		json_decref(item);
+		return answered(problem, ret_exit);
+	}
 	show_item(cli, &following, item);
 	return problem;
 }
@@ -560,6 +658,7 @@ run_snap_serve(struct cli *cli, enum api_exit *ret_exit)
 	    .since = text_of(cli, "since"),
 	    .listen = text_of(cli, "nbd"),
 	    .tls = text_of(cli, "tls"),
+	    .tls_verify = flag_of(cli, "tls_verify"),
 	    .portal = text_of(cli, "portal"),
 	    .ttl_seconds = ready.ttl,
 	    .ready = say_ready,
@@ -569,6 +668,9 @@ run_snap_serve(struct cli *cli, enum api_exit *ret_exit)
 	json_t *problem = varve_of(cli, &params.varve);
 
 	(void)ret_exit;
+	if (problem == NULL && params.tls_verify && params.tls == NULL)
+		problem = problem_new(
+		    API_USAGE, "usage.option", "--tls-verify belongs to --tls");
 	if (problem != NULL)
 		return problem;
 	interrupted = 0;

@@ -10,6 +10,7 @@
 
 json_t *run_backup_create(struct cli *cli, enum api_exit *ret_exit);
 json_t *run_backup_send(struct cli *cli, enum api_exit *ret_exit);
+json_t *run_backup_receive(struct cli *cli, enum api_exit *ret_exit);
 json_t *run_backup_list(struct cli *cli, enum api_exit *ret_exit);
 json_t *run_backup_verify(struct cli *cli, enum api_exit *ret_exit);
 json_t *run_backup_restore(struct cli *cli, enum api_exit *ret_exit);

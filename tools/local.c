@@ -264,6 +264,7 @@ const struct local_command local_commands[] = {
     {"snap", "serve", run_snap_serve},
     {"backup", "create", run_backup_create},
     {"backup", "send", run_backup_send},
+    {"backup", "receive", run_backup_receive},
     {"backup", "list", run_backup_list},
     {"backup", "verify", run_backup_verify},
     {"backup", "restore", run_backup_restore},

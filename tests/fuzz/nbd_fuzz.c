@@ -49,12 +49,45 @@ wire_tls(struct nbd_wire *wire)
 	return 0;
 }
 
-static int
-disk_read(struct nbd_disk *disk, uint64_t offset, uint32_t length, uint8_t *to)
+/* Requests come in bursts. */
+static bool
+wire_ready(struct nbd_wire *wire)
 {
+	return container_of(wire, struct client, wire)->left % 7 != 0;
+}
+
+/* No two that are under way have memory in common. */
+static struct {
+	uint8_t *to;
+	uint32_t length;
+} reads[NBD_READS_MAX];
+static unsigned reads_first, reads_count;
+
+static void
+disk_begin(struct nbd_disk *disk, uint64_t offset, uint32_t length, uint8_t *to)
+{
+	unsigned at = (reads_first + reads_count++) % NBD_READS_MAX;
+
 	assert(length > 0);
 	assert(offset <= disk->size && length <= disk->size - offset);
-	memset(to, (int)offset, length);
+	assert(reads_count <= NBD_READS_MAX);
+	for (unsigned i = 0; i + 1 < reads_count; i++) {
+		unsigned other = (reads_first + i) % NBD_READS_MAX;
+		assert(to + length <= reads[other].to ||
+		       to >= reads[other].to + reads[other].length);
+	}
+	reads[at].to = to;
+	reads[at].length = length;
+}
+
+static int
+disk_end(struct nbd_disk *disk)
+{
+	(void)disk;
+	assert(reads_count > 0);
+	memset(reads[reads_first].to, 'x', reads[reads_first].length);
+	reads_first = (reads_first + 1) % NBD_READS_MAX;
+	reads_count--;
 	return 0;
 }
 
@@ -78,8 +111,10 @@ disk_map(struct nbd_disk *disk, enum nbd_map map, uint64_t offset,
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct nbd_disk disk = {
-	    .size = DISK, .read = disk_read, .map = disk_map};
+	struct nbd_disk disk = {.size = DISK,
+	    .begin = disk_begin,
+	    .end = disk_end,
+	    .map = disk_map};
 	const struct nbd_export export = {.name = "ticket",
 	    .bitmap = "since-mon",
 	    .tls_required = size % 2,
@@ -87,10 +122,12 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	    .disk = &disk};
 	struct client client = {.wire = {.read = wire_read,
 				    .write = wire_write,
+				    .ready = wire_ready,
 				    .start_tls = wire_tls},
 	    .at = data,
 	    .left = size};
 
+	reads_first = reads_count = 0;
 	nbd_talk(&export, &client.wire);
 	return 0;
 }

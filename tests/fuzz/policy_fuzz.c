@@ -41,7 +41,7 @@ schedule(const char *text)
 		assert(next > at);
 		assert(calendar_last(&calendar, next) == next);
 		assert(calendar_last(&calendar, next - 1) <= at);
-		assert(calendar_count(&calendar, at, next) == 1);
+		assert(calendar_count(&calendar, at, next, 2) == 1);
 		at = next;
 	}
 }

@@ -7,6 +7,7 @@
 #
 #   build.sh [KIND]   makes $BUILD/guest/vmlinux and $BUILD/guest/KIND.cpio
 #
+#   agent    virtio disks, and QEMU's guest agent, for libvirt
 #   scsi     SCSI disks from outside, and the tools for them; 20 MB
 #   target   a whole storage host: LIO with TCMU, the kernel's iSCSI initiator, varved
 #   peers    the same, with tcmu-runner, its file handler and targetcli
@@ -24,6 +25,10 @@ served=
 common_programs="modprobe ddpt ddptctl $(dpkg -L sg3-utils | sed -n 's|^/usr/bin/||p')"
 
 case $kind in
+agent)
+    modules="virtio_pci virtio_blk virtio_console ext4 crc32c_generic"
+    programs="modprobe qemu-ga"
+    ;;
 scsi)
     modules="$common_modules virtio_scsi"
     programs=$common_programs
@@ -155,7 +160,9 @@ make_image() {
     cp /bin/busybox "$root/bin/busybox"
     copy_tree
     copy_programs
-    [ "$kind" = scsi ] || configure
+    case $kind in
+    target | peers) configure ;;
+    esac
     install -m 755 tests/guest/init "$root/init"
     (cd "$root" && find . | LC_ALL=C sort | cpio -o -H newc --quiet) >"$guest/$kind.new"
     rm -rf "$root"

@@ -425,6 +425,8 @@ def deep_finds(varved, lun, day):
     stream.write_bytes(subprocess.run(["zstd", "-qc"], input=raw, check=True,
                                       stdout=subprocess.PIPE).stdout)
     text = json.loads(manifest.read_text())
+    claim("a manifest has the epoch of its snapshot", text["epoch"] ==
+          varved.varve("snap", "show", f"{lun.name}@{day}")["item"]["epoch"] > 0)
     text.pop("sum")
     text["file_bytes"] = stream.stat().st_size
     text["sha256"] = hashlib.sha256(stream.read_bytes()).hexdigest()

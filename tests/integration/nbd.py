@@ -210,7 +210,7 @@ def tls(varved, directory, raw):
     (pki / "ca-cert.pem").write_bytes((pki / "server-cert.pem").read_bytes())
     with Server(varved, "vms/web01@tue", "127.0.0.1:0", "--tls", pki) as server:
         out = directory / "secret"
-        run("nbdcopy", f"{server.uri}?tls-certificates={pki}", out)
+        run("nbdcopy", "--requests=64", f"{server.uri}?tls-certificates={pki}", out)
         claim("nbdcopy reads it by TLS", filecmp.cmp(out, raw, shallow=False))
         claim("in the clear it is refused", run(
             "nbdinfo", server.uri.replace("nbds://", "nbd://"), check=False).returncode != 0)
@@ -222,6 +222,72 @@ def tls(varved, directory, raw):
         claim_equal("to other machines it is not served without", server.code, "serve.tls")
 
 
+def certificate(pki, name, ca, *options):
+    """NAME-cert.pem, NAME-key.pem of a CA; of itself when that is its name."""
+    template, key, cert = (pki / f"{name}{end}" for end in (".cfg", "-key.pem", "-cert.pem"))
+    template.write_text(f'cn = "{name}"\nexpiration_days = 2\n' + "\n".join(options) + "\n")
+    run("certtool", "--generate-privkey", "--ecdsa", "--outfile", key)
+    of = ["--generate-self-signed"] if ca == name else [
+        "--generate-certificate", "--load-ca-certificate", pki / f"{ca}-cert.pem",
+        "--load-ca-privkey", pki / f"{ca}-key.pem"]
+    run("certtool", *of, "--load-privkey", key, "--template", template, "--outfile", cert)
+
+
+def tls_of_clients(varved, directory, raw):
+    """Who has no certificate of the CA, or not one for clients, is not let in."""
+    pki = directory / "pki-of-clients"
+    pki.mkdir()
+    certificate(pki, "ca", "ca", "ca", "cert_signing_key", "crl_signing_key")
+    certificate(pki, "stranger", "stranger", "ca", "cert_signing_key", "crl_signing_key")
+    certificate(pki, "server", "ca", "tls_www_server", "ip_address = 127.0.0.1")
+    certificate(pki, "good", "ca", "tls_www_client")
+    certificate(pki, "other", "stranger", "tls_www_client")
+    certificate(pki, "host", "ca", "tls_www_server")
+    certificate(pki, "revoked", "ca", "tls_www_client")
+    (pki / "crl.cfg").write_text("crl_next_update = 2\ncrl_number = 1\n")
+    run("certtool", "--generate-crl", "--load-ca-privkey", pki / "ca-key.pem",
+        "--load-ca-certificate", pki / "ca-cert.pem", "--load-certificate",
+        pki / "revoked-cert.pem", "--template", pki / "crl.cfg", "--outfile",
+        pki / "ca-crl.pem")
+    with Server(varved, "vms/web01@tue", "127.0.0.1:0", "--tls", pki, "--tls-verify") as server:
+        let_in = []
+        for who in ("nobody", "good", "other", "host", "revoked"):
+            own = directory / f"pki-{who}"
+            own.mkdir()
+            (own / "ca-cert.pem").write_bytes((pki / "ca-cert.pem").read_bytes())
+            for end in ("cert", "key") if who != "nobody" else ():
+                (own / f"client-{end}.pem").write_bytes((pki / f"{who}-{end}.pem").read_bytes())
+            if run("nbdinfo", f"{server.uri}?tls-certificates={own}", check=False
+                   ).returncode == 0:
+                let_in.append(who)
+        claim_equal("only who has a certificate for clients, of the CA, is let in",
+                    let_in, ["good"])
+        out = directory / "of-clients"
+        host, port = server.uri.split("/")[2].split(":")
+        run("qemu-img", "convert", "-O", "raw", "--object",
+            f"tls-creds-x509,id=t,dir={directory}/pki-good,endpoint=client", "--image-opts",
+            f"driver=nbd,host={host},port={port},export={server.uri.rsplit('/', 1)[1]},"
+            "tls-creds=t", out)
+        claim("and qemu-img reads it", filecmp.cmp(out, raw, shallow=False))
+    (pki / "ca-cert.pem").unlink()
+    with Server(varved, "vms/web01@tue", "127.0.0.1:0", "--tls", pki, "--tls-verify") as server:
+        claim_equal("without a CA it is not served so", server.code, "serve.tls")
+    with Server(varved, "vms/web01@tue", "127.0.0.1:0", "--tls-verify") as server:
+        claim_equal("nor without TLS", server.code, "usage.option")
+
+
+def many_at_once(directory, uri, raw):
+    """Reads of all lengths, many under way, over one connection and several."""
+    for connections, requests, size in ((1, 64, 4096), (1, 16, 1 << 20), (4, 32, 262144),
+                                        (1, 3, 32 * MIB)):
+        out = directory / "many"
+        out.unlink(missing_ok=True)
+        run("nbdcopy", "--no-extents", f"--connections={connections}",
+            f"--requests={requests}", f"--request-size={size}", uri, out)
+        claim(f"{requests} requests of {size} bytes at once over {connections} connections",
+              filecmp.cmp(out, raw, shallow=False))
+
+
 def story(directory, varved):
     varved.varve("pool", "create", "vms", directory / "vms.pool", "--size", "512M")
     varved.varve("host", "add", "h", "--iqn", IQN, "--no-chap")
@@ -231,6 +297,7 @@ def story(directory, varved):
         raw = maps_are_qemus(varved, directory, server.uri, qcow2)
         stalled = rude_clients(path, server.uri, raw, directory)
         clients_read(directory, server.uri, raw)
+        many_at_once(directory, server.uri, raw)
         claim("who stalls is cut off in the end", all(is_closed(s) for s in stalled))
         held_while_served(varved, server, path)
     varved.varve("bookmark", "create", "vms/web01@mon", "monday")
@@ -245,6 +312,7 @@ def story(directory, varved):
     with Server(varved, "vms/web01@tue", f"unix:{path}", "--since", "friday") as server:
         claim_equal("a base that is not there is said", server.code, "bookmark.not-found")
     tls(varved, directory, raw)
+    tls_of_clients(varved, directory, raw)
 
 
 if __name__ == "__main__":

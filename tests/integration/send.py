@@ -138,6 +138,28 @@ def killed_at_first(lun, pair):
     claim("a first one that was killed is begun again", pair.is_same("kill0"))
 
 
+def killed_at_a_mark(lun, pair):
+    """It goes on from there."""
+    lun.write(12, 1024)
+    lun.snap("marked")
+    total = pair.varved.varve("-n", *pair.arguments("marked"))["item"]["data"]
+    arguments = [*pair.arguments("marked"), "--checkpoint", "2M"]
+    process = varve_process(pair.varved, *arguments)
+    marks = []
+    while not marks and process.poll() is None:
+        marks = [s for s in snaps_of(pair.other, pair.copy) if s.startswith("part-")]
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    if not claim("one is killed at a checkpoint", process.returncode == -signal.SIGKILL):
+        return
+    item = pair.varved.varve(*arguments)["item"]
+    claim("and goes on there", item["resumed"] and item["read"] <= total - 2 * MIB,
+          f"{item['read']} of {total}")
+    claim("and the copy is one", pair.is_same("marked"))
+    claim("without checkpoints", not any(
+        s.startswith(("part-", "unfinished-")) for s in snaps_of(pair.other, pair.copy)))
+
+
 def refusals(varved, lun, pair):
     varved.varve("lun", "create", "standby/stranger", "--size", "8M")
     claim_equal("a LUN that is no copy is left alone", code_of(
@@ -165,6 +187,7 @@ def story(directory, varved):
         sizes(lun, far)
         written_by_somebody(lun, far)
         kills(lun, far)
+        killed_at_a_mark(lun, far)
         killed_at_first(lun, Pair(varved, lun.name, other, "remote/second"))
         refusals(varved, lun, far)
         claim_equal("no host is left", [h["name"] for server in (varved, other)

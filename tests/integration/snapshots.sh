@@ -138,6 +138,10 @@ claim "a release" varve snap release vms/web01@tue
 claim "one that was made while nothing was written" \
     varve snap create vms/web01@frozen --consistency fs
 claim_equal "says so" "$(value consistency snap show vms/web01@frozen)" fs
+claim "a bookmark of it" varve bookmark create vms/web01@frozen was-frozen
+claim_equal "marks its epoch" "$(varve --json bookmark list vms/web01 |
+    jq '.items[] | select(.name == "was-frozen") | .epoch')" \
+    "$(value epoch snap show vms/web01@frozen)"
 claim "and no more, when the freeze had not held" \
     varve snap set vms/web01@frozen --consistency crash
 claim_equal "says so too" "$(value consistency snap show vms/web01@frozen)" crash

@@ -8,7 +8,7 @@
 # Does not cover what a crash of varved does to the host.
 # timeout: 600
 # smoke: 180
-# disks: 2048
+# disks: 2048 256
 . /share/lib.sh
 . /share/varved.sh
 . /share/multipath.sh
@@ -35,6 +35,40 @@ equal "and gives it 1 MiB at once" "$(cat "$queue/max_sectors_kb")" 1024
 note "$(cd "$queue" && grep -H . max_sectors_kb max_hw_sectors_kb optimal_io_size \
     minimum_io_size discard_max_bytes write_same_max_bytes write_zeroes_max_bytes \
     physical_block_size rotational fua | tr '\n' ' ')"
+
+# restored_disk DISK: the backup of a snapshot ($s, with a file of $sum) on a block device that was
+# full of something else
+restored_disk() {
+    local pid to="/tmp/backups --to $1"
+    ok "a snapshot is backed up" varve backup create vms/a@s --to /tmp/backups
+    tr '\0' '\377' </dev/zero | dd of="$1" bs=1M iflag=fullblock oflag=direct 2>/dev/null
+    # shellcheck disable=SC2086 # a list of words
+    refused "a block device is left alone" varve -y backup restore $to
+    for pid in 1 2 3; do # and what is killed leaves it as it comes
+        # shellcheck disable=SC2086
+        varve -y backup restore $to --overwrite >/dev/null 2>&1 &
+        pid=$!
+        usleep $((RANDOM * 20))
+        kill -9 $pid
+        wait $pid
+    done
+    # shellcheck disable=SC2086
+    ok "unless it may be overwritten, also after kills" varve -y backup restore $to --overwrite
+    echo 3 >/proc/sys/vm/drop_caches
+    ok "it has the image, zeros too" cmp "$s" "$1"
+    ok "its file system is clean" e2fsck -fn "$1"
+    ok "and mounts" mount -t ext4 -o ro "$1" /mnt/s
+    equal "with its file" "$(md5sum </mnt/s/data)" "$sum"
+    # shellcheck disable=SC2086
+    refused "one that is mounted is left alone" varve -y backup restore $to --overwrite
+    equal "which is said" "$(grep -c "is in use" /tmp/out)" 1
+    umount /mnt/s
+    modprobe brd rd_nr=1 rd_size=4096
+    refused "one that is too small is, too" varve -y backup restore /tmp/backups --to /dev/ram0 \
+        --overwrite
+    equal "which is said" "$(grep -c "is too small" /tmp/out)" 1
+    rm -r /tmp/backups
+}
 
 live() { value live lun show "$1"; }
 
@@ -86,6 +120,10 @@ ok "its file system is clean" e2fsck -fn "$s"
 ok "and mounts" mount -t ext4 -o ro "$s" /mnt/s
 equal "with the file that was deleted" "$(md5sum </mnt/s/data)" "$sum"
 ok "it is unmounted" umount /mnt/s
+if [ "$way" = iscsi ] && all; then
+    note "a block device is restored to"
+    restored_disk /dev/vdb
+fi
 ok "the snapshot's export goes" way_remove vms/a@s
 
 # ---- growing

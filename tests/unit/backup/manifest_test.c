@@ -18,9 +18,11 @@ example(void)
 	    .lun_uuid = UUID("2"),
 	    .uuid = UUID("3"),
 	    .created = 1772000000,
+	    .epoch = 17,
 	    .consistency = "fs",
 	    .base = "mon",
 	    .base_uuid = UUID("4"),
+	    .base_epoch = 16,
 	    .bookmark = "backup-10000000-2",
 	    .bookmark_uuid = UUID("5"),
 	    .block_size = 512,
@@ -136,17 +138,14 @@ a_member_that_is_not_known_is_let_be(void **unused)
 	assert_string_equal(read.name, "tue");
 }
 
-/* As those from before snapshots knew what had been frozen. */
+/* Takes a line out of a manifest, and makes its sum anew. */
 static void
-one_without_a_consistency_is_of_a_crash(void **unused)
+line_remove(char *text, const char *member)
 {
-	static const char member[] = "  \"consistency\": \"fs\",\n";
-	struct backup_point point = example(), read;
-	_cleanup_(freep) char *text = manifest_write(&point);
 	char *line = strstr(text, member), *sum, *behind;
 	struct sha256 *sha256 = sha256_new();
 
-	(void)unused;
+	assert_non_null(line);
 	memmove(line, line + strlen(member), strlen(line + strlen(member)) + 1);
 	line = strstr(text, "  \"sum\": \"");
 	sum = line + strlen("  \"sum\": \"");
@@ -156,8 +155,29 @@ one_without_a_consistency_is_of_a_crash(void **unused)
 	sha256_text(sha256, sum);
 	sha256_free(sha256);
 	sum[SHA256_TEXT - 1] = '"';
+}
+
+/* As those from before snapshots knew what had been frozen, or said their
+ * epoch. */
+static void
+one_of_before_is_read_still(void **unused)
+{
+	struct backup_point point = example(), read;
+	_cleanup_(freep) char *text = manifest_write(&point);
+
+	(void)unused;
+	assert_null(manifest_read(text, strlen(text), &read));
+	assert_int_equal(read.epoch, 17);
+	assert_int_equal(read.base_epoch, 16);
+	line_remove(text, "  \"consistency\": \"fs\",\n");
+	line_remove(text, "  \"epoch\": 17,\n");
+	line_remove(text, "  \"base_epoch\": 16,\n");
 	assert_null(manifest_read(text, strlen(text), &read));
 	assert_string_equal(read.consistency, "crash");
+	assert_int_equal(read.epoch, 0);
+	assert_int_equal(read.base_epoch, 0);
+	line_remove(text, "  \"size\": 107374182400,\n");
+	assert_non_null(manifest_read(text, strlen(text), &read));
 }
 
 int
@@ -169,7 +189,7 @@ main(void)
 	    cmocka_unit_test(one_that_was_cut_off_is_found),
 	    cmocka_unit_test(what_cannot_be_is_refused),
 	    cmocka_unit_test(a_member_that_is_not_known_is_let_be),
-	    cmocka_unit_test(one_without_a_consistency_is_of_a_crash),
+	    cmocka_unit_test(one_of_before_is_read_still),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

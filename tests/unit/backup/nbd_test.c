@@ -22,13 +22,43 @@ byte_at(uint64_t offset)
 	return offset / 65536 % 2 ? 0 : (uint8_t)(offset * 7 + 1);
 }
 
-static int
-disk_read(struct nbd_disk *disk, uint64_t offset, uint32_t length, uint8_t *to)
+static struct {
+	uint64_t offset;
+	uint32_t length;
+	uint8_t *to;
+} begun[NBD_READS_MAX];
+static unsigned begun_first, begun_count, begun_most;
+static uint64_t begun_bytes, begun_bytes_most;
+static bool disk_broken;
+
+static void
+disk_begin(struct nbd_disk *disk, uint64_t offset, uint32_t length, uint8_t *to)
 {
+	unsigned at = (begun_first + begun_count++) % NBD_READS_MAX;
+
+	assert_true(begun_count <= NBD_READS_MAX);
 	assert_true(offset + length <= disk->size);
-	for (uint32_t i = 0; i < length; i++)
-		to[i] = byte_at(offset + i);
-	return 0;
+	begun[at].offset = offset;
+	begun[at].length = length;
+	begun[at].to = to;
+	begun_bytes += length;
+	if (begun_count > begun_most)
+		begun_most = begun_count;
+	if (begun_bytes > begun_bytes_most)
+		begun_bytes_most = begun_bytes;
+}
+
+static int
+disk_end(struct nbd_disk *disk)
+{
+	unsigned at = begun_first++ % NBD_READS_MAX;
+
+	(void)disk;
+	assert_true(begun_count-- > 0);
+	begun_bytes -= begun[at].length;
+	for (uint32_t i = 0; i < begun[at].length; i++)
+		begun[at].to[i] = byte_at(begun[at].offset + i);
+	return disk_broken ? -EIO : 0;
 }
 
 static int
@@ -48,19 +78,12 @@ disk_map(struct nbd_disk *disk, enum nbd_map map, uint64_t offset,
 	return (int)count;
 }
 
-static int
-disk_fails(struct nbd_disk *disk, uint64_t offset, uint32_t length, uint8_t *to)
-{
-	(void)disk, (void)offset, (void)length, (void)to;
-	return -EIO;
-}
-
 static struct nbd_disk disk;
 static struct nbd_export export;
 
 /* ---- a wire: what the client says is written first, then all is run ---- */
 
-static uint8_t said[1 << 20], heard[4 << 20];
+static uint8_t said[1 << 20], heard[32 << 20];
 static size_t said_length, said_at, heard_length, heard_at;
 static unsigned tls_started;
 
@@ -85,6 +108,14 @@ wire_write(struct nbd_wire *wire, const void *from, size_t length)
 	return 0;
 }
 
+/* All that is said is there at once. */
+static bool
+wire_ready(struct nbd_wire *wire)
+{
+	(void)wire;
+	return said_at < said_length;
+}
+
 static int
 wire_tls(struct nbd_wire *wire)
 {
@@ -99,8 +130,13 @@ static int
 setup(void **unused)
 {
 	(void)unused;
-	disk =
-	    (struct nbd_disk){.size = DISK, .read = disk_read, .map = disk_map};
+	disk = (struct nbd_disk){.size = DISK,
+	    .begin = disk_begin,
+	    .end = disk_end,
+	    .map = disk_map};
+	begun_first = begun_count = begun_most = 0;
+	begun_bytes = begun_bytes_most = 0;
+	disk_broken = false;
 	export = (struct nbd_export){
 	    .name = "ticket", .bitmap = "since-mon", .disk = &disk};
 	wire = (struct nbd_wire){.read = wire_read, .write = wire_write};
@@ -553,6 +589,17 @@ hear_contexts_and_go(void)
 	hear_export(0x183);
 }
 
+/* All that was asked for behind say_contexts_and_go(). */
+static void
+runs_and_is_refused(unsigned count)
+{
+	run();
+	hear_contexts_and_go();
+	for (unsigned i = 0; i < count; i++)
+		hear_error(NBD_EINVAL);
+	hears_gone();
+}
+
 static void
 blocks_have_a_status_in_each_context(void **unused)
 {
@@ -582,11 +629,7 @@ a_status_that_cannot_be_asked_for_is_refused(void **unused)
 	say_request(0, NBD_CMD_BLOCK_STATUS, DISK - 1, 2);
 	say_request(0, NBD_CMD_BLOCK_STATUS, UINT64_MAX, 2);
 	say_request(0x80, NBD_CMD_BLOCK_STATUS, 0, 1);
-	run();
-	hear_contexts_and_go();
-	for (unsigned i = 0; i < 4; i++)
-		hear_error(NBD_EINVAL);
-	hears_gone();
+	runs_and_is_refused(4);
 }
 
 static void
@@ -634,11 +677,7 @@ what_lies_outside_is_not_read(void **unused)
 	say_request(0, NBD_CMD_READ, DISK - 1, 2);
 	say_request(0, NBD_CMD_READ, UINT64_MAX, UINT32_MAX);
 	say_request(0, NBD_CMD_READ, 0, UINT32_MAX);
-	run();
-	hear_contexts_and_go();
-	for (unsigned i = 0; i < 4; i++)
-		hear_error(NBD_EINVAL);
-	hears_gone();
+	runs_and_is_refused(4);
 }
 
 static void
@@ -671,12 +710,109 @@ static void
 a_disk_that_cannot_be_read_is_an_error(void **unused)
 {
 	(void)unused;
-	disk.read = disk_fails;
+	disk_broken = true;
 	say_contexts_and_go();
 	say_request(0, NBD_CMD_READ, 0, 1);
 	run();
 	hear_contexts_and_go();
 	hear_error(NBD_EIO);
+}
+
+static void
+hear_read(uint64_t offset, uint32_t length)
+{
+	uint32_t got;
+	const uint8_t *at = hear_chunk(NBD_CHUNK_OFFSET_DATA, true, &got);
+
+	assert_int_equal(got, 8 + length);
+	assert_int_equal(load_be64(at), offset);
+	for (uint32_t i = 0; i < length; i++)
+		assert_int_equal(at[8 + i], byte_at(offset + i));
+}
+
+static void
+reads_are_under_way_at_once_and_what_is_known_is_said_at_once(void **unused)
+{
+	(void)unused;
+	wire.ready = wire_ready;
+	say_contexts_and_go();
+	for (uint64_t i = 0; i < 10; i++)
+		say_request(0, NBD_CMD_READ, 5000 * i, 4000);
+	say_request(0, NBD_CMD_TRIM, 0, 1);
+	say_request(0, NBD_CMD_DISC, 0, 0);
+	run();
+	hear_contexts_and_go();
+	hear_error(NBD_EPERM);
+	for (uint64_t i = 0; i < 10; i++)
+		hear_read(5000 * i, 4000);
+	hears_gone();
+	assert_int_equal(begun_most, 10);
+}
+
+static void
+no_more_are_under_way_than_may_be(void **unused)
+{
+	(void)unused;
+	wire.ready = wire_ready;
+	say_contexts_and_go();
+	for (uint64_t i = 0; i < 3 * NBD_READS_MAX; i++)
+		say_request(0, NBD_CMD_READ, i, 1);
+	say_request(0, NBD_CMD_DISC, 0, 0);
+	run();
+	hear_contexts_and_go();
+	for (uint64_t i = 0; i < 3 * NBD_READS_MAX; i++)
+		hear_read(i, 1);
+	assert_int_equal(begun_most, NBD_READS_MAX);
+}
+
+/* Nobody can tell the server to hold more for him than that. */
+static void
+what_they_hold_is_bounded(void **unused)
+{
+	static const uint32_t lengths[] = {
+	    3u << 20, 1, 4u << 20, 900000, 5u << 20, 9u << 20, 7, 2u << 20};
+	size_t all = 0;
+
+	(void)unused;
+	wire.ready = wire_ready;
+	disk.size = 16u << 20;
+	say_hello();
+	say_option(NBD_OPT_STRUCTURED_REPLY, "", 0);
+	say_go();
+	for (size_t i = 0; i < ARRAY_SIZE(lengths); i++) {
+		say_request(0, NBD_CMD_READ, 100 * i, lengths[i]);
+		all += lengths[i] + 28;
+	}
+	say_request(0, NBD_CMD_DISC, 0, 0);
+	run();
+	assert_true(all < sizeof(heard));
+	hears_only(NBD_OPT_STRUCTURED_REPLY, NBD_REP_ACK);
+	hear(20 + 12 + 20);
+	for (size_t i = 0; i < ARRAY_SIZE(lengths); i++)
+		hear_read(100 * i, lengths[i]);
+	hears_gone();
+	assert_true(begun_most > 1);
+	assert_true(begun_bytes_most <= 9u << 20);
+}
+
+/* One that asks for what is known, again and again, gets what it read too. */
+static void
+a_read_does_not_wait_for_ever(void **unused)
+{
+	(void)unused;
+	wire.ready = wire_ready;
+	say_contexts_and_go();
+	say_request(0, NBD_CMD_READ, 0, 1);
+	for (unsigned i = 0; i < 2 * NBD_READS_MAX; i++)
+		say_request(0, NBD_CMD_FLUSH, 0, 0);
+	run();
+	hear_contexts_and_go();
+	for (unsigned i = 0; i < NBD_READS_MAX; i++)
+		hear_error(NBD_EINVAL);
+	hear_read(0, 1);
+	for (unsigned i = 0; i < NBD_READS_MAX; i++)
+		hear_error(NBD_EINVAL);
+	hears_gone();
 }
 
 static void
@@ -721,6 +857,11 @@ main(void)
 	    claim(what_lies_outside_is_not_read),
 	    claim(nothing_is_written_and_what_follows_is_understood),
 	    claim(a_disk_that_cannot_be_read_is_an_error),
+	    claim(
+		reads_are_under_way_at_once_and_what_is_known_is_said_at_once),
+	    claim(no_more_are_under_way_than_may_be),
+	    claim(what_they_hold_is_bounded),
+	    claim(a_read_does_not_wait_for_ever),
 	    claim(what_is_no_request_is_the_end),
 	};
 

@@ -344,8 +344,10 @@ a_day_that_is_begun_twice_runs_once(void **unused)
 	    calendar_next(&calendar, evening), at("2010-11-08 00:00 -0330"));
 	assert_int_equal(calendar_last(&calendar, evening), midnight);
 	assert_int_equal(calendar_last(&calendar, again), midnight);
-	assert_int_equal(calendar_count(&calendar, midnight - 1, evening), 1);
-	assert_int_equal(calendar_count(&calendar, midnight, again), 0);
+	assert_int_equal(
+	    calendar_count(&calendar, midnight - 1, evening, UINT64_MAX), 1);
+	assert_int_equal(
+	    calendar_count(&calendar, midnight, again, UINT64_MAX), 0);
 }
 
 static void
@@ -362,12 +364,17 @@ there_is_nothing_outside_of_time(void **unused)
 	assert_int_equal(calendar_next(&calendar, INT64_MIN), 7200);
 	assert_int_equal(calendar_next(&calendar, 0), 7200);
 	assert_true(calendar_next(&calendar, INT64_MAX) > 0);
-	assert_int_equal(calendar_count(&calendar, 7199, 7200), 1);
-	assert_int_equal(calendar_count(&calendar, 7200, 7200), 0);
-	assert_int_equal(calendar_count(&calendar, 7200, 7199), 0);
-	assert_int_equal(calendar_count(&calendar, INT64_MIN, 86400 + 7200), 2);
+	assert_int_equal(calendar_count(&calendar, 7199, 7200, UINT64_MAX), 1);
+	assert_int_equal(calendar_count(&calendar, 7200, 7200, UINT64_MAX), 0);
+	assert_int_equal(calendar_count(&calendar, 7200, 7199, UINT64_MAX), 0);
 	assert_int_equal(
-	    calendar_count(&calendar, INT64_MAX - 1, INT64_MAX), 0);
+	    calendar_count(&calendar, INT64_MIN, 86400 + 7200, UINT64_MAX), 2);
+	assert_int_equal(
+	    calendar_count(&calendar, INT64_MAX - 1, INT64_MAX, UINT64_MAX), 0);
+	/* nor is more counted than is asked for */
+	assert_int_equal(calendar_count(&calendar, 0, INT64_MAX, 1000), 1000);
+	assert_int_equal(calendar_count(&calendar, 0, 86400, 1000), 1);
+	assert_int_equal(calendar_count(&calendar, 0, INT64_MAX, 0), 0);
 }
 
 /* ---- against the oracle ---- */
@@ -442,7 +449,7 @@ count_between(const struct look *look, size_t a, size_t b)
 	expect(look, "count", low,
 	    (int64_t)calendar_count(&look->calendar,
 		oracle_instant(look->oracle, low),
-		oracle_instant(look->oracle, high)),
+		oracle_instant(look->oracle, high), UINT64_MAX),
 	    (int64_t)oracle_count(look->oracle, low + 1, high + 1));
 }
 
@@ -497,7 +504,7 @@ each_day_has_one(const struct oracle *oracle)
 		int64_t start = oracle_instant(oracle, oracle->reach[midnight]);
 		int64_t end =
 		    oracle_instant(oracle, oracle->reach[midnight + DAY]);
-		if (calendar_count(&calendar, start - 1, end - 1) !=
+		if (calendar_count(&calendar, start - 1, end - 1, UINT64_MAX) !=
 		    oracle_has_date(oracle, date))
 			fail_msg("%s, %s: day %d", oracle->zone, text, date);
 	}

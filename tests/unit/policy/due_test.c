@@ -164,6 +164,21 @@ years_forward_and_back_are_two_runs(void **unused)
 	    0, "2026-05-11 02:00");
 }
 
+/* It does not stop for ever to count. */
+static void
+what_was_missed_in_ages_is_many(void **unused)
+{
+	struct due_past past = {.since = 1, .scheduled = 7200};
+	struct due found;
+
+	(void)unused;
+	zone("UTC");
+	calendar_is("every 1m");
+	due_find(&calendar, &past, INT64_C(250000000000), &found);
+	assert_true(found.at > INT64_C(249999999940));
+	assert_int_equal(found.missed, DUE_MISSED_MAX);
+}
+
 /* ---- a host ---- */
 
 struct host {
@@ -277,7 +292,8 @@ each_instant_is_run_or_missed_once(void **unused)
 		}
 		host_look_straight(&host);
 		assert_int_equal(host.runs + host.missed,
-		    calendar_count(&calendar, host.past.since, host.settled));
+		    calendar_count(
+			&calendar, host.past.since, host.settled, UINT64_MAX));
 	}
 }
 
@@ -324,7 +340,8 @@ host_goes_on(struct host *host, unsigned looks)
 
 	for (unsigned i = 0; i < looks; i++) {
 		struct due due = host_look(host);
-		instants = calendar_count(&calendar, from, host->now);
+		instants =
+		    calendar_count(&calendar, from, host->now, UINT64_MAX);
 		if (host->runs - runs > instants + 1)
 			host_fails(host, "it runs more often than it should");
 		if (host->runs == runs &&
@@ -403,6 +420,7 @@ main(void)
 	    cmocka_unit_test_setup(the_old_future_is_not_waited_for, nightly),
 	    cmocka_unit_test_setup(
 		years_forward_and_back_are_two_runs, nightly),
+	    cmocka_unit_test(what_was_missed_in_ages_is_many),
 	    cmocka_unit_test(each_instant_is_run_or_missed_once),
 	    cmocka_unit_test(who_looks_when_told_misses_nothing),
 	    cmocka_unit_test(a_clock_set_back_costs_one_run),

@@ -13,8 +13,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/pidfd.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -581,9 +583,6 @@ what_is_frozen_is_thawed(void **state)
 	(void)state;
 	assert_true(is_there(&scene, "frozen"));
 	assert_int_equal(records_count(&scene, ".json"), 1);
-	/* it is somebody's */
-	assert_null(quiesce_recover(scene.records));
-	assert_true(is_there(&scene, "frozen"));
 	result = thawed(quiesce);
 	assert_false(is_there(&scene, "frozen"));
 	assert_true(result.held);
@@ -832,6 +831,27 @@ without_a_record_nothing_is_frozen(void **state)
 /* ---- recovery ---- */
 
 static void
+recovery_waits_for_who_has_it_frozen(void **state)
+{
+	struct quiesce *quiesce = frozen();
+	struct pollfd ended = {.events = POLLIN};
+	int status;
+	pid_t pid;
+
+	(void)state;
+	pid = fork();
+	if (pid == 0)
+		_exit(quiesce_recover(scene.records) != NULL);
+	ended.fd = pidfd_open(pid, 0);
+	assert_int_equal(poll(&ended, 1, 300), 0);
+	assert_true(thawed(quiesce).held);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	assert_int_equal(log_count(&scene, "thaw-begin"), 1);
+	close(ended.fd);
+}
+
+static void
 record_make(const char *name)
 {
 	char path[PATH_MAX + 64];
@@ -925,6 +945,7 @@ main(void)
 	    TEST(what_is_no_program_is_not_run),
 	    TEST(what_others_can_change_is_not_run),
 	    TEST(without_a_record_nothing_is_frozen),
+	    TEST(recovery_waits_for_who_has_it_frozen),
 	    TEST(many_recover_at_once),
 	    TEST(records_of_any_kind_are_survived),
 	    TEST(whoever_is_killed_it_is_thawed),

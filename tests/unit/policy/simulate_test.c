@@ -142,6 +142,9 @@ more_than_can_be_shown_is_refused(void **unused)
 			     SIMULATE_MAX * INT64_C(60) + 60, &s),
 	    -E2BIG);
 	simulate_done(&s);
+	assert_int_equal(
+	    simulate_run(&calendar, &rule, NULL, 0, 0, INT64_MAX, &s), -E2BIG);
+	simulate_done(&s);
 }
 
 /* ---- lived through ---- */
@@ -241,7 +244,8 @@ the_future_is_as_it_will_be_lived(void **unused)
 		now = at("2009-01-01 00:00") + random() % (1000 * DAY);
 		count = existing_at_random(existing, now);
 		until = now + 3652 * DAY;
-		while (calendar_count(&calendar, now, until) > LIVED)
+		while (
+		    calendar_count(&calendar, now, until, UINT64_MAX) > LIVED)
 			until = now + (until - now) / 2;
 		live(&life, existing, count, now, until);
 		assert_int_equal(simulate_run(&calendar, &rule, existing, count,
