@@ -419,7 +419,20 @@ open_failed(struct house_pool *hp, const char *format, ...)
 	va_start(args, format);
 	vsnprintf(hp->problem, sizeof(hp->problem), format, args);
 	va_end(args);
-	log_error("%s: does not open: %s", hp->name, hp->problem);
+	event_tell(hp->house, LOG_ERR, "pool.not-open", hp->name,
+	    json_pack("{s:s}", "pool", hp->name), "%s: does not open: %s",
+	    hp->name, hp->problem);
+}
+
+static void
+opened_tell(const struct house_pool *hp, const struct pool_stat *stat)
+{
+	event_tell(hp->house, LOG_NOTICE, "pool.opened", hp->name,
+	    json_pack("{s:s, s:o}", "pool", hp->name, "replayed",
+		json_bytes(stat->replayed_records)),
+	    "%s: open, %" PRIu64 " log records replayed, %llu ms", hp->name,
+	    stat->replayed_records,
+	    (unsigned long long)(stat->open_ns / NSEC_PER_MSEC));
 }
 
 static void
@@ -475,10 +488,7 @@ open_done(struct pool_work *work)
 	} else if (uuid_compare(work->stat.uuid, hp->uuid) != 0) {
 		stranger_close(step, work);
 	} else {
-		log_notice("%s: open, %" PRIu64 " log records replayed, "
-			   "%llu ms",
-		    hp->name, work->stat.replayed_records,
-		    work->stat.open_ns / NSEC_PER_MSEC);
+		opened_tell(hp, &work->stat);
 		house_pool_opened(hp, work);
 		house_luns_open(hp, open_finished, step);
 	}
