@@ -174,18 +174,24 @@ belt_new(const struct belt_params *params)
 	return NULL;
 }
 
+static void
+stage_join(struct stage *stage)
+{
+	for (unsigned i = 0; i < stage->started; i++)
+		pthread_join(stage->threads[i], NULL);
+}
+
 void
 belt_free(struct belt *belt)
 {
 	if (belt == NULL)
 		return;
 	belt_stop(belt);
-	for (unsigned i = 0; i < belt->params.stage_count; i++) {
-		struct stage *stage = &belt->stages[i];
-		for (unsigned n = 0; n < stage->started; n++)
-			pthread_join(stage->threads[n], NULL);
-		pthread_cond_destroy(&stage->wake);
-	}
+	/* the last of them may still wake the first */
+	for (unsigned i = 0; i < belt->params.stage_count; i++)
+		stage_join(&belt->stages[i]);
+	for (unsigned i = 0; i < belt->params.stage_count; i++)
+		pthread_cond_destroy(&belt->stages[i].wake);
 	pthread_mutex_destroy(&belt->mutex);
 	free(belt->at);
 	free(belt);
