@@ -379,6 +379,8 @@ look(struct loop_timer *timer)
 	struct state_policy *list;
 	unsigned count;
 
+	/* a hook that did not thaw may have been mended */
+	thaw_start(policies);
 	if (state_policies(policies->house->state, &list, &count) < 0) {
 		list = NULL;
 		count = 0;

@@ -33,8 +33,13 @@ run_problem(const struct state_run *run)
 {
 	const json_t *problem = json_object_get(run->report, "problem");
 
-	if (json_is_object(problem))
-		return json_incref(json_object_get(problem, "what"));
+	if (json_is_object(problem)) {
+		const char *why =
+		    json_string_value(json_object_get(problem, "why"));
+		return json_textf("%s%s%s", fault_what(problem),
+		    why != NULL && why[0] != '\0' ? ": " : "",
+		    why != NULL ? why : "");
+	}
 	if (run->outcome == RUN_INTERRUPTED)
 		return json_string("it was cut short");
 	if (run->outcome == RUN_DONE || run->outcome == RUN_RUNNING)
