@@ -1,9 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "backup/problem.h"
-#include "base/assert.h"
-#include "base/cleanup.h"
 #include <errno.h>
-#include <stdarg.h>
 #include <stdbool.h>
 #include <string.h>
 
@@ -19,15 +16,13 @@ static const struct {
 json_t *
 backup_problem(enum backup_code code, const char *what, ...)
 {
-	_cleanup_(freep) char *text = NULL;
+	json_t *problem;
 	va_list args;
-	int length;
 
 	va_start(args, what);
-	length = vasprintf(&text, what, args);
+	problem = problem_vnew(codes[code].exit, codes[code].code, what, args);
 	va_end(args);
-	assert(length >= 0);
-	return problem_new(codes[code].exit, codes[code].code, "%s", text);
+	return problem;
 }
 
 json_t *

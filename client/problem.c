@@ -2,7 +2,6 @@
 #include "client/problem.h"
 #include "base/assert.h"
 #include "base/cleanup.h"
-#include <stdarg.h>
 #include <string.h>
 
 json_t *
@@ -35,20 +34,29 @@ json_format(const char *format, va_list args)
 }
 
 json_t *
-problem_new(int exit, const char *code, const char *what, ...)
+problem_vnew(int exit, const char *code, const char *what, va_list args)
 {
 	json_t *problem = json_object();
-	va_list args;
 
 	assert(problem != NULL);
 	assert(exit != VARVE_OK);
 	json_object_set_new(problem, "code", json_string(code));
-	va_start(args, what);
 	json_object_set_new(problem, "what", json_format(what, args));
-	va_end(args);
 	json_object_set_new(problem, "why", json_string(""));
 	json_object_set_new(problem, "fix", json_array());
 	json_object_set_new(problem, "exit", json_integer(exit));
+	return problem;
+}
+
+json_t *
+problem_new(int exit, const char *code, const char *what, ...)
+{
+	json_t *problem;
+	va_list args;
+
+	va_start(args, what);
+	problem = problem_vnew(exit, code, what, args);
+	va_end(args);
 	return problem;
 }
 

@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "policy/quiesce_problem.h"
-#include "base/assert.h"
-#include "base/cleanup.h"
-#include <stdarg.h>
 
 static const struct {
 	const char *code;
@@ -16,13 +13,11 @@ static const struct {
 json_t *
 quiesce_problem(enum quiesce_code code, const char *what, ...)
 {
-	_cleanup_(freep) char *text = NULL;
+	json_t *problem;
 	va_list args;
-	int length;
 
 	va_start(args, what);
-	length = vasprintf(&text, what, args);
+	problem = problem_vnew(codes[code].exit, codes[code].code, what, args);
 	va_end(args);
-	assert(length >= 0);
-	return problem_new(codes[code].exit, codes[code].code, "%s", text);
+	return problem;
 }

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "target/policy_worker.h"
 #include "base/log.h"
+#include "target/spawn.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <liburing.h>
 #include <poll.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/pidfd.h>
@@ -174,30 +174,6 @@ policy_worker_adopt(
 	return 0;
 }
 
-/* Our signals are blocked; its are not. */
-static int
-spawn(char *const *arguments, int report_fd, pid_t *ret_pid)
-{
-	posix_spawn_file_actions_t files;
-	posix_spawnattr_t attributes;
-	sigset_t none;
-	int ret;
-
-	sigemptyset(&none);
-	posix_spawnattr_init(&attributes);
-	posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK);
-	posix_spawnattr_setsigmask(&attributes, &none);
-	posix_spawn_file_actions_init(&files);
-	posix_spawn_file_actions_addopen(
-	    &files, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
-	posix_spawn_file_actions_adddup2(&files, report_fd, STDOUT_FILENO);
-	ret = posix_spawn(
-	    ret_pid, arguments[0], &files, &attributes, arguments, environ);
-	posix_spawn_file_actions_destroy(&files);
-	posix_spawnattr_destroy(&attributes);
-	return -ret;
-}
-
 int
 policy_worker_start(
     struct policy_worker *worker, struct loop *loop, char *const *arguments)
@@ -207,7 +183,7 @@ policy_worker_start(
 
 	if (pipe2(ends, O_CLOEXEC) < 0)
 		return -errno;
-	ret = spawn(arguments, ends[1], &pid);
+	ret = spawn(arguments[0], arguments, ends[1], &pid);
 	close(ends[1]);
 	if (ret < 0) {
 		close(ends[0]);

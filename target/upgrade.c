@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "target/upgrade.h"
 #include "base/log.h"
+#include "target/spawn.h"
 #include <assert.h>
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -42,28 +42,6 @@ with_check(char **arguments)
 	return more;
 }
 
-/* Our signals are blocked; its are not. */
-static int
-check_spawn(const char *path, char **arguments, pid_t *ret_pid)
-{
-	posix_spawn_file_actions_t files;
-	posix_spawnattr_t attributes;
-	sigset_t none;
-	int ret;
-
-	sigemptyset(&none);
-	posix_spawnattr_init(&attributes);
-	posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK);
-	posix_spawnattr_setsigmask(&attributes, &none);
-	posix_spawn_file_actions_init(&files);
-	posix_spawn_file_actions_adddup2(&files, STDERR_FILENO, STDOUT_FILENO);
-	ret =
-	    posix_spawn(ret_pid, path, &files, &attributes, arguments, environ);
-	posix_spawn_file_actions_destroy(&files);
-	posix_spawnattr_destroy(&attributes);
-	return -ret;
-}
-
 /* Its status of waitpid; -1: it did not end. */
 static int
 check_wait(pid_t pid)
@@ -87,7 +65,9 @@ upgrade_check(
 {
 	char **arguments = with_check(upgrade->arguments);
 	pid_t pid = 0;
-	int ret = check_spawn(upgrade->path, arguments, &pid), status = 0;
+	/* what it says is of interest where ours is */
+	int ret = spawn(upgrade->path, arguments, STDERR_FILENO, &pid);
+	int status = 0;
 
 	free(arguments);
 	if (ret == 0)
