@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "backup/attachment.h"
+#include "backup/manifest.h"
 #include "backup/problem.h"
 #include "backup/sha256.h"
 #include "base/assert.h"
@@ -24,6 +25,8 @@ struct attachment {
 	json_t *credentials, *export; /* items; NULL: it has none */
 	struct initiator *initiator;
 	time_t renew_at;
+	char
+	    boot[POINT_UUID_MAX]; /* its machine's, when it came; "": unknown */
 };
 
 /* ---- asking ---- */
@@ -225,9 +228,24 @@ make(struct attachment *attachment, const char *method, json_t *params,
 }
 
 static json_t *
+boot_ask(struct varve *varve, char ret_boot[POINT_UUID_MAX])
+{
+	_cleanup_(json_decrefpp) json_t *result = NULL;
+	json_t *problem = varve_ask(varve, "version", NULL, &result);
+
+	snprintf(ret_boot, POINT_UUID_MAX, "%s",
+	    item_text(json_object_get(result, "item"), "boot"));
+	return problem;
+}
+
+static json_t *
 come(struct attachment *attachment, const char *portal)
 {
-	json_t *problem = make(attachment, "host.add",
+	json_t *problem = boot_ask(attachment->varve, attachment->boot);
+
+	if (problem != NULL)
+		return problem;
+	problem = make(attachment, "host.add",
 	    json_pack("{s:s, s:s, s:b, s:i}", "name", attachment->host, "iqn",
 		attachment->iqn, "chap_generate", 1, "ttl",
 		ATTACHMENT_TTL_SECONDS),
@@ -332,6 +350,23 @@ attachment_is_lost(struct attachment *attachment)
 
 	json_decref(problem);
 	return lost;
+}
+
+json_t *
+attachment_check(struct attachment *attachment)
+{
+	char boot[POINT_UUID_MAX];
+	json_t *problem = boot_ask(attachment->varve, boot);
+
+	if (problem != NULL || strcmp(boot, attachment->boot) == 0)
+		return problem;
+	return problem_fix(
+	    problem_why(backup_problem(BACKUP_LUN_IO,
+			    "what was written to %s may not all be there",
+			    attachment->name),
+		"the machine of its varved was started anew meanwhile, and had "
+		"not made all of it durable"),
+	    "give the same command again");
 }
 
 json_t *

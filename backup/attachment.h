@@ -44,6 +44,12 @@ void attachment_log_out(struct attachment *attachment);
  * begun.  Asks varved; one that does not answer says nothing. */
 bool attachment_is_lost(struct attachment *attachment);
 
+/* After a flush: is all there that was written since it came?  A session
+ * outlives a varved that is killed, which loses nothing, and one whose machine
+ * lost its power, which loses what was not flushed before.
+ *   backup.lun-io   its machine was started anew */
+json_t *attachment_check(struct attachment *attachment);
+
 /* Logged in. */
 struct initiator *attachment_initiator(struct attachment *attachment);
 

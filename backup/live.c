@@ -135,5 +135,7 @@ lun_sink_finish(struct lun_sink *sink)
 
 	while (problem == NULL && !initiator_empty(initiator))
 		problem = end_oldest(initiator);
-	return problem == NULL ? initiator_flush(initiator) : problem;
+	if (problem == NULL)
+		problem = initiator_flush(initiator);
+	return problem == NULL ? attachment_check(sink->attachment) : problem;
 }

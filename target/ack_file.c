@@ -11,7 +11,7 @@
 #define FILE_BYTES     (ACK_FILE_BYTES + COMPARE_MEMORY_BYTES)
 #define BOOT_ID        "/proc/sys/kernel/random/boot_id"
 
-static int
+int
 boot_id_read(uint8_t ret_id[16])
 {
 	_cleanup_(fclosep) FILE *f = fopen(BOOT_ID, "re");

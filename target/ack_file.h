@@ -28,6 +28,9 @@ int ack_file_rename(struct ack_file *file, const char *dir, const char *name);
  * in it may come again. */
 void ack_file_close(struct ack_file *file, bool forget);
 
+/* Of this start of the machine.  0 or -errno. */
+int boot_id_read(uint8_t ret_id[16]);
+
 /* NULL: there is none.  now_ns: of the pool's loop. */
 struct compare_memory *ack_file_compares(
     const struct ack_file *file, uint64_t now_ns);

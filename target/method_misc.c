@@ -168,16 +168,21 @@ void
 method_version(struct request *request)
 {
 	const struct house *house = request->house;
+	char boot[STATE_UUID_TEXT] = "";
 	struct utsname name;
+	uuid_t id;
 
 	if (uname(&name) < 0)
 		name.release[0] = '\0';
+	if (boot_id_read(id) == 0)
+		uuid_unparse_lower(id, boot);
 	request_answer(request,
-	    json_pack("{s:s, s:i, s:i, s:s, s:s, s:i, s:o, s:o}", "version",
-		VARVE_VERSION, "api", 1, "state", STATE_VERSION, "sqlite",
-		sqlite3_libversion(), "kernel", name.release, "pid",
+	    json_pack("{s:s, s:i, s:i, s:s, s:s, s:i, s:o, s:s, s:o}",
+		"version", VARVE_VERSION, "api", 1, "state", STATE_VERSION,
+		"sqlite", sqlite3_libversion(), "kernel", name.release, "pid",
 		(int)getpid(), "started", json_time(house->started_unix),
-		"directory", json_text(house->config->state_dir)));
+		"boot", boot, "directory",
+		json_text(house->config->state_dir)));
 }
 
 /* ---- api schema ---- */

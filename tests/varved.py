@@ -26,6 +26,7 @@ class Varved:
         self.program = program or BUILD / "varved"
         self.directory.mkdir(parents=True, exist_ok=True)
         self.options, self.first_portal = list(options), portal
+        self.before = []  # of its command line: what it is started by
         self.process = None
         self.start()
 
@@ -39,7 +40,7 @@ class Varved:
         portal = ["--portal", self.first_portal] if self.first_portal else []
         with open(self.directory / "stderr.txt", "a") as errors:
             self.process = subprocess.Popen(
-                [str(self.program), "--dir", str(self.directory), *portal,
+                [*self.before, str(self.program), "--dir", str(self.directory), *portal,
                  *self.options], stdout=errors, stderr=errors,
                 stdin=subprocess.DEVNULL)
         while True:

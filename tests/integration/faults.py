@@ -413,11 +413,41 @@ def long_outages(scene):
         work.end()
 
 
+def its_machine_dies(scene):
+    """varved comes back after a start of its machine: what was acknowledged and not flushed may
+    be lost then, so what is written to a LUN is not taken for done."""
+    other = scene.directory / "boot_id"
+    other.write_text("00000000-0000-4000-8000-000000000001\n")
+    before = ["unshare", "-m", "sh", "-c",
+              f'mount --bind {other} /proc/sys/kernel/random/boot_id && exec "$0" "$@"']
+    for work_class in (Restore, Send):
+        def machine_dies():
+            scene.varved.kill()
+            scene.varved.before = before
+            scene.varved.start()
+        work = work_class(scene)
+        scene.network.trip(400 << 10, machine_dies)
+        process = scene.command(*work.arguments())
+        answer = last_line(process)
+        name = work_class.__name__
+        claim(f"{name}: a machine that lost its power ends it",
+              process.returncode == 1 and "started anew" in str(answer), answer)
+        process = scene.command(*work.arguments())
+        answer = last_line(process)
+        claim("and the same command ends it", process.returncode == 0 and work.right(
+            answer["item"]), answer if process.returncode else "")
+        work.end()
+        scene.varved.kill()
+        scene.varved.before = []
+        scene.varved.start()
+
+
 def story(directory, varved):
     print(f"{POINTS} points, seed {SEED}" + ("" if ALONE in os.environ else
                                              ", without a namespace for the network"))
     scene = Scene(directory, varved)
     long_outages(scene)
+    its_machine_dies(scene)
     random_points(scene)
     claim("all backups are as they were written",
           varved.varve("backup", "verify", scene.backups, "--deep")["items"] == [])
