@@ -64,8 +64,11 @@ hosts_document(struct house *house)
 		json_decref(array);
 		return NULL;
 	}
-	for (unsigned i = 0; i < count; i++)
-		json_array_append_new(array, host_document(&hosts[i]));
+	for (unsigned i = 0; i < count; i++) {
+		/* one that goes by itself is none of the configuration */
+		if (hosts[i].expires_unix == 0)
+			json_array_append_new(array, host_document(&hosts[i]));
+	}
 	state_hosts_free(hosts, count);
 	return array;
 }

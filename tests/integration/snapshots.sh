@@ -199,6 +199,7 @@ hosts() { value name host list | tr '\n' ' '; }
 claim "hosts for a second" varve host add passing --iqn iqn.2026-01.org.example:passing \
     --no-chap --ttl 1s
 varve host add reading --iqn iqn.2026-01.org.example:reading --no-chap --ttl 1s >/dev/null
+claim_equal "which are none of the configuration" "$(varve config export | grep -c reading)" 0
 claim "one of them with a LUN" varve export add vms/db01-old@x --host reading
 for _ in $(seq 100); do
     case $(hosts) in *passing*) sleep 0.1 ;; *) break ;; esac
