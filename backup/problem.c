@@ -4,26 +4,11 @@
 #include <stdbool.h>
 #include <string.h>
 
-static const struct {
-	const char *code;
-	int exit;
-} codes[] = {
+const struct problem_code backup_codes[] = {
 #define P(name, code, exit, meaning) [BACKUP_##name] = {code, exit},
 #include "backup/problems.def"
 #undef P
 };
-
-json_t *
-backup_problem(enum backup_code code, const char *what, ...)
-{
-	json_t *problem;
-	va_list args;
-
-	va_start(args, what);
-	problem = problem_vnew(codes[code].exit, codes[code].code, what, args);
-	va_end(args);
-	return problem;
-}
 
 json_t *
 backup_write_problem(const char *name, int error)

@@ -13,9 +13,10 @@ enum backup_code {
 #undef P
 };
 
-/* As problem_new. */
-json_t *backup_problem(enum backup_code code, const char *what, ...)
-    __attribute__((format(printf, 2, 3)));
+extern const struct problem_code backup_codes[]; /* by enum backup_code */
+
+/* As problem_new, by enum backup_code. */
+#define backup_problem(code, ...) problem_of(&backup_codes[code], __VA_ARGS__)
 
 /* "NAME cannot be written", why: of errno; a full disk by its own code. */
 json_t *backup_write_problem(const char *name, int error);

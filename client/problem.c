@@ -2,6 +2,7 @@
 #include "client/problem.h"
 #include "base/assert.h"
 #include "base/cleanup.h"
+#include <stdarg.h>
 #include <string.h>
 
 json_t *
@@ -33,7 +34,7 @@ json_format(const char *format, va_list args)
 	return json_string_lossy(text);
 }
 
-json_t *
+static json_t *
 problem_vnew(int exit, const char *code, const char *what, va_list args)
 {
 	json_t *problem = json_object();
@@ -56,6 +57,18 @@ problem_new(int exit, const char *code, const char *what, ...)
 
 	va_start(args, what);
 	problem = problem_vnew(exit, code, what, args);
+	va_end(args);
+	return problem;
+}
+
+json_t *
+problem_of(const struct problem_code *code, const char *what, ...)
+{
+	json_t *problem;
+	va_list args;
+
+	va_start(args, what);
+	problem = problem_vnew(code->exit, code->code, what, args);
 	va_end(args);
 	return problem;
 }

@@ -7,14 +7,18 @@
 #define CLIENT_PROBLEM_H
 
 #include "client/varve.h"
-#include <stdarg.h>
 
 /* Never NULL: no memory ends the program.  exit: not VARVE_OK.  what: a phrase
  * without a full stop, "cannot ...". */
 json_t *problem_new(int exit, const char *code, const char *what, ...)
     __attribute__((format(printf, 3, 4)));
-json_t *problem_vnew(
-    int exit, const char *code, const char *what, va_list args);
+/* The same by a row of a table of codes. */
+struct problem_code {
+	const char *code;
+	int exit;
+};
+json_t *problem_of(const struct problem_code *code, const char *what, ...)
+    __attribute__((format(printf, 2, 3)));
 /* Both return problem.  Each call of problem_fix adds a line. */
 json_t *problem_why(json_t *problem, const char *why, ...)
     __attribute__((format(printf, 2, 3)));

@@ -13,8 +13,9 @@ enum quiesce_code {
 #undef P
 };
 
-/* As problem_new. */
-json_t *quiesce_problem(enum quiesce_code code, const char *what, ...)
-    __attribute__((format(printf, 2, 3)));
+extern const struct problem_code quiesce_codes[]; /* by enum quiesce_code */
+
+/* As problem_new, by enum quiesce_code. */
+#define quiesce_problem(code, ...) problem_of(&quiesce_codes[code], __VA_ARGS__)
 
 #endif
