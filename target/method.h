@@ -191,6 +191,10 @@ bool export_is_of_lun(const struct state_export *row, const uuid_t uuid);
 
 /* ---- lists ---- */
 
+/* Answers with items, which were read from the state: error is what that came
+ * to, and fails the request when it is not 0.  Takes items. */
+void method_answer_read(struct request *request, json_t *items, int error);
+
 /* Appends to items what a list has of one pool. */
 typedef void method_pool_items(const struct request *request,
     const struct survey_pool *sp, const struct exports *exports, json_t *items);

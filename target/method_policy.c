@@ -128,12 +128,7 @@ list_answer(struct request *request)
 	}
 	free(all.rows);
 	state_policies_free(policies, count);
-	if (ret == 0) {
-		request_answer_items(request, items);
-		return;
-	}
-	json_decref(items);
-	request_fail(request, fault_internal("the state cannot be read", ret));
+	method_answer_read(request, items, ret);
 }
 
 void

@@ -251,12 +251,7 @@ history_answer(struct request *request, int64_t policy_id)
 	for (unsigned i = 0; i < count; i++)
 		json_array_append_new(items, history_item(&runs[i]));
 	state_runs_free(runs, count);
-	if (ret == 0) {
-		request_answer_items(request, items);
-		return;
-	}
-	json_decref(items);
-	request_fail(request, fault_internal("the state cannot be read", ret));
+	method_answer_read(request, items, ret);
 }
 
 void

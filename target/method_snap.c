@@ -255,21 +255,29 @@ same_answer(struct request *request)
 	method_look_at(request, "snap");
 }
 
+/* "hold vms/web01@tue" */
+static struct change *
+verb_change(struct request *request, const struct change_op *op)
+{
+	char doing[REF_TEXT_MAX + 16];
+
+	snprintf(doing, sizeof(doing), "%s %s", request->command->verb,
+	    param_text(request->params, "snap"));
+	return snap_change(request, op, doing);
+}
+
 static void
 hold_go(struct request *request)
 {
 	bool hold = strcmp(request->command->verb, "hold") == 0;
 	struct change *change;
-	char doing[REF_TEXT_MAX + 16];
 
 	if (request->dry_run) {
 		method_surveyed(request)->family.hold = hold;
 		method_snap_answer(request);
 		return;
 	}
-	snprintf(doing, sizeof(doing), "%s %s", request->command->verb,
-	    param_text(request->params, "snap"));
-	change = snap_change(request, &op_hold, doing);
+	change = verb_change(request, &op_hold);
 	change->flag = hold;
 	change_start(request, method_house_pool(request), same_answer);
 }
@@ -294,16 +302,13 @@ set_go(struct request *request)
 	enum consistency consistency =
 	    param_consistency(request->params, "consistency");
 	struct change *change;
-	char doing[REF_TEXT_MAX + 16];
 
 	if (request->dry_run) {
 		method_surveyed(request)->family.consistency = consistency;
 		method_snap_answer(request);
 		return;
 	}
-	snprintf(doing, sizeof(doing), "set %s",
-	    param_text(request->params, "snap"));
-	change = snap_change(request, &op_consistency, doing);
+	change = verb_change(request, &op_consistency);
 	change->consistency = consistency;
 	change_start(request, method_house_pool(request), same_answer);
 }

@@ -74,6 +74,18 @@ method_find_host(
 	return false;
 }
 
+void
+method_answer_read(struct request *request, json_t *items, int error)
+{
+	if (error == 0) {
+		request_answer_items(request, items);
+		return;
+	}
+	json_decref(items);
+	request_fail(
+	    request, fault_internal("the state cannot be read", error));
+}
+
 /* ---- surveys ---- */
 
 static void
