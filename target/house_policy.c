@@ -323,7 +323,8 @@ run_due(struct policies *policies, const struct state_policy *policy,
 {
 	const struct due_past past = {
 	    .since = policy->since_unix, .scheduled = policy->scheduled_unix};
-	const struct run_query query = {.policy_id = policy->id, .limit = 1};
+	const struct run_query query = {
+	    .policy_id = policy->id, .limit = 1, .bare = true};
 	struct state_run *last = NULL;
 	struct calendar calendar;
 	int64_t retry = 0;

@@ -28,7 +28,8 @@ static void
 item_runs(
     json_t *item, const struct house *house, const struct state_policy *policy)
 {
-	const struct run_query query = {.policy_id = policy->id, .limit = 1};
+	const struct run_query query = {
+	    .policy_id = policy->id, .limit = 1, .bare = true};
 	struct state_run *last = NULL;
 	struct state_tally tally;
 	unsigned count = 0;

@@ -247,13 +247,15 @@ state_runs(struct state *state, const struct run_query *query,
 	    .size = sizeof(struct state_run), .read = read_run};
 	int ret = sql_run(state,
 	    "SELECT r.id, r.policy, p.name, r.scheduled, r.stamp, r.attempt, "
-	    "r.missed, r.begun, r.ended, r.outcome, r.pid, r.report "
+	    "r.missed, r.begun, r.ended, r.outcome, r.pid, "
+	    "CASE WHEN ?5 THEN NULL ELSE r.report END "
 	    "FROM policy_runs r JOIN policies p ON p.id = r.policy "
 	    "WHERE (?1 = 0 OR r.policy = ?1) AND (?2 = 0 OR r.id = ?2) "
 	    "AND (?3 = 0 OR r.outcome = 'running') "
 	    "ORDER BY r.id DESC LIMIT ?4",
-	    sql_collect, &rows, "iibi", query->policy_id, query->id,
-	    query->running, query->limit > 0 ? (int64_t)query->limit : -1);
+	    sql_collect, &rows, "iibib", query->policy_id, query->id,
+	    query->running, query->limit > 0 ? (int64_t)query->limit : -1,
+	    query->bare);
 
 	*ret_runs = NULL;
 	*ret_count = 0;

@@ -86,6 +86,7 @@ struct run_query {
 	int64_t policy_id; /* 0: of all */
 	int64_t id;        /* 0: any */
 	bool running;      /* only those */
+	bool bare;         /* without their reports */
 	unsigned limit;    /* 0: all there are */
 };
 /* From the newest. */

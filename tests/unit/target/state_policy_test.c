@@ -178,6 +178,11 @@ a_run_is_known_before_and_after_it(void **unused)
 	json_decref(run.report);
 	assert_int_equal(state_runs(state, &query, &runs, &count), 0);
 	assert_int_equal(count, 0);
+	query = (struct run_query){.id = run.id, .bare = true};
+	assert_int_equal(state_runs(state, &query, &runs, &count), 0);
+	assert_int_equal(runs[0].outcome, RUN_PARTIAL);
+	assert_null(runs[0].report);
+	state_runs_free(runs, count);
 	query = (struct run_query){.id = run.id};
 	assert_int_equal(state_runs(state, &query, &runs, &count), 0);
 	assert_int_equal(count, 1);
